@@ -1,0 +1,121 @@
+# `make help` lists the targets. The version stands in oauth_tokens.control and
+# nowhere else.
+
+EXTENSION    = oauth_tokens
+VERSION     := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSION).control)
+PG_CONFIG   ?= pg_config
+WERROR      ?= -Werror
+BUILD       := build
+
+SQL_PARTS   := $(sort $(wildcard extension/sql/*.sql))
+SQL_SCRIPT  := $(BUILD)/sql/$(EXTENSION)--$(VERSION).sql
+SOURCES     := $(sort $(wildcard extension/*.cpp extension/fernet/*.cpp))
+
+MODULE_big   = $(EXTENSION)
+OBJS         = $(SOURCES:.cpp=.o)
+DATA_built   = $(SQL_SCRIPT)
+REGRESS      = $(basename $(notdir $(sort $(wildcard sql/*.sql))))
+EXTRA_CLEAN  = $(OBJS:.o=.d) $(filter-out $(BUILD)/state,$(wildcard $(BUILD)/*))
+
+PG_CPPFLAGS  = -Iextension -MMD -MP
+PG_CXXFLAGS  = -std=c++20 -O2 -Wall -Wextra $(WERROR) -Wno-register -Wno-unused-parameter \
+               -fvisibility=hidden
+SHLIB_LINK   = -lcrypto -lstdc++
+
+# Bitcode would let JIT inline these functions, which spend their time in OpenSSL.
+override with_llvm = no
+
+# Arguments of the check-… targets, such as T=one_test.
+T           ?=
+
+export PG_CONFIG
+.DEFAULT_GOAL := all
+
+.PHONY: help deps quickstart psql stop check check-static check-unit check-sanitize check-fuzz \
+        check-regress check-e2e bench bench-core soak format stamp dist stopped
+
+all:            ## build the extension
+install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
+uninstall:      ## remove it from there
+installcheck:   ## run the regression tests against a running server that has it
+clean:          ## remove what a build made
+distclean:      ## remove private servers, too, with the tokens and keys in them
+
+help:           ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+deps:           ## install the Debian packages that are missing
+	@scripts/deps
+
+quickstart:     ## build, start a private PostgreSQL, store a token and read it back
+	@scripts/quickstart
+
+psql:           ## open psql on the private PostgreSQL of quickstart
+	@scripts/psql
+
+stop:           ## stop the private PostgreSQL of quickstart
+	@scripts/server stop quickstart
+
+check:          ## run every test
+
+check-static:   ## check versions, layout and scripts
+check-unit:     ## run the unit tests (T=regular expression)
+check-sanitize: ## run them with the address and undefined behaviour sanitizers (T=…)
+check-fuzz:     ## fuzz the Fernet core (T=seconds, 20 by default)
+check-regress:  ## run the regression tests on a private server (T=test names)
+check-e2e:      ## run the end-to-end tests (T=pytest arguments)
+check-static check-unit check-sanitize check-fuzz check-regress check-e2e:
+	@scripts/deps all
+	@scripts/$@ $(T)
+
+bench:          ## measure against the baselines, on a private server (T=arguments of bench/run)
+	@scripts/bench $(T)
+
+bench-core:     ## measure the Fernet core against bare OpenSSL calls
+	@scripts/bench-core
+
+soak:           ## load a private server for minutes and watch its memory (T=seconds)
+	@scripts/soak $(T)
+
+format:         ## lay out the C++ sources as .clang-format says
+	find extension tests bench sidecar -name '*.[ch]pp' -exec clang-format -i {} +
+
+stamp:          ## copy the version from the control file into META.json
+	sed -i 's/^\( *"version": *\)"[^"]*"/\1"$(VERSION)"/' META.json
+
+dist:           ## make the PGXN archive of the last commit
+	@scripts/check-version
+	@mkdir -p $(BUILD)/dist
+	git archive --format=zip --prefix=$(EXTENSION)-$(VERSION)/ \
+	    --output=$(BUILD)/dist/$(EXTENSION)-$(VERSION).zip HEAD
+
+distclean: stopped
+stopped:
+	@! scripts/server status quickstart || { echo 'make stop comes first' >&2; exit 1; }
+
+# PGXS has a target `check` that only says no, so it stays out where ours is
+# asked for; and where PostgreSQL is not installed yet, `make deps` must work.
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2> /dev/null))
+ifneq ($(and $(PGXS),$(if $(filter check,$(MAKECMDGOALS)),,yes)),)
+include $(PGXS)
+-include $(OBJS:.o=.d)
+
+# The directory is there for parts that come or go.
+$(SQL_SCRIPT): $(SQL_PARTS) extension/sql $(EXTENSION).control
+	@mkdir -p $(@D)
+	cat $(SQL_PARTS) < /dev/null > $@
+
+distclean:
+	@scripts/server remove quickstart
+	rm -rf "$$(scripts/state)" $(BUILD)
+else
+check:
+	@scripts/check
+
+all install uninstall installcheck clean distclean:
+ifneq ($(PGXS),)
+	@$(MAKE) --no-print-directory $@
+else
+	@echo "no PostgreSQL server headers ($(PG_CONFIG) --pgxs): make deps installs them" >&2; exit 1
+endif
+endif

@@ -1,0 +1,243 @@
+// oauth_tokens_grant and oauth_tokens_revoke: the privileges that a role needs
+// for a purpose, and no other.
+
+#include "errors.hpp"
+#include "function.hpp"
+#include "safe_settings.hpp"
+#include "token_table.hpp"
+
+namespace oauth_tokens {
+
+namespace {
+
+enum Capability : unsigned {
+	kAccess = 1,
+	kReader = 2,
+	kWriter = 4,
+	kSidecar = 8,
+	kAdmin = 16,
+	kReaders = kReader | kSidecar | kAdmin,
+	kWriters = kWriter | kSidecar | kAdmin,
+	kAll = 31
+};
+
+struct CapabilityName {
+	const char *name;
+	Capability capability;
+	// A function that shows who holds it: the most telling one of its own.
+	// Sidecar has none yet, and is told by the two that it consists of.
+	const char *marker;
+};
+
+constexpr CapabilityName kNames[] = {{"access", kAccess, "oauth_access_token"},
+									 {"reader", kReader, "oauth_get"},
+									 {"writer", kWriter, "oauth_store"},
+									 {"sidecar", kSidecar, nullptr},
+									 {"admin", kAdmin, "oauth_decrypt"}};
+
+struct FunctionGrant {
+	const char *name; // every form of it
+	unsigned capabilities;
+};
+
+// In the extension's schema or in oauth_tokens_internal.
+constexpr FunctionGrant kFunctions[] = {
+	{"oauth_access_token", kAccess | kReaders},
+	{"oauth_get", kReaders},
+	{"connections", kReaders},
+	{"utc", kReaders},
+	{"oauth_store", kWriters},
+	{"oauth_delete", kWriters},
+	{"oauth_move", kWriters},
+	{"oauth_encrypt", kAdmin},
+	{"oauth_decrypt", kAdmin},
+	{"decrypted", kAdmin},
+	{"is_damaged", kAdmin},
+	{"key_position", kAdmin},
+	{"key_fingerprints", kAdmin},
+	{"key_usage", kAdmin},
+	{"oauth_tokens_damaged", kAdmin},
+	{"oauth_rotate_keys", kAdmin},
+	{"oauth_tokens_upgrade", kAdmin},
+	{"oauth_tokens_downgrade", kAdmin},
+};
+
+enum class In { extension_schema, internal };
+
+struct RelationGrant {
+	In schema;
+	const char *relation;
+	const char *privileges;
+	unsigned capabilities;
+};
+
+constexpr RelationGrant kRelations[] = {
+	{In::extension_schema, kTableName,
+	 "SELECT (workspace_id, provider, actor_type, actor_id, encrypted_access_token,"
+	 " access_token_expires_at)",
+	 kAccess},
+	{In::extension_schema, kTableName, "SELECT", kReaders},
+	{In::extension_schema, kTableName,
+	 "SELECT (id, workspace_id, provider, actor_type, actor_id), INSERT,"
+	 " UPDATE (workspace_id, provider, actor_type, actor_id, scopes, encrypted_access_token,"
+	 " encrypted_refresh_token, access_token_expires_at, updated_at), DELETE",
+	 kWriter | kSidecar},
+	{In::extension_schema, kTableName, "INSERT, UPDATE, DELETE", kAdmin},
+	{In::extension_schema, kDetailsName, "SELECT", kReaders},
+	{In::extension_schema, kDetailsName,
+	 "SELECT (workspace_id, provider, actor_type, actor_id, token_id), INSERT, UPDATE, DELETE",
+	 kWriters},
+	{In::extension_schema, "oauth_connections", "SELECT", kReaders},
+	{In::extension_schema, "oauth_tokens_decrypted", "SELECT", kAdmin},
+	{In::extension_schema, "oauth_key_usage", "SELECT", kAdmin},
+	{In::internal, "key_rotations", "SELECT, INSERT, UPDATE, DELETE", kAdmin},
+};
+
+const CapabilityName &capability_argument(const text *argument)
+{
+	char *name = text_to_cstring(argument);
+	for (const CapabilityName &known : kNames)
+		if (strcmp(known.name, name) == 0)
+			return known;
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown capability"),
+					errhint("Use access, reader, writer, sidecar or admin.")));
+	pg_unreachable();
+}
+
+const char *role_argument(Oid role) { return quote_identifier(GetUserNameFromId(role, false)); }
+
+void execute(const char *sql)
+{
+	if (SPI_execute(sql, false, 0) < 0)
+		elog(ERROR, "could not execute \"%s\"", sql);
+}
+
+// "oauth_get(uuid,text,text,text), …": every form of the extension's function,
+// wherever it stands.
+char *routines_named(const char *name)
+{
+	const char *sql =
+		psprintf("SELECT pg_catalog.string_agg(p.oid::pg_catalog.regprocedure::text, ', ')"
+				 " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
+				 " AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
+				 " JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
+				 " WHERE e.extname = 'oauth_tokens' AND p.proname = %s",
+				 quote_literal_cstr(name));
+	execute(sql);
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+enum class Verb { grant, revoke };
+
+void apply(Verb verb, const char *privileges, const char *object, const char *role)
+{
+	execute(verb == Verb::grant ? psprintf("GRANT %s ON %s TO %s", privileges, object, role)
+								: psprintf("REVOKE %s ON %s FROM %s", privileges, object, role));
+}
+
+void apply_to_functions(Verb verb, Capability capability, const char *role)
+{
+	for (const FunctionGrant &function : kFunctions) {
+		if ((function.capabilities & capability) == 0)
+			continue;
+		const char *routines = routines_named(function.name);
+		if (routines != nullptr)
+			apply(verb, "EXECUTE", psprintf("ROUTINE %s", routines), role);
+	}
+}
+
+void apply_to_relations(Verb verb, Capability capability, const char *role)
+{
+	for (const RelationGrant &grant : kRelations) {
+		if ((grant.capabilities & capability) == 0)
+			continue;
+		const Oid schema = grant.schema == In::internal
+							   ? get_namespace_oid("oauth_tokens_internal", false)
+							   : extension_schema();
+		if (OidIsValid(get_relname_relid(grant.relation, schema)))
+			apply(verb, grant.privileges,
+				  psprintf("TABLE %s", quote_qualified_identifier(get_namespace_name(schema),
+																  grant.relation)),
+				  role);
+		else if (verb == Verb::grant)
+			ereport(NOTICE, (errmsg("there is no table %s yet", grant.relation),
+							 errhint("Call oauth_tokens_grant() again after "
+									 "oauth_tokens_upgrade().")));
+	}
+}
+
+void apply_capability(Verb verb, Capability capability, const char *role)
+{
+	apply_to_functions(verb, capability, role);
+	apply_to_relations(verb, capability, role);
+	// What else the role may reach in the extension's schema is not ours to take.
+	const char *schemas = "SCHEMA oauth_tokens_internal";
+	if (verb == Verb::grant)
+		schemas = psprintf("%s, %s", schemas,
+						   quote_identifier(get_namespace_name(extension_schema())));
+	apply(verb, "USAGE", schemas, role);
+}
+
+unsigned capabilities_of_function(const char *name)
+{
+	for (const FunctionGrant &function : kFunctions)
+		if (strcmp(function.name, name) == 0)
+			return function.capabilities;
+	return 0;
+}
+
+// Whether the role was granted it by name, not through another role or PUBLIC.
+bool holds(Oid role, const CapabilityName &capability)
+{
+	if (capability.marker == nullptr)
+		return false;
+	execute(psprintf("SELECT 1 FROM pg_catalog.pg_proc p"
+					 " JOIN pg_catalog.pg_depend d ON d.objid = p.oid AND d.deptype = 'e'"
+					 " AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+					 " JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid,"
+					 " pg_catalog.aclexplode(p.proacl) a WHERE e.extname = 'oauth_tokens'"
+					 " AND p.proname = %s AND a.grantee = %u",
+					 quote_literal_cstr(capability.marker), role));
+	return SPI_processed > 0;
+}
+
+} // namespace
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+OAUTH_FUNCTION(oauth_tokens_grant)
+{
+	const CapabilityName &wanted = capability_argument(PG_GETARG_TEXT_PP(1));
+	const char *role = role_argument(PG_GETARG_OID(0));
+	const SafeSettings settings = begin_safe_settings();
+	SPI_connect();
+	apply_capability(Verb::grant, wanted.capability, role);
+	SPI_finish();
+	end_safe_settings(settings);
+	PG_RETURN_VOID();
+}
+
+// Takes away all that the capability holds, and with it every smaller one that
+// it contains; then gives back what other capabilities of the role share with it.
+OAUTH_FUNCTION(oauth_tokens_revoke)
+{
+	const CapabilityName &unwanted = capability_argument(PG_GETARG_TEXT_PP(1));
+	const Oid role_id = PG_GETARG_OID(0);
+	const char *role = role_argument(role_id);
+	const SafeSettings settings = begin_safe_settings();
+	SPI_connect();
+	unsigned kept = 0;
+	for (const CapabilityName &other : kNames)
+		if (holds(role_id, other) &&
+			(capabilities_of_function(other.marker) & unwanted.capability) == 0)
+			kept |= other.capability;
+	apply_capability(Verb::revoke, unwanted.capability, role);
+	for (const CapabilityName &other : kNames)
+		if ((kept & other.capability) != 0)
+			apply_capability(Verb::grant, other.capability, role);
+	SPI_finish();
+	end_safe_settings(settings);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,24 @@
+// The SQLSTATEs of our own, all of them (class OT). README.md lists them for
+// users; a check compares the two lists. Where PostgreSQL has a fitting code,
+// that one is used: 22004 null identity, 22023 unknown actor_type or other bad
+// argument, 22021 text that cannot be converted, 25001 rotation inside a
+// transaction, 42501 missing right.
+#pragma once
+
+#include "postgres.hpp"
+
+namespace oauth_tokens {
+
+inline constexpr int ERRCODE_KEY_MISSING = MAKE_SQLSTATE('O', 'T', '0', '0', '1');
+inline constexpr int ERRCODE_KEY_MALFORMED = MAKE_SQLSTATE('O', 'T', '0', '0', '2');
+inline constexpr int ERRCODE_TOKEN_NOT_DECRYPTABLE = MAKE_SQLSTATE('O', 'T', '0', '0', '3');
+inline constexpr int ERRCODE_NOT_MIGRATED = MAKE_SQLSTATE('O', 'T', '0', '0', '4');
+inline constexpr int ERRCODE_TABLE_DIFFERS = MAKE_SQLSTATE('O', 'T', '0', '0', '5');
+inline constexpr int ERRCODE_TOKEN_EMPTY = MAKE_SQLSTATE('O', 'T', '0', '0', '6');
+inline constexpr int ERRCODE_TOKEN_TOO_LARGE = MAKE_SQLSTATE('O', 'T', '0', '0', '7');
+inline constexpr int ERRCODE_IDENTITY_TOO_LONG = MAKE_SQLSTATE('O', 'T', '0', '0', '8');
+inline constexpr int ERRCODE_EXPIRY_INVALID = MAKE_SQLSTATE('O', 'T', '0', '0', '9');
+inline constexpr int ERRCODE_TOKEN_NOT_TEXT = MAKE_SQLSTATE('O', 'T', '0', '1', '0');
+inline constexpr int ERRCODE_TOKENS_REMAIN = MAKE_SQLSTATE('O', 'T', '0', '1', '1');
+
+} // namespace oauth_tokens

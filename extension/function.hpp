@@ -1,0 +1,57 @@
+// How a C++ function becomes one that SQL can call.
+//
+// OAUTH_FUNCTION(name) { ... } defines and exports `Datum name(PG_FUNCTION_ARGS)`.
+// No C++ exception leaves it: each becomes an ereport that is raised after the
+// handler has ended, with nothing but plain data alive.
+//
+// The other direction has a rule and no wrapper: a PostgreSQL error longjmps,
+// so code that calls PostgreSQL holds no object with a destructor. What needs
+// destructors (src: fernet/, key_source.cpp, key_ring.cpp's preparation) calls no PostgreSQL
+// function that can raise.
+#pragma once
+
+#include <exception>
+#include <new>
+
+#include "postgres.hpp"
+
+namespace oauth_tokens {
+
+enum class Caught { nothing, out_of_memory, other };
+
+[[noreturn]] inline void raise_caught(Caught caught, const char *function)
+{
+	if (caught == Caught::out_of_memory)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory in %s", function)));
+	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("unexpected failure in %s", function),
+					errhint("This is a bug in oauth_tokens; please report it.")));
+	pg_unreachable();
+}
+
+// Calls `body` and turns an exception into a PostgreSQL error.
+template <typename Body>
+inline Datum guarded(const char *function, FunctionCallInfo fcinfo, Body body)
+{
+	Caught caught = Caught::nothing;
+	try {
+		return body(fcinfo);
+	} catch (const std::bad_alloc &) {
+		caught = Caught::out_of_memory;
+	} catch (...) {
+		caught = Caught::other;
+	}
+	raise_caught(caught, function);
+}
+
+} // namespace oauth_tokens
+
+#define OAUTH_FUNCTION(name)                                                                       \
+	static Datum name##_body(FunctionCallInfo fcinfo);                                             \
+	extern "C" {                                                                                   \
+	PG_FUNCTION_INFO_V1(name);                                                                     \
+	PGDLLEXPORT Datum name(PG_FUNCTION_ARGS)                                                       \
+	{                                                                                              \
+		return oauth_tokens::guarded(#name, fcinfo, name##_body);                                  \
+	}                                                                                              \
+	}                                                                                              \
+	static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)

@@ -1,0 +1,109 @@
+#include "identity.hpp"
+
+#include "errors.hpp"
+#include "token_table.hpp"
+
+namespace oauth_tokens {
+
+namespace {
+
+// The column's value with this label. `label` need not end with a NUL.
+Oid find_actor_type(const char *label, int size, Oid enum_type)
+{
+	NameData name;
+	Oid value = InvalidOid;
+	if (size < NAMEDATALEN) {
+		memset(&name, 0, sizeof name);
+		memcpy(NameStr(name), label, size);
+		value = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(enum_type),
+								CStringGetDatum(NameStr(name)));
+	}
+	if (!OidIsValid(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown actor_type"),
+				 errdetail("Enum %s has no value of this name.", format_type_be(enum_type)),
+				 errhint("Use 'user' or 'api_key'.")));
+	return value;
+}
+
+Oid argument_type(FunctionCallInfo fcinfo, int number)
+{
+	const Oid type = get_fn_expr_argtype(fcinfo->flinfo, number);
+	if (OidIsValid(type))
+		return type;
+	// Called without an expression, as a PL's fast path may: the declared type.
+	Oid *declared;
+	int count;
+	get_func_signature(fcinfo->flinfo->fn_oid, &declared, &count);
+	return declared[number];
+}
+
+Datum actor_type_from_argument(FunctionCallInfo fcinfo, int number, Oid enum_type)
+{
+	const Oid type = argument_type(fcinfo, number);
+	if (type == enum_type)
+		return PG_GETARG_DATUM(number);
+	if (type == TEXTOID) {
+		const text *label = PG_GETARG_TEXT_PP(number);
+		return ObjectIdGetDatum(
+			find_actor_type(VARDATA_ANY(label), VARSIZE_ANY_EXHDR(label), enum_type));
+	}
+	if (!type_is_enum(type))
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("actor_type must be text or an enum, not %s", format_type_be(type))));
+	const char *label =
+		DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(number)));
+	return ObjectIdGetDatum(find_actor_type(label, strlen(label), enum_type));
+}
+
+void check_text(Datum value, const char *name, int max_bytes)
+{
+	const int size = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
+	if (size == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s is empty", name)));
+	if (size > max_bytes)
+		ereport(ERROR, (errcode(ERRCODE_IDENTITY_TOO_LONG), errmsg("%s is too long", name),
+						errdetail("It has %d bytes; at most %d are allowed.", size, max_bytes),
+						errhint("Use the provider's or the user's short identifier.")));
+}
+
+} // namespace
+
+const char *column_name(Column column)
+{
+	return column == Column::access_token ? "encrypted_access_token" : "encrypted_refresh_token";
+}
+
+Identity identity_from_arguments(FunctionCallInfo fcinfo, int first, const TokenTable &table)
+{
+	static const char *const names[kIdentityColumns] = {"workspace_id", "provider", "actor_type",
+														"actor_id"};
+	for (int i = 0; i < kIdentityColumns; i++)
+		if (PG_ARGISNULL(first + i))
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("%s must not be null", names[i])));
+	Identity identity;
+	identity.values[0] = PG_GETARG_DATUM(first);
+	identity.values[1] = PointerGetDatum(PG_GETARG_TEXT_PP(first + 1));
+	identity.values[2] = actor_type_from_argument(fcinfo, first + 2, table.enum_type);
+	identity.values[3] = PointerGetDatum(PG_GETARG_TEXT_PP(first + 3));
+	return identity;
+}
+
+void identity_check_storable(const Identity &identity)
+{
+	check_text(identity.provider(), "provider", kMaxProviderBytes);
+	check_text(identity.actor_id(), "actor_id", kMaxActorIdBytes);
+}
+
+char *identity_describe(const Identity &identity)
+{
+	return psprintf(
+		"(workspace_id, provider, actor_type, actor_id)=(%s, %s, %s, %s)",
+		DatumGetCString(DirectFunctionCall1(uuid_out, identity.workspace_id())),
+		TextDatumGetCString(identity.provider()),
+		DatumGetCString(DirectFunctionCall1(enum_out, identity.actor_type())),
+		TextDatumGetCString(identity.actor_id()));
+}
+
+} // namespace oauth_tokens

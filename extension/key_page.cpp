@@ -1,0 +1,188 @@
+#include "key_page.hpp"
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "postgres.hpp"
+
+extern "C" {
+#include "postmaster/postmaster.h"
+}
+
+namespace oauth_tokens {
+
+namespace {
+
+constexpr std::size_t kPageBytes = 4096;
+
+// Two sets in turn: a writer fills the one that is not current and then counts
+// the generation up, so that readers take no lock. `writer` keeps two processes
+// from writing at once, and names its holder because one that was killed must
+// not keep the page for ever: it outlives a crash restart.
+struct KeyPage {
+	std::atomic<std::uint64_t> generation;
+	std::atomic<pid_t> writer;
+	KeySet sets[2];
+
+	KeySet &current() noexcept { return sets[generation.load(std::memory_order_acquire) & 1]; }
+	KeySet &spare() noexcept { return sets[(generation.load(std::memory_order_acquire) + 1) & 1]; }
+};
+static_assert(sizeof(KeyPage) <= kPageBytes);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+char *key_file = nullptr;
+char *key_command = nullptr;
+KeyPage *page = nullptr;
+TimestampTz seen_reload = 0;
+
+bool claim_writer() noexcept
+{
+	pid_t holder = 0;
+	if (page->writer.compare_exchange_strong(holder, ::getpid()))
+		return true;
+	const bool holder_is_dead = ::kill(holder, 0) != 0 && errno == ESRCH;
+	return holder_is_dead && page->writer.compare_exchange_strong(holder, ::getpid());
+}
+
+bool same_source(const KeySet &a, const KeySet &b) noexcept
+{
+	return a.digest == b.digest && a.fault == b.fault;
+}
+
+void warn_of_open_file(const char *path)
+{
+	struct stat status;
+	if (::stat(path, &status) == 0 && (status.st_mode & S_IRWXO) != 0)
+		ereport(LOG, (errmsg("key file \"%s\" is open to every user of this machine", path),
+					  errhint("Take the rights of others away: chmod o= \"%s\".", path)));
+}
+
+// Reads the key file again. A broken one is refused with a line in the log and
+// the old ring stays. No allocation and no ereport above LOG: this runs in the
+// postmaster, too.
+void reload_key_file(const char *path) noexcept
+{
+	if (path == nullptr || path[0] == '\0' || !claim_writer())
+		return;
+	static KeySet refused; // what was last complained about, to say it once
+	KeySet &spare = page->spare();
+	read_key_file(path, spare);
+	if (spare.state != KeyState::ready && page->current().state == KeyState::ready) {
+		if (!same_source(spare, refused))
+			ereport(LOG, (errmsg("key file \"%s\" was not taken over: %s", path,
+								 spare.fault.data()),
+						  errdetail("The key ring that was loaded before stays in use.")));
+		refused.digest = spare.digest;
+		refused.fault = spare.fault;
+		spare.wipe();
+	} else if (same_source(spare, page->current())) {
+		spare.wipe();
+	} else {
+		page->generation.fetch_add(1, std::memory_order_acq_rel);
+		page->spare().wipe();
+		refused.wipe();
+	}
+	page->writer.store(0, std::memory_order_release);
+}
+
+// Runs in every process at every reload while the setting stands in a
+// configuration file. The postmaster has no other occasion; backends look at
+// PgReloadTime, which also covers a setting from the command line.
+void key_file_assigned(const char *newval, void *)
+{
+	if (page != nullptr && IsPostmasterEnvironment && !IsUnderPostmaster)
+		reload_key_file(newval);
+}
+
+void define_settings()
+{
+	DefineCustomStringVariable(
+		"oauth_tokens.key_file", "File with the Fernet keys, separated by commas or line ends.",
+		"The first key encrypts, all decrypt. Read at start and at each reload.", &key_file, "",
+		PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, key_file_assigned, nullptr);
+	// A server-start setting; the lazy load of a library cannot define one.
+	DefineCustomStringVariable(
+		"oauth_tokens.key_command", "Shell command that prints the Fernet keys at server start.",
+		"Used where key_file is not set; needs shared_preload_libraries.", &key_command, "",
+		process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
+		GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+	MarkGUCPrefixReserved("oauth_tokens");
+}
+
+void make_page(bool shared)
+{
+	void *memory = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE,
+						  MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+	if (memory == MAP_FAILED)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("could not map a page for the encryption keys: %m")));
+	if (::madvise(memory, kPageBytes, MADV_DONTDUMP) != 0)
+		ereport(LOG, (errmsg("could not keep the encryption keys out of core dumps: %m")));
+	if (::mlock(memory, kPageBytes) != 0)
+		ereport(LOG, (errmsg("could not lock the encryption keys into memory: %m"),
+					  errhint("Raise the limit RLIMIT_MEMLOCK of the server.")));
+	page = new (memory) KeyPage{};
+}
+
+void fill_page(bool preloaded)
+{
+	KeySet &ring = page->current();
+	// Taken away from the environment in any case, used where nothing else is set.
+	take_key_variable(preloaded, ring);
+	if (key_file[0] != '\0') {
+		read_key_file(key_file, ring);
+		warn_of_open_file(key_file);
+	} else if (key_command[0] != '\0' && preloaded) {
+		run_key_command(key_command, ring);
+	} else if (key_command[0] != '\0') {
+		ring.wipe();
+		strlcpy(ring.fault.data(),
+				"oauth_tokens.key_command runs at server start only, and needs oauth_tokens in "
+				"shared_preload_libraries",
+				ring.fault.size());
+	}
+	if (preloaded && ring.state != KeyState::ready)
+		ereport(LOG, (errmsg("oauth_tokens has no usable encryption key: %s", ring.fault.data()),
+					  errdetail("Functions that need a key will raise an error.")));
+	seen_reload = PgReloadTime;
+}
+
+} // namespace
+
+void key_page_init()
+{
+	const bool preloaded = process_shared_preload_libraries_in_progress;
+	define_settings();
+	make_page(preloaded);
+	fill_page(preloaded);
+}
+
+std::uint64_t key_page_generation() noexcept
+{
+	if (unlikely(seen_reload != PgReloadTime)) {
+		seen_reload = PgReloadTime;
+		reload_key_file(key_file);
+	}
+	return page->generation.load(std::memory_order_acquire);
+}
+
+std::uint64_t key_page_read(KeySet &out) noexcept
+{
+	for (;;) {
+		const std::uint64_t before = page->generation.load(std::memory_order_acquire);
+		std::memcpy(static_cast<void *>(&out), &page->sets[before & 1], sizeof out);
+		std::atomic_thread_fence(std::memory_order_acquire);
+		// The set that was copied is overwritten only after a newer one stands.
+		if (page->generation.load(std::memory_order_relaxed) == before)
+			return before;
+	}
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,131 @@
+#include "key_ring.hpp"
+
+#include <array>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include <sys/prctl.h>
+
+#include "errors.hpp"
+#include "key_page.hpp"
+
+namespace oauth_tokens {
+
+namespace {
+
+struct Ring {
+	std::uint64_t generation = 0;
+	KeyState state = KeyState::missing;
+	std::vector<fernet::Cipher> ciphers;
+	std::vector<std::array<char, fernet::kFingerprintChars>> fingerprints;
+	std::array<char, 192> fault{};
+};
+
+// Made once a backend and then changed in place, never destroyed: the process
+// ends without running destructors of a library.
+Ring *ring = nullptr;
+
+// Brings the ring to the page's generation. False where memory is out or
+// OpenSSL refuses; nothing here raises, so destructors are safe.
+bool prepare() noexcept
+try {
+	// Before a key is copied into this process's own memory. The postmaster
+	// never comes here: it must stay dumpable to set its children's OOM score.
+	::prctl(PR_SET_DUMPABLE, 0);
+	auto fresh = std::make_unique<Ring>();
+	struct Copy : KeySet {
+		~Copy() { wipe(); }
+	} keys;
+	fresh->generation = key_page_read(keys);
+	fresh->state = keys.state;
+	fresh->fault = keys.fault;
+	for (std::uint32_t i = 0; i < keys.count; i++) {
+		const fernet::Key key{std::span<const unsigned char, fernet::kKeyBytes>(keys.keys[i])};
+		fresh->ciphers.emplace_back(key);
+		fresh->fingerprints.push_back(key.fingerprint());
+	}
+	delete std::exchange(ring, fresh.release());
+	return true;
+} catch (...) {
+	return false;
+}
+
+Ring &usable_ring()
+{
+	const std::uint64_t generation = key_page_generation();
+	if (unlikely(ring == nullptr || ring->generation != generation) && !prepare())
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not prepare the encryption keys")));
+	if (unlikely(ring->state == KeyState::missing))
+		ereport(ERROR, (errcode(ERRCODE_KEY_MISSING), errmsg("there is no encryption key"),
+						errdetail_internal("%s.", ring->fault.data()),
+						errhint("Set oauth_tokens.key_file and reload, or start the server with "
+								"OAUTH_ENCRYPTION_KEY in its environment.")));
+	if (unlikely(ring->state == KeyState::malformed))
+		ereport(ERROR,
+				(errcode(ERRCODE_KEY_MALFORMED), errmsg("the encryption key is malformed"),
+				 errdetail_internal("%s.", ring->fault.data()),
+				 errhint("A Fernet key is 44 characters of base64url: SELECT "
+						 "fernet_generate_key(). Separate several by commas or line ends.")));
+	return *ring;
+}
+
+// Index of the cipher that signed the envelope, or the number of ciphers.
+std::size_t find_signer(Ring &keys, const fernet::Envelope &envelope)
+{
+	std::size_t i = 0;
+	while (i < keys.ciphers.size() && !keys.ciphers[i].verify(envelope))
+		i++;
+	return i;
+}
+
+} // namespace
+
+int key_ring_size() { return static_cast<int>(usable_ring().ciphers.size()); }
+
+std::span<const char, fernet::kFingerprintChars> key_ring_fingerprint(int position)
+{
+	return usable_ring().fingerprints.at(static_cast<std::size_t>(position) - 1);
+}
+
+void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Place &,
+				   std::span<char> out)
+{
+	fernet::Cipher &cipher = usable_ring().ciphers.front();
+	fernet::Iv iv;
+	if (!fernet::random_iv(iv) || !cipher.encrypt(plaintext, timestamp, iv, out))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not encrypt"),
+						errhint("Its random generator or memory may be exhausted; try again.")));
+}
+
+Opened key_ring_open(std::string_view token, const Place &, fernet::Bytes buffer)
+{
+	Ring &keys = usable_ring();
+	auto envelope = fernet::Envelope::decode(token, buffer);
+	if (!envelope)
+		return {};
+	const std::size_t signer = find_signer(keys, *envelope);
+	if (signer == keys.ciphers.size())
+		return {};
+	const std::uint64_t timestamp = envelope->timestamp();
+	const auto plaintext = keys.ciphers[signer].decrypt(*envelope);
+	if (!plaintext)
+		return {};
+	return {*plaintext, static_cast<int>(signer) + 1, timestamp};
+}
+
+Opened key_ring_verify(std::string_view token, const Place &, fernet::Bytes buffer)
+{
+	Ring &keys = usable_ring();
+	const auto envelope = fernet::Envelope::decode(token, buffer);
+	if (!envelope)
+		return {};
+	const std::size_t signer = find_signer(keys, *envelope);
+	if (signer == keys.ciphers.size())
+		return {};
+	return {{}, static_cast<int>(signer) + 1, envelope->timestamp()};
+}
+
+} // namespace oauth_tokens

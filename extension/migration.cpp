@@ -1,0 +1,265 @@
+// oauth_tokens_upgrade, oauth_tokens_current, oauth_tokens_downgrade: the table
+// is no member of the extension, so that dumps carry it whole and DROP
+// EXTENSION never drops a token. These functions make it, adopt one that is
+// there, and drop it.
+
+#include "errors.hpp"
+#include "function.hpp"
+#include "safe_settings.hpp"
+#include "token_table.hpp"
+
+namespace oauth_tokens {
+
+namespace {
+
+// As the Python service's Alembic history names them.
+constexpr const char *kBefore = "ce6ac882b60d";
+constexpr const char *kHead = "bb51836389e7";
+
+void execute(const char *sql)
+{
+	const int result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+}
+
+Oid owner_of_relation(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	const Oid owner = ((Form_pg_class)GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+// A superuser is no exception here: whoever owns a table can plant a trigger on
+// it, which then runs with the rights of whoever writes to it.
+bool may_adopt_from(Oid owner) { return is_member_of_role_nosuper(GetUserId(), owner); }
+
+void refuse_foreign_owner(const char *kind, const char *name, Oid owner)
+{
+	if (may_adopt_from(owner))
+		return;
+	const char *owner_name = quote_identifier(GetUserNameFromId(owner, false));
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("%s %s belongs to role %s", kind, name, owner_name),
+					errdetail("Its owner could run code with the rights of whoever uses it."),
+					errhint("If you trust it: SET ROLE %s, then call oauth_tokens_upgrade() again.",
+							owner_name)));
+}
+
+// The schema-qualified name of the enum that actor_type takes, made where none
+// is there. One of another role's is used only where it cannot be overlooked.
+char *find_or_create_enum(Oid schema)
+{
+	const char *const name = extension_relation_name(kEnumName);
+	Oid found = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(kEnumName),
+								ObjectIdGetDatum(schema));
+	if (!OidIsValid(found)) {
+		execute("SELECT t.oid, t.typowner FROM pg_catalog.pg_type t"
+				" JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
+				" WHERE t.typname = 'actor_type_enum' AND t.typtype = 'e'"
+				" AND n.nspname !~ '^pg_(toast_)?temp_' ORDER BY t.oid");
+		int usable = 0;
+		for (std::uint64_t i = 0; i < SPI_processed; i++) {
+			bool is_null;
+			const HeapTuple row = SPI_tuptable->vals[i];
+			const TupleDesc descriptor = SPI_tuptable->tupdesc;
+			if (!may_adopt_from(DatumGetObjectId(SPI_getbinval(row, descriptor, 2, &is_null))))
+				continue;
+			found = DatumGetObjectId(SPI_getbinval(row, descriptor, 1, &is_null));
+			usable++;
+		}
+		if (usable > 1)
+			ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+							errmsg("%d enums are named %s", usable, kEnumName),
+							errhint("Move the right one to the extension's schema: ALTER TYPE … "
+									"SET SCHEMA %s.",
+									quote_identifier(get_namespace_name(schema)))));
+	}
+	if (!OidIsValid(found)) {
+		execute(psprintf("CREATE TYPE %s AS ENUM ('user', 'api_key')", name));
+		return pstrdup(name);
+	}
+	if (!type_is_enum(found) || !is_actor_type_enum(found))
+		ereport(ERROR,
+				(errcode(ERRCODE_TABLE_DIFFERS),
+				 errmsg("type %s is not an enum with the values user and api_key",
+						format_type_be_qualified(found)),
+				 errhint("Add the missing values, or rename the type.")));
+	HeapTuple type = SearchSysCache1(TYPEOID, ObjectIdGetDatum(found));
+	const Oid owner = ((Form_pg_type)GETSTRUCT(type))->typowner;
+	ReleaseSysCache(type);
+	refuse_foreign_owner("type", name, owner);
+	return format_type_be_qualified(found);
+}
+
+// Mends what is safe to mend; raises where anything else differs.
+void mend(const char *name, List *differences)
+{
+	StringInfoData unsafe;
+	initStringInfo(&unsafe);
+	ListCell *cell;
+	foreach (cell, differences) {
+		const auto *found = static_cast<Difference *>(lfirst(cell));
+		if (found->fix == nullptr)
+			appendStringInfo(&unsafe, "%s%s", unsafe.len > 0 ? "; " : "", found->what);
+	}
+	if (unsafe.len > 0)
+		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
+						errmsg("table %s cannot be adopted as it is", name),
+						errdetail_internal("%s.", unsafe.data),
+						errhint("Nothing was changed. Alter the table, then call "
+								"oauth_tokens_upgrade() again.")));
+	foreach (cell, differences) {
+		const auto *found = static_cast<Difference *>(lfirst(cell));
+		ereport(NOTICE, (errmsg("Running upgrade %s -> %s, mend oauth_tokens table: %s", kBefore,
+								kHead, found->what)));
+		execute(found->fix);
+	}
+}
+
+// Columns first: what indexes need may have to be added, too.
+void adopt(Oid relid, const char *name)
+{
+	refuse_foreign_owner("table", name, owner_of_relation(relid));
+	LockRelationOid(relid, ShareRowExclusiveLock);
+	Relation table = table_open(relid, NoLock);
+	List *differences = table_differences(table, name);
+	table_close(table, NoLock);
+	mend(name, differences);
+}
+
+void make_details(Oid schema, Oid table_id, const char *name)
+{
+	Relation table = table_open(table_id, AccessShareLock);
+	const AttrNumber attno = table_find_column(table, kActorType, nullptr);
+	const Oid enum_type = TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid;
+	table_close(table, NoLock);
+
+	const Oid details_id = get_relname_relid(kDetailsName, schema);
+	if (!OidIsValid(details_id)) {
+		execute(details_create_statement(name, format_type_be_qualified(enum_type)));
+		const Oid owner = owner_of_relation(table_id);
+		if (owner != GetUserId())
+			execute(psprintf("ALTER TABLE %s OWNER TO %s", name,
+							 quote_identifier(GetUserNameFromId(owner, false))));
+		return;
+	}
+	refuse_foreign_owner("table", name, owner_of_relation(details_id));
+	Relation details = table_open(details_id, ShareRowExclusiveLock);
+	List *differences = details_differences(details, enum_type);
+	table_close(details, NoLock);
+	mend(name, differences);
+}
+
+bool is_whole()
+{
+	const Oid schema = extension_schema();
+	const Oid table_id = get_relname_relid(kTableName, schema);
+	const Oid details_id = get_relname_relid(kDetailsName, schema);
+	if (!OidIsValid(table_id) || !OidIsValid(details_id))
+		return false;
+	Relation table = table_open(table_id, AccessShareLock);
+	bool whole = table_differences(table, kTableName) == NIL;
+	if (whole) {
+		const AttrNumber attno = table_find_column(table, kActorType, nullptr);
+		Relation details = table_open(details_id, AccessShareLock);
+		whole = details_differences(details,
+									TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) ==
+				NIL;
+		table_close(details, AccessShareLock);
+	}
+	table_close(table, AccessShareLock);
+	return whole;
+}
+
+std::uint64_t count_tokens(const char *name)
+{
+	execute(psprintf("SELECT pg_catalog.count(*) FROM %s", name));
+	bool is_null;
+	return static_cast<std::uint64_t>(DatumGetInt64(
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
+}
+
+// Locks before it counts, so that no token comes in between.
+void drop_table(Oid relid, const char *name, bool discard_tokens)
+{
+	if (!has_privs_of_role(GetUserId(), owner_of_relation(relid)))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, kTableName);
+	LockRelationOid(relid, AccessExclusiveLock);
+	const std::uint64_t tokens = count_tokens(name);
+	if (tokens > 0 && !discard_tokens)
+		ereport(ERROR, (errcode(ERRCODE_TOKENS_REMAIN),
+						errmsg("%s holds " UINT64_FORMAT " tokens", name, tokens),
+						errdetail("Nothing was dropped."),
+						errhint("To lose them for ever: SELECT oauth_tokens_downgrade("
+								"discard_tokens => true).")));
+	ereport(NOTICE,
+			(errmsg("Running downgrade %s -> %s, add oauth_tokens table", kHead, kBefore)));
+	execute(psprintf("DROP TABLE %s", name));
+}
+
+// One migration at a time; released with the transaction.
+void lock_migration()
+{
+	LockDatabaseObject(ExtensionRelationId, get_extension_oid("oauth_tokens", false), 0,
+					   ShareUpdateExclusiveLock);
+}
+
+} // namespace
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+OAUTH_FUNCTION(oauth_tokens_upgrade)
+{
+	const SafeSettings settings = begin_safe_settings();
+	SPI_connect();
+	lock_migration();
+	const Oid schema = extension_schema();
+	const char *name = extension_relation_name(kTableName);
+	const char *details_name = extension_relation_name(kDetailsName);
+	const Oid existing = get_relname_relid(kTableName, schema);
+	if (OidIsValid(existing)) {
+		if (!OidIsValid(get_relname_relid(kDetailsName, schema)))
+			ereport(NOTICE,
+					(errmsg("Running upgrade %s -> %s, adopt oauth_tokens table", kBefore, kHead)));
+		adopt(existing, name);
+	} else {
+		ereport(NOTICE,
+				(errmsg("Running upgrade %s -> %s, add oauth_tokens table", kBefore, kHead)));
+		execute(table_create_statement(name, find_or_create_enum(schema)));
+	}
+	// The row trigger that marks changes for caches (CACHE.md) is made here.
+	make_details(schema, get_relname_relid(kTableName, schema), details_name);
+	SPI_finish();
+	end_safe_settings(settings);
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s (head)", kHead)));
+}
+
+OAUTH_FUNCTION(oauth_tokens_current)
+{
+	if (!is_whole())
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s (head)", kHead)));
+}
+
+OAUTH_FUNCTION(oauth_tokens_downgrade)
+{
+	const bool discard_tokens = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
+	const SafeSettings settings = begin_safe_settings();
+	SPI_connect();
+	lock_migration();
+	const Oid schema = extension_schema();
+	const Oid table_id = get_relname_relid(kTableName, schema);
+	if (OidIsValid(table_id))
+		drop_table(table_id, extension_relation_name(kTableName), discard_tokens);
+	if (OidIsValid(get_relname_relid(kDetailsName, schema)))
+		execute(psprintf("DROP TABLE %s", extension_relation_name(kDetailsName)));
+	SPI_finish();
+	end_safe_settings(settings);
+	PG_RETURN_TEXT_P(cstring_to_text(kBefore));
+}

@@ -1,0 +1,101 @@
+// PostgreSQL's headers, and every difference between the versions that we
+// support (15 to 18). Include it after all C++ headers: port.h renames printf
+// and its friends.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relscan.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+#include "utils/typcache.h"
+#include "utils/uuid.h"
+}
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "oauth_tokens supports PostgreSQL 15 to 18"
+#endif
+
+namespace compat {
+
+inline IndexScanDesc index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return ::index_beginscan(table, index, snapshot, nullptr, nkeys, 0);
+#else
+	return ::index_beginscan(table, index, snapshot, nkeys, 0);
+#endif
+}
+
+#if PG_VERSION_NUM >= 160000
+using UpdateIndexes = TU_UpdateIndexes;
+inline bool needs_index_entries(UpdateIndexes update) { return update != TU_None; }
+#else
+using UpdateIndexes = bool;
+inline bool needs_index_entries(UpdateIndexes update) { return update; }
+#endif
+
+// Index entries for a new version of a row that changed no indexed column.
+inline void insert_index_entries(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
+								 UpdateIndexes update)
+{
+#if PG_VERSION_NUM >= 160000
+	ExecInsertIndexTuples(target, slot, estate, true, false, nullptr, NIL,
+						  update == TU_Summarizing);
+#else
+	(void)update;
+	ExecInsertIndexTuples(target, slot, estate, true, false, nullptr, NIL);
+#endif
+}
+
+// Waits until every transaction that now holds a lock in conflict with `mode`
+// has ended; later ones are not waited for.
+inline void wait_for_lockers(LOCKTAG tag, LOCKMODE mode) { WaitForLockers(tag, mode, false); }
+
+} // namespace compat

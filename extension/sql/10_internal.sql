@@ -1,0 +1,31 @@
+
+-- What is not for callers lives here. The tables oauth_tokens and
+-- oauth_token_details do not: oauth_tokens_upgrade() makes them, as ordinary
+-- objects that dumps carry.
+
+CREATE SCHEMA oauth_tokens_internal;
+COMMENT ON SCHEMA oauth_tokens_internal IS 'helpers of the extension oauth_tokens; not for direct use';
+
+CREATE TABLE oauth_tokens_internal.key_rotations (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    fingerprint text NOT NULL,
+    values_rotated bigint NOT NULL DEFAULT 0,
+    values_damaged bigint NOT NULL DEFAULT 0,
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamptz
+);
+COMMENT ON TABLE oauth_tokens_internal.key_rotations IS
+    'one row a call of oauth_rotate_keys(), committed with each batch; unfinished where finished_at is null';
+
+-- A column of either type holds UTC.
+CREATE FUNCTION oauth_tokens_internal.utc(moment timestamp) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT pg_catalog.timezone('UTC', moment) $$;
+CREATE FUNCTION oauth_tokens_internal.utc(moment timestamptz) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT moment $$;
+REVOKE ALL ON FUNCTION oauth_tokens_internal.utc(timestamp) FROM PUBLIC;
+REVOKE ALL ON FUNCTION oauth_tokens_internal.utc(timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.utc(timestamp) IS 'the moment that a timestamp in UTC means';
+COMMENT ON FUNCTION oauth_tokens_internal.utc(timestamptz) IS 'the moment itself';

@@ -1,0 +1,63 @@
+
+-- The views stand on SQL functions whose bodies are bound when they run, so
+-- that no view depends on the table and its owner may alter or drop it. The
+-- planner inlines the functions: a scan of a view is a scan of the table.
+
+CREATE FUNCTION oauth_tokens_internal.connections()
+    RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, scopes text,
+        has_refresh_token boolean, expires_at timestamptz, state text, details jsonb,
+        created_at timestamptz, updated_at timestamptz)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT t.workspace_id, t.provider, t.actor_type::pg_catalog.text, t.actor_id, t.scopes,
+        t.encrypted_refresh_token IS NOT NULL,
+        oauth_tokens_internal.utc(t.access_token_expires_at),
+        CASE WHEN t.encrypted_refresh_token IS NULL
+              AND oauth_tokens_internal.utc(t.access_token_expires_at)
+                  OPERATOR(pg_catalog.<=) pg_catalog.statement_timestamp()
+             THEN 'expired' ELSE 'connected' END,
+        CASE WHEN d.token_id IS NOT NULL THEN
+            pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+                'account_id', d.account_id, 'account_label', d.account_label,
+                'issuer', d.issuer, 'client_id', d.client_id, 'extra', d.extra,
+                'lifetime', pg_catalog.date_part('epoch', d.lifetime),
+                'connected_at', d.connected_at)) END,
+        oauth_tokens_internal.utc(t.created_at), oauth_tokens_internal.utc(t.updated_at)
+    FROM @extschema@.oauth_tokens t
+    LEFT JOIN @extschema@.oauth_token_details d
+        ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id
+        AND d.provider OPERATOR(pg_catalog.=) t.provider
+        AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type
+        AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id
+        AND d.token_id OPERATOR(pg_catalog.=) t.id
+    $$;
+REVOKE ALL ON FUNCTION oauth_tokens_internal.connections() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.connections() IS 'the rows of oauth_connections';
+
+CREATE VIEW oauth_connections WITH (security_invoker, security_barrier) AS
+    SELECT * FROM oauth_tokens_internal.connections();
+COMMENT ON VIEW oauth_connections IS
+    'what is connected, with no secret. state: connected, or expired where the access token is and no refresh token is there';
+
+CREATE FUNCTION oauth_tokens_internal.decrypted()
+    RETURNS TABLE (id uuid, workspace_id uuid, provider text, actor_type text, actor_id text,
+        scopes text, access_token text, refresh_token text, expires_at timestamptz,
+        created_at timestamptz, updated_at timestamptz)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT t.id, t.workspace_id, t.provider, t.actor_type::pg_catalog.text, t.actor_id, t.scopes,
+        @extschema@.oauth_decrypt(t.encrypted_access_token, t.workspace_id, t.provider,
+            t.actor_type, t.actor_id, 'encrypted_access_token'),
+        @extschema@.oauth_decrypt(t.encrypted_refresh_token, t.workspace_id, t.provider,
+            t.actor_type, t.actor_id, 'encrypted_refresh_token'),
+        oauth_tokens_internal.utc(t.access_token_expires_at),
+        oauth_tokens_internal.utc(t.created_at), oauth_tokens_internal.utc(t.updated_at)
+    FROM @extschema@.oauth_tokens t
+    $$;
+REVOKE ALL ON FUNCTION oauth_tokens_internal.decrypted() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.decrypted() IS 'the rows of oauth_tokens_decrypted';
+
+CREATE VIEW oauth_tokens_decrypted WITH (security_invoker, security_barrier) AS
+    SELECT * FROM oauth_tokens_internal.decrypted();
+COMMENT ON VIEW oauth_tokens_decrypted IS
+    'every token in clear, for administrators. One damaged value ends a scan with OT003: see oauth_tokens_damaged()';

@@ -1,0 +1,84 @@
+
+-- Keys: which are in use, what no key opens, rotation. What must see every row
+-- runs with row_security off, so that a policy makes it fail.
+
+CREATE FUNCTION oauth_tokens_internal.is_damaged(
+    token text, workspace_id uuid, provider text, actor_type anyenum, actor_id text,
+    "column" text) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'oauth_is_damaged';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.is_damaged(text, uuid, text, anyenum, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.is_damaged(text, uuid, text, anyenum, text, text) IS
+    'whether oauth_decrypt() would raise OT003 or OT010';
+
+CREATE FUNCTION oauth_tokens_internal.key_position(
+    token text, workspace_id uuid, provider text, actor_type anyenum, actor_id text,
+    "column" text) RETURNS integer
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'oauth_key_position';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.key_position(text, uuid, text, anyenum, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.key_position(text, uuid, text, anyenum, text, text) IS
+    'which key of the ring opens a value, from 1; null where none does';
+
+CREATE FUNCTION oauth_tokens_internal.key_fingerprints() RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'oauth_key_fingerprints';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.key_fingerprints() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.key_fingerprints() IS
+    'of each key of the ring in order, the first 16 hexadecimal digits of the SHA-256 of its 44 characters';
+
+CREATE FUNCTION oauth_tokens_damaged()
+    RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, "column" text)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET row_security = off
+    AS $$
+    SELECT t.workspace_id, t.provider, t.actor_type::pg_catalog.text, t.actor_id, v.name
+    FROM @extschema@.oauth_tokens t,
+        LATERAL (VALUES ('encrypted_access_token'::pg_catalog.text, t.encrypted_access_token),
+                        ('encrypted_refresh_token', t.encrypted_refresh_token)) v (name, value)
+    WHERE oauth_tokens_internal.is_damaged(
+        v.value, t.workspace_id, t.provider, t.actor_type, t.actor_id, v.name)
+    $$;
+REVOKE ALL ON FUNCTION oauth_tokens_damaged() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_damaged() IS
+    'every value that no key of the ring opens, or that is no text; column is encrypted_access_token or encrypted_refresh_token. Errors: OT001, OT002 key; 42501 a row security policy hides rows';
+
+CREATE FUNCTION oauth_tokens_internal.key_usage()
+    RETURNS TABLE (fingerprint text, "position" integer, "values" bigint, oldest timestamptz)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET row_security = off
+    AS $$
+    WITH used AS (
+        SELECT oauth_tokens_internal.key_position(
+                v.value, t.workspace_id, t.provider, t.actor_type, t.actor_id, v.name) AS at,
+            v.value
+        FROM @extschema@.oauth_tokens t,
+            LATERAL (VALUES ('encrypted_access_token'::pg_catalog.text, t.encrypted_access_token),
+                            ('encrypted_refresh_token', t.encrypted_refresh_token)) v (name, value)
+        WHERE v.value IS NOT NULL),
+    counted AS (
+        SELECT u.at, pg_catalog.count(*) AS count,
+            pg_catalog.min(CASE WHEN u.at IS NOT NULL
+                THEN @extschema@.fernet_timestamp(u.value) END) AS oldest
+        FROM used u GROUP BY u.at)
+    SELECT k.fingerprint, k.at::pg_catalog.int4, COALESCE(c.count, 0), c.oldest
+    FROM pg_catalog.unnest(oauth_tokens_internal.key_fingerprints())
+        WITH ORDINALITY k (fingerprint, at)
+    LEFT JOIN counted c ON c.at OPERATOR(pg_catalog.=) k.at
+    UNION ALL
+    SELECT NULL, NULL, c.count, c.oldest FROM counted c WHERE c.at IS NULL
+    $$;
+REVOKE ALL ON FUNCTION oauth_tokens_internal.key_usage() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.key_usage() IS 'the rows of oauth_key_usage';
+
+CREATE VIEW oauth_key_usage WITH (security_invoker) AS
+    SELECT * FROM oauth_tokens_internal.key_usage();
+COMMENT ON VIEW oauth_key_usage IS
+    'how many values each key of the ring opens: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
+
+CREATE PROCEDURE oauth_rotate_keys(batch_size integer DEFAULT 1000)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON PROCEDURE oauth_rotate_keys(integer) FROM PUBLIC;
+COMMENT ON PROCEDURE oauth_rotate_keys(integer) IS
+    're-encrypts under the first key of the ring what other keys open, batch_size rows a transaction, beside readers and writers. Keeps updated_at and the Fernet timestamp, fires no trigger. May be stopped and started again. Errors: 25001 inside a transaction block; OT001, OT002 key; 42501 rights, or a row security policy hides rows';

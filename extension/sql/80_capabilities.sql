@@ -1,0 +1,16 @@
+
+-- Who may do what.
+
+CREATE FUNCTION oauth_tokens_grant(role regrole, capability text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON FUNCTION oauth_tokens_grant(regrole, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_grant(regrole, text) IS
+    'grants every privilege that a capability needs, and no other: access (the access token only), reader, writer, sidecar (reader and writer), admin. Needs the right to grant them. Errors: 22023 unknown capability; 42501';
+
+CREATE FUNCTION oauth_tokens_revoke(role regrole, capability text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON FUNCTION oauth_tokens_revoke(regrole, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_revoke(regrole, text) IS
+    'takes a capability and those that it contains from a role, and leaves its others. Errors: 22023 unknown capability; 42501';

@@ -1,0 +1,327 @@
+#include "table_definition.hpp"
+
+#include <initializer_list>
+
+namespace oauth_tokens {
+
+namespace {
+
+struct ColumnDefinition {
+	const char *name;
+	const char *type; // as written in CREATE TABLE; null for the enum
+	Oid type_id;
+	Oid other_type_id; // equally good in an adopted table
+	bool nullable;
+	const char *default_expression;
+};
+
+constexpr ColumnDefinition kColumns[kTableColumns] = {
+	{"id", "uuid", UUIDOID, UUIDOID, false, "pg_catalog.gen_random_uuid()"},
+	{"workspace_id", "uuid", UUIDOID, UUIDOID, false, nullptr},
+	{"provider", "text", TEXTOID, TEXTOID, false, nullptr},
+	{"actor_type", nullptr, InvalidOid, InvalidOid, false, nullptr},
+	{"actor_id", "text", TEXTOID, TEXTOID, false, nullptr},
+	{"scopes", "text", TEXTOID, TEXTOID, true, nullptr},
+	{"encrypted_access_token", "text", TEXTOID, TEXTOID, false, nullptr},
+	{"encrypted_refresh_token", "text", TEXTOID, TEXTOID, true, nullptr},
+	{"access_token_expires_at", "timestamp", TIMESTAMPOID, TIMESTAMPTZOID, true, nullptr},
+	{"created_at", "timestamp", TIMESTAMPOID, TIMESTAMPTZOID, false, "pg_catalog.now()"},
+	{"updated_at", "timestamp", TIMESTAMPOID, TIMESTAMPTZOID, false, "pg_catalog.now()"},
+};
+
+struct IndexDefinition {
+	const char *name;
+	bool primary;
+	bool unique;
+	int columns;
+	TableColumn keys[4];
+	const char *addition; // to "ALTER TABLE t ADD", or after "ON t" of CREATE INDEX
+};
+
+constexpr IndexDefinition kIndexes[] = {
+	{"oauth_tokens_pkey", true, true, 1, {kId}, "PRIMARY KEY (id)"},
+	{"uq_oauth_tokens_identity",
+	 false,
+	 true,
+	 4,
+	 {kWorkspaceId, kProvider, kActorType, kActorId},
+	 "UNIQUE (workspace_id, provider, actor_type, actor_id)"},
+	{"idx_oauth_tokens_workspace_id", false, false, 1, {kWorkspaceId}, "(workspace_id)"},
+	{"idx_oauth_tokens_workspace_provider",
+	 false,
+	 false,
+	 2,
+	 {kWorkspaceId, kProvider},
+	 "(workspace_id, provider)"},
+};
+constexpr const IndexDefinition &kIdentityIndex = kIndexes[1];
+
+struct DetailsColumn {
+	const char *name;
+	const char *type; // null for the enum
+	Oid type_id;
+};
+
+constexpr DetailsColumn kDetailsColumns[] = {
+	{"workspace_id", "uuid NOT NULL", UUIDOID},
+	{"provider", "text NOT NULL", TEXTOID},
+	{"actor_type", nullptr, InvalidOid}, // NOT NULL by the primary key
+	{"actor_id", "text NOT NULL", TEXTOID},
+	{"token_id", "uuid NOT NULL", UUIDOID},
+	{"account_id", "text", TEXTOID},
+	{"account_label", "text", TEXTOID},
+	{"issuer", "text", TEXTOID},
+	{"client_id", "text", TEXTOID},
+	{"extra", "jsonb", JSONBOID},
+	{"lifetime", "interval", INTERVALOID},
+	{"connected_at", "timestamptz NOT NULL DEFAULT pg_catalog.now()", TIMESTAMPTZOID},
+};
+
+} // namespace
+
+bool is_actor_type_enum(Oid type)
+{
+	for (const char *label : {"user", "api_key"})
+		if (!SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(type), CStringGetDatum(label)))
+			return false;
+	return true;
+}
+
+namespace {
+
+bool has_type(Form_pg_attribute attribute, TableColumn column)
+{
+	if (column == kActorType)
+		return type_is_enum(attribute->atttypid) && is_actor_type_enum(attribute->atttypid);
+	return attribute->atttypid == kColumns[column].type_id ||
+		   attribute->atttypid == kColumns[column].other_type_id;
+}
+
+// Whether an index does what `wanted` asks, under whatever name.
+bool serves(Relation table, Oid index_id, const IndexDefinition &wanted)
+{
+	Relation index = index_open(index_id, AccessShareLock);
+	const Form_pg_index form = index->rd_index;
+	bool fits = index->rd_rel->relam == BTREE_AM_OID && form->indisvalid && form->indisready &&
+				form->indislive && form->indnkeyatts == wanted.columns &&
+				RelationGetIndexPredicate(index) == NIL;
+	if (wanted.unique)
+		fits = fits && form->indisunique && form->indimmediate && (!wanted.primary || form->indisprimary);
+	for (int i = 0; fits && i < wanted.columns; i++) {
+		const AttrNumber attno = table_find_column(table, wanted.keys[i], nullptr);
+		fits = attno != 0 && form->indkey.values[i] == attno &&
+			   index->rd_indcollation[i] ==
+				   TupleDescAttr(RelationGetDescr(table), attno - 1)->attcollation;
+	}
+	index_close(index, AccessShareLock);
+	return fits;
+}
+
+Oid find_index(Relation table, const IndexDefinition &wanted)
+{
+	Oid found = InvalidOid;
+	List *indexes = RelationGetIndexList(table);
+	ListCell *cell;
+	foreach (cell, indexes) {
+		if (serves(table, lfirst_oid(cell), wanted)) {
+			found = lfirst_oid(cell);
+			break;
+		}
+	}
+	list_free(indexes);
+	return found;
+}
+
+Difference *difference(char *what, char *fix)
+{
+	auto *made = static_cast<Difference *>(palloc(sizeof(Difference)));
+	made->what = what;
+	made->fix = fix;
+	return made;
+}
+
+// A column that may be added to rows that are there: it needs no value of theirs.
+char *addition(const char *name, const ColumnDefinition &column)
+{
+	if (column.nullable)
+		return psprintf("ALTER TABLE %s ADD COLUMN %s %s", name, column.name, column.type);
+	if (column.default_expression != nullptr && column.type_id == TIMESTAMPOID)
+		return psprintf("ALTER TABLE %s ADD COLUMN %s %s NOT NULL DEFAULT %s", name, column.name,
+						column.type, column.default_expression);
+	return nullptr;
+}
+
+List *compare_column(List *found, Relation table, const char *name, TableColumn number)
+{
+	const ColumnDefinition &column = kColumns[number];
+	char *fault = nullptr;
+	const AttrNumber attno = table_find_column(table, number, &fault);
+	if (attno == 0) {
+		const bool missing = get_attnum(RelationGetRelid(table), column.name) == 0;
+		return lappend(found, difference(fault, missing ? addition(name, column) : nullptr));
+	}
+	const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), attno - 1);
+	if (attribute->attgenerated != '\0')
+		found = lappend(found,
+						difference(psprintf("column %s is generated", column.name), nullptr));
+	if (column.nullable && attribute->attnotnull)
+		found = lappend(found, difference(psprintf("column %s is NOT NULL, and must allow null",
+												   column.name),
+										  nullptr));
+	if (!column.nullable && !attribute->attnotnull)
+		found = lappend(
+			found, difference(psprintf("column %s allows null, and must not", column.name),
+							  psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name,
+									   column.name)));
+	if (column.default_expression != nullptr && !attribute->atthasdef && !attribute->attidentity)
+		found = lappend(found, difference(psprintf("column %s has no default", column.name),
+										  psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
+												   name, column.name, column.default_expression)));
+	return found;
+}
+
+List *compare_extra_columns(List *found, Relation table)
+{
+	const TupleDesc descriptor = RelationGetDescr(table);
+	for (int i = 0; i < descriptor->natts; i++) {
+		const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+		bool ours = attribute->attisdropped;
+		for (const ColumnDefinition &column : kColumns)
+			ours = ours || strcmp(NameStr(attribute->attname), column.name) == 0;
+		if (!ours && attribute->attnotnull && !attribute->atthasdef && !attribute->attidentity)
+			found = lappend(
+				found, difference(psprintf("extra column %s is NOT NULL and has no default",
+										   quote_identifier(NameStr(attribute->attname))),
+								  nullptr));
+	}
+	return found;
+}
+
+List *compare_index(List *found, Relation table, const char *name, const IndexDefinition &wanted)
+{
+	if (OidIsValid(find_index(table, wanted)))
+		return found;
+	const Oid schema = RelationGetNamespace(table);
+	if (OidIsValid(get_relname_relid(wanted.name, schema)))
+		return lappend(found, difference(psprintf("%s is there, but is not a valid %s", wanted.name,
+												  wanted.unique ? wanted.addition
+																: psprintf("index on %s",
+																		   wanted.addition)),
+										 nullptr));
+	for (int i = 0; i < wanted.columns; i++)
+		if (table_find_column(table, wanted.keys[i], nullptr) == 0)
+			return found; // said of the column already
+	if (!wanted.unique)
+		return lappend(found, difference(psprintf("index %s is missing", wanted.name),
+										 psprintf("CREATE INDEX %s ON %s %s", wanted.name, name,
+												  wanted.addition)));
+	// A primary key on other columns is somebody's decision.
+	list_free(RelationGetIndexList(table)); // fills rd_pkindex
+	const bool taken = wanted.primary && OidIsValid(table->rd_pkindex);
+	return lappend(found, difference(taken ? psprintf("the primary key is not (id)")
+										   : psprintf("constraint %s is missing", wanted.name),
+									 taken ? nullptr
+										   : psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", name,
+													  wanted.name, wanted.addition)));
+}
+
+} // namespace
+
+const char *table_column_name(TableColumn column) { return kColumns[column].name; }
+
+AttrNumber table_find_column(Relation table, TableColumn column, char **fault)
+{
+	const TupleDesc descriptor = RelationGetDescr(table);
+	const ColumnDefinition &wanted = kColumns[column];
+	for (int i = 0; i < descriptor->natts; i++) {
+		const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+		if (attribute->attisdropped || strcmp(NameStr(attribute->attname), wanted.name) != 0)
+			continue;
+		if (has_type(attribute, column))
+			return attribute->attnum;
+		if (fault != nullptr)
+			*fault = psprintf("column %s is of type %s, and must be %s", wanted.name,
+							  format_type_with_typemod(attribute->atttypid, attribute->atttypmod),
+							  wanted.type != nullptr ? wanted.type
+													 : "an enum with the values user and api_key");
+		return 0;
+	}
+	if (fault != nullptr)
+		*fault = psprintf("column %s is missing", wanted.name);
+	return 0;
+}
+
+Oid table_find_identity_index(Relation table) { return find_index(table, kIdentityIndex); }
+
+List *table_differences(Relation table, const char *name)
+{
+	if (table->rd_rel->relkind != RELKIND_RELATION)
+		return list_make1(difference(psprintf("it is not an ordinary table"), nullptr));
+	List *found = NIL;
+	for (int column = 0; column < kTableColumns; column++)
+		found = compare_column(found, table, name, static_cast<TableColumn>(column));
+	found = compare_extra_columns(found, table);
+	for (const IndexDefinition &index : kIndexes)
+		found = compare_index(found, table, name, index);
+	return found;
+}
+
+char *table_create_statement(const char *name, const char *enum_type)
+{
+	StringInfoData sql;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE %s (", name);
+	for (const ColumnDefinition &column : kColumns) {
+		appendStringInfo(&sql, "%s %s", column.name, column.type ? column.type : enum_type);
+		if (!column.nullable)
+			appendStringInfoString(&sql, " NOT NULL");
+		if (column.default_expression != nullptr)
+			appendStringInfo(&sql, " DEFAULT %s", column.default_expression);
+		appendStringInfoString(&sql, ", ");
+	}
+	// Fernet text does not compress, so pglz would only cost time; and a row with
+	// Microsoft's long tokens, past the default target of 2 kB, is read faster
+	// from its page than from a TOAST table.
+	appendStringInfo(&sql,
+					 "CONSTRAINT %s %s, CONSTRAINT %s %s) WITH (toast_tuple_target = 8160)",
+					 kIndexes[0].name, kIndexes[0].addition, kIndexes[1].name,
+					 kIndexes[1].addition);
+	for (TableColumn column : {kEncryptedAccessToken, kEncryptedRefreshToken})
+		appendStringInfo(&sql, "; ALTER TABLE %s ALTER COLUMN %s SET STORAGE EXTERNAL", name,
+						 table_column_name(column));
+	for (const IndexDefinition &index : kIndexes)
+		if (!index.unique)
+			appendStringInfo(&sql, "; CREATE INDEX %s ON %s %s", index.name, name, index.addition);
+	return sql.data;
+}
+
+char *details_create_statement(const char *name, const char *enum_type)
+{
+	StringInfoData sql;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE %s (", name);
+	for (const DetailsColumn &column : kDetailsColumns)
+		appendStringInfo(&sql, "%s %s, ", column.name, column.type ? column.type : enum_type);
+	appendStringInfoString(&sql, "CONSTRAINT oauth_token_details_pkey "
+								 "PRIMARY KEY (workspace_id, provider, actor_type, actor_id))");
+	return sql.data;
+}
+
+List *details_differences(Relation details, Oid enum_type)
+{
+	List *found = NIL;
+	for (const DetailsColumn &column : kDetailsColumns) {
+		const AttrNumber attno = get_attnum(RelationGetRelid(details), column.name);
+		const Oid wanted = column.type == nullptr ? enum_type : column.type_id;
+		if (attno <= 0 || TupleDescAttr(RelationGetDescr(details), attno - 1)->atttypid != wanted)
+			found = lappend(found, difference(psprintf("column %s is missing or of another type",
+													   column.name),
+											  nullptr));
+	}
+	list_free(RelationGetIndexList(details)); // fills rd_pkindex
+	if (!OidIsValid(details->rd_pkindex))
+		found = lappend(found, difference(psprintf("the primary key is missing"), nullptr));
+	return found;
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,58 @@
+// What the table oauth_tokens must look like (SPEC: the table), and how a table
+// that is there differs from it.
+#pragma once
+
+#include "postgres.hpp"
+
+namespace oauth_tokens {
+
+inline constexpr const char *kTableName = "oauth_tokens";
+inline constexpr const char *kDetailsName = "oauth_token_details";
+inline constexpr const char *kEnumName = "actor_type_enum";
+
+enum TableColumn {
+	kId,
+	kWorkspaceId,
+	kProvider,
+	kActorType,
+	kActorId,
+	kScopes,
+	kEncryptedAccessToken,
+	kEncryptedRefreshToken,
+	kAccessTokenExpiresAt,
+	kCreatedAt,
+	kUpdatedAt,
+	kTableColumns
+};
+
+const char *table_column_name(TableColumn column);
+
+// The attribute number, or 0 where the column is missing or of another type;
+// `fault`, if not null, is then what is wrong, for a person.
+AttrNumber table_find_column(Relation table, TableColumn column, char **fault);
+
+// The index that enforces the identity: unique, immediate, not partial, on
+// exactly its four columns in order. InvalidOid where there is none.
+Oid table_find_identity_index(Relation table);
+
+// One way in which a table differs.
+struct Difference {
+	char *what; // for a person: "column scopes is missing"
+	char *fix;	// the statement that adds it safely; null where a person must decide
+};
+
+// Every difference, as a list of Difference *. `name` is the table's qualified
+// and quoted name, for the fixes.
+List *table_differences(Relation table, const char *name);
+
+// The same for the table of details, whose actor_type is `enum_type`.
+List *details_differences(Relation details, Oid enum_type);
+
+// Whether an enum has the values that actor_type needs.
+bool is_actor_type_enum(Oid type);
+
+// The statements that make the two tables from nothing.
+char *table_create_statement(const char *name, const char *enum_type);
+char *details_create_statement(const char *name, const char *enum_type);
+
+} // namespace oauth_tokens

@@ -1,0 +1,170 @@
+#include "token_details.hpp"
+
+#include "errors.hpp"
+
+namespace oauth_tokens {
+
+namespace {
+
+struct Field {
+	const char *name;
+	jbvType type;
+};
+
+constexpr Field kFields[] = {{"account_id", jbvString}, {"account_label", jbvString},
+							 {"issuer", jbvString},		{"client_id", jbvString},
+							 {"extra", jbvBinary},		{"lifetime", jbvNumeric}};
+constexpr int kFieldCount = lengthof(kFields);
+
+// The object's members in the order of kFields.
+struct Members {
+	JsonbValue *values[kFieldCount];
+};
+
+[[noreturn]] void raise_bad_details(const char *detail)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("details are not as expected"),
+					errdetail_internal("%s.", detail),
+					errhint("Pass an object with any of account_id, account_label, issuer, "
+							"client_id (strings), extra (an object) and lifetime (seconds).")));
+	pg_unreachable();
+}
+
+Members read_members(const Jsonb *details)
+{
+	if (!JB_ROOT_IS_OBJECT(details))
+		raise_bad_details("The value is not an object");
+	Members members = {};
+	int known = 0;
+	for (int i = 0; i < kFieldCount; i++) {
+		JsonbValue *value = getKeyJsonValueFromContainer(
+			const_cast<JsonbContainer *>(&details->root), kFields[i].name,
+			strlen(kFields[i].name), nullptr);
+		if (value == nullptr)
+			continue;
+		known++;
+		if (value->type == jbvNull)
+			continue;
+		const bool fits = value->type == kFields[i].type &&
+						  (value->type != jbvBinary || JsonContainerIsObject(value->val.binary.data));
+		if (!fits)
+			raise_bad_details(psprintf("Member %s is of the wrong type", kFields[i].name));
+		members.values[i] = value;
+	}
+	// The name of an unknown member is not repeated: it may be anything.
+	if (known != static_cast<int>(JB_ROOT_COUNT(details)))
+		raise_bad_details("There is an unknown member");
+	return members;
+}
+
+Datum lifetime_interval(const JsonbValue *seconds)
+{
+	const float8 value = DatumGetFloat8(
+		DirectFunctionCall1(numeric_float8, NumericGetDatum(seconds->val.numeric)));
+	if (!(value >= 0 && value <= PG_INT32_MAX))
+		raise_bad_details("The lifetime is out of range");
+	auto *lifetime = static_cast<Interval *>(palloc0(sizeof(Interval)));
+	lifetime->time = static_cast<TimeOffset>(value) * USECS_PER_SEC;
+	return IntervalPGetDatum(lifetime);
+}
+
+void execute(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	const int result = SPI_execute_plan(plan, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not write to oauth_token_details: %s", SPI_result_code_string(result));
+}
+
+} // namespace
+
+void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+				   const Jsonb *details)
+{
+	static KeptPlan kept;
+	const Members members = read_members(details);
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID, TEXTOID,
+				   TEXTOID, TEXTOID, TEXTOID,		  JSONBOID, INTERVALOID};
+	constexpr int kIdAt = kIdentityColumns;
+	Datum values[lengthof(types)] = {};
+	char nulls[lengthof(types)];
+	memset(nulls, ' ', sizeof nulls);
+	memcpy(values, identity.values, sizeof identity.values);
+	values[kIdAt] = UUIDPGetDatum(&id);
+	for (int i = 0; i < kFieldCount; i++) {
+		const JsonbValue *value = members.values[i];
+		Datum &datum = values[kIdAt + 1 + i];
+		if (value == nullptr)
+			nulls[kIdAt + 1 + i] = 'n';
+		else if (value->type == jbvString)
+			datum = PointerGetDatum(
+				cstring_to_text_with_len(value->val.string.val, value->val.string.len));
+		else if (value->type == jbvNumeric)
+			datum = lifetime_interval(value);
+		else
+			datum = JsonbPGetDatum(JsonbValueToJsonb(const_cast<JsonbValue *>(value)));
+	}
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf(
+				"INSERT INTO %s (workspace_id, provider, actor_type, actor_id, token_id,"
+				" account_id, account_label, issuer, client_id, extra, lifetime, connected_at)"
+				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, pg_catalog.now())"
+				" ON CONFLICT (workspace_id, provider, actor_type, actor_id) DO UPDATE SET"
+				" token_id = $5, account_id = $6, account_label = $7, issuer = $8,"
+				" client_id = $9, extra = $10, lifetime = $11, connected_at = pg_catalog.now()",
+				table.details_name);
+		},
+		lengthof(types), types);
+	execute(plan, values, nulls);
+}
+
+void details_delete(const TokenTable &table, const Identity &identity)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
+	Datum values[kIdentityColumns];
+	memcpy(values, identity.values, sizeof values);
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] { return psprintf("DELETE FROM %s WHERE %s", table.details_name, kWhereIdentity); },
+		kIdentityColumns, types);
+	execute(plan, values, nullptr);
+}
+
+void details_move(const TokenTable &table, const Identity &from, const Identity &to,
+				  const pg_uuid_t &id)
+{
+	static KeptPlan kept_delete;
+	static KeptPlan kept_update;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID,
+				   UUIDOID, TEXTOID, table.enum_type, TEXTOID};
+	constexpr int kIdAt = kIdentityColumns;
+	Datum values[lengthof(types)];
+
+	// Details whose token is gone may lie where this one goes to.
+	memcpy(values, to.values, sizeof to.values);
+	values[kIdAt] = UUIDPGetDatum(&id);
+	SPIPlanPtr plan = kept_plan(
+		kept_delete, table,
+		[&] {
+			return psprintf("DELETE FROM %s WHERE %s AND token_id OPERATOR(pg_catalog.<>) $5",
+							table.details_name, kWhereIdentity);
+		},
+		kIdAt + 1, types);
+	execute(plan, values, nullptr);
+
+	memcpy(values, from.values, sizeof from.values);
+	memcpy(values + kIdAt + 1, to.values, sizeof to.values);
+	plan = kept_plan(
+		kept_update, table,
+		[&] {
+			return psprintf("UPDATE %s SET workspace_id = $6, provider = $7, actor_type = $8,"
+							" actor_id = $9 WHERE %s AND token_id OPERATOR(pg_catalog.=) $5",
+							table.details_name, kWhereIdentity);
+		},
+		lengthof(types), types);
+	execute(plan, values, nullptr);
+}
+
+} // namespace oauth_tokens

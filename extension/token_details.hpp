@@ -1,0 +1,22 @@
+// The table oauth_token_details: what a provider says beside the token. Its row
+// is valid only while its token_id is the id of the token with its identity.
+// Every function here runs within an SPI connection.
+#pragma once
+
+#include "token_table.hpp"
+
+namespace oauth_tokens {
+
+// Replaces the details of the token `id`. Keys of the object: account_id,
+// account_label, issuer, client_id (strings), extra (object), lifetime (seconds).
+// Raises 22023 for anything else.
+void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+				   const Jsonb *details);
+
+void details_delete(const TokenTable &table, const Identity &identity);
+
+// Follows the token `id`, which has moved from one identity to another.
+void details_move(const TokenTable &table, const Identity &from, const Identity &to,
+				  const pg_uuid_t &id);
+
+} // namespace oauth_tokens

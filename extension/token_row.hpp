@@ -1,0 +1,35 @@
+// One row of the table, found by its identity with the caller's rights.
+#pragma once
+
+#include "token_table.hpp"
+
+namespace oauth_tokens {
+
+// What the reading functions take from a row. Datums point into the page or
+// into a result and live while the visit lasts.
+struct TokenRow {
+	Datum encrypted_access_token;
+	Datum encrypted_refresh_token;
+	Datum scopes;
+	TimestampTz expires_at;
+	TimestampTz updated_at;
+	bool has_refresh_token;
+	bool has_scopes;
+	bool has_expires_at;
+};
+
+// The columns that a function reads; the caller needs SELECT on these and on
+// the identity.
+enum class Reads { access_token, everything };
+
+using RowVisitor = void (*)(const TokenRow &row, void *state);
+
+// Calls `visit` for the row with this identity, in the memory context of the
+// caller. False where no row is there, or none that row security shows.
+//
+// Opens the unique index itself. It leaves that to a kept plan where row
+// security applies, where the index or a child table asks for a planner, and
+// where an extension such as pgaudit wants to see each access.
+bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, void *state);
+
+} // namespace oauth_tokens

@@ -1,0 +1,183 @@
+#include "token_table.hpp"
+
+#include "errors.hpp"
+
+namespace oauth_tokens {
+
+namespace {
+
+TokenTable cached;
+MemoryContext cached_memory = nullptr;
+// What was cached is good while the catalog has not changed since the look.
+std::uint64_t catalog_changes = 1;
+std::uint64_t looked_at = 0;
+
+void relation_changed(Datum, Oid relid)
+{
+	if (relid == InvalidOid || relid == cached.relid || relid == cached.details_relid)
+		catalog_changes++;
+}
+
+// A function or a schema changed: the extension may stand elsewhere now.
+void catalog_changed(Datum, int, uint32) { catalog_changes++; }
+
+// All that the text and the parameters of a kept plan depend on.
+struct Shape {
+	NameData schema;
+	Oid relid;
+	Oid details_relid;
+	Oid type[kTableColumns];
+};
+
+void count_version()
+{
+	static Shape last;
+	Shape now = {};
+	namestrcpy(&now.schema, get_namespace_name(get_rel_namespace(cached.relid)));
+	now.relid = cached.relid;
+	now.details_relid = cached.details_relid;
+	memcpy(now.type, cached.type, sizeof now.type);
+	if (memcmp(&now, &last, sizeof now) != 0)
+		cached.version++;
+	last = now;
+}
+
+[[noreturn]] void raise_not_migrated(const char *missing)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_MIGRATED), errmsg("oauth_tokens is not migrated yet"),
+			 errdetail("There is no table %s.", missing),
+			 errhint("As the role that is to own it: SELECT oauth_tokens_upgrade().")));
+	pg_unreachable();
+}
+
+void find_columns(Relation table)
+{
+	for (int i = 0; i < kTableColumns; i++) {
+		char *fault = nullptr;
+		const auto column = static_cast<TableColumn>(i);
+		const AttrNumber attno = table_find_column(table, column, &fault);
+		if (attno == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_TABLE_DIFFERS),
+					 errmsg("table %s is not as its migration made it", cached.name),
+					 errdetail_internal("%s.", fault),
+					 errhint("SELECT oauth_tokens_upgrade() mends what is safe, and lists the "
+							 "rest.")));
+		cached.attno[i] = attno;
+		cached.type[i] = TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid;
+	}
+	cached.enum_type = cached.type[kActorType];
+}
+
+void prepare_identity_keys()
+{
+	Relation index = index_open(cached.identity_index, AccessShareLock);
+	for (int i = 0; i < kIdentityColumns; i++) {
+		const Oid type = index->rd_opcintype[i];
+		const Oid equal =
+			get_opfamily_member(index->rd_opfamily[i], type, type, BTEqualStrategyNumber);
+		ScanKeyEntryInitialize(&cached.identity_keys[i], 0, i + 1, BTEqualStrategyNumber,
+							   InvalidOid, index->rd_indcollation[i], get_opcode(equal), 0);
+	}
+	// An index that was built beside broken HOT chains does not serve every
+	// snapshot; the planner knows when, so leave it to a plan.
+	if (index->rd_index->indcheckxmin)
+		cached.identity_index = InvalidOid;
+	index_close(index, AccessShareLock);
+}
+
+void look_up()
+{
+	const std::uint64_t changes = catalog_changes;
+	cached.relid = cached.details_relid = InvalidOid;
+	if (cached_memory == nullptr)
+		cached_memory = AllocSetContextCreate(CacheMemoryContext, "oauth_tokens table",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(cached_memory);
+	MemoryContext caller = MemoryContextSwitchTo(cached_memory);
+
+	cached.name = extension_relation_name(kTableName);
+	cached.details_name = extension_relation_name(kDetailsName);
+	cached.relid = get_relname_relid(kTableName, extension_schema());
+	cached.details_relid = get_relname_relid(kDetailsName, extension_schema());
+	if (!OidIsValid(cached.relid))
+		raise_not_migrated(cached.name);
+	if (!OidIsValid(cached.details_relid))
+		raise_not_migrated(cached.details_name);
+
+	Relation table = table_open(cached.relid, AccessShareLock);
+	find_columns(table);
+	cached.identity_index = table_find_identity_index(table);
+	if (OidIsValid(cached.identity_index))
+		prepare_identity_keys();
+	cached.has_children = table->rd_rel->relhassubclass || table->rd_rel->relkind != RELKIND_RELATION;
+	count_version();
+	looked_at = changes; // what changed meanwhile makes us look again
+	table_close(table, NoLock);
+	MemoryContextSwitchTo(caller);
+}
+
+} // namespace
+
+void token_table_init()
+{
+	CacheRegisterRelcacheCallback(relation_changed, 0);
+	CacheRegisterSyscacheCallback(PROCOID, catalog_changed, 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, 0);
+}
+
+Oid extension_schema()
+{
+	const Oid extension = get_extension_oid("oauth_tokens", false);
+	Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	SysScanDesc scan =
+		systable_beginscan(catalog, ExtensionOidIndexId, true, nullptr, 1, &key);
+	const HeapTuple tuple = systable_getnext(scan);
+	const Oid schema = HeapTupleIsValid(tuple)
+						   ? ((Form_pg_extension)GETSTRUCT(tuple))->extnamespace
+						   : InvalidOid;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return schema;
+}
+
+char *extension_relation_name(const char *relation)
+{
+	return quote_qualified_identifier(get_namespace_name(extension_schema()), relation);
+}
+
+const TokenTable &token_table()
+{
+	if (looked_at != catalog_changes)
+		look_up();
+	return cached;
+}
+
+Relation open_token_table(LOCKMODE mode)
+{
+	const Oid relid = token_table().relid;
+	LockRelationOid(relid, mode); // hears of all changes before
+	if (token_table().relid == relid)
+		return table_open(relid, NoLock);
+	UnlockRelationOid(relid, mode);
+	return table_open(cached.relid, mode);
+}
+
+void prepare_kept_plan(KeptPlan &kept, const TokenTable &table, const char *sql, int arguments,
+					   Oid *types)
+{
+	// An old plan is left alone: an outer call may be running it, and a table
+	// seldom changes so much.
+	SPIPlanPtr plan = SPI_prepare(sql, arguments, types);
+	if (plan == nullptr || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare a statement on oauth_tokens: %s",
+			 SPI_result_code_string(SPI_result));
+	kept.plan = plan;
+	kept.version = table.version;
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,61 @@
+// The table oauth_tokens of this database, found in the extension's schema and
+// never by search_path, with all that is needed to read and write it quickly.
+#pragma once
+
+#include <cstdint>
+
+#include "identity.hpp"
+#include "table_definition.hpp"
+
+namespace oauth_tokens {
+
+struct TokenTable {
+	Oid relid;
+	Oid details_relid;
+	Oid identity_index; // InvalidOid where none fits
+	Oid enum_type;
+	AttrNumber attno[kTableColumns];
+	Oid type[kTableColumns];
+	bool has_children; // a scan of the index alone would miss rows
+	const char *name;  // qualified and quoted
+	const char *details_name;
+	std::uint64_t version; // changes where a kept plan must
+	ScanKeyData identity_keys[kIdentityColumns];
+};
+
+void token_table_init();
+
+// The schema that the extension was created in. Raises 42704 where it is gone.
+Oid extension_schema();
+
+// "schema.relation", quoted.
+char *extension_relation_name(const char *relation);
+
+// What the functions work on. Raises OT004 where the tables are not there and
+// OT005 where a column is not what it must be.
+const TokenTable &token_table();
+
+// Opens the table with a lock, after which token_table() stays as it is. The
+// caller closes it with NoLock: the lock lasts until the transaction ends.
+Relation open_token_table(LOCKMODE mode);
+
+// A statement that is prepared once a backend and again when the table changed.
+struct KeptPlan {
+	SPIPlanPtr plan = nullptr;
+	std::uint64_t version = 0;
+};
+
+void prepare_kept_plan(KeptPlan &kept, const TokenTable &table, const char *sql, int arguments,
+					   Oid *types);
+
+// The plan of the statement that `build_sql` writes, within an SPI connection.
+template <typename BuildSql>
+SPIPlanPtr kept_plan(KeptPlan &kept, const TokenTable &table, BuildSql build_sql, int arguments,
+					 Oid *types)
+{
+	if (kept.plan == nullptr || kept.version != table.version)
+		prepare_kept_plan(kept, table, build_sql(), arguments, types);
+	return kept.plan;
+}
+
+} // namespace oauth_tokens

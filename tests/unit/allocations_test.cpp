@@ -1,0 +1,51 @@
+#include "allocations.hpp"
+
+#include <cstdlib>
+#include <memory>
+
+#include <gtest/gtest.h>
+
+#include "tokens.hpp"
+
+// The counter itself must be able to move.
+TEST(Allocations, CounterCounts)
+{
+	const auto before = allocations::ours();
+	std::make_unique<std::string>(100, 'x');
+	EXPECT_GE(allocations::ours(), before + 2);
+
+	const auto between = allocations::ours();
+	void *volatile memory = std::malloc(10);
+	std::free(memory);
+	EXPECT_EQ(allocations::ours(), between + 1);
+}
+
+TEST(Allocations, NoneOfOursPerCall)
+{
+	constexpr std::size_t kCalls = 1000;
+	const auto key = fernet::Key::parse(kVectorKey);
+	auto cipher = make_cipher();
+	const std::string plaintext(200, 'p');
+	std::string token(fernet::token_chars(plaintext.size()), '\0');
+	std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
+	fernet::Iv iv;
+	bool good = fernet::random_iv(iv); // sets up the generator
+
+	const auto ours = allocations::ours(), openssl = allocations::openssl();
+	for (std::size_t i = 0; i < kCalls; i++) {
+		good &= cipher.encrypt(plaintext, kTimestamp, kIv, token);
+		auto envelope = fernet::Envelope::decode(token, buffer);
+		good &= envelope && cipher.verify(*envelope) && cipher.decrypt(*envelope);
+	}
+	// OpenSSL's own: it copies a digest context into a new block, twice in each
+	// of the two HMACs.
+	EXPECT_EQ(allocations::openssl(), openssl + 4 * kCalls);
+
+	for (std::size_t i = 0; i < kCalls; i++) {
+		good &= fernet::random_iv(iv);
+		good &= fernet::Key::parse(kVectorKey).has_value();
+		good &= key->fingerprint()[0] != '\0';
+	}
+	EXPECT_EQ(allocations::ours(), ours);
+	EXPECT_TRUE(good);
+}
