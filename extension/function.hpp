@@ -47,11 +47,11 @@ inline Datum guarded(const char *function, FunctionCallInfo fcinfo, Body body)
 
 #define OAUTH_FUNCTION(name)                                                                       \
 	static Datum name##_body(FunctionCallInfo fcinfo);                                             \
-	extern "C" {                                                                                   \
+	OAUTH_EXPORT_BEGIN                                                                             \
 	PG_FUNCTION_INFO_V1(name);                                                                     \
-	PGDLLEXPORT Datum name(PG_FUNCTION_ARGS)                                                       \
+	Datum name(PG_FUNCTION_ARGS)                                                                   \
 	{                                                                                              \
 		return oauth_tokens::guarded(#name, fcinfo, name##_body);                                  \
 	}                                                                                              \
-	}                                                                                              \
+	OAUTH_EXPORT_END                                                                               \
 	static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)

@@ -3,14 +3,12 @@
 
 #include "postgres.hpp"
 
-extern "C" {
+OAUTH_EXPORT_BEGIN
 PG_MODULE_MAGIC;
-
-PGDLLEXPORT void _PG_init();
 
 void _PG_init()
 {
 	oauth_tokens::key_page_init();
 	oauth_tokens::token_table_init();
 }
-}
+OAUTH_EXPORT_END

@@ -62,6 +62,15 @@ extern "C" {
 #error "oauth_tokens supports PostgreSQL 15 to 18"
 #endif
 
+// What PostgreSQL looks up in the library. Before version 16 PGDLLEXPORT is
+// empty here, and -fvisibility=hidden would hide even the magic block.
+#define OAUTH_EXPORT_BEGIN                                                                         \
+	_Pragma("GCC visibility push(default)")                                                        \
+	extern "C" {
+#define OAUTH_EXPORT_END                                                                           \
+	}                                                                                              \
+	_Pragma("GCC visibility pop")
+
 namespace compat {
 
 inline IndexScanDesc index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)
