@@ -26,7 +26,7 @@ Oid find_actor_type(const char *label, int size, Oid enum_type)
 	return value;
 }
 
-Oid argument_type(FunctionCallInfo fcinfo, int number)
+Oid look_up_argument_type(FunctionCallInfo fcinfo, int number)
 {
 	const Oid type = get_fn_expr_argtype(fcinfo->flinfo, number);
 	if (OidIsValid(type))
@@ -36,6 +36,18 @@ Oid argument_type(FunctionCallInfo fcinfo, int number)
 	int count;
 	get_func_signature(fcinfo->flinfo->fn_oid, &declared, &count);
 	return declared[number];
+}
+
+// The type of actor_type in this call. It is kept, as a number, in fn_extra,
+// which nothing else here uses: a scan calls for each row. All actor_types of
+// one function are of one type.
+Oid argument_type(FunctionCallInfo fcinfo, int number)
+{
+	void *&kept = fcinfo->flinfo->fn_extra;
+	if (kept == nullptr)
+		kept = reinterpret_cast<void *>(
+			static_cast<std::uintptr_t>(look_up_argument_type(fcinfo, number)));
+	return static_cast<Oid>(reinterpret_cast<std::uintptr_t>(kept));
 }
 
 Datum actor_type_from_argument(FunctionCallInfo fcinfo, int number, Oid enum_type)

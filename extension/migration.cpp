@@ -192,7 +192,8 @@ void drop_table(Oid relid, const char *name, bool discard_tokens)
 	const std::uint64_t tokens = count_tokens(name);
 	if (tokens > 0 && !discard_tokens)
 		ereport(ERROR, (errcode(ERRCODE_TOKENS_REMAIN),
-						errmsg("%s holds " UINT64_FORMAT " tokens", name, tokens),
+						errmsg_plural("%s holds " UINT64_FORMAT " token",
+									  "%s holds " UINT64_FORMAT " tokens", tokens, name, tokens),
 						errdetail("Nothing was dropped."),
 						errhint("To lose them for ever: SELECT oauth_tokens_downgrade("
 								"discard_tokens => true).")));

@@ -14,8 +14,7 @@ namespace fernet::base64url
 namespace
 {
 
-// One call of a vector step turns 8 groups of 3 bytes into 8 of 4 characters,
-// or back.
+// A vector holds 8 groups: 24 bytes or 32 characters.
 constexpr std::size_t kVectorGroups = 8;
 
 constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -144,9 +143,9 @@ FERNET_AVX2 inline __m256i encode_vector(const unsigned char *in) noexcept
 
 FERNET_AVX2 void encode_avx2(const unsigned char *in, std::size_t groups, char *out) noexcept
 {
-	const std::size_t last = groups - kVectorGroups;
 	// The last vector overlaps the one before. It is made first, since `out`
 	// may overwrite `in` as it grows.
+	const std::size_t last = groups - kVectorGroups;
 	const __m256i tail = encode_vector(in + 3 * last);
 	for (std::size_t i = 0; i < last; i += kVectorGroups)
 		_mm256_storeu_si256(reinterpret_cast<__m256i *>(out + 4 * i), encode_vector(in + 3 * i));
@@ -198,10 +197,9 @@ FERNET_AVX2 inline __m256i decode_vector(const char *in, unsigned char *out) noe
 
 FERNET_AVX2 bool decode_avx2(const char *in, std::size_t groups, unsigned char *out) noexcept
 {
-	const std::size_t last = groups - kVectorGroups; // this one overlaps the one before
+	const std::size_t last = groups - kVectorGroups; // overlaps the one before
 	__m256i invalid = _mm256_setzero_si256();
-	std::size_t i = 0;
-	for (;; i = std::min(i + kVectorGroups, last)) {
+	for (std::size_t i = 0;; i = std::min(i + kVectorGroups, last)) {
 		invalid = _mm256_or_si256(invalid, decode_vector(in + 4 * i, out + 3 * i));
 		if (i == last)
 			return _mm256_testz_si256(invalid, invalid);
@@ -216,7 +214,9 @@ bool has_avx2() noexcept
 {
 	return false;
 }
+
 void encode_avx2(const unsigned char *, std::size_t, char *) noexcept {}
+
 bool decode_avx2(const char *, std::size_t, unsigned char *) noexcept
 {
 	return false;

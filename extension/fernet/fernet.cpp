@@ -54,7 +54,7 @@ std::size_t padding_of(ConstBytes text) noexcept
 {
 	const auto block = text.last<kBlockBytes>();
 	const unsigned padding = block.back();
-	unsigned wrong = padding - 1 >= kBlockBytes;
+	unsigned wrong = padding > kBlockBytes;
 	for (unsigned i = 0; i < kBlockBytes; i++)
 		wrong |= (block[i] ^ padding) & (0u - (i + padding >= kBlockBytes));
 	return wrong ? 0 : padding;

@@ -94,7 +94,8 @@ public:
 	// Writes the token of `plaintext` to `out`, which holds exactly
 	// token_chars(plaintext.size()) characters. `iv` must be fresh from
 	// random_iv(). `timestamp` is in seconds since 1970 UTC. False only where
-	// OpenSSL fails; `out` is wiped then.
+	// OpenSSL fails, `out` has another size or `plaintext` is of 2 GiB and more;
+	// `out` is wiped then.
 	[[nodiscard]] bool encrypt(std::string_view plaintext, std::uint64_t timestamp, const Iv &iv,
 							   std::span<char> out) noexcept;
 

@@ -170,9 +170,11 @@ class Cluster:
     `key` goes into its environment, unless it is None; `env` adds to that, and
     `settings` to its configuration. `preload` is True for
     shared_preload_libraries, "session" for session_preload_libraries, or False.
+    `server_args` go on the server's command line.
     """
 
-    def __init__(self, path=None, key=KEY, settings=None, env=None, preload=True, initdb_args=()):
+    def __init__(self, path=None, key=KEY, settings=None, env=None, preload=True, initdb_args=(),
+                 server_args=()):
         self.path = pathlib.Path(path) if path else new_directory("c")
         self.datadir = self.path / "data"
         self.socket_dir = self.path
@@ -183,6 +185,7 @@ class Cluster:
         self.env = dict(env or {})
         self.preload = preload
         self.initdb_args = list(initdb_args)
+        self.server_args = list(server_args)
         self.process = None
 
     # The server
@@ -205,7 +208,7 @@ class Cluster:
             environment["OAUTH_ENCRYPTION_KEY"] = self.key
         with open(self.logfile, "ab") as log:
             self.process = subprocess.Popen(
-                as_server(server_bin() / "postgres", "-D", self.datadir),
+                as_server(server_bin() / "postgres", "-D", self.datadir, *self.server_args),
                 cwd="/",
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -250,11 +253,33 @@ class Cluster:
 
     def reload(self):
         """Rewrites the configuration from `settings` and has the server read it.
-        Sessions take it up before their next statement."""
-        position = self.log_position()
+        New sessions have it then, and open ones take it up before a next statement."""
+        loaded = self.value("SELECT pg_conf_load_time()", db="postgres")
         self._configure()
         self.process.send_signal(signal.SIGHUP)
-        self.wait_log("received SIGHUP, reloading configuration files", since=position)
+        wait_until(
+            lambda: self.value("SELECT pg_conf_load_time()", db="postgres") > loaded,
+            what="the reload",
+        )
+
+    def write_file(self, name, content, mode=0o600):
+        """Writes a file of the server's user beside the data directory; its path."""
+        path = self.path / name
+        new = path.with_name(name + ".new")
+        new.write_bytes(content.encode() if isinstance(content, str) else content)
+        new.chmod(mode)
+        if os.geteuid() == 0:
+            shutil.chown(new, SERVER_USER)
+        return new.replace(path)
+
+    def wait_ready(self, timeout=TIMEOUT):
+        """Waits until it accepts connections again, as after a crash of a backend."""
+
+        def connects():
+            with contextlib.suppress(psycopg.OperationalError):
+                return self.rows("SELECT 1", db="postgres")
+
+        wait_until(connects, timeout, what="the server's recovery")
 
     def promote(self):
         run_as_server(server_bin() / "pg_ctl", f"--pgdata={self.datadir}", "--wait", "promote")

@@ -37,9 +37,9 @@ TEST(Allocations, NoneOfOursPerCall)
 		auto envelope = fernet::Envelope::decode(token, buffer);
 		good &= envelope && cipher.verify(*envelope) && cipher.decrypt(*envelope);
 	}
-	// OpenSSL's own: it copies a digest context into a new block, twice in each
-	// of the two HMACs.
-	EXPECT_EQ(allocations::openssl(), openssl + 4 * kCalls);
+	// OpenSSL 3.0 takes a new block for each copy of a digest context: twice in
+	// each of the two HMACs, and for nothing else.
+	EXPECT_LE(allocations::openssl(), openssl + 4 * kCalls);
 
 	for (std::size_t i = 0; i < kCalls; i++) {
 		good &= fernet::random_iv(iv);

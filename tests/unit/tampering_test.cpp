@@ -131,6 +131,18 @@ TEST(Tampering, EveryOtherVersionIsRefusedUnderAGoodMac)
 	}
 }
 
+// Header and MAC with at least one block between them, and whole blocks only.
+TEST(Tampering, EveryOtherSizeIsRefusedByDecode)
+{
+	for (std::size_t size = 0; size <= 300; size++) {
+		std::vector<unsigned char> bytes(size, 0x80);
+		const auto token = encode(bytes);
+		std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
+		const bool possible = size >= 73 && (size - 57) % 16 == 0;
+		EXPECT_EQ(fernet::Envelope::decode(token, buffer).has_value(), possible) << size;
+	}
+}
+
 TEST(Tampering, RandomBytesAreRefused)
 {
 	auto cipher = make_cipher();
