@@ -78,7 +78,7 @@ soak:           ## load a private server for minutes and watch its memory (T=sec
 	@scripts/soak $(T)
 
 format:         ## lay out the C++ sources as .clang-format says
-	find extension tests bench sidecar -name '*.[ch]pp' -exec clang-format -i {} +
+	find . -path ./$(BUILD) -prune -o -name '*.[ch]pp' -exec clang-format -i {} +
 
 stamp:          ## copy the version from the control file into META.json
 	sed -i 's/^\( *"version": *\)"[^"]*"/\1"$(VERSION)"/' META.json

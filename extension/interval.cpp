@@ -22,16 +22,11 @@ std::uint64_t microseconds_of(const Interval *interval, const char *name)
 
 TimestampTz timestamp_of_unix(std::uint64_t seconds_since_1970)
 {
-	constexpr std::uint64_t kSecondsTo2000 =
-		static_cast<std::uint64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
-	// Any number below this is far from overflowing in the next line.
-	if (seconds_since_1970 < (std::uint64_t{1} << 43)) {
-		const TimestampTz timestamp =
-			(static_cast<int64>(seconds_since_1970) - static_cast<int64>(kSecondsTo2000)) *
-			USECS_PER_SEC;
-		if (IS_VALID_TIMESTAMP(timestamp))
-			return timestamp;
-	}
+	constexpr std::int64_t kSecondsTo2000 =
+		static_cast<std::int64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+	constexpr std::uint64_t kEnd = END_TIMESTAMP / USECS_PER_SEC + kSecondsTo2000;
+	if (seconds_since_1970 < kEnd)
+		return (static_cast<std::int64_t>(seconds_since_1970) - kSecondsTo2000) * USECS_PER_SEC;
 	ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
 	pg_unreachable();
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "errors.hpp"
 #include "key_page.hpp"
@@ -72,13 +73,36 @@ Ring &usable_ring()
 	return *ring;
 }
 
-// Index of the cipher that signed the envelope, or the number of ciphers.
+// Index of the cipher that signed the envelope, or the number of ciphers. The
+// one that fitted last is tried first: during a rotation it is not the first.
 std::size_t find_signer(Ring &keys, const fernet::Envelope &envelope)
 {
-	std::size_t i = 0;
-	while (i < keys.ciphers.size() && !keys.ciphers[i].verify(envelope))
-		i++;
-	return i;
+	static std::size_t last = 0;
+	if (last < keys.ciphers.size() && keys.ciphers[last].verify(envelope))
+		return last;
+	for (std::size_t i = 0; i < keys.ciphers.size(); i++) {
+		if (i == last || !keys.ciphers[i].verify(envelope))
+			continue;
+		return last = i;
+	}
+	return keys.ciphers.size();
+}
+
+// Drawing one costs twice as much as encrypting with it, so they are drawn by
+// the page, in this very process: never in the postmaster, which forks.
+bool next_iv(fernet::Iv &iv)
+{
+	static std::array<fernet::Iv, 64> drawn;
+	static std::size_t left = 0;
+	static pid_t drawn_by = 0;
+	if (left == 0 || drawn_by != getpid()) {
+		if (!fernet::random_ivs(drawn))
+			return false;
+		left = drawn.size();
+		drawn_by = getpid();
+	}
+	iv = drawn[--left];
+	return true;
 }
 
 } // namespace
@@ -95,7 +119,7 @@ void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Pl
 {
 	fernet::Cipher &cipher = usable_ring().ciphers.front();
 	fernet::Iv iv;
-	if (!fernet::random_iv(iv) || !cipher.encrypt(plaintext, timestamp, iv, out))
+	if (!next_iv(iv) || !cipher.encrypt(plaintext, timestamp, iv, out))
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not encrypt"),
 						errhint("Its random generator or memory may be exhausted; try again.")));
 }

@@ -124,34 +124,26 @@ Identity identity_of(const TokenTable &table, TupleTableSlot *slot)
 
 enum class Finding { current, outdated, damaged };
 
-// Which key the value at `place` is under, by its HMAC alone.
-Finding inspect(const text *token, const Place &place)
+// Finds which key a value is under. One under another key than the first is
+// sealed anew, with its own timestamp, to `sealed`.
+Finding inspect(const text *token, const Place &place, text **sealed)
 {
 	const std::size_t capacity = fernet::decoded_capacity(view_of(token).size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
+	// The HMAC tells that a value is current; only others are decrypted.
 	const int position = key_ring_verify(view_of(token), place, {buffer, capacity}).position;
-	pfree(buffer);
-	return position == 0 ? Finding::damaged : position == 1 ? Finding::current : Finding::outdated;
-}
-
-// The value again, under the first key and with its own timestamp. Null where
-// no key opens it.
-text *reseal(const text *token, const Place &place)
-{
-	const std::size_t capacity = fernet::decoded_capacity(view_of(token).size());
-	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
+	if (position < 2)
+		return position == 0 ? Finding::damaged : Finding::current;
 	const Opened opened = key_ring_open(view_of(token), place, {buffer, capacity});
-	text *sealed = nullptr;
-	if (opened.position != 0) {
-		const std::size_t size = fernet::token_chars(opened.plaintext.size());
-		sealed = static_cast<text *>(palloc(VARHDRSZ + size));
-		SET_VARSIZE(sealed, VARHDRSZ + size);
-		key_ring_seal({opened.plaintext.data(), opened.plaintext.size()}, opened.timestamp, place,
-					  {VARDATA(sealed), size});
-	}
+	if (opened.position == 0)
+		return Finding::damaged;
+	const std::size_t size = fernet::token_chars(opened.plaintext.size());
+	*sealed = static_cast<text *>(palloc(VARHDRSZ + size));
+	SET_VARSIZE(*sealed, VARHDRSZ + size);
+	key_ring_seal({opened.plaintext.data(), opened.plaintext.size()}, opened.timestamp, place,
+				  {VARDATA(*sealed), size});
 	fernet::wipe(buffer, capacity);
-	pfree(buffer);
-	return sealed;
+	return Finding::outdated;
 }
 
 Column column_of(TableColumn column)
@@ -164,7 +156,7 @@ struct Target {
 	Relation relation;
 	EState *estate;
 	ResultRelInfo *result;
-	TupleTableSlot *old_row;
+	TupleTableSlot *locked_row;
 	TupleTableSlot *new_row;
 };
 
@@ -178,7 +170,7 @@ Target open_target(Relation relation)
 	InitResultRelInfo(target.result, relation, 0, nullptr, 0);
 	ExecOpenIndices(target.result, false);
 	CheckCmdReplicaIdentity(relation, CMD_UPDATE);
-	target.old_row = table_slot_create(relation, nullptr);
+	target.locked_row = table_slot_create(relation, nullptr);
 	target.new_row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 	target.new_row->tts_tableOid = RelationGetRelid(relation);
 	return target;
@@ -186,45 +178,23 @@ Target open_target(Relation relation)
 
 void close_target(Target &target)
 {
-	ExecDropSingleTupleTableSlot(target.old_row);
+	ExecDropSingleTupleTableSlot(target.locked_row);
 	ExecDropSingleTupleTableSlot(target.new_row);
 	ExecCloseIndices(target.result);
 	FreeExecutorState(target.estate);
 }
 
-// Replaces the outdated values of the row at `tid`; how many, or -1 where
-// others hold or have changed it.
-int rotate_row(const TokenTable &table, Target &target, ItemPointer tid, Snapshot snapshot)
+// Replaces `old_row`, as a scan found it, by `new_row`. False where others hold
+// or have changed it.
+bool replace_row(Target &target, TupleTableSlot *old_row, Snapshot snapshot)
 {
 	TM_FailureData failure;
 	const CommandId command = GetCurrentCommandId(true);
-	if (table_tuple_lock(target.relation, tid, snapshot, target.old_row, command,
+	const ItemPointer tid = &old_row->tts_tid;
+	// A row that is there unchanged is the one that was scanned.
+	if (table_tuple_lock(target.relation, tid, snapshot, target.locked_row, command,
 						 LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) != TM_Ok)
-		return -1;
-
-	slot_getallattrs(target.old_row);
-	const int columns = RelationGetDescr(target.relation)->natts;
-	ExecClearTuple(target.new_row);
-	memcpy(target.new_row->tts_values, target.old_row->tts_values, columns * sizeof(Datum));
-	memcpy(target.new_row->tts_isnull, target.old_row->tts_isnull, columns * sizeof(bool));
-	const Identity identity = identity_of(table, target.old_row);
-	int resealed = 0;
-	for (TableColumn column : kSealed) {
-		const int at = table.attno[column] - 1;
-		if (target.old_row->tts_isnull[at])
-			continue;
-		const text *token = DatumGetTextPP(target.old_row->tts_values[at]);
-		const Place place = {&identity, column_of(column)};
-		if (inspect(token, place) != Finding::outdated)
-			continue;
-		if (text *sealed = reseal(token, place)) {
-			target.new_row->tts_values[at] = PointerGetDatum(sealed);
-			resealed++;
-		}
-	}
-	if (resealed == 0)
-		return 0;
-	ExecStoreVirtualTuple(target.new_row);
+		return false;
 	const TupleConstr *constraints = RelationGetDescr(target.relation)->constr;
 	if (constraints != nullptr && constraints->has_generated_stored)
 		ExecComputeStoredGenerated(target.result, target.estate, target.new_row, CMD_INSERT);
@@ -236,11 +206,48 @@ int rotate_row(const TokenTable &table, Target &target, ItemPointer tid, Snapsho
 		table_tuple_update(target.relation, tid, target.new_row, command, snapshot,
 						   InvalidSnapshot, true, &failure, &lock_mode, &update_indexes);
 	if (result != TM_Ok)
-		return -1;
+		return false;
 	if (compat::needs_index_entries(update_indexes))
 		compat::insert_index_entries(target.result, target.new_row, target.estate, update_indexes);
 	ResetPerTupleExprContext(target.estate);
-	return resealed;
+	return true;
+}
+
+// Whether there was anything to do for the row.
+bool rotate_row(const TokenTable &table, Target &target, TupleTableSlot *row, Snapshot snapshot,
+				Progress &progress)
+{
+	const Identity identity = identity_of(table, row);
+	text *sealed[lengthof(kSealed)] = {};
+	int outdated = 0;
+	for (std::size_t i = 0; i < lengthof(kSealed); i++) {
+		bool is_null;
+		const Datum token = slot_getattr(row, table.attno[kSealed[i]], &is_null);
+		if (is_null)
+			continue;
+		const Finding finding =
+			inspect(DatumGetTextPP(token), {&identity, column_of(kSealed[i])}, &sealed[i]);
+		outdated += finding == Finding::outdated;
+		progress.damaged += finding == Finding::damaged;
+	}
+	if (outdated == 0)
+		return false;
+
+	slot_getallattrs(row);
+	const int columns = RelationGetDescr(target.relation)->natts;
+	ExecClearTuple(target.new_row);
+	memcpy(target.new_row->tts_values, row->tts_values, columns * sizeof(Datum));
+	memcpy(target.new_row->tts_isnull, row->tts_isnull, columns * sizeof(bool));
+	for (std::size_t i = 0; i < lengthof(kSealed); i++)
+		if (sealed[i] != nullptr)
+			target.new_row->tts_values[table.attno[kSealed[i]] - 1] = PointerGetDatum(sealed[i]);
+	ExecStoreVirtualTuple(target.new_row);
+	progress.to_do += outdated;
+	if (replace_row(target, row, snapshot))
+		progress.rotated += outdated;
+	else
+		progress.left += outdated;
+	return true;
 }
 
 // Where a pass stands: the next row to look at.
@@ -278,27 +285,7 @@ void rotate_batch(const TokenTable &table, Relation relation, int batch_size, Po
 		}
 		MemoryContextSwitchTo(row);
 		MemoryContextReset(row);
-		const Identity identity = identity_of(table, slot);
-		int outdated = 0;
-		for (TableColumn column : kSealed) {
-			bool is_null;
-			const Datum token = slot_getattr(slot, table.attno[column], &is_null);
-			if (is_null)
-				continue;
-			const Finding finding =
-				inspect(DatumGetTextPP(token), {&identity, column_of(column)});
-			outdated += finding == Finding::outdated;
-			progress.damaged += finding == Finding::damaged;
-		}
-		progress.to_do += outdated;
-		if (outdated > 0) {
-			const int resealed = rotate_row(table, target, &slot->tts_tid, snapshot);
-			if (resealed < 0)
-				progress.left += outdated;
-			else
-				progress.rotated += resealed;
-			rotated_rows++;
-		}
+		rotated_rows += rotate_row(table, target, slot, snapshot, progress);
 		MemoryContextSwitchTo(batch);
 	}
 	ExecDropSingleTupleTableSlot(slot);

@@ -39,7 +39,6 @@ SELECT count(DISTINCT fernet_encrypt('the same', :'key')) FROM generate_series(1
 SELECT count(DISTINCT k) AS keys, min(length(k)) AS shortest, max(length(k)) AS longest,
     bool_and(k ~ '^[A-Za-z0-9_-]{43}=$') AS base64url, bool_and(fernet_decrypt(fernet_encrypt('x', k), k) = 'x') AS usable
 FROM (SELECT fernet_generate_key() FROM generate_series(1, 1000)) t (k);
-SELECT count(DISTINCT k) FROM (SELECT fernet_generate_key() k FROM generate_series(1, 3)) t;
 -- NULL in, NULL out; a null ttl is no limit.
 SELECT fernet_encrypt(NULL, :'key') IS NULL AS plaintext, fernet_encrypt('x', NULL) IS NULL AS encrypt_key,
     fernet_decrypt(NULL, :'key') IS NULL AS token, fernet_decrypt(:'token', NULL) IS NULL AS decrypt_key,
@@ -58,7 +57,7 @@ INSERT INTO bad (what, token, ttl) VALUES
 ('future of a signed number', 'gIAAAAAAAAAAAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLIGabEXf0smp5XApSChq9F-OoewnzhRUnOgvg1mGlShSQ==', '0'),
 ('expired', :'token', '60 s'),
 ('expired at once', :'token', '0'),
-('before 1970 counts as expired', 'gAAAAAAAAAAAAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLIoB8f6TCXuz_6MqZrL97zRzmd2Hb4mnFsGOqTt1H2dXA==', '1 year'),
+('of 1970', 'gAAAAAAAAAAAAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLIoB8f6TCXuz_6MqZrL97zRzmd2Hb4mnFsGOqTt1H2dXA==', '1 year'),
 ('incorrect IV', 'gAAAAAAdwJ6xBQECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPAkLhFLHpGtDBRLRTZeUfWgHSv49TF2AUEZ1TIvcZjK1zQ==', NULL),
 ('version 0x81, mac right', 'gQAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLKY7covSkDHw9ma-418Z5yfJ0bAi-R_TUVpW6VSXlO8JA==', NULL),
 ('padding of 0, mac right', 'gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODwppaXPTA0Z-dA4g63ZRwEM9tU725xTpBON4ICV8xrTt_prvNvbC4HbyyskYHMBaDw==', NULL),
@@ -109,18 +108,18 @@ SELECT fernet_decrypt('no token', 'no key');
 -- ttl.
 SELECT fernet_decrypt(fernet_encrypt('fresh', :'key'), :'key', '10 minutes');
 SELECT fernet_decrypt(fernet_encrypt('fresh', :'key'), :'key', '-1 month 31 days');
-SELECT fernet_decrypt(:'token', :'key', interval '178000000 years') IS NOT NULL AS long;
+SELECT fernet_decrypt(:'token', :'key', '200000 years');
 SELECT fernet_decrypt(:'token', :'key', '-1 s');
 SELECT fernet_decrypt(:'token', :'key', '1 month -31 days');
-SELECT fernet_decrypt(:'token', :'key', '9000000000 hours 178000000 years');
+SELECT fernet_decrypt(:'token', :'key', '178000000 years');
 
 -- fernet_timestamp: unverified, to the ends of timestamptz and past them.
 SELECT fernet_timestamp(regexp_replace(:'token', '.{10}$', 'AAAAAAAA==')) = fernet_timestamp(:'token') AS unverified;
 SELECT fernet_timestamp('gAAAAAAAAAAAAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLIoB8f6TCXuz_6MqZrL97zRzmd2Hb4mnFsGOqTt1H2dXA==') AS zero,
     fernet_timestamp('gAAACGO0Mtn_AAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLs9D4DkT9svmJxJI_K7X4Ha_pzupNVeb31b4p_2JLoHQ==') AS last;
+SELECT fernet_timestamp('gAAACAAAAAAAAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLJDyhwdkRUI5Pg3FOjFbaQioP4YUkO9Dd752J46t7F4AA==') AS far;
 SELECT fernet_timestamp('gAAACGO0MtoAAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLIMRyq_uFSbCIQY4bSSY11jcJnMdlo7qhrJL406BukS3A==');
 \set VERBOSITY sqlstate
-SELECT fernet_timestamp('gAAACAAAAAAAAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLJDyhwdkRUI5Pg3FOjFbaQioP4YUkO9Dd752J46t7F4AA==');
 SELECT fernet_timestamp('gH__________AAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLJ_SeUvRpEAlxG3jsZd93oFAJ1JKn3Ieg8s4VjWxylkCA==');
 SELECT fernet_timestamp('gIAAAAAAAAAAAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLIGabEXf0smp5XApSChq9F-OoewnzhRUnOgvg1mGlShSQ==');
 SELECT fernet_timestamp('gP__________AAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLKzZbl-yQSBnTVqvaMmzCAMSONBGqIRpqe8qU2JUFw0iw==');

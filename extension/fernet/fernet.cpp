@@ -229,9 +229,13 @@ std::optional<std::span<char>> Cipher::decrypt(Envelope &envelope) noexcept
 	return std::span(reinterpret_cast<char *>(all.data()), size);
 }
 
-bool random_iv(Iv &iv) noexcept
+bool random_iv(Iv &iv) noexcept { return random_ivs({&iv, 1}); }
+
+bool random_ivs(std::span<Iv> ivs) noexcept
 {
-	return RAND_bytes(iv.data(), kIvBytes) == 1;
+	const std::size_t size = ivs.size_bytes();
+	return size <= INT_MAX &&
+		   RAND_bytes(reinterpret_cast<unsigned char *>(ivs.data()), static_cast<int>(size)) == 1;
 }
 
 bool is_fresh(std::uint64_t timestamp, std::uint64_t now, std::uint64_t ttl_microseconds) noexcept

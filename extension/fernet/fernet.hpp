@@ -142,6 +142,9 @@ private:
 // where it cannot answer; the IV must not be used then.
 [[nodiscard]] bool random_iv(Iv &iv) noexcept;
 
+// The same for many at once: a call costs more than the bytes.
+[[nodiscard]] bool random_ivs(std::span<Iv> ivs) noexcept;
+
 // Whether a token sealed at `timestamp` is still good at `now` (both in seconds
 // since 1970 UTC) for `ttl_microseconds`, and was not sealed more than
 // kMaxClockSkewSeconds in the future.

@@ -15,10 +15,7 @@ def cluster():
     with_extension.remove()
 
 
-@pytest.fixture
-def make_cluster():
-    """Makes and starts servers for one test; takes Cluster's arguments, and
-    start=False for one that is not to be started."""
+def _clusters():
     made = []
 
     def make(*args, start=True, **kwargs):
@@ -28,3 +25,16 @@ def make_cluster():
     yield make
     for server in made:
         server.remove()
+
+
+@pytest.fixture
+def make_cluster():
+    """Makes and starts servers for one test; takes Cluster's arguments, and
+    start=False for one that is not to be started."""
+    yield from _clusters()
+
+
+@pytest.fixture(scope="module")
+def module_cluster():
+    """The same for a module; for its own fixtures to build on."""
+    yield from _clusters()

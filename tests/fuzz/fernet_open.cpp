@@ -91,9 +91,11 @@ bool check_token(std::string_view token, bool *verified = nullptr)
 	const auto bytes = check_base64url(token);
 	std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
 	auto envelope = Envelope::decode(token, buffer);
+	constexpr std::size_t kOthers = kHeaderBytes + kMacBytes;
+	require(envelope.has_value() == (bytes.size() > kOthers && bytes[0] == 0x80 &&
+									 (bytes.size() - kOthers) % kBlockBytes == 0));
 	if (!envelope)
 		return false;
-	require(bytes.size() >= kHeaderBytes + kBlockBytes + kMacBytes && bytes[0] == 0x80);
 	const auto timestamp = envelope->timestamp();
 	fernet::is_fresh(timestamp, 0, timestamp);
 	Iv iv;
