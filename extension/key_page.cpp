@@ -22,6 +22,12 @@ namespace {
 
 constexpr std::size_t kPageBytes = 4096;
 
+// The broken source that the log has told of last.
+struct Refusal {
+	decltype(KeySet::fault) fault;
+	decltype(KeySet::digest) digest;
+};
+
 // Two sets in turn: a writer fills the one that is not current and then counts
 // the generation up, so that readers take no lock. `writer` keeps two processes
 // from writing at once, and names its holder because one that was killed must
@@ -30,6 +36,7 @@ struct KeyPage {
 	std::atomic<std::uint64_t> generation;
 	std::atomic<pid_t> writer;
 	KeySet sets[2];
+	Refusal refusal;
 
 	KeySet &current() noexcept { return sets[generation.load(std::memory_order_acquire) & 1]; }
 	KeySet &spare() noexcept { return sets[(generation.load(std::memory_order_acquire) + 1) & 1]; }
@@ -64,6 +71,19 @@ void warn_of_open_file(const char *path)
 					  errhint("Take the rights of others away: chmod o= \"%s\".", path)));
 }
 
+// Every session comes by after a reload, and the log is to tell it once. The
+// postmaster comes first and once a reload, so it is not held back.
+void log_refusal(const char *path, const KeySet &broken)
+{
+	Refusal &last = page->refusal;
+	if (IsUnderPostmaster && last.fault == broken.fault && last.digest == broken.digest)
+		return;
+	last = {broken.fault, broken.digest};
+	ereport(LOG,
+			(errmsg("key file \"%s\" was not taken over: %s", path, broken.fault.data()),
+			 errdetail("The key ring that was loaded before stays in use.")));
+}
+
 // Reads the key file again. A broken one is refused with a line in the log and
 // the old ring stays. No allocation and no ereport above LOG: this runs in the
 // postmaster, too.
@@ -71,24 +91,16 @@ void reload_key_file(const char *path) noexcept
 {
 	if (path == nullptr || path[0] == '\0' || !claim_writer())
 		return;
-	static KeySet refused; // what was last complained about, to say it once
 	KeySet &spare = page->spare();
 	read_key_file(path, spare);
 	if (spare.state != KeyState::ready && page->current().state == KeyState::ready) {
-		if (!same_source(spare, refused))
-			ereport(LOG, (errmsg("key file \"%s\" was not taken over: %s", path,
-								 spare.fault.data()),
-						  errdetail("The key ring that was loaded before stays in use.")));
-		refused.digest = spare.digest;
-		refused.fault = spare.fault;
-		spare.wipe();
-	} else if (same_source(spare, page->current())) {
-		spare.wipe();
+		log_refusal(path, spare);
 	} else {
-		page->generation.fetch_add(1, std::memory_order_acq_rel);
-		page->spare().wipe();
-		refused.wipe();
+		page->refusal = {};
+		if (!same_source(spare, page->current()))
+			page->generation.fetch_add(1, std::memory_order_acq_rel);
 	}
+	page->spare().wipe();
 	page->writer.store(0, std::memory_order_release);
 }
 

@@ -60,7 +60,7 @@ Members read_members(const Jsonb *details)
 Datum lifetime_interval(const JsonbValue *seconds)
 {
 	const float8 value = DatumGetFloat8(
-		DirectFunctionCall1(numeric_float8, NumericGetDatum(seconds->val.numeric)));
+		DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(seconds->val.numeric)));
 	if (!(value >= 0 && value <= PG_INT32_MAX))
 		raise_bad_details("The lifetime is out of range");
 	auto *lifetime = static_cast<Interval *>(palloc0(sizeof(Interval)));

@@ -29,3 +29,10 @@ REVOKE ALL ON FUNCTION oauth_tokens_internal.utc(timestamp) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_tokens_internal.utc(timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.utc(timestamp) IS 'the moment that a timestamp in UTC means';
 COMMENT ON FUNCTION oauth_tokens_internal.utc(timestamptz) IS 'the moment itself';
+
+-- A type of its own: the executor would look up the columns of RETURNS TABLE
+-- at each call, which costs as much as the lookup of the token.
+CREATE TYPE oauth_tokens_internal.token AS (
+    access_token text, refresh_token text, scopes text, expires_at timestamptz,
+    updated_at timestamptz);
+COMMENT ON TYPE oauth_tokens_internal.token IS 'what oauth_get() returns; times are points in time';

@@ -25,11 +25,11 @@ COMMENT ON FUNCTION oauth_store(uuid, text, anyenum, text, text, text, timestamp
     'the same for actor_type as an enum';
 
 CREATE FUNCTION oauth_get(workspace_id uuid, provider text, actor_type text, actor_id text)
-    RETURNS TABLE (access_token text, refresh_token text, scopes text, expires_at timestamptz, updated_at timestamptz)
+    RETURNS SETOF oauth_tokens_internal.token
     LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 1 COST 100
     AS 'MODULE_PATHNAME';
 CREATE FUNCTION oauth_get(workspace_id uuid, provider text, actor_type anyenum, actor_id text)
-    RETURNS TABLE (access_token text, refresh_token text, scopes text, expires_at timestamptz, updated_at timestamptz)
+    RETURNS SETOF oauth_tokens_internal.token
     LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 1 COST 100
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON FUNCTION oauth_get(uuid, text, text, text) FROM PUBLIC;

@@ -19,9 +19,11 @@ CREATE FUNCTION oauth_tokens_internal.connections()
         CASE WHEN d.token_id IS NOT NULL THEN
             pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
                 'account_id', d.account_id, 'account_label', d.account_label,
-                'issuer', d.issuer, 'client_id', d.client_id, 'extra', d.extra,
+                'issuer', d.issuer, 'client_id', d.client_id,
                 'lifetime', pg_catalog.date_part('epoch', d.lifetime),
-                'connected_at', d.connected_at)) END,
+                'connected_at', d.connected_at))
+            OPERATOR(pg_catalog.||) CASE WHEN d.extra IS NULL THEN '{}'
+                ELSE pg_catalog.jsonb_build_object('extra', d.extra) END END,
         oauth_tokens_internal.utc(t.created_at), oauth_tokens_internal.utc(t.updated_at)
     FROM @extschema@.oauth_tokens t
     LEFT JOIN @extschema@.oauth_token_details d

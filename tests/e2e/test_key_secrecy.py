@@ -133,7 +133,9 @@ def test_ordinary_role_is_refused(filed, sql):
     with filed.connect(user="plain", autocommit=True) as connection:
         with pytest.raises(psycopg.Error) as caught:
             connection.execute(sql.format(path=filed.path / "keys"))
-        assert caught.value.sqlstate == "42501", caught.value
+        # A setting of the server's may be set by nobody, whoever asks: 55P02.
+        allowed = ("42501", "55P02") if "SET" in sql else ("42501",)
+        assert caught.value.sqlstate in allowed, caught.value
 
 
 def test_ordinary_and_monitoring_roles_see_nothing(filed):
@@ -254,10 +256,18 @@ def crash(cluster, connection, signum):
     cluster.wait_ready()
 
 
-def test_a_crash_leaves_no_core_and_keeps_the_ring(make_cluster):
+@pytest.fixture
+def core_limit():
+    """Servers that are started meanwhile may write core files, if that can be had."""
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, before)
+
+
+def test_a_crash_leaves_no_core_and_keeps_the_ring(core_limit, make_cluster):
     cluster = make_cluster(key=f"{KEY},{SECOND}")
     cluster.fresh_database(DATABASE)
-    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     with cluster.connect(autocommit=True) as connection:
         store(connection, identity(), "before the crash")
 
@@ -269,10 +279,6 @@ def test_a_crash_leaves_no_core_and_keeps_the_ring(make_cluster):
         assert get(connection, identity()) == ("before the crash", None)
 
     # A backend without keys may dump core; one with keys may not.
-    try:
-        resource.prlimit(cluster.pid, resource.RLIMIT_CORE, unlimited)
-    except PermissionError:
-        pytest.skip("the limit of core files cannot be raised")
     control = cluster.connect()
     crash(cluster, control, signal.SIGSEGV)
     if not core_files(cluster):
@@ -280,9 +286,9 @@ def test_a_crash_leaves_no_core_and_keeps_the_ring(make_cluster):
     for file in core_files(cluster):
         assert holds(file.read_bytes(), KEY, SECOND) == []
         file.unlink()
-    with cluster.connect() as warm:
-        assert get(warm, identity()) == ("before the crash", None)
-        crash(cluster, warm, signal.SIGSEGV)
+    warm = cluster.connect()
+    assert get(warm, identity()) == ("before the crash", None)
+    crash(cluster, warm, signal.SIGSEGV)
     assert core_files(cluster) == []
     assert ring(cluster) == expected
 

@@ -1,10 +1,13 @@
 """What several tests need: identities, keys, and a row written and read each way."""
 
 import base64
+import contextlib
 import hashlib
+import threading
 import uuid
 from datetime import datetime
 
+import psycopg
 from cryptography.fernet import Fernet
 from harness import KEY, wait_until
 
@@ -92,3 +95,45 @@ def set_ring(cluster, *keys, name="keys"):
         wait_until(
             lambda: ring(cluster) == [fingerprint(key) for key in keys], what="the new key ring"
         )
+
+
+@contextlib.contextmanager
+def in_background(cluster, sql, user="postgres"):
+    """Runs a statement in a session of its own; result.finish() waits for it and raises
+    its error. Yields before it has ended."""
+
+    class Call:
+        error = None
+
+        def run(self):
+            try:
+                self.connection.execute(sql)
+            except psycopg.Error as error:
+                self.error = error
+
+        def finish(self, timeout=60):
+            thread.join(timeout)
+            assert not thread.is_alive(), f"{sql} did not end"
+            if self.error:
+                raise self.error
+
+        running = property(lambda self: thread.is_alive())
+
+    call = Call()
+    call.connection = cluster.connect(user=user, autocommit=True)
+    call.notices = []
+    # What a handler is given is gone when it returns.
+    call.connection.add_notice_handler(
+        lambda diag: call.notices.append((diag.severity, diag.message_primary))
+    )
+    call.pid = call.connection.info.backend_pid
+    thread = threading.Thread(target=call.run, daemon=True)
+    thread.start()
+    try:
+        yield call
+    finally:
+        if thread.is_alive():
+            with contextlib.suppress(psycopg.Error):
+                cluster.rows("SELECT pg_terminate_backend(%s)", [call.pid])
+            thread.join(30)
+        call.connection.close()
