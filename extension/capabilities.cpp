@@ -51,6 +51,7 @@ constexpr FunctionGrant kFunctions[] = {
 	{"oauth_move", kWriters},
 	{"oauth_encrypt", kAdmin},
 	{"oauth_decrypt", kAdmin},
+	{"decrypt", kAdmin},
 	{"decrypted", kAdmin},
 	{"is_damaged", kAdmin},
 	{"key_position", kAdmin},

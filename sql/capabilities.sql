@@ -19,7 +19,7 @@ SELECT oauth_tokens_upgrade() AS revision \gset
 SELECT oauth_tokens_grant(('regress_' || c)::regrole, c) FROM unnest('{access,reader,writer,sidecar,admin}'::text[]) c;
 -- Again changes nothing, and says nothing.
 CREATE FUNCTION privileges(of_role regrole) RETURNS SETOF text LANGUAGE sql AS $$
-    SELECT 'table ' || c.oid::regclass || ': ' || string_agg(a.privilege_type || CASE WHEN a.is_grantable THEN ' with grant option' ELSE '' END, ', ' ORDER BY 1)
+    SELECT 'table ' || c.oid::regclass || ': ' || string_agg(a.privilege_type || CASE WHEN a.is_grantable THEN ' with grant option' ELSE '' END, ', ' ORDER BY a.privilege_type)
     FROM pg_class c, aclexplode(c.relacl) a WHERE a.grantee = of_role GROUP BY c.oid
     UNION ALL
     SELECT 'columns of ' || attrelid::regclass || ', ' || a.privilege_type || ': ' || string_agg(attname::text, ', ' ORDER BY attnum)
@@ -88,7 +88,7 @@ FROM unnest(ARRAY[
     $$oauth_tokens_internal.is_damaged('x', '11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'alice', 'encrypted_access_token')$$,
     'oauth_tokens_internal.connections()', 'oauth_tokens_internal.decrypted()', 'oauth_tokens_internal.key_usage()', 'oauth_tokens_internal.utc(now())',
     'CREATE TABLE oauth_tokens_internal.mine ()']) c;
-SELECT replace(left(call, 75), '11111111-1111-4111-8111-111111111111', '…') AS call, substr(role, 9) AS role, attempt(role, statement)
+SELECT to_char(number, 'FM00 ') || left(regexp_replace(call, '11111111-1111-4111-8111-111111111111', '...'), 75) AS call, substr(role, 9) AS role, attempt(role, statement)
 FROM calls, unnest('{regress_nobody,regress_access,regress_reader,regress_writer,regress_sidecar,regress_admin}'::text[]) WITH ORDINALITY r (role, at)
 ORDER BY number, at \crosstabview
 SELECT count(*) FROM oauth_tokens;
@@ -147,7 +147,11 @@ GRANT EXECUTE ON FUNCTION oauth_tokens_grant TO regress_nobody, regress_admin;
 SET ROLE regress_nobody;
 SELECT oauth_tokens_grant('regress_nobody', 'admin');
 SET ROLE regress_admin;
+SET client_min_messages = error;
+\set VERBOSITY sqlstate
 SELECT oauth_tokens_grant('regress_nobody', 'reader');
+\set VERBOSITY default
+RESET client_min_messages;
 RESET ROLE;
 SELECT privileges('regress_nobody');
 

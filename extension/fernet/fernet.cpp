@@ -27,6 +27,12 @@ constexpr std::size_t kSha256BlockBytes = 64;
 constexpr unsigned char kInnerPad = 0x36; // ipad and opad of RFC 2104
 constexpr unsigned char kOuterPad = 0x5c;
 
+// For std::ranges::copy, which takes characters to bytes one by one.
+ConstBytes as_bytes(std::string_view text) noexcept
+{
+	return {reinterpret_cast<const unsigned char *>(text.data()), text.size()};
+}
+
 void store_big_endian(std::uint64_t value, unsigned char *out) noexcept
 {
 	for (int i = 7; i >= 0; i--, value >>= 8)
@@ -189,7 +195,7 @@ bool Cipher::encrypt(std::string_view plaintext, std::uint64_t timestamp, const 
 	envelope[0] = kVersion;
 	store_big_endian(timestamp, &envelope[kTimestampAt]);
 	std::ranges::copy(iv, &envelope[kIvAt]);
-	std::ranges::copy(plaintext, text.begin());
+	std::ranges::copy(as_bytes(plaintext), text.begin());
 	std::memset(&text[plaintext.size()], static_cast<int>(padding), padding);
 
 	if (!encrypt_.encrypt(text, iv.data()) ||
@@ -229,7 +235,10 @@ std::optional<std::span<char>> Cipher::decrypt(Envelope &envelope) noexcept
 	return std::span(reinterpret_cast<char *>(all.data()), size);
 }
 
-bool random_iv(Iv &iv) noexcept { return random_ivs({&iv, 1}); }
+bool random_iv(Iv &iv) noexcept
+{
+	return random_ivs({&iv, 1});
+}
 
 bool random_ivs(std::span<Iv> ivs) noexcept
 {

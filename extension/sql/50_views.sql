@@ -41,6 +41,17 @@ CREATE VIEW oauth_connections WITH (security_invoker, security_barrier) AS
 COMMENT ON VIEW oauth_connections IS
     'what is connected, with no secret. state: connected, or expired where the access token is and no refresh token is there';
 
+-- oauth_decrypt() under a name that nobody else can overload: in the extension's
+-- schema, a function for the very enum would be preferred to the one for any.
+CREATE FUNCTION oauth_tokens_internal.decrypt(
+    token text, workspace_id uuid, provider text, actor_type anyenum, actor_id text,
+    "column" text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'oauth_decrypt_at';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.decrypt(text, uuid, text, anyenum, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.decrypt(text, uuid, text, anyenum, text, text) IS
+    'oauth_decrypt() for the views';
+
 CREATE FUNCTION oauth_tokens_internal.decrypted()
     RETURNS TABLE (id uuid, workspace_id uuid, provider text, actor_type text, actor_id text,
         scopes text, access_token text, refresh_token text, expires_at timestamptz,
@@ -48,9 +59,9 @@ CREATE FUNCTION oauth_tokens_internal.decrypted()
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
     SELECT t.id, t.workspace_id, t.provider, t.actor_type::pg_catalog.text, t.actor_id, t.scopes,
-        @extschema@.oauth_decrypt(t.encrypted_access_token, t.workspace_id, t.provider,
+        oauth_tokens_internal.decrypt(t.encrypted_access_token, t.workspace_id, t.provider,
             t.actor_type, t.actor_id, 'encrypted_access_token'),
-        @extschema@.oauth_decrypt(t.encrypted_refresh_token, t.workspace_id, t.provider,
+        oauth_tokens_internal.decrypt(t.encrypted_refresh_token, t.workspace_id, t.provider,
             t.actor_type, t.actor_id, 'encrypted_refresh_token'),
         oauth_tokens_internal.utc(t.access_token_expires_at),
         oauth_tokens_internal.utc(t.created_at), oauth_tokens_internal.utc(t.updated_at)

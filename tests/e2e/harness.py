@@ -326,16 +326,20 @@ class Cluster:
 
     # Its log
 
-    def log(self, since=0):
+    def log(self, since=None):
         """All that it logged, to whatever file, from a log_position() on."""
-        files = [self.logfile, *sorted((self.datadir / "log").glob("*"))]
-        data = b"".join(file.read_bytes() for file in files if file.exists())
-        return data[since:].decode(errors="replace")
+        return b"".join(
+            file.read_bytes()[(since or {}).get(file, 0):] for file in self._logfiles()
+        ).decode(errors="replace")
 
     def log_position(self):
-        return len(self.log().encode(errors="replace"))
+        return {file: file.stat().st_size for file in self._logfiles()}
 
-    def wait_log(self, regex, timeout=10, since=0):
+    def _logfiles(self):
+        files = [self.logfile, *sorted((self.datadir / "log").glob("*"))]
+        return [file for file in files if file.exists()]
+
+    def wait_log(self, regex, timeout=10, since=None):
         """Waits for a match of `regex` in the log, and returns the match."""
         return wait_until(
             lambda: re.search(regex, self.log(since), re.MULTILINE),
