@@ -54,7 +54,7 @@ psql:           ## open psql on the private PostgreSQL of quickstart
 	@scripts/psql
 
 stop:           ## stop the private PostgreSQL of quickstart
-	@scripts/server stop quickstart
+	@scripts/server stop quickstart && echo stopped
 
 check:          ## run every test
 

@@ -236,7 +236,8 @@ OAUTH_FUNCTION(oauth_tokens_revoke)
 			kept |= other.capability;
 	apply_capability(Verb::revoke, unwanted.capability, role);
 	for (const CapabilityName &other : kNames)
-		if ((kept & other.capability) != 0)
+		if ((kept & other.capability) != 0 &&
+			(capabilities_of_function(other.marker) & kept & ~other.capability) == 0)
 			apply_capability(Verb::grant, other.capability, role);
 	SPI_finish();
 	end_safe_settings(settings);

@@ -258,6 +258,9 @@ List *table_differences(Relation table, const char *name)
 	if (table->rd_rel->relkind != RELKIND_RELATION)
 		return list_make1(difference(psprintf("it is not an ordinary table"), nullptr));
 	List *found = NIL;
+	if (has_subclass(RelationGetRelid(table)) &&
+		find_inheritance_children(RelationGetRelid(table), NoLock) != NIL)
+		found = lappend(found, difference(psprintf("it has child tables"), nullptr));
 	for (int column = 0; column < kTableColumns; column++)
 		found = compare_column(found, table, name, static_cast<TableColumn>(column));
 	found = compare_extra_columns(found, table);

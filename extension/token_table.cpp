@@ -51,19 +51,26 @@ void count_version()
 	pg_unreachable();
 }
 
+[[noreturn]] void raise_table_differs(const char *how)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TABLE_DIFFERS),
+			 errmsg("table %s is not as its migration made it", cached.name),
+			 errdetail_internal("%s.", how),
+			 errhint("SELECT oauth_tokens_upgrade() mends what is safe, and lists the rest.")));
+	pg_unreachable();
+}
+
 void find_columns(Relation table)
 {
+	if (table->rd_rel->relkind != RELKIND_RELATION)
+		raise_table_differs("It is not an ordinary table");
 	for (int i = 0; i < kTableColumns; i++) {
 		char *fault = nullptr;
 		const auto column = static_cast<TableColumn>(i);
 		const AttrNumber attno = table_find_column(table, column, &fault);
 		if (attno == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_TABLE_DIFFERS),
-					 errmsg("table %s is not as its migration made it", cached.name),
-					 errdetail_internal("%s.", fault),
-					 errhint("SELECT oauth_tokens_upgrade() mends what is safe, and lists the "
-							 "rest.")));
+			raise_table_differs(fault);
 		cached.attno[i] = attno;
 		cached.type[i] = TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid;
 	}
@@ -111,7 +118,7 @@ void look_up()
 	cached.identity_index = table_find_identity_index(table);
 	if (OidIsValid(cached.identity_index))
 		prepare_identity_keys();
-	cached.has_children = table->rd_rel->relhassubclass || table->rd_rel->relkind != RELKIND_RELATION;
+	cached.has_children = table->rd_rel->relhassubclass;
 	count_version();
 	looked_at = changes; // what changed meanwhile makes us look again
 	table_close(table, NoLock);

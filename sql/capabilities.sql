@@ -58,7 +58,7 @@ SELECT count(oauth_store('11111111-1111-4111-8111-111111111111', 'google', 'user
 FROM (VALUES ('alice'), ('bob')) t (name);
 CREATE TEMP TABLE calls (number serial, call text, statement text);
 INSERT INTO calls (call, statement)
-SELECT c, CASE WHEN c ~ '^(CALL|SELECT|INSERT|UPDATE|DELETE|TRUNCATE|DROP|CREATE|ALTER|LOCK|COPY)' THEN '' ELSE 'SELECT ' END
+SELECT c, CASE WHEN c ~ '^(CALL|SELECT|INSERT|UPDATE|DELETE|TRUNCATE|DROP|CREATE|ALTER|LOCK)' THEN '' ELSE 'SELECT ' END
     || replace(c, 'alice', $$'11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice'$$)
 FROM unnest(ARRAY[
     'oauth_tokens_current()', 'fernet_generate_key()', $$fernet_encrypt('x', fernet_generate_key())$$,
@@ -69,7 +69,7 @@ FROM unnest(ARRAY[
     $$oauth_store(alice, 'new')$$, $$oauth_store(alice, 'new', 'new', now(), 'new', details => '{}')$$, $$oauth_store(alice, 'new', keep_refresh_token => false)$$,
     $$oauth_store(gen_random_uuid(), 'google', 'user', 'carol', 'new')$$,
     $$oauth_store(gen_random_uuid(), 'google', 'user'::actor_type_enum, 'carol', 'new', details => '{}')$$,
-    'oauth_delete(alice)', $$oauth_move(alice, gen_random_uuid(), 'google', 'user', 'alice')$$,
+    'oauth_delete(alice)', $$oauth_move(alice, gen_random_uuid(), 'google', 'user', 'x')$$,
     $$oauth_encrypt('x')$$, $$oauth_encrypt('x', alice, 'encrypted_access_token')$$,
     $$oauth_decrypt('gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==')$$,
     $$oauth_decrypt('gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==', alice, 'encrypted_access_token')$$,
@@ -78,14 +78,14 @@ FROM unnest(ARRAY[
     $$oauth_tokens_grant('regress_nobody', 'access')$$, $$oauth_tokens_revoke('regress_access', 'access')$$,
     'SELECT encrypted_access_token FROM oauth_tokens', 'SELECT encrypted_refresh_token FROM oauth_tokens', 'SELECT workspace_id, provider, actor_id FROM oauth_tokens',
     'SELECT * FROM oauth_tokens', 'SELECT * FROM oauth_token_details', 'SELECT token_id FROM oauth_token_details',
-    'INSERT INTO oauth_tokens SELECT * FROM oauth_tokens WHERE false', 'UPDATE oauth_tokens SET scopes = NULL', 'UPDATE oauth_tokens SET created_at = now()',
+    $$INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token) VALUES (gen_random_uuid(), 'x', 'user', 'x', 'x')$$, 'UPDATE oauth_tokens SET scopes = NULL', 'UPDATE oauth_tokens SET created_at = now()',
     'UPDATE oauth_tokens SET id = id', 'DELETE FROM oauth_tokens', 'DELETE FROM oauth_token_details', 'TRUNCATE oauth_tokens', 'TRUNCATE oauth_token_details',
-    'LOCK TABLE oauth_tokens', 'COPY oauth_tokens TO STDOUT',
+    'LOCK TABLE oauth_tokens',
     'CREATE TRIGGER t BEFORE INSERT ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()', 'CREATE INDEX ON oauth_tokens (scopes)',
     'ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY', 'DROP TABLE oauth_tokens', 'CREATE TABLE public.mine ()',
     'SELECT * FROM oauth_tokens_internal.key_rotations', 'INSERT INTO oauth_tokens_internal.key_rotations (fingerprint) VALUES (1)',
-    'oauth_tokens_internal.key_fingerprints()', $$oauth_tokens_internal.key_position('x', '11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'alice', 'encrypted_access_token')$$,
-    $$oauth_tokens_internal.is_damaged('x', '11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'alice', 'encrypted_access_token')$$,
+    'oauth_tokens_internal.key_fingerprints()', $$oauth_tokens_internal.key_position('x', '11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'bob', 'encrypted_access_token')$$,
+    $$oauth_tokens_internal.is_damaged('x', '11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'bob', 'encrypted_access_token')$$,
     'oauth_tokens_internal.connections()', 'oauth_tokens_internal.decrypted()', 'oauth_tokens_internal.key_usage()', 'oauth_tokens_internal.utc(now())',
     'CREATE TABLE oauth_tokens_internal.mine ()']) c;
 SELECT to_char(number, 'FM00 ') || left(regexp_replace(call, '11111111-1111-4111-8111-111111111111', '...'), 75) AS call, substr(role, 9) AS role, attempt(role, statement)

@@ -17,8 +17,12 @@ SET search_path = regress_planted, public;
 CREATE FUNCTION caught(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'caught by %', $1; RETURN $1; END $$;
 -- Tables and types of our names.
 CREATE TYPE actor_type_enum AS ENUM ('user', 'api_key');
-CREATE TABLE oauth_tokens (LIKE public.oauth_tokens INCLUDING ALL);
-CREATE TABLE oauth_token_details (LIKE public.oauth_token_details INCLUDING ALL);
+CREATE TABLE oauth_tokens (id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(), workspace_id uuid NOT NULL, provider text NOT NULL,
+    actor_type public.actor_type_enum NOT NULL, actor_id text NOT NULL, scopes text, encrypted_access_token text NOT NULL, encrypted_refresh_token text,
+    access_token_expires_at timestamp, created_at timestamp NOT NULL DEFAULT pg_catalog.now(), updated_at timestamp NOT NULL DEFAULT pg_catalog.now(),
+    UNIQUE (workspace_id, provider, actor_type, actor_id));
+CREATE TABLE oauth_token_details (workspace_id uuid, provider text, actor_type public.actor_type_enum, actor_id text, token_id uuid, account_id text,
+    account_label text, issuer text, client_id text, extra jsonb, lifetime interval, connected_at timestamptz, PRIMARY KEY (workspace_id, provider, actor_type, actor_id));
 CREATE TABLE key_rotations (id int);
 CREATE TABLE pg_proc (oid oid, proname name, pronamespace oid, proacl aclitem[]);
 CREATE TABLE pg_type (oid oid, typname name, typowner oid, typnamespace oid, typtype "char");
@@ -48,7 +52,7 @@ CREATE FUNCTION equal(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEG
 CREATE FUNCTION equal(name, name) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('name ='); RETURN true; END $$;
 CREATE FUNCTION equal(oid, oid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('oid ='); RETURN true; END $$;
 CREATE FUNCTION equal(timestamptz, timestamptz) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('<='); RETURN true; END $$;
-CREATE FUNCTION both(jsonb, jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('||'); RETURN $1; END $$;
+CREATE FUNCTION joined(jsonb, jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('||'); RETURN $1; END $$;
 CREATE OPERATOR = (FUNCTION = equal, LEFTARG = uuid, RIGHTARG = uuid);
 CREATE OPERATOR <> (FUNCTION = equal, LEFTARG = uuid, RIGHTARG = uuid);
 CREATE OPERATOR = (FUNCTION = equal, LEFTARG = text, RIGHTARG = text);
@@ -58,7 +62,7 @@ CREATE OPERATOR = (FUNCTION = equal, LEFTARG = bigint, RIGHTARG = bigint);
 CREATE OPERATOR = (FUNCTION = equal, LEFTARG = name, RIGHTARG = name);
 CREATE OPERATOR = (FUNCTION = equal, LEFTARG = oid, RIGHTARG = oid);
 CREATE OPERATOR <= (FUNCTION = equal, LEFTARG = timestamptz, RIGHTARG = timestamptz);
-CREATE OPERATOR || (FUNCTION = both, LEFTARG = jsonb, RIGHTARG = jsonb);
+CREATE OPERATOR || (FUNCTION = joined, LEFTARG = jsonb, RIGHTARG = jsonb);
 RESET ROLE;
 
 -- The planted names come first, even before pg_catalog, and in pg_temp, too.
@@ -105,27 +109,29 @@ SELECT count(*) FROM oauth_connections;
 -- The extension may be made and migrated in such a session as well. The enum of
 -- another role is not taken, nor one in pg_temp.
 DROP EXTENSION oauth_tokens;
+SET client_min_messages = error;
 DROP TYPE public.actor_type_enum CASCADE;
+RESET client_min_messages;
 CREATE EXTENSION oauth_tokens SCHEMA public;
 SELECT oauth_tokens_upgrade();
-SELECT atttypid::regtype = 'public.actor_type_enum'::regtype AS enum_of_our_own FROM pg_attribute WHERE attrelid = 'public.oauth_tokens'::regclass AND attname = 'actor_type'::name;
 SELECT count(oauth_store(:alice, 'mine'));
 SELECT access_token FROM oauth_get(:alice);
 RESET search_path;
+SELECT atttypid = 'public.actor_type_enum'::regtype AS enum_of_our_own FROM pg_attribute WHERE attrelid = 'public.oauth_tokens'::regclass AND attname = 'actor_type';
 
 -- In the extension's own schema, where whoever may create there can be first.
 SET client_min_messages = warning;
 SELECT oauth_tokens_downgrade(true) AS revision \gset
 RESET client_min_messages;
 DROP TABLE pg_temp.oauth_tokens, pg_temp.oauth_token_details;
-DROP TYPE public.actor_type_enum;
+DROP TYPE public.actor_type_enum, pg_temp.actor_type_enum CASCADE;
 GRANT CREATE ON SCHEMA public TO regress_planter;
 SET ROLE regress_planter;
 CREATE TYPE public.actor_type_enum AS ENUM ('user', 'api_key');
 RESET ROLE;
 SELECT oauth_tokens_upgrade();
 SET ROLE regress_planter;
-CREATE TABLE public.oauth_tokens (LIKE regress_planted.oauth_tokens INCLUDING ALL);
+CREATE TABLE public.oauth_tokens (LIKE regress_planted.oauth_tokens INCLUDING ALL, actor_type public.actor_type_enum NOT NULL);
 RESET ROLE;
 SELECT oauth_tokens_upgrade();
 SELECT oauth_tokens_current() IS NULL AS none;

@@ -140,7 +140,12 @@ def test_the_dump_of_the_dump_is_the_same(server):  # E6
     server.rows("DROP DATABASE IF EXISTS target", db="postgres")
     server.rows("CREATE DATABASE target TEMPLATE template0", db="postgres")
     server.restore(first, db="target")
-    assert server.dump(db="target") == first
+    second = server.dump(db="target")
+
+    def lines(dump):  # but for those that hold a random word
+        return [line for line in dump.splitlines() if "restrict " not in line]
+
+    assert lines(second) == lines(first)
 
 
 def test_data_only_with_triggers_disabled(server):  # E6
