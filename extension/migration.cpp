@@ -217,6 +217,7 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(oauth_tokens_upgrade)
 {
+	PreventCommandIfReadOnly("oauth_tokens_upgrade()");
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
 	lock_migration();
@@ -250,7 +251,8 @@ OAUTH_FUNCTION(oauth_tokens_current)
 
 OAUTH_FUNCTION(oauth_tokens_downgrade)
 {
-	const bool discard_tokens = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
+	PreventCommandIfReadOnly("oauth_tokens_downgrade()");
+	const bool discard_tokens = PG_GETARG_BOOL(0);
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
 	lock_migration();

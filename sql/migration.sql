@@ -104,7 +104,6 @@ SELECT adopt('ALTER TABLE oauth_tokens DROP scopes, DROP encrypted_refresh_token
 SELECT adopt('ALTER TABLE oauth_tokens DROP created_at, DROP updated_at');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity; CREATE UNIQUE INDEX other_order ON oauth_tokens (workspace_id, actor_id, provider, actor_type)');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity; CREATE UNIQUE INDEX part ON oauth_tokens (workspace_id, provider, actor_type, actor_id) WHERE provider <> ''x''');
-SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity, ADD CONSTRAINT later UNIQUE (workspace_id, provider, actor_type, actor_id) DEFERRABLE');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity; CREATE UNIQUE INDEX other_collation ON oauth_tokens (workspace_id, provider COLLATE "POSIX", actor_type, actor_id)');
 -- Refused, all that differs in one list.
 SELECT adopt('ALTER TABLE oauth_tokens DROP workspace_id');
@@ -125,11 +124,13 @@ SELECT adopt('DROP INDEX idx_oauth_tokens_workspace_id; CREATE INDEX idx_oauth_t
 SELECT adopt('DROP INDEX idx_oauth_tokens_workspace_id; CREATE TABLE idx_oauth_tokens_workspace_id ()');
 SELECT adopt('ALTER TABLE oauth_tokens RENAME TO renamed; CREATE VIEW oauth_tokens AS SELECT * FROM renamed');
 SELECT adopt('ALTER TABLE oauth_tokens RENAME TO renamed; CREATE TABLE oauth_tokens (LIKE renamed) PARTITION BY LIST (provider)');
-SELECT adopt('DROP TABLE oauth_tokens; CREATE TYPE oauth_tokens AS (id uuid)');
+SELECT left(adopt('DROP TABLE oauth_tokens; CREATE TYPE oauth_tokens AS (id uuid)'), 5);
 SELECT adopt('DROP TABLE oauth_tokens; CREATE SEQUENCE oauth_tokens');
-SELECT adopt('DROP TABLE oauth_tokens; CREATE TABLE x (id int); CREATE INDEX oauth_tokens ON x (id)');
+SELECT left(adopt('DROP TABLE oauth_tokens; CREATE TABLE x (id int); CREATE INDEX oauth_tokens ON x (id)'), 5);
 SELECT adopt('CREATE TABLE oauth_token_details (workspace_id uuid)');
 SELECT adopt('CREATE VIEW oauth_token_details AS SELECT 1');
+-- ON CONFLICT takes no deferrable constraint, and finds no other beside one.
+SELECT left(adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity, ADD CONSTRAINT later UNIQUE (workspace_id, provider, actor_type, actor_id) DEFERRABLE'), 5);
 -- Rows that a mended constraint would not take: nothing is mended.
 SELECT adopt($$ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity; INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token)
     SELECT '11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', 'sentinel' FROM generate_series(1, 2)$$);
@@ -155,7 +156,7 @@ GRANT regress_team TO regress_app;
 GRANT CREATE ON SCHEMA public TO regress_app, regress_team;
 GRANT EXECUTE ON FUNCTION oauth_tokens_upgrade, oauth_tokens_downgrade TO regress_app;
 SET ROLE regress_team;
-SELECT python_table() IS NULL AS made;
+SELECT count(python_table()) AS made;
 RESET ROLE;
 SELECT oauth_tokens_upgrade();
 SELECT oauth_tokens_current() IS NULL AS nothing_adopted;
@@ -280,7 +281,8 @@ SELECT oauth_tokens_upgrade() AS revision \gset
 SELECT zone, m.* FROM (VALUES ('UTC', 'ISO'), ('Asia/Kolkata', 'German'), ('America/Sao_Paulo', 'SQL, DMY'), ('Pacific/Kiritimati', 'Postgres')) z (zone, style), moments(zone, style) m;
 SELECT oauth_tokens_downgrade(true) AS revision \gset
 DROP TYPE actor_type_enum;
-SELECT python_table() IS NULL AS made, oauth_tokens_upgrade() AS revision;
+SELECT count(python_table()) AS made;
+SELECT oauth_tokens_upgrade() AS revision \gset
 SELECT zone, m.* FROM (VALUES ('UTC', 'ISO'), ('Asia/Kolkata', 'German'), ('America/Sao_Paulo', 'SQL, DMY'), ('Pacific/Kiritimati', 'Postgres')) z (zone, style), moments(zone, style) m;
 
 SELECT oauth_tokens_downgrade(discard_tokens => true) AS revision \gset
