@@ -98,6 +98,30 @@ GRANT regress_reader TO regress_nobody;
 SELECT attempt('regress_nobody', $$SELECT oauth_get('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice')$$) AS as_member;
 REVOKE regress_reader FROM regress_nobody;
 
+-- EXECUTE alone is of no use: the table's rights count, column by column.
+GRANT EXECUTE ON FUNCTION oauth_get(uuid, text, text, text), oauth_access_token(uuid, text, text, text, interval), oauth_store(uuid, text, text, text, text, text, timestamptz, text, integer, boolean, jsonb), oauth_delete(uuid, text, text, text, boolean)
+    TO regress_nobody;
+SELECT count(oauth_tokens_revoke('regress_access', 'access'));
+GRANT regress_access TO regress_nobody;
+CREATE FUNCTION attempts() RETURNS TABLE (access text, get text, store text, delete text) LANGUAGE sql AS $$
+    SELECT attempt('regress_nobody', format('SELECT oauth_access_token(%s)', i)), attempt('regress_nobody', format('SELECT oauth_get(%s)', i)),
+        attempt('regress_nobody', format('SELECT oauth_store(%s, ''x'')', i)), attempt('regress_nobody', format('SELECT oauth_delete(%s)', i))
+    FROM (VALUES ($i$'11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice'$i$)) t (i) $$;
+SELECT * FROM attempts();
+GRANT SELECT (workspace_id, provider, actor_type, actor_id, encrypted_access_token) ON oauth_tokens TO regress_access;
+SELECT * FROM attempts();
+GRANT SELECT (access_token_expires_at) ON oauth_tokens TO regress_access;
+SELECT * FROM attempts();
+GRANT SELECT (encrypted_refresh_token, scopes, updated_at) ON oauth_tokens TO regress_access;
+SELECT * FROM attempts();
+REVOKE SELECT (actor_id) ON oauth_tokens FROM regress_access;
+SELECT * FROM attempts();
+REVOKE ALL ON oauth_tokens FROM regress_access;
+REVOKE regress_access FROM regress_nobody;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM regress_nobody;
+SELECT count(oauth_tokens_grant('regress_access', 'access'));
+DROP FUNCTION attempts;
+
 -- Revoke takes a capability, and what it contains, and leaves the others.
 CREATE FUNCTION after(VARIADIC steps text[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE step text; found text;

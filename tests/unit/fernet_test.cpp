@@ -161,8 +161,9 @@ TEST(Fernet, RandomIvsAreUniqueAlsoAfterFork)
 	ASSERT_GE(child, 0);
 
 	bool good = true;
-	for (int i = 0; i < kDraws; i++)
-		good &= fernet::random_iv(all[static_cast<std::size_t>(i)]);
+	for (std::size_t i = 0; i < kDraws / 2; i++)
+		good &= fernet::random_iv(all[i]);
+	good &= fernet::random_ivs(std::span(all).subspan(kDraws / 2, kDraws / 2));
 	constexpr std::size_t bytes = kDraws * sizeof(Iv);
 	if (child == 0)
 		_exit(good && write(pipes[1], all.data(), bytes) == bytes ? 0 : 1);
