@@ -128,6 +128,33 @@ char *routines_named(const char *name)
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
+// GRANT by a role without the right to it only warns, and would leave half.
+void require_owner(const char *kind, const char *name, Oid owner)
+{
+	if (!has_privs_of_role(GetUserId(), owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("only the owner of %s %s can grant and revoke its privileges", kind, name),
+				 errhint("Call this as a superuser.")));
+}
+
+void check_right_to_grant()
+{
+	execute("SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'oauth_tokens'");
+	bool is_null;
+	require_owner("extension", "oauth_tokens",
+				  DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+												 &is_null)));
+	execute(psprintf("SELECT relname, relowner FROM pg_catalog.pg_class"
+					 " WHERE relnamespace = %u AND relname IN ('%s', '%s')",
+					 extension_schema(), kTableName, kDetailsName));
+	for (std::uint64_t i = 0; i < SPI_processed; i++)
+		require_owner("table",
+					  SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1),
+					  DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+													 SPI_tuptable->tupdesc, 2, &is_null)));
+}
+
 enum class Verb { grant, revoke };
 
 void apply(Verb verb, const char *privileges, const char *object, const char *role)
@@ -214,6 +241,7 @@ OAUTH_FUNCTION(oauth_tokens_grant)
 	const char *role = role_argument(PG_GETARG_OID(0));
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
+	check_right_to_grant();
 	apply_capability(Verb::grant, wanted.capability, role);
 	SPI_finish();
 	end_safe_settings(settings);
@@ -229,6 +257,7 @@ OAUTH_FUNCTION(oauth_tokens_revoke)
 	const char *role = role_argument(role_id);
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
+	check_right_to_grant();
 	unsigned kept = 0;
 	for (const CapabilityName &other : kNames)
 		if (holds(role_id, other) &&

@@ -45,8 +45,9 @@ void refuse_foreign_owner(const char *kind, const char *name, Oid owner)
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("%s %s belongs to role %s", kind, name, owner_name),
 					errdetail("Its owner could run code with the rights of whoever uses it."),
-					errhint("If you trust it: SET ROLE %s, then call oauth_tokens_upgrade() again.",
-							owner_name)));
+					errhint("If you trust it: SELECT oauth_tokens_grant(%s, 'admin'); SET ROLE %s; "
+							"and call oauth_tokens_upgrade() again.",
+							quote_literal_cstr(owner_name), owner_name)));
 }
 
 // The schema-qualified name of the enum that actor_type takes, made where none
@@ -109,7 +110,7 @@ void mend(const char *name, List *differences)
 	if (unsafe.len > 0)
 		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
 						errmsg("table %s cannot be adopted as it is", name),
-						errdetail_internal("%s.", unsafe.data),
+						errdetail("How it differs: %s.", unsafe.data),
 						errhint("Nothing was changed. Alter the table, then call "
 								"oauth_tokens_upgrade() again.")));
 	foreach (cell, differences) {
@@ -123,6 +124,8 @@ void mend(const char *name, List *differences)
 // Columns first: what indexes need may have to be added, too.
 void adopt(Oid relid, const char *name)
 {
+	if (!is_ordinary_table(relid))
+		mend(name, not_a_table());
 	refuse_foreign_owner("table", name, owner_of_relation(relid));
 	LockRelationOid(relid, ShareRowExclusiveLock);
 	Relation table = table_open(relid, NoLock);
@@ -147,6 +150,8 @@ void make_details(Oid schema, Oid table_id, const char *name)
 							 quote_identifier(GetUserNameFromId(owner, false))));
 		return;
 	}
+	if (!is_ordinary_table(details_id))
+		mend(name, not_a_table());
 	refuse_foreign_owner("table", name, owner_of_relation(details_id));
 	Relation details = table_open(details_id, ShareRowExclusiveLock);
 	List *differences = details_differences(details, enum_type);
@@ -159,7 +164,8 @@ bool is_whole()
 	const Oid schema = extension_schema();
 	const Oid table_id = get_relname_relid(kTableName, schema);
 	const Oid details_id = get_relname_relid(kDetailsName, schema);
-	if (!OidIsValid(table_id) || !OidIsValid(details_id))
+	if (!OidIsValid(table_id) || !is_ordinary_table(table_id) || !OidIsValid(details_id) ||
+		!is_ordinary_table(details_id))
 		return false;
 	Relation table = table_open(table_id, AccessShareLock);
 	bool whole = table_differences(table, kTableName) == NIL;

@@ -46,6 +46,7 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(oauth_move)
 {
+	PreventCommandIfReadOnly("oauth_move()");
 	const TokenTable &table = token_table();
 	const Identity from = identity_from_arguments(fcinfo, 0, table);
 	const Identity to = identity_from_arguments(fcinfo, kIdentityColumns, table);

@@ -109,7 +109,8 @@ void check_rights(const TokenTable &table)
 	if (check_enable_rls(table.relid, InvalidOid, true) == RLS_ENABLED)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("row security would hide tokens from the rotation"),
-						errhint("Call it as the table's owner or as a role with BYPASSRLS.")));
+						errhint("Call it as a role with BYPASSRLS, or as the table's owner and "
+								"without FORCE ROW LEVEL SECURITY.")));
 }
 
 Identity identity_of(const TokenTable &table, TupleTableSlot *slot)
@@ -384,8 +385,9 @@ OAUTH_FUNCTION(oauth_rotate_keys)
 	record_progress(progress, true);
 	SPI_commit();
 	if (progress.damaged > 0)
-		ereport(WARNING, (errmsg(INT64_FORMAT " values open under no key of the ring",
-								 progress.damaged),
+		ereport(WARNING, (errmsg_plural(INT64_FORMAT " value opens under no key of the ring",
+										INT64_FORMAT " values open under no key of the ring",
+										progress.damaged, progress.damaged),
 						  errhint("SELECT * FROM oauth_tokens_damaged() lists them.")));
 	SPI_finish();
 	PG_RETURN_VOID();

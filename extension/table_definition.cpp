@@ -201,6 +201,9 @@ List *compare_index(List *found, Relation table, const char *name, const IndexDe
 {
 	if (OidIsValid(find_index(table, wanted)))
 		return found;
+	for (int i = 0; i < wanted.columns; i++)
+		if (table_find_column(table, wanted.keys[i], nullptr) == 0)
+			return found; // said of the column already
 	const Oid schema = RelationGetNamespace(table);
 	if (OidIsValid(get_relname_relid(wanted.name, schema)))
 		return lappend(found, difference(psprintf("%s is there, but is not a valid %s", wanted.name,
@@ -208,9 +211,6 @@ List *compare_index(List *found, Relation table, const char *name, const IndexDe
 																: psprintf("index on %s",
 																		   wanted.addition)),
 										 nullptr));
-	for (int i = 0; i < wanted.columns; i++)
-		if (table_find_column(table, wanted.keys[i], nullptr) == 0)
-			return found; // said of the column already
 	if (!wanted.unique)
 		return lappend(found, difference(psprintf("index %s is missing", wanted.name),
 										 psprintf("CREATE INDEX %s ON %s %s", wanted.name, name,
@@ -223,6 +223,31 @@ List *compare_index(List *found, Relation table, const char *name, const IndexDe
 									 taken ? nullptr
 										   : psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", name,
 													  wanted.name, wanted.addition)));
+}
+
+// ON CONFLICT refuses to work beside a deferrable constraint on the identity.
+List *compare_deferrable(List *found, Relation table)
+{
+	Bitmapset *identity = nullptr;
+	for (TableColumn column : kIdentityIndex.keys)
+		identity = bms_add_member(identity, table_find_column(table, column, nullptr));
+	List *indexes = RelationGetIndexList(table);
+	ListCell *cell;
+	foreach (cell, indexes) {
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+		const Form_pg_index form = index->rd_index;
+		Bitmapset *columns = nullptr;
+		for (int i = 0; i < form->indnkeyatts && form->indkey.values[i] > 0; i++)
+			columns = bms_add_member(columns, form->indkey.values[i]);
+		if (form->indisunique && !form->indimmediate && bms_equal(columns, identity))
+			found = lappend(found, difference(psprintf("constraint %s is DEFERRABLE",
+													   quote_identifier(
+														   RelationGetRelationName(index))),
+											  nullptr));
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+	return found;
 }
 
 } // namespace
@@ -251,12 +276,14 @@ AttrNumber table_find_column(Relation table, TableColumn column, char **fault)
 	return 0;
 }
 
+bool is_ordinary_table(Oid relid) { return get_rel_relkind(relid) == RELKIND_RELATION; }
+
+List *not_a_table() { return list_make1(difference(pstrdup("it is not an ordinary table"), nullptr)); }
+
 Oid table_find_identity_index(Relation table) { return find_index(table, kIdentityIndex); }
 
 List *table_differences(Relation table, const char *name)
 {
-	if (table->rd_rel->relkind != RELKIND_RELATION)
-		return list_make1(difference(psprintf("it is not an ordinary table"), nullptr));
 	List *found = NIL;
 	if (has_subclass(RelationGetRelid(table)) &&
 		find_inheritance_children(RelationGetRelid(table), NoLock) != NIL)
@@ -266,7 +293,7 @@ List *table_differences(Relation table, const char *name)
 	found = compare_extra_columns(found, table);
 	for (const IndexDefinition &index : kIndexes)
 		found = compare_index(found, table, name, index);
-	return found;
+	return compare_deferrable(found, table);
 }
 
 char *table_create_statement(const char *name, const char *enum_type)

@@ -31,6 +31,9 @@ const char *table_column_name(TableColumn column);
 // `fault`, if not null, is then what is wrong, for a person.
 AttrNumber table_find_column(Relation table, TableColumn column, char **fault);
 
+// Whether a relation can be opened as what we make: no view, index or type.
+bool is_ordinary_table(Oid relid);
+
 // The index that enforces the identity: unique, immediate, not partial, on
 // exactly its four columns in order. InvalidOid where there is none.
 Oid table_find_identity_index(Relation table);
@@ -44,6 +47,9 @@ struct Difference {
 // Every difference, as a list of Difference *. `name` is the table's qualified
 // and quoted name, for the fixes.
 List *table_differences(Relation table, const char *name);
+
+// The one difference of a relation that is no table.
+List *not_a_table();
 
 // The same for the table of details, whose actor_type is `enum_type`.
 List *details_differences(Relation details, Oid enum_type);

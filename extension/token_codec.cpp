@@ -64,15 +64,18 @@ text *make_text(const char *data, std::size_t size)
 	return cstring_to_text_with_len(data, size);
 }
 
-void check_token_size(std::string_view token)
+void check_token_size(std::string_view token, const Place &place)
 {
+	const char *name = place.identity == nullptr			  ? "the token"
+					   : place.column == Column::access_token ? "access_token"
+															  : "refresh_token";
 	if (token.empty())
-		ereport(ERROR, (errcode(ERRCODE_TOKEN_EMPTY), errmsg("the token is empty"),
+		ereport(ERROR, (errcode(ERRCODE_TOKEN_EMPTY), errmsg("%s is empty", name),
 						errhint("Pass NULL for a refresh token that is not there; use "
 								"oauth_delete() to forget a token.")));
 	if (token.size() > kMaxTokenBytes)
 		ereport(ERROR,
-				(errcode(ERRCODE_TOKEN_TOO_LARGE), errmsg("the token is too large"),
+				(errcode(ERRCODE_TOKEN_TOO_LARGE), errmsg("%s is too large", name),
 				 errdetail("It has %zu bytes; at most %d are allowed.", token.size(),
 						   kMaxTokenBytes),
 				 errhint("An OAuth token has a few kB at most; is this the whole response?")));
@@ -184,7 +187,7 @@ text *from_utf8(std::string_view utf8)
 text *seal_token(const text *plaintext, const Place &place)
 {
 	const std::string_view token = view_of(plaintext);
-	check_token_size(token);
+	check_token_size(token, place);
 	const std::string_view utf8 = to_utf8(token);
 	const std::size_t size = fernet::token_chars(utf8.size());
 	text *sealed = static_cast<text *>(palloc(VARHDRSZ + size));

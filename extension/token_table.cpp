@@ -56,15 +56,13 @@ void count_version()
 	ereport(ERROR,
 			(errcode(ERRCODE_TABLE_DIFFERS),
 			 errmsg("table %s is not as its migration made it", cached.name),
-			 errdetail_internal("%s.", how),
+			 errdetail("How it differs: %s.", how),
 			 errhint("SELECT oauth_tokens_upgrade() mends what is safe, and lists the rest.")));
 	pg_unreachable();
 }
 
 void find_columns(Relation table)
 {
-	if (table->rd_rel->relkind != RELKIND_RELATION)
-		raise_table_differs("It is not an ordinary table");
 	for (int i = 0; i < kTableColumns; i++) {
 		char *fault = nullptr;
 		const auto column = static_cast<TableColumn>(i);
@@ -113,6 +111,8 @@ void look_up()
 	if (!OidIsValid(cached.details_relid))
 		raise_not_migrated(cached.details_name);
 
+	if (!is_ordinary_table(cached.relid))
+		raise_table_differs("it is not an ordinary table");
 	Relation table = table_open(cached.relid, AccessShareLock);
 	find_columns(table);
 	cached.identity_index = table_find_identity_index(table);

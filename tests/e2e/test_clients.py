@@ -1,0 +1,191 @@
+"""Applications bring a plain client: each way to pass an actor_type finds its function."""
+
+import shutil
+import subprocess
+import uuid
+
+import psycopg
+import pytest
+from harness import as_server, clean_environment, free_port, wait_until
+from psycopg.types.enum import EnumInfo, register_enum
+from tokens import WORKSPACE, get, identity, store
+
+GET = "SELECT access_token FROM oauth_get({0}, {1}, {2}, {3})"
+
+
+@pytest.fixture(scope="module")
+def stored(cluster):
+    with cluster.connect(autocommit=True) as connection:
+        store(connection, identity(), "the token", "the refresh token")
+    return cluster
+
+
+def ways():
+    """Name, SQL, parameters."""
+    literal = f"'{WORKSPACE}', 'google', {{}}, 'alice'"
+    yield "literal", GET.format(*[part.strip() for part in literal.format("'user'").split(",")]), []
+    yield "text literal", f"SELECT access_token FROM oauth_get({literal.format(chr(39) + 'user' + chr(39) + '::text')})", []
+    yield "enum literal", f"SELECT access_token FROM oauth_get({literal.format(chr(39) + 'user' + chr(39) + '::actor_type_enum')})", []
+    yield "unknown parameter", GET.format("%s", "%s", "%s", "%s"), list(identity())
+    yield "text parameter", GET.format("%s", "%s", "%t", "%t"), list(identity())
+    yield "text cast", GET.format("%s::uuid", "%s::text", "%s::text", "%s::text"), list(map(str, identity()))
+    yield "enum cast", GET.format("%s", "%s", "%s::actor_type_enum", "%s"), list(identity())
+    yield "varchar cast", GET.format("%s", "%s", "%s::varchar", "%s::varchar"), list(identity())
+    yield "binary", GET.format("%b", "%b", "%b", "%b"), list(identity())
+    yield "named", "SELECT access_token FROM oauth_get(workspace_id => %s, provider => %s," \
+        " actor_type => %s, actor_id => %s)", list(identity())
+    yield "column of the table", "SELECT g.access_token FROM oauth_tokens t, LATERAL" \
+        " oauth_get(t.workspace_id, t.provider, t.actor_type, t.actor_id) g", []
+
+
+@pytest.mark.parametrize("name, sql, params", list(ways()), ids=[way[0] for way in ways()])
+@pytest.mark.parametrize("prepare", [False, True], ids=["simple", "prepared"])
+def test_ways_to_pass_it(stored, name, sql, params, prepare):
+    with stored.connect(autocommit=True) as connection:
+        for _ in range(7):  # the sixth may take a generic plan
+            assert connection.execute(sql, params or None, prepare=prepare).fetchall() == [("the token",)]
+
+
+def test_enum_of_python(stored):
+    with stored.connect(autocommit=True) as connection:
+        info = EnumInfo.fetch(connection, "actor_type_enum")
+        register_enum(info, connection)
+        for _ in range(7):
+            assert connection.execute(
+                GET.format("%s", "%s", "%s", "%s"), [WORKSPACE, "google", info.enum.user, "alice"],
+                prepare=True,
+            ).fetchall() == [("the token",)]
+
+
+@pytest.mark.parametrize("actor_type", ["%s", "%s::text", "%s::actor_type_enum"])
+def test_server_side_prepared(stored, actor_type):
+    """PREPARE in SQL, with the plan's kind forced either way."""
+    types = {"%s": "unknown", "%s::text": "text", "%s::actor_type_enum": "actor_type_enum"}[actor_type]
+    for mode in ("force_generic_plan", "force_custom_plan", "auto"):
+        with stored.connect(autocommit=True) as connection:
+            connection.execute(f"SET plan_cache_mode = {mode}")
+            connection.execute(f"PREPARE g (uuid, text, {types}, text) AS"
+                               " SELECT access_token FROM oauth_get($1, $2, $3, $4)")
+            connection.execute(f"PREPARE s (uuid, text, {types}, text, text) AS"
+                               " SELECT oauth_store($1, $2, $3, $4, $5)")
+            for i in range(7):
+                connection.execute(f"EXECUTE s ('{WORKSPACE}', 'p', 'user', 'prepared', 'token {i}')")
+                assert connection.execute(
+                    f"EXECUTE g ('{WORKSPACE}', 'p', 'user', 'prepared')").fetchone() == (f"token {i}",)
+                with pytest.raises(psycopg.Error) as caught:
+                    connection.execute(f"EXECUTE g ('{WORKSPACE}', 'p', 'robot', 'prepared')")
+                assert caught.value.sqlstate in ("22023", "22P02")
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+def test_unknown_actor_type(stored, prepare):
+    """22023 whatever the plan, also where a join's other side has no rows at all."""
+    with stored.connect(autocommit=True) as connection:
+        for _ in range(7):
+            for value in ("robot", "", "USER", "user ", "u" * 100):
+                with pytest.raises(psycopg.Error) as caught:
+                    connection.execute(GET.format("%s", "%s", "%s", "%s"),
+                                       [WORKSPACE, "google", value, "alice"], prepare=prepare)
+                assert caught.value.sqlstate == "22023"
+
+
+def test_another_enum(stored):
+    """An application's own enum is read by its labels."""
+    stored.rows("CREATE TYPE kind AS ENUM ('api_key', 'user', 'robot')")
+    get_kind = GET.format("%s", "%s", "%s::kind", "%s")
+    assert stored.rows(get_kind, identity()) == [("the token",)]
+    with pytest.raises(psycopg.Error) as caught:
+        stored.rows(get_kind, [WORKSPACE, "google", "robot", "alice"])
+    assert caught.value.sqlstate == "22023"
+    stored.rows("DROP TYPE kind")
+
+
+def test_cursors_and_pipelines(stored):
+    with stored.connect() as connection:
+        with connection.cursor("named") as cursor:
+            cursor.execute("SELECT i, g.access_token FROM generate_series(1, 50) i, LATERAL"
+                           " oauth_get(%s, %s, %s, %s) g", identity())
+            assert cursor.fetchmany(3) == [(i, "the token") for i in (1, 2, 3)]
+            assert len(cursor.fetchall()) == 47
+    if psycopg.Pipeline.is_supported():
+        with stored.connect(autocommit=True) as connection, connection.pipeline():
+            cursors = [connection.execute(GET.format("%s", "%s", "%s", "%s"), identity())
+                       for _ in range(20)]
+            assert [cursor.fetchone() for cursor in cursors] == [("the token",)] * 20
+
+
+def test_copy_out(stored):
+    with stored.connect() as connection:
+        with connection.cursor().copy(
+            f"COPY (SELECT access_token, refresh_token FROM oauth_get('{WORKSPACE}', 'google', 'user',"
+            " 'alice')) TO STDOUT"
+        ) as copy:
+            assert list(copy.rows()) == [("the token", "the refresh token")]
+
+
+def test_null_identity(stored):
+    """A strict read: no row; a write: an error."""
+    with stored.connect(autocommit=True) as connection:
+        for place in range(4):
+            params = list(identity())
+            params[place] = None
+            sql = GET.format("%s::uuid", "%s::text", "%s::text", "%s::text")
+            assert connection.execute(sql, params).fetchall() == []
+            with pytest.raises(psycopg.Error) as caught:
+                connection.execute("SELECT oauth_store(%s::uuid, %s::text, %s::text, %s::text, 'x')", params)
+            assert caught.value.sqlstate == "22004"
+
+
+@pytest.fixture
+def bouncer(stored):
+    """pgbouncer in transaction mode, with fewer server connections than clients."""
+    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
+    if not program:
+        pytest.skip("pgbouncer is not installed")
+    port = free_port()
+    config = stored.write_file("pgbouncer.ini", f"""
+[databases]
+* = host={stored.socket_dir} port={stored.port}
+[pgbouncer]
+listen_addr =
+listen_port = {port}
+unix_socket_dir = {stored.socket_dir}
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+max_client_conn = 50
+""".replace("* = host", "app = user=postgres host"))
+    with open(stored.path / "pgbouncer.log", "wb") as log:
+        process = subprocess.Popen(as_server(program, config), cwd="/", env=clean_environment(),
+                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    wait_until(lambda: (stored.socket_dir / f".s.PGSQL.{port}").exists() or process.poll() is not None,
+               what="pgbouncer's start")
+
+    def connect(**kwargs):
+        return psycopg.connect(host=str(stored.socket_dir), port=port, dbname="app", user="postgres",
+                               **kwargs)
+
+    yield connect
+    process.terminate()
+    process.wait(10)
+
+
+def test_pgbouncer_in_transaction_mode(stored, bouncer):
+    """Clients change servers between statements; nothing of ours is tied to a session."""
+    connections = [bouncer(autocommit=True, prepare_threshold=None) for _ in range(10)]
+    servers = set()
+    for round_ in range(5):
+        for number, connection in enumerate(connections):
+            whose = identity(f"bounced-{number}")
+            store(connection, whose, f"{number} in {round_}", str(uuid.uuid4()))
+            servers.add(connection.execute("SELECT pg_backend_pid()").fetchone())
+        for number, connection in enumerate(connections):
+            assert get(connection, identity(f"bounced-{number}"))[0] == f"{number} in {round_}"
+    assert len(servers) <= 2
+    with bouncer(prepare_threshold=None) as connection:
+        with connection.transaction():
+            store(connection, identity("bounced-1"), "rolled back")
+            raise psycopg.Rollback()
+    assert get(connections[0], identity("bounced-1"))[0] == "1 in 4"
+    for connection in connections:
+        connection.close()
