@@ -6,9 +6,11 @@
 #include "safe_settings.hpp"
 #include "token_table.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 enum Capability : unsigned {
 	kAccess = 1,
@@ -105,7 +107,10 @@ const CapabilityName &capability_argument(const text *argument)
 	pg_unreachable();
 }
 
-const char *role_argument(Oid role) { return quote_identifier(GetUserNameFromId(role, false)); }
+const char *role_argument(Oid role)
+{
+	return quote_identifier(GetUserNameFromId(role, false));
+}
 
 void execute(const char *sql)
 {
@@ -142,17 +147,16 @@ void check_right_to_grant()
 {
 	execute("SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'oauth_tokens'");
 	bool is_null;
-	require_owner("extension", "oauth_tokens",
-				  DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-												 &is_null)));
+	require_owner(
+		"extension", "oauth_tokens",
+		DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
 	execute(psprintf("SELECT relname, relowner FROM pg_catalog.pg_class"
 					 " WHERE relnamespace = %u AND relname IN ('%s', '%s')",
 					 extension_schema(), kTableName, kDetailsName));
 	for (std::uint64_t i = 0; i < SPI_processed; i++)
-		require_owner("table",
-					  SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1),
-					  DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-													 SPI_tuptable->tupdesc, 2, &is_null)));
+		require_owner("table", SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1),
+					  DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+													 2, &is_null)));
 }
 
 enum class Verb { grant, revoke };
@@ -184,8 +188,8 @@ void apply_to_relations(Verb verb, Capability capability, const char *role)
 							   : extension_schema();
 		if (OidIsValid(get_relname_relid(grant.relation, schema)))
 			apply(verb, grant.privileges,
-				  psprintf("TABLE %s", quote_qualified_identifier(get_namespace_name(schema),
-																  grant.relation)),
+				  psprintf("TABLE %s",
+						   quote_qualified_identifier(get_namespace_name(schema), grant.relation)),
 				  role);
 		else if (verb == Verb::grant)
 			ereport(NOTICE, (errmsg("there is no table %s yet", grant.relation),
@@ -201,8 +205,8 @@ void apply_capability(Verb verb, Capability capability, const char *role)
 	// What else the role may reach in the extension's schema is not ours to take.
 	const char *schemas = "SCHEMA oauth_tokens_internal";
 	if (verb == Verb::grant)
-		schemas = psprintf("%s, %s", schemas,
-						   quote_identifier(get_namespace_name(extension_schema())));
+		schemas =
+			psprintf("%s, %s", schemas, quote_identifier(get_namespace_name(extension_schema())));
 	apply(verb, "USAGE", schemas, role);
 }
 

@@ -7,7 +7,8 @@
 
 #include "postgres.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 inline constexpr int ERRCODE_KEY_MISSING = MAKE_SQLSTATE('O', 'T', '0', '0', '1');
 inline constexpr int ERRCODE_KEY_MALFORMED = MAKE_SQLSTATE('O', 'T', '0', '0', '2');

@@ -8,9 +8,11 @@
 #include "interval.hpp"
 #include "token_codec.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 enum class Outcome { done, bad_key, bad_token, failed };
 
@@ -25,7 +27,7 @@ Outcome encrypt_with(std::string_view key_text, std::string_view plaintext, std:
 	fernet::Cipher cipher(*key);
 	fernet::Iv iv;
 	return fernet::random_iv(iv) && cipher.encrypt(plaintext, now, iv, out) ? Outcome::done
-																			 : Outcome::failed;
+																			: Outcome::failed;
 }
 
 Outcome decrypt_with(std::string_view key_text, std::string_view token, const std::uint64_t *ttl,
@@ -58,10 +60,9 @@ bool write_new_key(std::span<char, fernet::kKeyChars> out)
 void raise_unless_done(Outcome outcome)
 {
 	if (outcome == Outcome::bad_key)
-		ereport(ERROR,
-				(errcode(ERRCODE_KEY_MALFORMED), errmsg("the key is not a Fernet key"),
-				 errhint("A Fernet key is 44 characters of base64url, as "
-						 "fernet_generate_key() makes it.")));
+		ereport(ERROR, (errcode(ERRCODE_KEY_MALFORMED), errmsg("the key is not a Fernet key"),
+						errhint("A Fernet key is 44 characters of base64url, as "
+								"fernet_generate_key() makes it.")));
 	// One message for all bad tokens: to tell which check failed would be an oracle.
 	if (outcome == Outcome::bad_token)
 		ereport(ERROR, (errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE),
@@ -95,7 +96,8 @@ OAUTH_FUNCTION(fernet_encrypt)
 	const std::string_view utf8 = to_utf8(plaintext);
 	const std::size_t size = fernet::token_chars(utf8.size());
 	if (size > MaxAllocSize - VARHDRSZ)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the plaintext is too large")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the plaintext is too large")));
 	text *token = static_cast<text *>(palloc(VARHDRSZ + size));
 	SET_VARSIZE(token, VARHDRSZ + size);
 	const Outcome outcome = encrypt_with(view_of(key), utf8, unix_now(), {VARDATA(token), size});
@@ -138,8 +140,8 @@ OAUTH_FUNCTION(fernet_timestamp)
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
 	const auto envelope = fernet::Envelope::decode(token, {buffer, capacity});
 	if (!envelope)
-		ereport(ERROR, (errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE),
-						errmsg("this is not a Fernet token"),
-						errhint("A Fernet token is base64url and begins with gAAAA.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE), errmsg("this is not a Fernet token"),
+				 errhint("A Fernet token is base64url and begins with gAAAA.")));
 	PG_RETURN_TIMESTAMPTZ(timestamp_of_unix(envelope->timestamp()));
 }

@@ -15,7 +15,8 @@
 
 #include "postgres.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 enum class Caught { nothing, out_of_memory, other };
 

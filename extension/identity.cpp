@@ -3,27 +3,26 @@
 #include "errors.hpp"
 #include "token_table.hpp"
 
-namespace oauth_tokens {
-
-namespace {
-
-// The column's value with this label. `label` need not end with a NUL.
-Oid find_actor_type(const char *label, int size, Oid enum_type)
+namespace oauth_tokens
 {
-	NameData name;
-	Oid value = InvalidOid;
-	if (size < NAMEDATALEN) {
-		memset(&name, 0, sizeof name);
+
+namespace
+{
+
+// The column's value with this label, which need not end with a NUL.
+Datum find_actor_type(const char *label, int size, Oid enum_type)
+{
+	NameData name = {};
+	if (size < NAMEDATALEN)
 		memcpy(NameStr(name), label, size);
-		value = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(enum_type),
-								CStringGetDatum(NameStr(name)));
-	}
-	if (!OidIsValid(value))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown actor_type"),
-				 errdetail("Enum %s has no value of this name.", format_type_be(enum_type)),
-				 errhint("Use 'user' or 'api_key'.")));
-	return value;
+	if (size >= NAMEDATALEN || !SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(enum_type),
+													  CStringGetDatum(NameStr(name))))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown actor_type"),
+						errdetail("Enum %s has no value of this name.", format_type_be(enum_type)),
+						errhint("Use 'user' or 'api_key'.")));
+	// Not from the cache alone: this refuses a value whose ADD may yet roll back.
+	return DirectFunctionCall2(enum_in, CStringGetDatum(NameStr(name)),
+							   ObjectIdGetDatum(enum_type));
 }
 
 Oid look_up_argument_type(FunctionCallInfo fcinfo, int number)
@@ -57,15 +56,14 @@ Datum actor_type_from_argument(FunctionCallInfo fcinfo, int number, Oid enum_typ
 		return PG_GETARG_DATUM(number);
 	if (type == TEXTOID) {
 		const text *label = PG_GETARG_TEXT_PP(number);
-		return ObjectIdGetDatum(
-			find_actor_type(VARDATA_ANY(label), VARSIZE_ANY_EXHDR(label), enum_type));
+		return find_actor_type(VARDATA_ANY(label), VARSIZE_ANY_EXHDR(label), enum_type);
 	}
 	if (!type_is_enum(type))
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("actor_type must be text or an enum, not %s", format_type_be(type))));
-	const char *label =
-		DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(number)));
-	return ObjectIdGetDatum(find_actor_type(label, strlen(label), enum_type));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("actor_type must be text or an enum, not %s", format_type_be(type))));
+	const char *label = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(number)));
+	return find_actor_type(label, strlen(label), enum_type);
 }
 
 void check_text(Datum value, const char *name, int max_bytes)
@@ -110,12 +108,11 @@ void identity_check_storable(const Identity &identity)
 
 char *identity_describe(const Identity &identity)
 {
-	return psprintf(
-		"(workspace_id, provider, actor_type, actor_id)=(%s, %s, %s, %s)",
-		DatumGetCString(DirectFunctionCall1(uuid_out, identity.workspace_id())),
-		TextDatumGetCString(identity.provider()),
-		DatumGetCString(DirectFunctionCall1(enum_out, identity.actor_type())),
-		TextDatumGetCString(identity.actor_id()));
+	return psprintf("(workspace_id, provider, actor_type, actor_id)=(%s, %s, %s, %s)",
+					DatumGetCString(DirectFunctionCall1(uuid_out, identity.workspace_id())),
+					TextDatumGetCString(identity.provider()),
+					DatumGetCString(DirectFunctionCall1(enum_out, identity.actor_type())),
+					TextDatumGetCString(identity.actor_id()));
 }
 
 } // namespace oauth_tokens

@@ -6,7 +6,8 @@
 
 #include "postgres.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 struct TokenTable;
 

@@ -5,7 +5,8 @@
 
 #include "postgres.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 // The length of an interval, a day taken as 24 hours and a month as 30 days.
 // Raises 22023 where it is negative and 22008 where it does not fit; `name` is

@@ -16,9 +16,11 @@ extern "C" {
 #include "postmaster/postmaster.h"
 }
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 constexpr std::size_t kPageBytes = 4096;
 
@@ -35,6 +37,10 @@ struct Refusal {
 struct KeyPage {
 	std::atomic<std::uint64_t> generation;
 	std::atomic<pid_t> writer;
+	std::atomic<TimestampTz> read_at; // when a source was read last
+	// The postmaster re-reads the key file at each reload. It does where the
+	// setting stands in a configuration file.
+	std::atomic<bool> postmaster_reads;
 	KeySet sets[2];
 	Refusal refusal;
 
@@ -47,7 +53,6 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 char *key_file = nullptr;
 char *key_command = nullptr;
 KeyPage *page = nullptr;
-TimestampTz seen_reload = 0;
 
 bool claim_writer() noexcept
 {
@@ -79,9 +84,8 @@ void log_refusal(const char *path, const KeySet &broken)
 	if (IsUnderPostmaster && last.fault == broken.fault && last.digest == broken.digest)
 		return;
 	last = {broken.fault, broken.digest};
-	ereport(LOG,
-			(errmsg("key file \"%s\" was not taken over: %s", path, broken.fault.data()),
-			 errdetail("The key ring that was loaded before stays in use.")));
+	ereport(LOG, (errmsg("key file \"%s\" was not taken over: %s", path, broken.fault.data()),
+				  errdetail("The key ring that was loaded before stays in use.")));
 }
 
 // Reads the key file again. A broken one is refused with a line in the log and
@@ -101,16 +105,18 @@ void reload_key_file(const char *path) noexcept
 			page->generation.fetch_add(1, std::memory_order_acq_rel);
 	}
 	page->spare().wipe();
+	page->read_at.store(GetCurrentTimestamp());
 	page->writer.store(0, std::memory_order_release);
 }
 
-// Runs in every process at every reload while the setting stands in a
-// configuration file. The postmaster has no other occasion; backends look at
-// PgReloadTime, which also covers a setting from the command line.
+// Runs in every process at every reload, while the setting stands in a
+// configuration file; the postmaster's turn comes before it tells the others.
 void key_file_assigned(const char *newval, void *)
 {
-	if (page != nullptr && IsPostmasterEnvironment && !IsUnderPostmaster)
-		reload_key_file(newval);
+	if (page == nullptr || !IsPostmasterEnvironment || IsUnderPostmaster)
+		return;
+	page->postmaster_reads.store(true);
+	reload_key_file(newval);
 }
 
 void define_settings()
@@ -163,7 +169,7 @@ void fill_page(bool preloaded)
 	if (preloaded && ring.state != KeyState::ready)
 		ereport(LOG, (errmsg("oauth_tokens has no usable encryption key: %s", ring.fault.data()),
 					  errdetail("Functions that need a key will raise an error.")));
-	seen_reload = PgReloadTime;
+	page->read_at.store(GetCurrentTimestamp());
 }
 
 } // namespace
@@ -178,10 +184,12 @@ void key_page_init()
 
 std::uint64_t key_page_generation() noexcept
 {
-	if (unlikely(seen_reload != PgReloadTime)) {
-		seen_reload = PgReloadTime;
+	// With the setting on the command line, or without preload, nobody reads the
+	// file for us: the first to come by after a reload does, as each session
+	// does with postgresql.conf.
+	if (unlikely(PgReloadTime > page->read_at.load(std::memory_order_relaxed)) &&
+		!page->postmaster_reads.load())
 		reload_key_file(key_file);
-	}
 	return page->generation.load(std::memory_order_acquire);
 }
 

@@ -9,15 +9,16 @@
 
 #include "key_source.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 // Defines the settings, makes the page and fills it from the one source that
 // is configured: oauth_tokens.key_file, else oauth_tokens.key_command, else
 // OAUTH_ENCRYPTION_KEY in the server's environment.
 void key_page_init();
 
-// Counts the changes of the ring. Also notices a reload of the configuration
-// that this process has not looked at yet, and re-reads the key file then.
+// Counts the changes of the ring. Re-reads the key file first, where a reload
+// of the configuration asks for that and the postmaster does not.
 std::uint64_t key_page_generation() noexcept;
 
 // Copies the ring of the newest generation to `out` and returns that

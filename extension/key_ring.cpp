@@ -12,9 +12,11 @@
 #include "errors.hpp"
 #include "key_page.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 struct Ring {
 	std::uint64_t generation = 0;
@@ -107,7 +109,10 @@ bool next_iv(fernet::Iv &iv)
 
 } // namespace
 
-int key_ring_size() { return static_cast<int>(usable_ring().ciphers.size()); }
+int key_ring_size()
+{
+	return static_cast<int>(usable_ring().ciphers.size());
+}
 
 std::span<const char, fernet::kFingerprintChars> key_ring_fingerprint(int position)
 {

@@ -9,12 +9,13 @@
 #include "fernet/fernet.hpp"
 #include "identity.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 // What became of a token that was tried with every key.
 struct Opened {
 	std::span<char> plaintext; // stands in the caller's buffer
-	int position = 0;		   // 1 is the key that encrypts; 0: no key opens it
+	int position = 0;          // 1 is the key that encrypts; 0: no key opens it
 	std::uint64_t timestamp = 0;
 };
 

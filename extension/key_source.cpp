@@ -16,9 +16,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 // Thirty-two keys and their separators take under 1,500.
 constexpr std::size_t kMaxSourceBytes = 4096;
@@ -203,8 +205,8 @@ void parse_keys(std::string_view text, const char *source, KeySet &out) noexcept
 		const auto key = fernet::Key::parse(text.substr(at, end - at));
 		if (!key && end - at != fernet::kKeyChars)
 			return set_fault(out, KeyState::malformed,
-							 "key %u of %s has %zu characters, and a Fernet key has %zu",
-							 count + 1, source, end - at, fernet::kKeyChars);
+							 "key %u of %s has %zu characters, and a Fernet key has %zu", count + 1,
+							 source, end - at, fernet::kKeyChars);
 		if (!key)
 			return set_fault(out, KeyState::malformed, "key %u of %s is not valid base64url",
 							 count + 1, source);
@@ -224,7 +226,8 @@ void read_key_file(const char *path, KeySet &out) noexcept
 	out.wipe();
 	// O_NONBLOCK: a FIFO at this path must not stop the server.
 	const FileDescriptor file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-	struct stat status {};
+	struct stat status {
+	};
 	if (file.get() < 0 || ::fstat(file.get(), &status) != 0)
 		return set_fault(out, KeyState::missing, "%s cannot be opened: %s", source,
 						 std::strerror(errno));

@@ -9,7 +9,8 @@
 
 #include "fernet/key.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 // So that two sets and their faults fit into one page.
 inline constexpr std::size_t kMaxKeys = 32;

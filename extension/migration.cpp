@@ -8,9 +8,11 @@
 #include "safe_settings.hpp"
 #include "token_table.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 // As the Python service's Alembic history names them.
 constexpr const char *kBefore = "ce6ac882b60d";
@@ -33,9 +35,15 @@ Oid owner_of_relation(Oid relid)
 	return owner;
 }
 
-// A superuser is no exception here: whoever owns a table can plant a trigger on
-// it, which then runs with the rights of whoever writes to it.
-bool may_adopt_from(Oid owner) { return is_member_of_role_nosuper(GetUserId(), owner); }
+// Whoever owns a table can plant a trigger on it, which then runs with the
+// rights of whoever writes to it. So a superuser, who is a member of every role
+// and may be made one of any by others, adopts from superusers alone.
+bool may_adopt_from(Oid owner)
+{
+	if (owner == GetUserId())
+		return true;
+	return superuser() ? superuser_arg(owner) : is_member_of_role_nosuper(GetUserId(), owner);
+}
 
 void refuse_foreign_owner(const char *kind, const char *name, Oid owner)
 {
@@ -84,11 +92,10 @@ char *find_or_create_enum(Oid schema)
 		return pstrdup(name);
 	}
 	if (!type_is_enum(found) || !is_actor_type_enum(found))
-		ereport(ERROR,
-				(errcode(ERRCODE_TABLE_DIFFERS),
-				 errmsg("type %s is not an enum with the values user and api_key",
-						format_type_be_qualified(found)),
-				 errhint("Add the missing values, or rename the type.")));
+		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
+						errmsg("type %s is not an enum with the values user and api_key",
+							   format_type_be_qualified(found)),
+						errhint("Add the missing values, or rename the type.")));
 	HeapTuple type = SearchSysCache1(TYPEOID, ObjectIdGetDatum(found));
 	const Oid owner = ((Form_pg_type)GETSTRUCT(type))->typowner;
 	ReleaseSysCache(type);
@@ -172,9 +179,8 @@ bool is_whole()
 	if (whole) {
 		const AttrNumber attno = table_find_column(table, kActorType, nullptr);
 		Relation details = table_open(details_id, AccessShareLock);
-		whole = details_differences(details,
-									TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) ==
-				NIL;
+		whole = details_differences(
+					details, TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) == NIL;
 		table_close(details, AccessShareLock);
 	}
 	table_close(table, AccessShareLock);
@@ -185,8 +191,8 @@ std::uint64_t count_tokens(const char *name)
 {
 	execute(psprintf("SELECT pg_catalog.count(*) FROM %s", name));
 	bool is_null;
-	return static_cast<std::uint64_t>(DatumGetInt64(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
+	return static_cast<std::uint64_t>(
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
 }
 
 // Locks before it counts, so that no token comes in between.
@@ -203,8 +209,7 @@ void drop_table(Oid relid, const char *name, bool discard_tokens)
 						errdetail("Nothing was dropped."),
 						errhint("To lose them for ever: SELECT oauth_tokens_downgrade("
 								"discard_tokens => true).")));
-	ereport(NOTICE,
-			(errmsg("Running downgrade %s -> %s, add oauth_tokens table", kHead, kBefore)));
+	ereport(NOTICE, (errmsg("Running downgrade %s -> %s, add oauth_tokens table", kHead, kBefore)));
 	execute(psprintf("DROP TABLE %s", name));
 }
 

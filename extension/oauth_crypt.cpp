@@ -9,9 +9,11 @@
 #include "token_codec.hpp"
 #include "token_table.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 struct KnownPlace {
 	Identity identity;
@@ -25,9 +27,8 @@ Column column_from_argument(const text *name)
 	for (Column column : {Column::access_token, Column::refresh_token})
 		if (view_of(name) == column_name(column))
 			return column;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown column"),
-			 errhint("Use 'encrypted_access_token' or 'encrypted_refresh_token'.")));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown column"),
+					errhint("Use 'encrypted_access_token' or 'encrypted_refresh_token'.")));
 	pg_unreachable();
 }
 
@@ -44,7 +45,10 @@ KnownPlace place_from_arguments(FunctionCallInfo fcinfo)
 
 using namespace oauth_tokens;
 
-OAUTH_FUNCTION(oauth_encrypt) { PG_RETURN_TEXT_P(seal_token(PG_GETARG_TEXT_PP(0), {})); }
+OAUTH_FUNCTION(oauth_encrypt)
+{
+	PG_RETURN_TEXT_P(seal_token(PG_GETARG_TEXT_PP(0), {}));
+}
 
 OAUTH_FUNCTION(oauth_encrypt_at)
 {

@@ -5,9 +5,11 @@
 #include "token_details.hpp"
 #include "token_table.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 bool delete_row(const TokenTable &table, const Identity &identity)
 {

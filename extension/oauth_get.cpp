@@ -7,9 +7,11 @@
 #include "token_codec.hpp"
 #include "token_row.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 // Never on disk: two tokens of the largest size fit into memory many times.
 constexpr int kResultKilobytes = 64 * 1024;
@@ -72,8 +74,8 @@ void begin_result(FunctionCallInfo fcinfo)
 						errmsg("oauth_get is called where no set of rows is accepted")));
 	MemoryContext caller = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
 	result->returnMode = SFRM_Materialize;
-	result->setResult = tuplestore_begin_heap(
-		(result->allowedModes & SFRM_Materialize_Random) != 0, false, kResultKilobytes);
+	result->setResult = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0,
+											  false, kResultKilobytes);
 	result->setDesc = nullptr; // as declared, and not to be freed by the executor
 	MemoryContextSwitchTo(caller);
 }

@@ -5,16 +5,18 @@
 #include "token_details.hpp"
 #include "token_table.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 // False where there is no token to move.
 bool move_row(const TokenTable &table, const Identity &from, const Identity &to, pg_uuid_t *id)
 {
 	static KeptPlan kept;
-	Oid types[] = {UUIDOID, TEXTOID,		 table.enum_type, TEXTOID, UUIDOID,
-				   TEXTOID, table.enum_type, TEXTOID,		  table.type[kUpdatedAt]};
+	Oid types[] = {UUIDOID,         TEXTOID, table.enum_type,       TEXTOID, UUIDOID, TEXTOID,
+				   table.enum_type, TEXTOID, table.type[kUpdatedAt]};
 	Datum values[lengthof(types)];
 	memcpy(values, from.values, sizeof from.values);
 	memcpy(values + kIdentityColumns, to.values, sizeof to.values);
@@ -33,8 +35,7 @@ bool move_row(const TokenTable &table, const Identity &from, const Identity &to,
 	if (SPI_processed == 0)
 		return false;
 	bool is_null;
-	*id = *DatumGetUUIDP(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	return true;
 }
 

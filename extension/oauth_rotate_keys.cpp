@@ -25,9 +25,11 @@ extern "C" {
 #include "utils/wait_event.h"
 }
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 constexpr TableColumn kSealed[] = {kEncryptedAccessToken, kEncryptedRefreshToken};
 // A batch ends after so many pages even where it has found nothing to do, so
@@ -46,11 +48,11 @@ Fingerprint first_key()
 }
 
 struct Progress {
-	int64 id;		// of the row in key_rotations
-	int64 rotated;	// values
-	int64 damaged;	// values that no key opens, in this pass
-	int64 to_do;	// values found under another key, in this pass
-	int64 left;		// of these, in rows that were locked or changed by others
+	int64 id;      // of the row in key_rotations
+	int64 rotated; // values
+	int64 damaged; // values that no key opens, in this pass
+	int64 to_do;   // values found under another key, in this pass
+	int64 left;    // of these, in rows that were locked or changed by others
 };
 
 void execute_progress(const char *sql, int count, Datum *values)
@@ -68,21 +70,22 @@ void begin_progress(Progress &progress)
 							  static_cast<int>(digits.size()), digits.data()),
 					 0, nullptr);
 	bool is_null;
-	progress.id = DatumGetInt64(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	progress.id =
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 }
 
 void record_progress(const Progress &progress, bool finished)
 {
 	Datum values[] = {Int64GetDatum(progress.id), Int64GetDatum(progress.rotated),
 					  Int64GetDatum(progress.damaged)};
-	execute_progress(finished ? "UPDATE oauth_tokens_internal.key_rotations SET values_rotated = $2,"
-								" values_damaged = $3, updated_at = pg_catalog.clock_timestamp(),"
-								" finished_at = pg_catalog.clock_timestamp()"
-								" WHERE id OPERATOR(pg_catalog.=) $1"
-							  : "UPDATE oauth_tokens_internal.key_rotations SET values_rotated = $2,"
-								" values_damaged = $3, updated_at = pg_catalog.clock_timestamp()"
-								" WHERE id OPERATOR(pg_catalog.=) $1",
+	execute_progress(finished
+						 ? "UPDATE oauth_tokens_internal.key_rotations SET values_rotated = $2,"
+						   " values_damaged = $3, updated_at = pg_catalog.clock_timestamp(),"
+						   " finished_at = pg_catalog.clock_timestamp()"
+						   " WHERE id OPERATOR(pg_catalog.=) $1"
+						 : "UPDATE oauth_tokens_internal.key_rotations SET values_rotated = $2,"
+						   " values_damaged = $3, updated_at = pg_catalog.clock_timestamp()"
+						   " WHERE id OPERATOR(pg_catalog.=) $1",
 					 3, values);
 }
 
@@ -91,16 +94,19 @@ void refuse_unless_it_may_commit(FunctionCallInfo fcinfo)
 	const bool may_commit = fcinfo->context != nullptr && IsA(fcinfo->context, CallContext) &&
 							!reinterpret_cast<CallContext *>(fcinfo->context)->atomic;
 	if (!may_commit)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("oauth_rotate_keys cannot run inside a transaction block"),
-				 errdetail("It commits after each batch."),
-				 errhint("Call it by itself, with autocommit on and not from a function.")));
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("oauth_rotate_keys cannot run inside a transaction block"),
+						errdetail("It commits after each batch."),
+						errhint("Call it by itself, with autocommit on and not from a function.")));
 }
 
 // The caller's rights, and every row: a policy makes this fail.
 void check_rights(const TokenTable &table)
 {
+	if (table.has_children)
+		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS), errmsg("%s has child tables", table.name),
+						errdetail("Tokens in them would keep the old key."),
+						errhint("Move their rows into %s, and drop them.", table.name)));
 	for (AclMode mode : {ACL_SELECT, ACL_UPDATE}) {
 		const AclResult result = pg_class_aclcheck(table.relid, GetUserId(), mode);
 		if (result != ACLCHECK_OK)
@@ -204,8 +210,8 @@ bool replace_row(Target &target, TupleTableSlot *old_row, Snapshot snapshot)
 	compat::UpdateIndexes update_indexes;
 	// It cannot wait: the row is locked by this transaction.
 	const TM_Result result =
-		table_tuple_update(target.relation, tid, target.new_row, command, snapshot,
-						   InvalidSnapshot, true, &failure, &lock_mode, &update_indexes);
+		table_tuple_update(target.relation, tid, target.new_row, command, snapshot, InvalidSnapshot,
+						   true, &failure, &lock_mode, &update_indexes);
 	if (result != TM_Ok)
 		return false;
 	if (compat::needs_index_entries(update_indexes))
@@ -263,7 +269,8 @@ void rotate_batch(const TokenTable &table, Relation relation, int batch_size, Po
 {
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "oauth_rotate_keys batch",
 												ALLOCSET_DEFAULT_SIZES);
-	MemoryContext row = AllocSetContextCreate(batch, "oauth_rotate_keys row", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext row =
+		AllocSetContextCreate(batch, "oauth_rotate_keys row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(batch);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	const Snapshot snapshot = GetActiveSnapshot();

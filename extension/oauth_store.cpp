@@ -8,9 +8,11 @@
 #include "token_details.hpp"
 #include "token_table.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 // Arguments of oauth_store after the identity.
 enum Argument {
@@ -124,7 +126,8 @@ pg_uuid_t upsert(const TokenTable &table, const Grant &grant)
 		plans[grant.keep_refresh_token][grant.keep_scopes], table,
 		[&] { return upsert_statement(table, grant.keep_refresh_token, grant.keep_scopes); },
 		kParameters, types);
-	const int result = SPI_execute_plan(plan, const_cast<Datum *>(grant.values), grant.nulls, false, 0);
+	const int result =
+		SPI_execute_plan(plan, const_cast<Datum *>(grant.values), grant.nulls, false, 0);
 	if (result != SPI_OK_INSERT_RETURNING)
 		elog(ERROR, "could not write to oauth_tokens: %s", SPI_result_code_string(result));
 	if (SPI_processed != 1)
@@ -132,8 +135,7 @@ pg_uuid_t upsert(const TokenTable &table, const Grant &grant)
 						errmsg("the token was not stored"),
 						errdetail("A trigger on oauth_tokens left the row out.")));
 	bool is_null;
-	const Datum id =
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	const Datum id = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
 	return *DatumGetUUIDP(id);
 }
 

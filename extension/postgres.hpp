@@ -66,13 +66,14 @@ extern "C" {
 // What PostgreSQL looks up in the library. Before version 16 PGDLLEXPORT is
 // empty here, and -fvisibility=hidden would hide even the magic block.
 #define OAUTH_EXPORT_BEGIN                                                                         \
-	_Pragma("GCC visibility push(default)")                                                        \
-	extern "C" {
+	_Pragma("GCC visibility push(default)") extern "C"                                             \
+	{
 #define OAUTH_EXPORT_END                                                                           \
 	}                                                                                              \
 	_Pragma("GCC visibility pop")
 
-namespace compat {
+namespace compat
+{
 
 inline IndexScanDesc index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)
 {
@@ -85,10 +86,16 @@ inline IndexScanDesc index_beginscan(Relation table, Relation index, Snapshot sn
 
 #if PG_VERSION_NUM >= 160000
 using UpdateIndexes = TU_UpdateIndexes;
-inline bool needs_index_entries(UpdateIndexes update) { return update != TU_None; }
+inline bool needs_index_entries(UpdateIndexes update)
+{
+	return update != TU_None;
+}
 #else
 using UpdateIndexes = bool;
-inline bool needs_index_entries(UpdateIndexes update) { return update; }
+inline bool needs_index_entries(UpdateIndexes update)
+{
+	return update;
+}
 #endif
 
 // Index entries for a new version of a row that changed no indexed column.
@@ -106,6 +113,9 @@ inline void insert_index_entries(ResultRelInfo *target, TupleTableSlot *slot, ES
 
 // Waits until every transaction that now holds a lock in conflict with `mode`
 // has ended; later ones are not waited for.
-inline void wait_for_lockers(LOCKTAG tag, LOCKMODE mode) { WaitForLockers(tag, mode, false); }
+inline void wait_for_lockers(LOCKTAG tag, LOCKMODE mode)
+{
+	WaitForLockers(tag, mode, false);
+}
 
 } // namespace compat

@@ -1,11 +1,13 @@
 // Settings under which our own administration runs: names resolve to the
-// catalog alone, and a row security policy makes a statement fail instead of
-// seeing fewer rows. An error undoes them with the transaction.
+// catalog alone, a row security policy makes a statement fail instead of seeing
+// fewer rows, and now() in a new timestamp column is UTC. An error undoes them
+// with the transaction.
 #pragma once
 
 #include "postgres.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 struct SafeSettings {
 	int nest_level;
@@ -13,12 +15,12 @@ struct SafeSettings {
 
 inline SafeSettings begin_safe_settings()
 {
-	const SafeSettings settings = {NewGUCNestLevel()};
-	set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-					  GUC_ACTION_SAVE, true, 0, false);
-	set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-					  false);
-	return settings;
+	constexpr const char *settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"}, {"row_security", "off"}, {"TimeZone", "UTC"}};
+	const SafeSettings level = {NewGUCNestLevel()};
+	for (const auto &[name, value] : settings)
+		set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return level;
 }
 
 inline void end_safe_settings(SafeSettings settings)

@@ -2,9 +2,11 @@
 
 #include <initializer_list>
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 struct ColumnDefinition {
 	const char *name;
@@ -87,7 +89,8 @@ bool is_actor_type_enum(Oid type)
 	return true;
 }
 
-namespace {
+namespace
+{
 
 bool has_type(Form_pg_attribute attribute, TableColumn column)
 {
@@ -106,7 +109,8 @@ bool serves(Relation table, Oid index_id, const IndexDefinition &wanted)
 				form->indislive && form->indnkeyatts == wanted.columns &&
 				RelationGetIndexPredicate(index) == NIL;
 	if (wanted.unique)
-		fits = fits && form->indisunique && form->indimmediate && (!wanted.primary || form->indisprimary);
+		fits = fits && form->indisunique && form->indimmediate &&
+			   (!wanted.primary || form->indisprimary);
 	for (int i = 0; fits && i < wanted.columns; i++) {
 		const AttrNumber attno = table_find_column(table, wanted.keys[i], nullptr);
 		fits = attno != 0 && form->indkey.values[i] == attno &&
@@ -162,17 +166,17 @@ List *compare_column(List *found, Relation table, const char *name, TableColumn 
 	}
 	const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), attno - 1);
 	if (attribute->attgenerated != '\0')
-		found = lappend(found,
-						difference(psprintf("column %s is generated", column.name), nullptr));
+		found =
+			lappend(found, difference(psprintf("column %s is generated", column.name), nullptr));
 	if (column.nullable && attribute->attnotnull)
-		found = lappend(found, difference(psprintf("column %s is NOT NULL, and must allow null",
-												   column.name),
-										  nullptr));
+		found = lappend(
+			found, difference(psprintf("column %s is NOT NULL, and must allow null", column.name),
+							  nullptr));
 	if (!column.nullable && !attribute->attnotnull)
 		found = lappend(
-			found, difference(psprintf("column %s allows null, and must not", column.name),
-							  psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name,
-									   column.name)));
+			found,
+			difference(psprintf("column %s allows null, and must not", column.name),
+					   psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, column.name)));
 	if (column.default_expression != nullptr && !attribute->atthasdef && !attribute->attidentity)
 		found = lappend(found, difference(psprintf("column %s has no default", column.name),
 										  psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
@@ -189,10 +193,10 @@ List *compare_extra_columns(List *found, Relation table)
 		for (const ColumnDefinition &column : kColumns)
 			ours = ours || strcmp(NameStr(attribute->attname), column.name) == 0;
 		if (!ours && attribute->attnotnull && !attribute->atthasdef && !attribute->attidentity)
-			found = lappend(
-				found, difference(psprintf("extra column %s is NOT NULL and has no default",
-										   quote_identifier(NameStr(attribute->attname))),
-								  nullptr));
+			found =
+				lappend(found, difference(psprintf("extra column %s is NOT NULL and has no default",
+												   quote_identifier(NameStr(attribute->attname))),
+										  nullptr));
 	}
 	return found;
 }
@@ -206,11 +210,11 @@ List *compare_index(List *found, Relation table, const char *name, const IndexDe
 			return found; // said of the column already
 	const Oid schema = RelationGetNamespace(table);
 	if (OidIsValid(get_relname_relid(wanted.name, schema)))
-		return lappend(found, difference(psprintf("%s is there, but is not a valid %s", wanted.name,
-												  wanted.unique ? wanted.addition
-																: psprintf("index on %s",
-																		   wanted.addition)),
-										 nullptr));
+		return lappend(
+			found, difference(psprintf("%s is there, but is not a valid %s", wanted.name,
+									   wanted.unique ? wanted.addition
+													 : psprintf("index on %s", wanted.addition)),
+							  nullptr));
 	if (!wanted.unique)
 		return lappend(found, difference(psprintf("index %s is missing", wanted.name),
 										 psprintf("CREATE INDEX %s ON %s %s", wanted.name, name,
@@ -240,10 +244,10 @@ List *compare_deferrable(List *found, Relation table)
 		for (int i = 0; i < form->indnkeyatts && form->indkey.values[i] > 0; i++)
 			columns = bms_add_member(columns, form->indkey.values[i]);
 		if (form->indisunique && !form->indimmediate && bms_equal(columns, identity))
-			found = lappend(found, difference(psprintf("constraint %s is DEFERRABLE",
-													   quote_identifier(
-														   RelationGetRelationName(index))),
-											  nullptr));
+			found = lappend(found,
+							difference(psprintf("constraint %s is DEFERRABLE",
+												quote_identifier(RelationGetRelationName(index))),
+									   nullptr));
 		index_close(index, AccessShareLock);
 	}
 	list_free(indexes);
@@ -252,7 +256,10 @@ List *compare_deferrable(List *found, Relation table)
 
 } // namespace
 
-const char *table_column_name(TableColumn column) { return kColumns[column].name; }
+const char *table_column_name(TableColumn column)
+{
+	return kColumns[column].name;
+}
 
 AttrNumber table_find_column(Relation table, TableColumn column, char **fault)
 {
@@ -276,11 +283,20 @@ AttrNumber table_find_column(Relation table, TableColumn column, char **fault)
 	return 0;
 }
 
-bool is_ordinary_table(Oid relid) { return get_rel_relkind(relid) == RELKIND_RELATION; }
+bool is_ordinary_table(Oid relid)
+{
+	return get_rel_relkind(relid) == RELKIND_RELATION;
+}
 
-List *not_a_table() { return list_make1(difference(pstrdup("it is not an ordinary table"), nullptr)); }
+List *not_a_table()
+{
+	return list_make1(difference(pstrdup("it is not an ordinary table"), nullptr));
+}
 
-Oid table_find_identity_index(Relation table) { return find_index(table, kIdentityIndex); }
+Oid table_find_identity_index(Relation table)
+{
+	return find_index(table, kIdentityIndex);
+}
 
 List *table_differences(Relation table, const char *name)
 {
@@ -288,6 +304,9 @@ List *table_differences(Relation table, const char *name)
 	if (has_subclass(RelationGetRelid(table)) &&
 		find_inheritance_children(RelationGetRelid(table), NoLock) != NIL)
 		found = lappend(found, difference(psprintf("it has child tables"), nullptr));
+	if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		found = lappend(found, difference(psprintf("it is unlogged: a crash would empty it"),
+										  psprintf("ALTER TABLE %s SET LOGGED", name)));
 	for (int column = 0; column < kTableColumns; column++)
 		found = compare_column(found, table, name, static_cast<TableColumn>(column));
 	found = compare_extra_columns(found, table);
@@ -312,8 +331,7 @@ char *table_create_statement(const char *name, const char *enum_type)
 	// Fernet text does not compress, so pglz would only cost time; and a row with
 	// Microsoft's long tokens, past the default target of 2 kB, is read faster
 	// from its page than from a TOAST table.
-	appendStringInfo(&sql,
-					 "CONSTRAINT %s %s, CONSTRAINT %s %s) WITH (toast_tuple_target = 8160)",
+	appendStringInfo(&sql, "CONSTRAINT %s %s, CONSTRAINT %s %s) WITH (toast_tuple_target = 8160)",
 					 kIndexes[0].name, kIndexes[0].addition, kIndexes[1].name,
 					 kIndexes[1].addition);
 	for (TableColumn column : {kEncryptedAccessToken, kEncryptedRefreshToken})
@@ -344,9 +362,9 @@ List *details_differences(Relation details, Oid enum_type)
 		const AttrNumber attno = get_attnum(RelationGetRelid(details), column.name);
 		const Oid wanted = column.type == nullptr ? enum_type : column.type_id;
 		if (attno <= 0 || TupleDescAttr(RelationGetDescr(details), attno - 1)->atttypid != wanted)
-			found = lappend(found, difference(psprintf("column %s is missing or of another type",
-													   column.name),
-											  nullptr));
+			found = lappend(
+				found, difference(psprintf("column %s is missing or of another type", column.name),
+								  nullptr));
 	}
 	list_free(RelationGetIndexList(details)); // fills rd_pkindex
 	if (!OidIsValid(details->rd_pkindex))

@@ -4,7 +4,8 @@
 
 #include "postgres.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 inline constexpr const char *kTableName = "oauth_tokens";
 inline constexpr const char *kDetailsName = "oauth_token_details";
@@ -41,7 +42,7 @@ Oid table_find_identity_index(Relation table);
 // One way in which a table differs.
 struct Difference {
 	char *what; // for a person: "column scopes is missing"
-	char *fix;	// the statement that adds it safely; null where a person must decide
+	char *fix;  // the statement that adds it safely; null where a person must decide
 };
 
 // Every difference, as a list of Difference *. `name` is the table's qualified

@@ -5,9 +5,11 @@
 #include "errors.hpp"
 #include "key_ring.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 // ASCII without NUL: the same bytes in every encoding a server can have.
 bool is_plain_ascii(std::string_view value)
@@ -66,7 +68,7 @@ text *make_text(const char *data, std::size_t size)
 
 void check_token_size(std::string_view token, const Place &place)
 {
-	const char *name = place.identity == nullptr			  ? "the token"
+	const char *name = place.identity == nullptr              ? "the token"
 					   : place.column == Column::access_token ? "access_token"
 															  : "refresh_token";
 	if (token.empty())
@@ -74,25 +76,26 @@ void check_token_size(std::string_view token, const Place &place)
 						errhint("Pass NULL for a refresh token that is not there; use "
 								"oauth_delete() to forget a token.")));
 	if (token.size() > kMaxTokenBytes)
-		ereport(ERROR,
-				(errcode(ERRCODE_TOKEN_TOO_LARGE), errmsg("%s is too large", name),
-				 errdetail("It has %zu bytes; at most %d are allowed.", token.size(),
-						   kMaxTokenBytes),
-				 errhint("An OAuth token has a few kB at most; is this the whole response?")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_TOKEN_TOO_LARGE), errmsg("%s is too large", name),
+			 errdetail("It has %zu bytes; at most %d are allowed.", token.size(), kMaxTokenBytes),
+			 errhint("An OAuth token has a few kB at most; is this the whole response?")));
 }
 
 [[noreturn]] void raise_not_decryptable(const Place &place)
 {
 	if (place.identity == nullptr)
-		ereport(ERROR, (errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE),
-						errmsg("the token cannot be decrypted"),
-						errdetail("No key of the server's key ring opens it.")));
-	ereport(ERROR, (errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE),
-					errmsg("%s cannot be decrypted", column_name(place.column)),
-					errdetail("No key of the server's key ring opens it, for %s.",
-							  identity_describe(*place.identity)),
-					errhint("Put the key that it was written with back into the key ring, or "
-							"store the token anew. oauth_tokens_damaged() lists all such values.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE), errmsg("the token cannot be decrypted"),
+				 errdetail("No key of the server's key ring opens it.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE),
+			 errmsg("%s cannot be decrypted", column_name(place.column)),
+			 errdetail("No key of the server's key ring opens it, for %s.",
+					   identity_describe(*place.identity)),
+			 errhint("Put the key that it was written with back into the key ring, or "
+					 "store the token anew. oauth_tokens_damaged() lists all such values.")));
 	pg_unreachable();
 }
 
@@ -101,10 +104,9 @@ void check_token_size(std::string_view token, const Place &place)
 	ereport(ERROR,
 			(errcode(ERRCODE_TOKEN_NOT_TEXT),
 			 errmsg("the decrypted token is not text of encoding %s", GetDatabaseEncodingName()),
-			 place.identity == nullptr
-				 ? 0
-				 : errdetail("It is %s of %s.", column_name(place.column),
-							 identity_describe(*place.identity)),
+			 place.identity == nullptr ? 0
+									   : errdetail("It is %s of %s.", column_name(place.column),
+												   identity_describe(*place.identity)),
 			 errhint("A token must be UTF-8 without NUL, in characters that this database has.")));
 	pg_unreachable();
 }
@@ -145,7 +147,10 @@ void refuse_restricted_operation()
 								  "disk in clear.")));
 }
 
-std::uint64_t unix_now() { return static_cast<std::uint64_t>(std::time(nullptr)); }
+std::uint64_t unix_now()
+{
+	return static_cast<std::uint64_t>(std::time(nullptr));
+}
 
 std::string_view to_utf8(std::string_view value)
 {

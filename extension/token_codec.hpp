@@ -10,7 +10,8 @@
 #include "fernet/key.hpp"
 #include "identity.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 inline constexpr int kMaxTokenBytes = 65536;
 

@@ -2,9 +2,11 @@
 
 #include "errors.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 struct Field {
 	const char *name;
@@ -12,8 +14,8 @@ struct Field {
 };
 
 constexpr Field kFields[] = {{"account_id", jbvString}, {"account_label", jbvString},
-							 {"issuer", jbvString},		{"client_id", jbvString},
-							 {"extra", jbvBinary},		{"lifetime", jbvNumeric}};
+							 {"issuer", jbvString},     {"client_id", jbvString},
+							 {"extra", jbvBinary},      {"lifetime", jbvNumeric}};
 constexpr int kFieldCount = lengthof(kFields);
 
 // The object's members in the order of kFields.
@@ -37,16 +39,17 @@ Members read_members(const Jsonb *details)
 	Members members = {};
 	int known = 0;
 	for (int i = 0; i < kFieldCount; i++) {
-		JsonbValue *value = getKeyJsonValueFromContainer(
-			const_cast<JsonbContainer *>(&details->root), kFields[i].name,
-			strlen(kFields[i].name), nullptr);
+		JsonbValue *value =
+			getKeyJsonValueFromContainer(const_cast<JsonbContainer *>(&details->root),
+										 kFields[i].name, strlen(kFields[i].name), nullptr);
 		if (value == nullptr)
 			continue;
 		known++;
 		if (value->type == jbvNull)
 			continue;
-		const bool fits = value->type == kFields[i].type &&
-						  (value->type != jbvBinary || JsonContainerIsObject(value->val.binary.data));
+		const bool fits =
+			value->type == kFields[i].type &&
+			(value->type != jbvBinary || JsonContainerIsObject(value->val.binary.data));
 		if (!fits)
 			raise_bad_details(psprintf("Member %s is of the wrong type", kFields[i].name));
 		members.values[i] = value;
@@ -82,8 +85,8 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 {
 	static KeptPlan kept;
 	const Members members = read_members(details);
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID, TEXTOID,
-				   TEXTOID, TEXTOID, TEXTOID,		  JSONBOID, INTERVALOID};
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID,  UUIDOID,    TEXTOID,
+				   TEXTOID, TEXTOID, TEXTOID,         JSONBOID, INTERVALOID};
 	constexpr int kIdAt = kIdentityColumns;
 	Datum values[lengthof(types)] = {};
 	char nulls[lengthof(types)];

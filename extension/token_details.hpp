@@ -5,7 +5,8 @@
 
 #include "token_table.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 // Replaces the details of the token `id`. Keys of the object: account_id,
 // account_label, issuer, client_id (strings), extra (object), lifetime (seconds).

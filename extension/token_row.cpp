@@ -2,9 +2,11 @@
 
 #include "errors.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 constexpr TableColumn kIdentity[] = {kWorkspaceId, kProvider, kActorType, kActorId};
 // In the order of the plan's result.
@@ -93,8 +95,8 @@ char *select_statement(const TokenTable &table, Reads reads)
 	return sql.data;
 }
 
-bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads reads,
-				   RowVisitor visit, void *state)
+bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads reads, RowVisitor visit,
+				   void *state)
 {
 	static KeptPlan plans[2]; // by Reads
 	MemoryContext caller = CurrentMemoryContext;
@@ -113,8 +115,8 @@ bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads read
 		Datum values[lengthof(kRead)];
 		bool nulls[lengthof(kRead)];
 		for (int i = 0; i < columns_read(reads); i++)
-			values[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1,
-									  &nulls[i]);
+			values[i] =
+				SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
 		MemoryContext ours = MemoryContextSwitchTo(caller);
 		visit(make_row(values, nulls, reads), state);
 		MemoryContextSwitchTo(ours);

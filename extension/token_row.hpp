@@ -3,7 +3,8 @@
 
 #include "token_table.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 // What the reading functions take from a row. Datums point into the page or
 // into a result and live while the visit lasts.

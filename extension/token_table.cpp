@@ -2,9 +2,11 @@
 
 #include "errors.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
-namespace {
+namespace
+{
 
 TokenTable cached;
 MemoryContext cached_memory = nullptr;
@@ -19,7 +21,10 @@ void relation_changed(Datum, Oid relid)
 }
 
 // A function or a schema changed: the extension may stand elsewhere now.
-void catalog_changed(Datum, int, uint32) { catalog_changes++; }
+void catalog_changed(Datum, int, uint32)
+{
+	catalog_changes++;
+}
 
 // All that the text and the parameters of a kept plan depend on.
 struct Shape {
@@ -44,10 +49,9 @@ void count_version()
 
 [[noreturn]] void raise_not_migrated(const char *missing)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_NOT_MIGRATED), errmsg("oauth_tokens is not migrated yet"),
-			 errdetail("There is no table %s.", missing),
-			 errhint("As the role that is to own it: SELECT oauth_tokens_upgrade().")));
+	ereport(ERROR, (errcode(ERRCODE_NOT_MIGRATED), errmsg("oauth_tokens is not migrated yet"),
+					errdetail("There is no table %s.", missing),
+					errhint("As the role that is to own it: SELECT oauth_tokens_upgrade().")));
 	pg_unreachable();
 }
 
@@ -97,8 +101,8 @@ void look_up()
 	const std::uint64_t changes = catalog_changes;
 	cached.relid = cached.details_relid = InvalidOid;
 	if (cached_memory == nullptr)
-		cached_memory = AllocSetContextCreate(CacheMemoryContext, "oauth_tokens table",
-											  ALLOCSET_SMALL_SIZES);
+		cached_memory =
+			AllocSetContextCreate(CacheMemoryContext, "oauth_tokens table", ALLOCSET_SMALL_SIZES);
 	MemoryContextReset(cached_memory);
 	MemoryContext caller = MemoryContextSwitchTo(cached_memory);
 
@@ -141,12 +145,10 @@ Oid extension_schema()
 	ScanKeyData key;
 	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(extension));
-	SysScanDesc scan =
-		systable_beginscan(catalog, ExtensionOidIndexId, true, nullptr, 1, &key);
+	SysScanDesc scan = systable_beginscan(catalog, ExtensionOidIndexId, true, nullptr, 1, &key);
 	const HeapTuple tuple = systable_getnext(scan);
-	const Oid schema = HeapTupleIsValid(tuple)
-						   ? ((Form_pg_extension)GETSTRUCT(tuple))->extnamespace
-						   : InvalidOid;
+	const Oid schema =
+		HeapTupleIsValid(tuple) ? ((Form_pg_extension)GETSTRUCT(tuple))->extnamespace : InvalidOid;
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	return schema;

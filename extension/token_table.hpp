@@ -7,7 +7,8 @@
 #include "identity.hpp"
 #include "table_definition.hpp"
 
-namespace oauth_tokens {
+namespace oauth_tokens
+{
 
 struct TokenTable {
 	Oid relid;

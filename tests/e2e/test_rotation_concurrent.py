@@ -127,6 +127,8 @@ def test_beside_writers_with_kills(db):  # E14
         set_ring(db, *keys)
         # The raw writers have not heard of the new key yet.
         writers = Writers(db, seconds=2, store=STORE, raw=RAW.format(key=keys[1]))
+        holder = db.connect()  # so that it cannot end before it is stopped
+        holder.execute("SELECT 1 FROM oauth_tokens WHERE actor_id = %s FOR UPDATE", [str(ROWS - 1)])
         with in_background(db, "CALL oauth_rotate_keys(5)") as call:
             wait_until(
                 lambda: db.rows("SELECT 1 FROM oauth_tokens_internal.key_rotations WHERE"
@@ -146,6 +148,7 @@ def test_beside_writers_with_kills(db):  # E14
                 db.kill()
             with pytest.raises(psycopg.Error):
                 call.finish()
+        holder.close()
         writers.wait()
         if not db.running:
             db.start()
