@@ -103,6 +103,8 @@ void reload_key_file(const char *path) noexcept
 		page->refusal = {};
 		if (!same_source(spare, page->current()))
 			page->generation.fetch_add(1, std::memory_order_acq_rel);
+		// The old set is wiped below, for readers no sooner than they can see that.
+		std::atomic_thread_fence(std::memory_order_seq_cst);
 	}
 	page->spare().wipe();
 	page->read_at.store(GetCurrentTimestamp());
