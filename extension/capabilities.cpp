@@ -112,12 +112,6 @@ const char *role_argument(Oid role)
 	return quote_identifier(GetUserNameFromId(role, false));
 }
 
-void execute(const char *sql)
-{
-	if (SPI_execute(sql, false, 0) < 0)
-		elog(ERROR, "could not execute \"%s\"", sql);
-}
-
 // "oauth_get(uuid,text,text,text), …": every form of the extension's function,
 // wherever it stands.
 char *routines_named(const char *name)
@@ -129,7 +123,7 @@ char *routines_named(const char *name)
 				 " JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
 				 " WHERE e.extname = 'oauth_tokens' AND p.proname = %s",
 				 quote_literal_cstr(name));
-	execute(sql);
+	execute_safely(sql);
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
@@ -145,14 +139,14 @@ void require_owner(const char *kind, const char *name, Oid owner)
 
 void check_right_to_grant()
 {
-	execute("SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'oauth_tokens'");
+	execute_safely("SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'oauth_tokens'");
 	bool is_null;
 	require_owner(
 		"extension", "oauth_tokens",
 		DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
-	execute(psprintf("SELECT relname, relowner FROM pg_catalog.pg_class"
-					 " WHERE relnamespace = %u AND relname IN ('%s', '%s')",
-					 extension_schema(), kTableName, kDetailsName));
+	execute_safely(psprintf("SELECT relname, relowner FROM pg_catalog.pg_class"
+							" WHERE relnamespace = %u AND relname IN ('%s', '%s')",
+							extension_schema(), kTableName, kDetailsName));
 	for (std::uint64_t i = 0; i < SPI_processed; i++)
 		require_owner("table", SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1),
 					  DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
@@ -163,8 +157,9 @@ enum class Verb { grant, revoke };
 
 void apply(Verb verb, const char *privileges, const char *object, const char *role)
 {
-	execute(verb == Verb::grant ? psprintf("GRANT %s ON %s TO %s", privileges, object, role)
-								: psprintf("REVOKE %s ON %s FROM %s", privileges, object, role));
+	execute_safely(verb == Verb::grant
+					   ? psprintf("GRANT %s ON %s TO %s", privileges, object, role)
+					   : psprintf("REVOKE %s ON %s FROM %s", privileges, object, role));
 }
 
 void apply_to_functions(Verb verb, Capability capability, const char *role)
@@ -223,13 +218,13 @@ bool holds(Oid role, const CapabilityName &capability)
 {
 	if (capability.marker == nullptr)
 		return false;
-	execute(psprintf("SELECT 1 FROM pg_catalog.pg_proc p"
-					 " JOIN pg_catalog.pg_depend d ON d.objid = p.oid AND d.deptype = 'e'"
-					 " AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
-					 " JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid,"
-					 " pg_catalog.aclexplode(p.proacl) a WHERE e.extname = 'oauth_tokens'"
-					 " AND p.proname = %s AND a.grantee = %u",
-					 quote_literal_cstr(capability.marker), role));
+	execute_safely(psprintf("SELECT 1 FROM pg_catalog.pg_proc p"
+							" JOIN pg_catalog.pg_depend d ON d.objid = p.oid AND d.deptype = 'e'"
+							" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+							" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid,"
+							" pg_catalog.aclexplode(p.proacl) a WHERE e.extname = 'oauth_tokens'"
+							" AND p.proname = %s AND a.grantee = %u",
+							quote_literal_cstr(capability.marker), role));
 	return SPI_processed > 0;
 }
 

@@ -6,8 +6,8 @@
 //
 // The other direction has a rule and no wrapper: a PostgreSQL error longjmps,
 // so code that calls PostgreSQL holds no object with a destructor. What needs
-// destructors (src: fernet/, key_source.cpp, key_ring.cpp's preparation) calls no PostgreSQL
-// function that can raise.
+// destructors (fernet/, key_source.cpp, the preparation in key_ring.cpp) calls no
+// PostgreSQL function that can raise.
 #pragma once
 
 #include <exception>

@@ -13,6 +13,7 @@
 #include "postgres.hpp"
 
 extern "C" {
+#include "postmaster/interrupt.h"
 #include "postmaster/postmaster.h"
 }
 
@@ -53,6 +54,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 char *key_file = nullptr;
 char *key_command = nullptr;
 KeyPage *page = nullptr;
+bool page_is_shared = false;
 
 bool claim_writer() noexcept
 {
@@ -149,6 +151,7 @@ void make_page(bool shared)
 		ereport(LOG, (errmsg("could not lock the encryption keys into memory: %m"),
 					  errhint("Raise the limit RLIMIT_MEMLOCK of the server.")));
 	page = new (memory) KeyPage{};
+	page_is_shared = shared;
 }
 
 void fill_page(bool preloaded)
@@ -188,9 +191,11 @@ std::uint64_t key_page_generation() noexcept
 {
 	// With the setting on the command line, or without preload, nobody reads the
 	// file for us: the first to come by after a reload does, as each session
-	// does with postgresql.conf.
-	if (unlikely(PgReloadTime > page->read_at.load(std::memory_order_relaxed)) &&
-		!page->postmaster_reads.load())
+	// does with postgresql.conf. A page of our own must not wait for the end of
+	// a long CALL to see it.
+	const bool reloaded = PgReloadTime > page->read_at.load(std::memory_order_relaxed) ||
+						  (unlikely(ConfigReloadPending) && !page_is_shared);
+	if (unlikely(reloaded) && !page->postmaster_reads.load())
 		reload_key_file(key_file);
 	return page->generation.load(std::memory_order_acquire);
 }

@@ -145,16 +145,14 @@ Opened key_ring_open(std::string_view token, const Place &, fernet::Bytes buffer
 	return {*plaintext, static_cast<int>(signer) + 1, timestamp};
 }
 
-Opened key_ring_verify(std::string_view token, const Place &, fernet::Bytes buffer)
+int key_ring_verify(std::string_view token, const Place &, fernet::Bytes buffer)
 {
 	Ring &keys = usable_ring();
 	const auto envelope = fernet::Envelope::decode(token, buffer);
 	if (!envelope)
-		return {};
+		return 0;
 	const std::size_t signer = find_signer(keys, *envelope);
-	if (signer == keys.ciphers.size())
-		return {};
-	return {{}, static_cast<int>(signer) + 1, envelope->timestamp()};
+	return signer == keys.ciphers.size() ? 0 : static_cast<int>(signer) + 1;
 }
 
 } // namespace oauth_tokens

@@ -38,6 +38,6 @@ Opened key_ring_open(std::string_view token, const Place &place, fernet::Bytes b
 
 // The position of the key that signed the token, 0 where none did. Cheaper
 // than opening, and writes no plaintext anywhere.
-Opened key_ring_verify(std::string_view token, const Place &place, fernet::Bytes buffer);
+int key_ring_verify(std::string_view token, const Place &place, fernet::Bytes buffer);
 
 } // namespace oauth_tokens

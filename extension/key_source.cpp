@@ -281,6 +281,8 @@ void run_key_command(const char *command, KeySet &out) noexcept
 	if (result == ReadResult::too_large)
 		return set_fault(out, KeyState::malformed, "%s is larger than %zu bytes", source,
 						 kMaxSourceBytes);
+	if (result == ReadResult::failed)
+		return set_fault(out, KeyState::missing, "%s cannot be read", source);
 	if (!ended)
 		return set_fault(out, KeyState::missing, "the key command took more than %d seconds",
 						 kKeyCommandSeconds);

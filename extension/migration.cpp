@@ -18,13 +18,6 @@ namespace
 constexpr const char *kBefore = "ce6ac882b60d";
 constexpr const char *kHead = "bb51836389e7";
 
-void execute(const char *sql)
-{
-	const int result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
-}
-
 Oid owner_of_relation(Oid relid)
 {
 	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
@@ -66,10 +59,10 @@ char *find_or_create_enum(Oid schema)
 	Oid found = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(kEnumName),
 								ObjectIdGetDatum(schema));
 	if (!OidIsValid(found)) {
-		execute("SELECT t.oid, t.typowner FROM pg_catalog.pg_type t"
-				" JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
-				" WHERE t.typname = 'actor_type_enum' AND t.typtype = 'e'"
-				" AND n.nspname !~ '^pg_(toast_)?temp_' ORDER BY t.oid");
+		execute_safely("SELECT t.oid, t.typowner FROM pg_catalog.pg_type t"
+					   " JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
+					   " WHERE t.typname = 'actor_type_enum' AND t.typtype = 'e'"
+					   " AND n.nspname !~ '^pg_(toast_)?temp_' ORDER BY t.oid");
 		int usable = 0;
 		for (std::uint64_t i = 0; i < SPI_processed; i++) {
 			bool is_null;
@@ -88,7 +81,7 @@ char *find_or_create_enum(Oid schema)
 									quote_identifier(get_namespace_name(schema)))));
 	}
 	if (!OidIsValid(found)) {
-		execute(psprintf("CREATE TYPE %s AS ENUM ('user', 'api_key')", name));
+		execute_safely(psprintf("CREATE TYPE %s AS ENUM ('user', 'api_key')", name));
 		return pstrdup(name);
 	}
 	if (!type_is_enum(found) || !is_actor_type_enum(found))
@@ -99,7 +92,7 @@ char *find_or_create_enum(Oid schema)
 	HeapTuple type = SearchSysCache1(TYPEOID, ObjectIdGetDatum(found));
 	const Oid owner = ((Form_pg_type)GETSTRUCT(type))->typowner;
 	ReleaseSysCache(type);
-	refuse_foreign_owner("type", name, owner);
+	refuse_foreign_owner("type", format_type_be_qualified(found), owner);
 	return format_type_be_qualified(found);
 }
 
@@ -124,7 +117,7 @@ void mend(const char *name, List *differences)
 		const auto *found = static_cast<Difference *>(lfirst(cell));
 		ereport(NOTICE, (errmsg("Running upgrade %s -> %s, mend oauth_tokens table: %s", kBefore,
 								kHead, found->what)));
-		execute(found->fix);
+		execute_safely(found->fix);
 	}
 }
 
@@ -150,11 +143,11 @@ void make_details(Oid schema, Oid table_id, const char *name)
 
 	const Oid details_id = get_relname_relid(kDetailsName, schema);
 	if (!OidIsValid(details_id)) {
-		execute(details_create_statement(name, format_type_be_qualified(enum_type)));
+		execute_safely(details_create_statement(name, format_type_be_qualified(enum_type)));
 		const Oid owner = owner_of_relation(table_id);
 		if (owner != GetUserId())
-			execute(psprintf("ALTER TABLE %s OWNER TO %s", name,
-							 quote_identifier(GetUserNameFromId(owner, false))));
+			execute_safely(psprintf("ALTER TABLE %s OWNER TO %s", name,
+									quote_identifier(GetUserNameFromId(owner, false))));
 		return;
 	}
 	if (!is_ordinary_table(details_id))
@@ -189,7 +182,7 @@ bool is_whole()
 
 std::uint64_t count_tokens(const char *name)
 {
-	execute(psprintf("SELECT pg_catalog.count(*) FROM %s", name));
+	execute_safely(psprintf("SELECT pg_catalog.count(*) FROM %s", name));
 	bool is_null;
 	return static_cast<std::uint64_t>(
 		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
@@ -210,7 +203,7 @@ void drop_table(Oid relid, const char *name, bool discard_tokens)
 						errhint("To lose them for ever: SELECT oauth_tokens_downgrade("
 								"discard_tokens => true).")));
 	ereport(NOTICE, (errmsg("Running downgrade %s -> %s, add oauth_tokens table", kHead, kBefore)));
-	execute(psprintf("DROP TABLE %s", name));
+	execute_safely(psprintf("DROP TABLE %s", name));
 }
 
 // One migration at a time; released with the transaction.
@@ -244,7 +237,7 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 	} else {
 		ereport(NOTICE,
 				(errmsg("Running upgrade %s -> %s, add oauth_tokens table", kBefore, kHead)));
-		execute(table_create_statement(name, find_or_create_enum(schema)));
+		execute_safely(table_create_statement(name, find_or_create_enum(schema)));
 	}
 	// The row trigger that marks changes for caches (CACHE.md) is made here.
 	make_details(schema, get_relname_relid(kTableName, schema), details_name);
@@ -272,7 +265,7 @@ OAUTH_FUNCTION(oauth_tokens_downgrade)
 	if (OidIsValid(table_id))
 		drop_table(table_id, extension_relation_name(kTableName), discard_tokens);
 	if (OidIsValid(get_relname_relid(kDetailsName, schema)))
-		execute(psprintf("DROP TABLE %s", extension_relation_name(kDetailsName)));
+		execute_safely(psprintf("DROP TABLE %s", extension_relation_name(kDetailsName)));
 	SPI_finish();
 	end_safe_settings(settings);
 	PG_RETURN_TEXT_P(cstring_to_text(kBefore));

@@ -82,11 +82,11 @@ OAUTH_FUNCTION(oauth_key_position)
 	const std::string_view token = view_of(PG_GETARG_TEXT_PP(0));
 	const std::size_t capacity = fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
-	const Opened signer = key_ring_verify(token, known.place(), {buffer, capacity});
+	const int position = key_ring_verify(token, known.place(), {buffer, capacity});
 	pfree(buffer);
-	if (signer.position == 0)
+	if (position == 0)
 		PG_RETURN_NULL();
-	PG_RETURN_INT32(signer.position);
+	PG_RETURN_INT32(position);
 }
 
 // The fingerprints of the key ring, in order.

@@ -36,7 +36,7 @@ using namespace oauth_tokens;
 OAUTH_FUNCTION(oauth_delete)
 {
 	PreventCommandIfReadOnly("oauth_delete()");
-	const TokenTable &table = token_table();
+	const TokenTable &table = lock_token_table(RowExclusiveLock);
 	const Identity identity = identity_from_arguments(fcinfo, 0, table);
 	if (!PG_ARGISNULL(4) && PG_GETARG_BOOL(4))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

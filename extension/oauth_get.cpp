@@ -116,7 +116,7 @@ OAUTH_FUNCTION(oauth_get)
 {
 	refuse_restricted_operation();
 	begin_result(fcinfo);
-	Get get = {identity_from_arguments(fcinfo, 0, token_table()),
+	Get get = {identity_from_arguments(fcinfo, 0, lock_token_table(AccessShareLock)),
 			   reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)};
 	visit_token_row(get.identity, Reads::everything, put_row, &get);
 	PG_RETURN_NULL();
@@ -125,7 +125,7 @@ OAUTH_FUNCTION(oauth_get)
 OAUTH_FUNCTION(oauth_access_token)
 {
 	refuse_restricted_operation();
-	Access access = {identity_from_arguments(fcinfo, 0, token_table()),
+	Access access = {identity_from_arguments(fcinfo, 0, lock_token_table(AccessShareLock)),
 					 alive_at(PG_GETARG_INTERVAL_P(4)), nullptr};
 	visit_token_row(access.identity, Reads::access_token, take_access_token, &access);
 	if (access.token == nullptr)

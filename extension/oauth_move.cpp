@@ -48,7 +48,7 @@ using namespace oauth_tokens;
 OAUTH_FUNCTION(oauth_move)
 {
 	PreventCommandIfReadOnly("oauth_move()");
-	const TokenTable &table = token_table();
+	const TokenTable &table = lock_token_table(RowExclusiveLock);
 	const Identity from = identity_from_arguments(fcinfo, 0, table);
 	const Identity to = identity_from_arguments(fcinfo, kIdentityColumns, table);
 	identity_check_storable(to);

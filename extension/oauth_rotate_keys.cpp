@@ -1,14 +1,13 @@
 // oauth_rotate_keys: re-encrypts under the first key every value that another
 // key of the ring opens, beside readers and writers.
 //
-// It walks the table in physical order, a batch a transaction. A row is locked
-// without waiting and replaced below SQL, as logical replication applies an
-// update: no trigger runs, so updated_at and caches stay as they are, and no
-// plan is made per row. What is locked by others is left to the next pass, so
-// rotation waits for nobody while it holds a lock and can be in no deadlock.
+// It walks the table in physical order, a batch a transaction. Rows are replaced
+// below SQL: no trigger runs, so updated_at and caches stay as they are. What is
+// locked by others is left to the next pass, so rotation waits for nobody while
+// it holds a lock, and can be in no deadlock.
 //
-// The table is done when a whole pass finds nothing to do, after every
-// transaction that might still commit a value under an older key has ended.
+// The table is done when one snapshot of it, taken after every transaction that
+// might still commit a value under an older key has ended, holds no such value.
 
 #include <algorithm>
 #include <array>
@@ -17,11 +16,11 @@
 #include "errors.hpp"
 #include "function.hpp"
 #include "key_ring.hpp"
+#include "row_replacement.hpp"
 #include "token_codec.hpp"
 #include "token_table.hpp"
 
 extern "C" {
-#include "executor/nodeModifyTable.h"
 #include "utils/wait_event.h"
 }
 
@@ -35,7 +34,8 @@ constexpr TableColumn kSealed[] = {kEncryptedAccessToken, kEncryptedRefreshToken
 // A batch ends after so many pages even where it has found nothing to do, so
 // that each transaction stays short.
 constexpr BlockNumber kPagesPerBatch = 4096;
-constexpr long kPauseMilliseconds = 100;
+constexpr long kFirstPauseMilliseconds = 50;
+constexpr long kLastPauseMilliseconds = 2000;
 
 using Fingerprint = std::array<char, fernet::kFingerprintChars>;
 
@@ -51,8 +51,7 @@ struct Progress {
 	int64 id;      // of the row in key_rotations
 	int64 rotated; // values
 	int64 damaged; // values that no key opens, in this pass
-	int64 to_do;   // values found under another key, in this pass
-	int64 left;    // of these, in rows that were locked or changed by others
+	int64 left;    // values in rows that others held or changed, in this pass
 };
 
 void execute_progress(const char *sql, int count, Datum *values)
@@ -129,18 +128,25 @@ Identity identity_of(const TokenTable &table, TupleTableSlot *slot)
 	return identity;
 }
 
+// The place in the ring of the key that a value is under, by its HMAC alone; 0
+// where no key fits.
+int position_of(const text *token, const Place &place)
+{
+	const std::size_t capacity = fernet::decoded_capacity(view_of(token).size());
+	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
+	return key_ring_verify(view_of(token), place, {buffer, capacity});
+}
+
 enum class Finding { current, outdated, damaged };
 
 // Finds which key a value is under. One under another key than the first is
 // sealed anew, with its own timestamp, to `sealed`.
 Finding inspect(const text *token, const Place &place, text **sealed)
 {
+	if (const int position = position_of(token, place); position < 2)
+		return position == 0 ? Finding::damaged : Finding::current;
 	const std::size_t capacity = fernet::decoded_capacity(view_of(token).size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
-	// The HMAC tells that a value is current; only others are decrypted.
-	const int position = key_ring_verify(view_of(token), place, {buffer, capacity}).position;
-	if (position < 2)
-		return position == 0 ? Finding::damaged : Finding::current;
 	const Opened opened = key_ring_open(view_of(token), place, {buffer, capacity});
 	if (opened.position == 0)
 		return Finding::damaged;
@@ -158,71 +164,9 @@ Column column_of(TableColumn column)
 	return column == kEncryptedAccessToken ? Column::access_token : Column::refresh_token;
 }
 
-// What updates rows of the table within one batch.
-struct Target {
-	Relation relation;
-	EState *estate;
-	ResultRelInfo *result;
-	TupleTableSlot *locked_row;
-	TupleTableSlot *new_row;
-};
-
-Target open_target(Relation relation)
-{
-	Target target;
-	target.relation = relation;
-	target.estate = CreateExecutorState();
-	target.result = makeNode(ResultRelInfo);
-	// No range table: no column counts as updated, and no index is on these.
-	InitResultRelInfo(target.result, relation, 0, nullptr, 0);
-	ExecOpenIndices(target.result, false);
-	CheckCmdReplicaIdentity(relation, CMD_UPDATE);
-	target.locked_row = table_slot_create(relation, nullptr);
-	target.new_row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
-	target.new_row->tts_tableOid = RelationGetRelid(relation);
-	return target;
-}
-
-void close_target(Target &target)
-{
-	ExecDropSingleTupleTableSlot(target.locked_row);
-	ExecDropSingleTupleTableSlot(target.new_row);
-	ExecCloseIndices(target.result);
-	FreeExecutorState(target.estate);
-}
-
-// Replaces `old_row`, as a scan found it, by `new_row`. False where others hold
-// or have changed it.
-bool replace_row(Target &target, TupleTableSlot *old_row, Snapshot snapshot)
-{
-	TM_FailureData failure;
-	const CommandId command = GetCurrentCommandId(true);
-	const ItemPointer tid = &old_row->tts_tid;
-	// A row that is there unchanged is the one that was scanned.
-	if (table_tuple_lock(target.relation, tid, snapshot, target.locked_row, command,
-						 LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) != TM_Ok)
-		return false;
-	const TupleConstr *constraints = RelationGetDescr(target.relation)->constr;
-	if (constraints != nullptr && constraints->has_generated_stored)
-		ExecComputeStoredGenerated(target.result, target.estate, target.new_row, CMD_INSERT);
-
-	LockTupleMode lock_mode;
-	compat::UpdateIndexes update_indexes;
-	// It cannot wait: the row is locked by this transaction.
-	const TM_Result result =
-		table_tuple_update(target.relation, tid, target.new_row, command, snapshot, InvalidSnapshot,
-						   true, &failure, &lock_mode, &update_indexes);
-	if (result != TM_Ok)
-		return false;
-	if (compat::needs_index_entries(update_indexes))
-		compat::insert_index_entries(target.result, target.new_row, target.estate, update_indexes);
-	ResetPerTupleExprContext(target.estate);
-	return true;
-}
-
 // Whether there was anything to do for the row.
-bool rotate_row(const TokenTable &table, Target &target, TupleTableSlot *row, Snapshot snapshot,
-				Progress &progress)
+bool rotate_row(const TokenTable &table, RowReplacement &target, TupleTableSlot *row,
+				Snapshot snapshot, Progress &progress)
 {
 	const Identity identity = identity_of(table, row);
 	text *sealed[lengthof(kSealed)] = {};
@@ -240,16 +184,10 @@ bool rotate_row(const TokenTable &table, Target &target, TupleTableSlot *row, Sn
 	if (outdated == 0)
 		return false;
 
-	slot_getallattrs(row);
-	const int columns = RelationGetDescr(target.relation)->natts;
-	ExecClearTuple(target.new_row);
-	memcpy(target.new_row->tts_values, row->tts_values, columns * sizeof(Datum));
-	memcpy(target.new_row->tts_isnull, row->tts_isnull, columns * sizeof(bool));
+	Datum *values = begin_replacement(target, row);
 	for (std::size_t i = 0; i < lengthof(kSealed); i++)
 		if (sealed[i] != nullptr)
-			target.new_row->tts_values[table.attno[kSealed[i]] - 1] = PointerGetDatum(sealed[i]);
-	ExecStoreVirtualTuple(target.new_row);
-	progress.to_do += outdated;
+			values[table.attno[kSealed[i]] - 1] = PointerGetDatum(sealed[i]);
 	if (replace_row(target, row, snapshot))
 		progress.rotated += outdated;
 	else
@@ -275,7 +213,7 @@ void rotate_batch(const TokenTable &table, Relation relation, int batch_size, Po
 	PushActiveSnapshot(GetTransactionSnapshot());
 	const Snapshot snapshot = GetActiveSnapshot();
 
-	Target target = open_target(relation);
+	RowReplacement target = open_row_replacement(relation);
 	ItemPointerData last;
 	ItemPointerSet(&last, MaxBlockNumber, MaxOffsetNumber);
 	const BlockNumber first_block = ItemPointerGetBlockNumber(&position.next);
@@ -298,7 +236,7 @@ void rotate_batch(const TokenTable &table, Relation relation, int batch_size, Po
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	table_endscan(scan);
-	close_target(target);
+	close_row_replacement(target);
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(batch);
@@ -330,7 +268,7 @@ void run_pass(int batch_size, Progress &progress)
 	Position position;
 	ItemPointerSet(&position.next, 0, FirstOffsetNumber);
 	position.at_end = false;
-	progress.damaged = progress.to_do = progress.left = 0;
+	progress.damaged = progress.left = 0;
 	while (!position.at_end)
 		run_batch(batch_size, position, progress);
 }
@@ -341,19 +279,82 @@ void wait_for_writers()
 {
 	LOCKTAG tag;
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, token_table().relid);
-	compat::wait_for_lockers(tag, ShareLock);
+	WaitForLockers(tag, ShareLock, false);
 	SPI_commit();
 }
 
-void pause_for_others(const Progress &progress)
+// Whether one snapshot of the table shows no value under an older key. The
+// passes cannot tell: each batch has a snapshot of its own, and a row may move
+// behind the place that a pass has come to.
+bool verify_table()
 {
-	ereport(INFO, (errmsg("oauth_rotate_keys: waiting for " INT64_FORMAT
-						  " values in rows that other transactions hold",
-						  progress.left)));
-	(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPauseMilliseconds,
+	Relation relation = open_token_table(AccessShareLock);
+	const TokenTable &table = token_table();
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "oauth_rotate_keys row",
+											  ALLOCSET_DEFAULT_SIZES);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	TableScanDesc scan = table_beginscan(relation, GetActiveSnapshot(), 0, nullptr);
+	TupleTableSlot *slot = table_slot_create(relation, nullptr);
+	bool done = true;
+	while (done && table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+		CHECK_FOR_INTERRUPTS();
+		MemoryContext caller = MemoryContextSwitchTo(row);
+		const Identity identity = identity_of(table, slot);
+		for (TableColumn column : kSealed) {
+			bool is_null;
+			const Datum token = slot_getattr(slot, table.attno[column], &is_null);
+			done = done && (is_null ||
+							position_of(DatumGetTextPP(token), {&identity, column_of(column)}) < 2);
+		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(row);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	PopActiveSnapshot();
+	MemoryContextDelete(row);
+	table_close(relation, NoLock);
+	SPI_commit();
+	return done;
+}
+
+// Longer each time that the others still hold as much.
+void pause_for_others(int64 left)
+{
+	static int64 last_left;
+	static long pause;
+	if (left != last_left) {
+		ereport(INFO, (errmsg("oauth_rotate_keys: waiting for " INT64_FORMAT
+							  " values in rows that other transactions hold",
+							  left)));
+		pause = kFirstPauseMilliseconds;
+	}
+	last_left = left;
+	(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause,
 					PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+	pause = std::min(pause * 2, kLastPauseMilliseconds);
+}
+
+// Passes until nothing is left.
+void rotate_table(int batch_size, Progress &progress)
+{
+	Fingerprint waited_for = {};
+	for (;;) {
+		const Fingerprint key = first_key();
+		run_pass(batch_size, progress);
+		if (progress.left > 0) {
+			pause_for_others(progress.left);
+			continue;
+		}
+		if (key != waited_for) {
+			wait_for_writers();
+			waited_for = key;
+		}
+		if (verify_table() && first_key() == waited_for)
+			return;
+	}
 }
 
 } // namespace
@@ -377,18 +378,7 @@ OAUTH_FUNCTION(oauth_rotate_keys)
 	Progress progress = {};
 	begin_progress(progress);
 	SPI_commit();
-	Fingerprint waited_for = {};
-	for (;;) {
-		run_pass(batch_size, progress);
-		if (progress.left > 0) {
-			pause_for_others(progress);
-		} else if (first_key() != waited_for) {
-			waited_for = first_key();
-			wait_for_writers();
-		} else if (progress.to_do == 0) {
-			break;
-		}
-	}
+	rotate_table(batch_size, progress);
 	record_progress(progress, true);
 	SPI_commit();
 	if (progress.damaged > 0)

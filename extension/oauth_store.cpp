@@ -148,10 +148,7 @@ using namespace oauth_tokens;
 OAUTH_FUNCTION(oauth_store)
 {
 	PreventCommandIfReadOnly("oauth_store()");
-	// Locked before the key ring is read: a rotation that removes a key waits for
-	// whoever may yet write under it, and knows them by this lock.
-	table_close(open_token_table(RowExclusiveLock), NoLock);
-	const TokenTable &table = token_table();
+	const TokenTable &table = lock_token_table(RowExclusiveLock);
 	if (!OidIsValid(table.identity_index))
 		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
 						errmsg("table %s is not as its migration made it", table.name),

@@ -111,11 +111,4 @@ inline void insert_index_entries(ResultRelInfo *target, TupleTableSlot *slot, ES
 #endif
 }
 
-// Waits until every transaction that now holds a lock in conflict with `mode`
-// has ended; later ones are not waited for.
-inline void wait_for_lockers(LOCKTAG tag, LOCKMODE mode)
-{
-	WaitForLockers(tag, mode, false);
-}
-
 } // namespace compat

@@ -28,4 +28,13 @@ inline void end_safe_settings(SafeSettings settings)
 	AtEOXact_GUC(true, settings.nest_level);
 }
 
+// Runs a statement under them, within an SPI connection; what it returns stands
+// in SPI_tuptable.
+inline void execute_safely(const char *sql)
+{
+	const int result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+}
+
 } // namespace oauth_tokens

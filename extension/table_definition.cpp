@@ -229,26 +229,54 @@ List *compare_index(List *found, Relation table, const char *name, const IndexDe
 													  wanted.name, wanted.addition)));
 }
 
+// The key columns of an index; empty where it is on an expression.
+Bitmapset *columns_of(Oid index_id)
+{
+	Relation index = index_open(index_id, AccessShareLock);
+	Bitmapset *columns = nullptr;
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++) {
+		const AttrNumber attno = index->rd_index->indkey.values[i];
+		if (attno <= 0) {
+			columns = nullptr;
+			break;
+		}
+		columns = bms_add_member(columns, attno);
+	}
+	index_close(index, AccessShareLock);
+	return columns;
+}
+
+bool is_deferrable(Oid index_id)
+{
+	HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index_id));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	const bool immediate = ((Form_pg_index)GETSTRUCT(tuple))->indimmediate;
+	ReleaseSysCache(tuple);
+	return !immediate;
+}
+
+Bitmapset *identity_columns(Relation table)
+{
+	Bitmapset *columns = nullptr;
+	for (TableColumn column : kIdentityIndex.keys)
+		columns =
+			bms_add_member(columns, get_attnum(RelationGetRelid(table), kColumns[column].name));
+	return columns;
+}
+
 // ON CONFLICT refuses to work beside a deferrable constraint on the identity.
 List *compare_deferrable(List *found, Relation table)
 {
-	Bitmapset *identity = nullptr;
-	for (TableColumn column : kIdentityIndex.keys)
-		identity = bms_add_member(identity, table_find_column(table, column, nullptr));
 	List *indexes = RelationGetIndexList(table);
 	ListCell *cell;
 	foreach (cell, indexes) {
-		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-		const Form_pg_index form = index->rd_index;
-		Bitmapset *columns = nullptr;
-		for (int i = 0; i < form->indnkeyatts && form->indkey.values[i] > 0; i++)
-			columns = bms_add_member(columns, form->indkey.values[i]);
-		if (form->indisunique && !form->indimmediate && bms_equal(columns, identity))
-			found = lappend(found,
-							difference(psprintf("constraint %s is DEFERRABLE",
-												quote_identifier(RelationGetRelationName(index))),
-									   nullptr));
-		index_close(index, AccessShareLock);
+		const Oid index = lfirst_oid(cell);
+		if (!is_deferrable(index) || !bms_equal(columns_of(index), identity_columns(table)))
+			continue;
+		found = lappend(found, difference(psprintf("constraint %s is DEFERRABLE",
+												   quote_identifier(get_rel_name(index))),
+										  nullptr));
 	}
 	list_free(indexes);
 	return found;
@@ -367,8 +395,10 @@ List *details_differences(Relation details, Oid enum_type)
 								  nullptr));
 	}
 	list_free(RelationGetIndexList(details)); // fills rd_pkindex
-	if (!OidIsValid(details->rd_pkindex))
-		found = lappend(found, difference(psprintf("the primary key is missing"), nullptr));
+	if (!OidIsValid(details->rd_pkindex) ||
+		!bms_equal(columns_of(details->rd_pkindex), identity_columns(details)))
+		found =
+			lappend(found, difference(psprintf("the primary key is not the identity"), nullptr));
 	return found;
 }
 

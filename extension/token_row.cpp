@@ -129,8 +129,8 @@ bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads read
 
 bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, void *state)
 {
-	Relation relation = open_token_table(AccessShareLock);
 	const TokenTable &table = token_table();
+	Relation relation = table_open(table.relid, NoLock);
 	bool found;
 	if (OidIsValid(table.identity_index) && !table.has_children &&
 		ExecutorCheckPerms_hook == nullptr &&

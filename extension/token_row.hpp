@@ -26,7 +26,8 @@ enum class Reads { access_token, everything };
 using RowVisitor = void (*)(const TokenRow &row, void *state);
 
 // Calls `visit` for the row with this identity, in the memory context of the
-// caller. False where no row is there, or none that row security shows.
+// caller, who holds lock_token_table(AccessShareLock). False where no row is there, or none that
+// row security shows.
 //
 // Opens the unique index itself. It leaves that to a kept plan where row
 // security applies, where the index or a child table asks for a planner, and

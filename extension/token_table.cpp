@@ -166,14 +166,20 @@ const TokenTable &token_table()
 	return cached;
 }
 
-Relation open_token_table(LOCKMODE mode)
+const TokenTable &lock_token_table(LOCKMODE mode)
 {
 	const Oid relid = token_table().relid;
 	LockRelationOid(relid, mode); // hears of all changes before
-	if (token_table().relid == relid)
-		return table_open(relid, NoLock);
-	UnlockRelationOid(relid, mode);
-	return table_open(cached.relid, mode);
+	if (token_table().relid != relid) {
+		UnlockRelationOid(relid, mode);
+		LockRelationOid(cached.relid, mode);
+	}
+	return cached;
+}
+
+Relation open_token_table(LOCKMODE mode)
+{
+	return table_open(lock_token_table(mode).relid, NoLock);
 }
 
 void prepare_kept_plan(KeptPlan &kept, const TokenTable &table, const char *sql, int arguments,

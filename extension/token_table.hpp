@@ -36,8 +36,13 @@ char *extension_relation_name(const char *relation);
 // OT005 where a column is not what it must be.
 const TokenTable &token_table();
 
-// Opens the table with a lock, after which token_table() stays as it is. The
-// caller closes it with NoLock: the lock lasts until the transaction ends.
+// The same with a lock, after which the table stays as it is until the
+// transaction ends. Whoever writes takes it before the key ring is read: a
+// rotation after which a key may go waits for all who may yet write under that
+// key, and knows them by this lock.
+const TokenTable &lock_token_table(LOCKMODE mode);
+
+// Opens it, too; the caller closes it with NoLock.
 Relation open_token_table(LOCKMODE mode);
 
 // A statement that is prepared once a backend and again when the table changed.
