@@ -94,7 +94,8 @@ Grant read_grant(FunctionCallInfo fcinfo, const TokenTable &table, TimestampTz n
 }
 
 // What is kept is left out of SET, so that a writer needs no right to read it.
-// For the same reason SET repeats the parameters where EXCLUDED would do.
+// For the same reason SET repeats the parameters where EXCLUDED would do. Its
+// updated_at is the time at which the row was locked, so that it never goes back.
 char *upsert_statement(const TokenTable &table, bool keep_refresh_token, bool keep_scopes)
 {
 	return psprintf(
@@ -102,9 +103,13 @@ char *upsert_statement(const TokenTable &table, bool keep_refresh_token, bool ke
 		" encrypted_access_token, encrypted_refresh_token, scopes, access_token_expires_at,"
 		" created_at, updated_at, id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 		" ON CONFLICT (workspace_id, provider, actor_type, actor_id) DO UPDATE SET"
-		" encrypted_access_token = $5, access_token_expires_at = $8, updated_at = $10%s%s"
+		" encrypted_access_token = $5, access_token_expires_at = $8, updated_at = %s%s%s"
 		" RETURNING t.id",
-		table.name, keep_refresh_token ? "" : ", encrypted_refresh_token = $6",
+		table.name,
+		table.type[kUpdatedAt] == TIMESTAMPTZOID
+			? "pg_catalog.clock_timestamp()"
+			: "pg_catalog.timezone('UTC', pg_catalog.clock_timestamp())",
+		keep_refresh_token ? "" : ", encrypted_refresh_token = $6",
 		keep_scopes ? "" : ", scopes = $7");
 }
 
