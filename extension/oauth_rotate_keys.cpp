@@ -102,7 +102,7 @@ void refuse_unless_it_may_commit(FunctionCallInfo fcinfo)
 // The caller's rights, and every row: a policy makes this fail.
 void check_rights(const TokenTable &table)
 {
-	if (table.has_children)
+	if (has_child_tables(table.relid))
 		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS), errmsg("%s has child tables", table.name),
 						errdetail("Tokens in them would keep the old key."),
 						errhint("Move their rows into %s, and drop them.", table.name)));

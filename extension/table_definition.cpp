@@ -316,6 +316,12 @@ bool is_ordinary_table(Oid relid)
 	return get_rel_relkind(relid) == RELKIND_RELATION;
 }
 
+bool has_child_tables(Oid relid)
+{
+	// The flag stays for a while after the last one was dropped.
+	return has_subclass(relid) && find_inheritance_children(relid, NoLock) != NIL;
+}
+
 List *not_a_table()
 {
 	return list_make1(difference(pstrdup("it is not an ordinary table"), nullptr));
@@ -329,8 +335,7 @@ Oid table_find_identity_index(Relation table)
 List *table_differences(Relation table, const char *name)
 {
 	List *found = NIL;
-	if (has_subclass(RelationGetRelid(table)) &&
-		find_inheritance_children(RelationGetRelid(table), NoLock) != NIL)
+	if (has_child_tables(RelationGetRelid(table)))
 		found = lappend(found, difference(psprintf("it has child tables"), nullptr));
 	if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
 		found = lappend(found, difference(psprintf("it is unlogged: a crash would empty it"),

@@ -49,6 +49,8 @@ struct Difference {
 // and quoted name, for the fixes.
 List *table_differences(Relation table, const char *name);
 
+bool has_child_tables(Oid relid);
+
 // The one difference of a relation that is no table.
 List *not_a_table();
 

@@ -122,7 +122,7 @@ void look_up()
 	cached.identity_index = table_find_identity_index(table);
 	if (OidIsValid(cached.identity_index))
 		prepare_identity_keys();
-	cached.has_children = table->rd_rel->relhassubclass;
+	cached.has_children = has_child_tables(cached.relid);
 	count_version();
 	looked_at = changes; // what changed meanwhile makes us look again
 	table_close(table, NoLock);

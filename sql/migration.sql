@@ -105,7 +105,16 @@ SELECT adopt('ALTER TABLE oauth_tokens DROP created_at, DROP updated_at');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity; CREATE UNIQUE INDEX other_order ON oauth_tokens (workspace_id, actor_id, provider, actor_type)');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity; CREATE UNIQUE INDEX part ON oauth_tokens (workspace_id, provider, actor_type, actor_id) WHERE provider <> ''x''');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity; CREATE UNIQUE INDEX other_collation ON oauth_tokens (workspace_id, provider COLLATE "POSIX", actor_type, actor_id)');
+SELECT adopt('ALTER TABLE oauth_tokens SET UNLOGGED');
+-- T9: a time that is added to rows is UTC, too.
+SET TimeZone = 'Asia/Kolkata';
+SELECT adopt($$ALTER TABLE oauth_tokens DROP updated_at; INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token)
+    VALUES ('11111111-1111-4111-8111-111111111111', 'google', 'user', 'old', 'x');
+    CREATE FUNCTION in_utc() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF EXISTS (SELECT FROM oauth_tokens WHERE abs(extract(epoch FROM updated_at - timezone(''UTC'', now()))) > 60) THEN RAISE ''local time''; END IF; RETURN NULL; END';
+    CREATE TRIGGER in_utc AFTER INSERT ON oauth_tokens FOR EACH STATEMENT EXECUTE FUNCTION in_utc()$$);
+SET TimeZone = 'UTC';
 -- Refused, all that differs in one list.
+SELECT adopt('CREATE TABLE child () INHERITS (oauth_tokens)');
 SELECT adopt('ALTER TABLE oauth_tokens DROP workspace_id');
 SELECT adopt('ALTER TABLE oauth_tokens DROP encrypted_access_token, DROP scopes');
 SELECT adopt('ALTER TABLE oauth_tokens ALTER provider TYPE varchar(255), ALTER actor_type TYPE text, ALTER access_token_expires_at TYPE date, ALTER scopes SET NOT NULL, ADD extra text NOT NULL, ALTER id DROP DEFAULT; DROP INDEX idx_oauth_tokens_workspace_id');

@@ -135,6 +135,11 @@ CREATE TABLE public.oauth_tokens (LIKE regress_planted.oauth_tokens INCLUDING AL
 RESET ROLE;
 SELECT oauth_tokens_upgrade();
 SELECT oauth_tokens_current() IS NULL AS none;
+-- Nor where the planter made the superuser a member of its own.
+SELECT current_user AS superuser \gset
+GRANT regress_planter TO :superuser;
+SELECT oauth_tokens_upgrade();
+REVOKE regress_planter FROM :superuser;
 SET ROLE regress_planter;
 DROP TABLE public.oauth_tokens;
 DROP TYPE public.actor_type_enum;

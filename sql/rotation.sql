@@ -70,6 +70,10 @@ SELECT pg_temp.state() = :'state' AS nothing_changed;
 TRUNCATE oauth_tokens;
 CALL oauth_rotate_keys();
 SELECT count(*) FROM pg_temp.log();
+-- Tokens in a child table would keep the old key.
+CREATE TABLE child () INHERITS (oauth_tokens);
+CALL oauth_rotate_keys();
+DROP TABLE child;
 -- Whoever may not read and write every token may not begin.
 CREATE ROLE regress_half;
 GRANT EXECUTE ON PROCEDURE oauth_rotate_keys TO regress_half;

@@ -253,6 +253,15 @@ SELECT access_token, refresh_token, scopes, expires_at::text FROM oauth_get(:ali
 SELECT oauth_store(:alice, 'ours again') = :'id' AS same_id;
 SELECT fernet_decrypt(encrypted_access_token, :'key') AS access, fernet_decrypt(encrypted_refresh_token, :'key') AS refresh FROM oauth_tokens WHERE id = :'id';
 
+-- A value of the enum that is not committed: its row would outlive it in an index.
+BEGIN;
+ALTER TYPE actor_type_enum ADD VALUE 'service' BEFORE 'user';
+\set VERBOSITY sqlstate
+SELECT oauth_store(:'w', 'google', 'service', 'alice', 'access');
+ROLLBACK;
+\set VERBOSITY default
+SELECT oauth_access_token(:alice);
+
 SET client_min_messages = warning;
 SELECT oauth_tokens_downgrade(discard_tokens => true) AS revision \gset
 DROP EXTENSION oauth_tokens;

@@ -1,5 +1,7 @@
 """Rotation beside writers, with kills: each row opens to what was stored last."""
 
+import os
+import signal
 import threading
 import time
 
@@ -145,6 +147,7 @@ def test_beside_writers_with_kills(db):  # E14
             elif how == "immediate":
                 db.stop("immediate")
             else:
+                os.kill(call.pid, signal.SIGKILL)  # it would go on until it misses the postmaster
                 db.kill()
             with pytest.raises(psycopg.Error):
                 call.finish()
