@@ -1,5 +1,6 @@
 """Where keys come from, what a reload does, and what a bad key does: nothing but errors."""
 
+import concurrent.futures
 import contextlib
 import os
 import time
@@ -91,6 +92,19 @@ def test_reload_in_open_and_new_sessions(filed):
         set_ring(filed, KEY)
         assert warm.execute("EXECUTE again").fetchone() == ("under the first",)
         assert get(cold, identity("reload")) == ("under the first", None)
+
+
+def test_edit_without_reload(filed):
+    """What is written to the file counts from the next reload on, for whomever."""
+    set_ring(filed, OTHER)
+    with filed.connect(autocommit=True) as idle:
+        set_ring(filed, KEY)  # heard of by the idle session with its next statement
+        filed.write_file("keys", OTHER)
+        for session in (filed.connect(autocommit=True), idle):
+            sealed, = session.execute("SELECT oauth_encrypt('x')").fetchone()
+            assert filed.value("SELECT fernet_decrypt(%s, %s)", [sealed, KEY]) == "x"
+    assert ring(filed) == [fingerprint(KEY)]
+    set_ring(filed, KEY)
 
 
 BAD_RINGS = {
@@ -325,6 +339,31 @@ def test_without_shared_preload(make_cluster, preload, source):
                    what="the new ring in the open session")
         assert ring(cluster) == expected
         assert get(opened, identity()) == ("lazily", None)
+
+
+def test_reload_during_a_long_call(make_cluster):  # E14
+    """Rotation counts on it: what begins after a reload encrypts under its ring."""
+    cluster = make_cluster(key=None, preload="session", start=False)
+    cluster.settings["oauth_tokens.key_file"] = cluster.write_file("keys", KEY)
+    cluster.start()
+    cluster.fresh_database(DATABASE)
+    cluster.rows("""
+        CREATE PROCEDURE encrypt_until(key text) LANGUAGE plpgsql AS $$
+        BEGIN
+            FOR i IN 1..1000 LOOP
+                IF (oauth_tokens_internal.key_fingerprints())[1] = key THEN RETURN; END IF;
+                COMMIT;
+                PERFORM pg_sleep(0.01);
+            END LOOP;
+            RAISE 'the ring stayed as it was';
+        END $$""")
+    with cluster.connect(autocommit=True) as calling, concurrent.futures.ThreadPoolExecutor() as pool:
+        call = pool.submit(calling.execute, "CALL encrypt_until(%s)", [fingerprint(OTHER)])
+        wait_until(lambda: cluster.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CALL%%'"),
+                   what="the call")
+        cluster.settings["oauth_tokens.key_file"] = cluster.write_file("keys", f"{OTHER}\n{KEY}\n")
+        cluster.reload()
+        call.result()
 
 
 def test_command_needs_shared_preload(make_cluster):
