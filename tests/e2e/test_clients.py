@@ -22,18 +22,22 @@ def stored(cluster):
 
 def ways():
     """Name, SQL, parameters."""
-    literal = f"'{WORKSPACE}', 'google', {{}}, 'alice'"
-    yield "literal", GET.format(*[part.strip() for part in literal.format("'user'").split(",")]), []
-    yield "text literal", f"SELECT access_token FROM oauth_get({literal.format(chr(39) + 'user' + chr(39) + '::text')})", []
-    yield "enum literal", f"SELECT access_token FROM oauth_get({literal.format(chr(39) + 'user' + chr(39) + '::actor_type_enum')})", []
-    yield "unknown parameter", GET.format("%s", "%s", "%s", "%s"), list(identity())
-    yield "text parameter", GET.format("%s", "%s", "%t", "%t"), list(identity())
-    yield "text cast", GET.format("%s::uuid", "%s::text", "%s::text", "%s::text"), list(map(str, identity()))
-    yield "enum cast", GET.format("%s", "%s", "%s::actor_type_enum", "%s"), list(identity())
-    yield "varchar cast", GET.format("%s", "%s", "%s::varchar", "%s::varchar"), list(identity())
-    yield "binary", GET.format("%b", "%b", "%b", "%b"), list(identity())
+
+    def literally(actor_type):
+        return GET.format(f"'{WORKSPACE}'", "'google'", actor_type, "'alice'")
+
+    four, params = GET.format("%s", "%s", "%s", "%s"), list(identity())
+    yield "literal", literally("'user'"), []
+    yield "text literal", literally("'user'::text"), []
+    yield "enum literal", literally("'user'::actor_type_enum"), []
+    yield "unknown parameter", four, params
+    yield "text parameter", GET.format("%s", "%s", "%t", "%t"), params
+    yield "text cast", GET.format("%s::uuid", "%s::text", "%s::text", "%s::text"), list(map(str, params))
+    yield "enum cast", GET.format("%s", "%s", "%s::actor_type_enum", "%s"), params
+    yield "varchar cast", GET.format("%s", "%s", "%s::varchar", "%s::varchar"), params
+    yield "binary", GET.format("%b", "%b", "%b", "%b"), params
     yield "named", "SELECT access_token FROM oauth_get(workspace_id => %s, provider => %s," \
-        " actor_type => %s, actor_id => %s)", list(identity())
+        " actor_type => %s, actor_id => %s)", params
     yield "column of the table", "SELECT g.access_token FROM oauth_tokens t, LATERAL" \
         " oauth_get(t.workspace_id, t.provider, t.actor_type, t.actor_id) g", []
 
@@ -145,7 +149,7 @@ def bouncer(stored):
     port = free_port()
     config = stored.write_file("pgbouncer.ini", f"""
 [databases]
-* = host={stored.socket_dir} port={stored.port}
+app = host={stored.socket_dir} port={stored.port} user=postgres
 [pgbouncer]
 listen_addr =
 listen_port = {port}
@@ -154,7 +158,7 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 2
 max_client_conn = 50
-""".replace("* = host", "app = user=postgres host"))
+""")
     with open(stored.path / "pgbouncer.log", "wb") as log:
         process = subprocess.Popen(as_server(program, config), cwd="/", env=clean_environment(),
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)

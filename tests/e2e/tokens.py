@@ -82,9 +82,9 @@ def key_forms(key):
     return [key.encode(), raw, raw[:16], raw[16:]]
 
 
-def ring(cluster, db="app", prefix="oauth_tokens_internal."):
+def ring(cluster):
     """The fingerprints of the key ring that a new session has."""
-    return cluster.value(f"SELECT {prefix}key_fingerprints()", db=db)
+    return cluster.value("SELECT oauth_tokens_internal.key_fingerprints()")
 
 
 def set_ring(cluster, *keys, name="keys"):
