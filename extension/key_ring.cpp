@@ -109,6 +109,18 @@ bool next_iv(fernet::Iv &iv)
 
 } // namespace
 
+void key_ring_init()
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	try {
+		constexpr std::array<unsigned char, fernet::kKeyBytes> no_key{};
+		fernet::Cipher cipher{fernet::Key(no_key)};
+	} catch (...) {
+		// The first use of a real key says what is wrong.
+	}
+}
+
 int key_ring_size()
 {
 	return static_cast<int>(usable_ring().ciphers.size());

@@ -19,6 +19,10 @@ struct Opened {
 	std::uint64_t timestamp = 0;
 };
 
+// In the postmaster, has OpenSSL load its algorithms, so that backends inherit
+// them and the first token of a session does not wait.
+void key_ring_init();
+
 // All of these raise OT001 (no key) or OT002 (malformed key) where there is no
 // usable ring, and take up a ring that was changed by a reload.
 

@@ -1,4 +1,5 @@
 #include "key_page.hpp"
+#include "key_ring.hpp"
 #include "token_table.hpp"
 
 #include "postgres.hpp"
@@ -9,6 +10,7 @@ PG_MODULE_MAGIC;
 void _PG_init()
 {
 	oauth_tokens::key_page_init();
+	oauth_tokens::key_ring_init();
 	oauth_tokens::token_table_init();
 }
 OAUTH_EXPORT_END

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <string.h> // explicit_bzero
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -13,7 +15,7 @@ namespace fernet
 
 void wipe(void *memory, std::size_t size) noexcept
 {
-	OPENSSL_cleanse(memory, size);
+	explicit_bzero(memory, size);
 }
 
 std::optional<Key> Key::parse(std::string_view text) noexcept
