@@ -54,38 +54,38 @@ struct Progress {
 	int64 left;    // values in rows that others held or changed, in this pass
 };
 
-void execute_progress(const char *sql, int count, Datum *values)
+void execute_progress(const char *sql, int count, Oid *types, Datum *values)
 {
-	Oid types[] = {INT8OID, INT8OID, INT8OID};
 	if (SPI_execute_with_args(sql, count, types, values, nullptr, false, 0) < 0)
 		elog(ERROR, "could not write to oauth_tokens_internal.key_rotations");
 }
 
 void begin_progress(Progress &progress)
 {
-	const Fingerprint digits = first_key();
-	execute_progress(psprintf("INSERT INTO oauth_tokens_internal.key_rotations (fingerprint)"
-							  " VALUES ('%.*s') RETURNING id",
-							  static_cast<int>(digits.size()), digits.data()),
-					 0, nullptr);
+	const Fingerprint key = first_key();
+	Oid types[] = {TEXTOID};
+	Datum values[] = {PointerGetDatum(cstring_to_text_with_len(key.data(), key.size()))};
+	execute_progress("INSERT INTO oauth_tokens_internal.key_rotations (fingerprint)"
+					 " VALUES ($1) RETURNING id",
+					 1, types, values);
 	bool is_null;
 	progress.id =
 		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	// A reload may not have been heard of yet, so say which key is meant.
+	ereport(INFO, (errmsg("oauth_rotate_keys: the key with fingerprint %.*s is the first",
+						  static_cast<int>(key.size()), key.data())));
 }
 
 void record_progress(const Progress &progress, bool finished)
 {
+	Oid types[] = {INT8OID, INT8OID, INT8OID, BOOLOID};
 	Datum values[] = {Int64GetDatum(progress.id), Int64GetDatum(progress.rotated),
-					  Int64GetDatum(progress.damaged)};
-	execute_progress(finished
-						 ? "UPDATE oauth_tokens_internal.key_rotations SET values_rotated = $2,"
-						   " values_damaged = $3, updated_at = pg_catalog.clock_timestamp(),"
-						   " finished_at = pg_catalog.clock_timestamp()"
-						   " WHERE id OPERATOR(pg_catalog.=) $1"
-						 : "UPDATE oauth_tokens_internal.key_rotations SET values_rotated = $2,"
-						   " values_damaged = $3, updated_at = pg_catalog.clock_timestamp()"
-						   " WHERE id OPERATOR(pg_catalog.=) $1",
-					 3, values);
+					  Int64GetDatum(progress.damaged), BoolGetDatum(finished)};
+	execute_progress("UPDATE oauth_tokens_internal.key_rotations SET values_rotated = $2,"
+					 " values_damaged = $3, updated_at = pg_catalog.clock_timestamp(),"
+					 " finished_at = CASE WHEN $4 THEN pg_catalog.clock_timestamp() END"
+					 " WHERE id OPERATOR(pg_catalog.=) $1",
+					 4, types, values);
 }
 
 void refuse_unless_it_may_commit(FunctionCallInfo fcinfo)
