@@ -69,6 +69,7 @@ check-static check-unit check-sanitize check-fuzz check-regress check-e2e:
 	@scripts/$@ $(T)
 
 bench:          ## measure against the baselines, on a private server (T=arguments of bench/run)
+bench: bench-core
 	@scripts/bench $(T)
 
 bench-core:     ## measure the Fernet core against bare OpenSSL calls
