@@ -107,11 +107,6 @@ const CapabilityName &capability_argument(const text *argument)
 	pg_unreachable();
 }
 
-const char *role_argument(Oid role)
-{
-	return quote_identifier(GetUserNameFromId(role, false));
-}
-
 // "oauth_get(uuid,text,text,text), …": every form of the extension's function,
 // wherever it stands.
 char *routines_named(const char *name)
@@ -193,16 +188,26 @@ void apply_to_relations(Verb verb, Capability capability, const char *role)
 	}
 }
 
-void apply_capability(Verb verb, Capability capability, const char *role)
+// Through PUBLIC, say: then a grant would only stand in the way of DROP ROLE.
+bool can_use_schema(Oid role, Oid schema)
 {
+	execute_safely(
+		psprintf("SELECT 1 WHERE pg_catalog.has_schema_privilege(%u::pg_catalog.oid, %u, 'USAGE')",
+				 role, schema));
+	return SPI_processed > 0;
+}
+
+void apply_capability(Verb verb, Capability capability, Oid role_id)
+{
+	const char *role = quote_identifier(GetUserNameFromId(role_id, false));
 	apply_to_functions(verb, capability, role);
 	apply_to_relations(verb, capability, role);
+	apply(verb, "USAGE", "SCHEMA oauth_tokens_internal", role);
 	// What else the role may reach in the extension's schema is not ours to take.
-	const char *schemas = "SCHEMA oauth_tokens_internal";
-	if (verb == Verb::grant)
-		schemas =
-			psprintf("%s, %s", schemas, quote_identifier(get_namespace_name(extension_schema())));
-	apply(verb, "USAGE", schemas, role);
+	const Oid schema = extension_schema();
+	if (verb == Verb::grant && !can_use_schema(role_id, schema))
+		apply(verb, "USAGE", psprintf("SCHEMA %s", quote_identifier(get_namespace_name(schema))),
+			  role);
 }
 
 unsigned capabilities_of_function(const char *name)
@@ -237,7 +242,7 @@ using namespace oauth_tokens;
 OAUTH_FUNCTION(oauth_tokens_grant)
 {
 	const CapabilityName &wanted = capability_argument(PG_GETARG_TEXT_PP(1));
-	const char *role = role_argument(PG_GETARG_OID(0));
+	const Oid role = PG_GETARG_OID(0);
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
 	check_right_to_grant();
@@ -252,14 +257,13 @@ OAUTH_FUNCTION(oauth_tokens_grant)
 OAUTH_FUNCTION(oauth_tokens_revoke)
 {
 	const CapabilityName &unwanted = capability_argument(PG_GETARG_TEXT_PP(1));
-	const Oid role_id = PG_GETARG_OID(0);
-	const char *role = role_argument(role_id);
+	const Oid role = PG_GETARG_OID(0);
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
 	check_right_to_grant();
 	unsigned kept = 0;
 	for (const CapabilityName &other : kNames)
-		if (holds(role_id, other) &&
+		if (holds(role, other) &&
 			(capabilities_of_function(other.marker) & unwanted.capability) == 0)
 			kept |= other.capability;
 	apply_capability(Verb::revoke, unwanted.capability, role);

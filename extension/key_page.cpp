@@ -103,8 +103,10 @@ void reload_key_file(const char *path) noexcept
 		log_refusal(path, spare);
 	} else {
 		page->refusal = {};
-		if (!same_source(spare, page->current()))
+		if (!same_source(spare, page->current())) {
 			page->generation.fetch_add(1, std::memory_order_acq_rel);
+			warn_of_open_file(path);
+		}
 		// The old set is wiped below, for readers no sooner than they can see that.
 		std::atomic_thread_fence(std::memory_order_seq_cst);
 	}

@@ -64,8 +64,9 @@ Ring &usable_ring()
 	if (unlikely(ring->state == KeyState::missing))
 		ereport(ERROR, (errcode(ERRCODE_KEY_MISSING), errmsg("there is no encryption key"),
 						errdetail_internal("%s.", ring->fault.data()),
-						errhint("Set oauth_tokens.key_file and reload, or start the server with "
-								"OAUTH_ENCRYPTION_KEY in its environment.")));
+						errhint("Set oauth_tokens.key_file to a file that the server's user may "
+								"read and reload, or mend oauth_tokens.key_command or "
+								"OAUTH_ENCRYPTION_KEY in the server's environment and restart.")));
 	if (unlikely(ring->state == KeyState::malformed))
 		ereport(ERROR,
 				(errcode(ERRCODE_KEY_MALFORMED), errmsg("the encryption key is malformed"),
