@@ -25,8 +25,7 @@ enum Argument {
 	kDetails
 };
 
-// Parameters of the statement, from $1.
-enum Parameter { kParameters = 11 };
+constexpr int kParameters = 11; // of the statement, from $1 at index 0
 
 struct Grant {
 	Identity identity;

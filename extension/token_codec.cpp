@@ -25,7 +25,7 @@ bool is_plain_ascii(std::string_view value)
 			return false;
 	}
 	for (; left > 0; at++, left--)
-		if (*at <= 0)
+		if (static_cast<signed char>(*at) <= 0) // plain char is unsigned on ARM
 			return false;
 	return true;
 }
