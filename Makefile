@@ -9,7 +9,7 @@ BUILD       := build
 
 SQL_PARTS   := $(sort $(wildcard extension/sql/*.sql))
 SQL_SCRIPT  := $(BUILD)/sql/$(EXTENSION)--$(VERSION).sql
-SOURCES     := $(sort $(wildcard extension/*.cpp extension/fernet/*.cpp))
+SOURCES     := $(sort $(wildcard extension/*.cpp extension/*/*.cpp))
 
 MODULE_big   = $(EXTENSION)
 OBJS         = $(SOURCES:.cpp=.o)
@@ -31,10 +31,13 @@ T           ?=
 export PG_CONFIG
 .DEFAULT_GOAL := all
 
-.PHONY: help deps quickstart psql stop check check-static check-unit check-sanitize check-fuzz \
-        check-regress check-e2e bench bench-core soak format stamp dist stopped
+# SIDECAR=no leaves the daemon out, on a database server that needs none.
+SIDECAR     ?= yes
 
-all:            ## build the extension
+.PHONY: help sidecar deps quickstart psql stop check check-static check-unit check-sanitize check-fuzz \
+        check-regress check-e2e check-sanitize-e2e bench bench-core soak format stamp dist stopped
+
+all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
 install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
 uninstall:      ## remove it from there
 installcheck:   ## run the regression tests against a running server that has it
@@ -42,29 +45,33 @@ clean:          ## remove what a build made
 distclean:      ## remove private servers, too, with the tokens and keys in them
 
 help:           ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+
+sidecar:        ## build the daemon, build/oauth-sidecar
+	@scripts/sidecar
 
 deps:           ## install the Debian packages that are missing
 	@scripts/deps
 
-quickstart:     ## build, start a private PostgreSQL, store a token and read it back
+quickstart:     ## build, start PostgreSQL, daemon and a provider of our own, and connect an account
 	@scripts/quickstart
 
 psql:           ## open psql on the private PostgreSQL of quickstart
 	@scripts/psql
 
-stop:           ## stop the private PostgreSQL of quickstart
-	@scripts/server stop quickstart && echo stopped
+stop:           ## stop what quickstart started
+	@scripts/quickstart stop
 
 check:          ## run every test
 
 check-static:   ## check versions, layout and scripts
 check-unit:     ## run the unit tests (T=regular expression)
 check-sanitize: ## run them with the address and undefined behaviour sanitizers (T=…)
-check-fuzz:     ## fuzz the Fernet core (T=seconds, 20 by default)
+check-fuzz:     ## run the fuzz targets (T=seconds each, 20 by default)
 check-regress:  ## run the regression tests on a private server (T=test names)
 check-e2e:      ## run the end-to-end tests (T=pytest arguments)
-check-static check-unit check-sanitize check-fuzz check-regress check-e2e:
+check-sanitize-e2e: ## run the daemon's end-to-end tests on its sanitizer build (T=pytest arguments)
+check-static check-unit check-sanitize check-fuzz check-regress check-e2e check-sanitize-e2e:
 	@scripts/deps all
 	@scripts/$@ $(T)
 
@@ -99,6 +106,9 @@ stopped:
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2> /dev/null))
 ifneq ($(and $(PGXS),$(if $(filter check,$(MAKECMDGOALS)),,yes)),)
 include $(PGXS)
+ifneq ($(SIDECAR),no)
+all: sidecar
+endif
 -include $(OBJS:.o=.d)
 
 # The directory is there for parts that come or go.

@@ -20,6 +20,9 @@ enum Capability : unsigned {
 	kAdmin = 16,
 	kReaders = kReader | kSidecar | kAdmin,
 	kWriters = kWriter | kSidecar | kAdmin,
+	// The application's word, which the sidecar must not give for it.
+	kConfirmers = kWriter | kAdmin,
+	kSidecars = kSidecar | kAdmin,
 	kAll = 31
 };
 
@@ -27,14 +30,13 @@ struct CapabilityName {
 	const char *name;
 	Capability capability;
 	// A function that shows who holds it: the most telling one of its own.
-	// Sidecar has none yet, and is told by the two that it consists of.
 	const char *marker;
 };
 
 constexpr CapabilityName kNames[] = {{"access", kAccess, "oauth_access_token"},
 									 {"reader", kReader, "oauth_get"},
-									 {"writer", kWriter, "oauth_store"},
-									 {"sidecar", kSidecar, nullptr},
+									 {"writer", kWriter, "oauth_flow_confirm"},
+									 {"sidecar", kSidecar, "publish_settings"},
 									 {"admin", kAdmin, "oauth_decrypt"}};
 
 struct FunctionGrant {
@@ -51,6 +53,14 @@ constexpr FunctionGrant kFunctions[] = {
 	{"oauth_store", kWriters},
 	{"oauth_delete", kWriters},
 	{"oauth_move", kWriters},
+	{"oauth_authorize_url", kWriters},
+	{"may_store", kWriters},
+	{"oauth_flow_confirm", kConfirmers},
+	{"publish_settings", kSidecars},
+	{"flow_begin", kSidecars},
+	{"flow_claim", kSidecars},
+	{"flow_store", kSidecars},
+	{"flow_purge", kSidecars},
 	{"oauth_encrypt", kAdmin},
 	{"oauth_decrypt", kAdmin},
 	{"decrypt", kAdmin},
@@ -88,11 +98,24 @@ constexpr RelationGrant kRelations[] = {
 	{In::extension_schema, kTableName, "INSERT, UPDATE, DELETE", kAdmin},
 	{In::extension_schema, kDetailsName, "SELECT", kReaders},
 	{In::extension_schema, kDetailsName,
-	 "SELECT (workspace_id, provider, actor_type, actor_id, token_id), INSERT, UPDATE, DELETE",
+	 "SELECT (workspace_id, provider, actor_type, actor_id, token_id, account_id, issuer,"
+	 " client_id), INSERT, UPDATE, DELETE",
 	 kWriters},
 	{In::extension_schema, "oauth_connections", "SELECT", kReaders},
 	{In::extension_schema, "oauth_tokens_decrypted", "SELECT", kAdmin},
 	{In::extension_schema, "oauth_key_usage", "SELECT", kAdmin},
+	{In::internal, "sidecar_settings", "SELECT", kWriters},
+	{In::internal, "sidecar_settings", "INSERT, UPDATE", kSidecars},
+	// To lock a row, and so to wait for nobody, takes the right to update it.
+	{In::internal, "flow_links",
+	 "SELECT (ticket_hash, workspace_id, provider, actor_type, actor_id, created_at, expires_at,"
+	 " vanishes_at), INSERT, UPDATE (vanishes_at), DELETE",
+	 kWriters},
+	{In::internal, "flow_links", "SELECT", kSidecars},
+	{In::internal, "flow_attempts", "SELECT, INSERT, UPDATE (expires_at), DELETE", kSidecars},
+	{In::internal, "flow_confirmations", "SELECT, DELETE", kConfirmers},
+	{In::internal, "flow_confirmations",
+	 "SELECT (flow_hash, expires_at), INSERT, UPDATE (expires_at), DELETE", kSidecars},
 	{In::internal, "key_rotations", "SELECT, INSERT, UPDATE, DELETE", kAdmin},
 };
 
@@ -221,8 +244,6 @@ unsigned capabilities_of_function(const char *name)
 // Whether the role was granted it by name, not through another role or PUBLIC.
 bool holds(Oid role, const CapabilityName &capability)
 {
-	if (capability.marker == nullptr)
-		return false;
 	execute_safely(psprintf("SELECT 1 FROM pg_catalog.pg_proc p"
 							" JOIN pg_catalog.pg_depend d ON d.objid = p.oid AND d.deptype = 'e'"
 							" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"

@@ -21,5 +21,9 @@ inline constexpr int ERRCODE_IDENTITY_TOO_LONG = MAKE_SQLSTATE('O', 'T', '0', '0
 inline constexpr int ERRCODE_EXPIRY_INVALID = MAKE_SQLSTATE('O', 'T', '0', '0', '9');
 inline constexpr int ERRCODE_TOKEN_NOT_TEXT = MAKE_SQLSTATE('O', 'T', '0', '1', '0');
 inline constexpr int ERRCODE_TOKENS_REMAIN = MAKE_SQLSTATE('O', 'T', '0', '1', '1');
+inline constexpr int ERRCODE_FLOW_UNKNOWN = MAKE_SQLSTATE('O', 'T', '0', '1', '2');
+inline constexpr int ERRCODE_NO_PUBLIC_URL = MAKE_SQLSTATE('O', 'T', '0', '1', '3');
+inline constexpr int ERRCODE_PROVIDER_UNKNOWN = MAKE_SQLSTATE('O', 'T', '0', '1', '4');
+inline constexpr int ERRCODE_RETURN_TO_REFUSED = MAKE_SQLSTATE('O', 'T', '0', '1', '5');
 
 } // namespace oauth_tokens

@@ -100,6 +100,11 @@ Identity identity_from_arguments(FunctionCallInfo fcinfo, int first, const Token
 	return identity;
 }
 
+Datum actor_type_named(const text *label, const TokenTable &table)
+{
+	return find_actor_type(VARDATA_ANY(label), VARSIZE_ANY_EXHDR(label), table.enum_type);
+}
+
 void identity_check_storable(const Identity &identity)
 {
 	check_text(identity.provider(), "provider", kMaxProviderBytes);

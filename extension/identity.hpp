@@ -48,6 +48,9 @@ struct Place {
 // table's column. Raises 22004 for a null, 22023 for an unknown actor_type.
 Identity identity_from_arguments(FunctionCallInfo fcinfo, int first, const TokenTable &table);
 
+// The value of actor_type that is called `label`. Raises 22023 where there is none.
+Datum actor_type_named(const text *label, const TokenTable &table);
+
 // For values that are about to be written: raises 22023 for an empty provider
 // or actor_id, OT008 for one that is too long.
 void identity_check_storable(const Identity &identity);

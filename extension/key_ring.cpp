@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 #include <new>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "errors.hpp"
+#include "fernet/hkdf.hpp"
 #include "key_page.hpp"
 
 namespace oauth_tokens
@@ -21,6 +23,7 @@ namespace
 struct Ring {
 	std::uint64_t generation = 0;
 	KeyState state = KeyState::missing;
+	std::vector<fernet::Key> keys; // to derive others from
 	std::vector<fernet::Cipher> ciphers;
 	std::vector<std::array<char, fernet::kFingerprintChars>> fingerprints;
 	std::array<char, 192> fault{};
@@ -45,9 +48,10 @@ try {
 	fresh->state = keys.state;
 	fresh->fault = keys.fault;
 	for (std::uint32_t i = 0; i < keys.count; i++) {
-		const fernet::Key key{std::span<const unsigned char, fernet::kKeyBytes>(keys.keys[i])};
+		fernet::Key key{std::span<const unsigned char, fernet::kKeyBytes>(keys.keys[i])};
 		fresh->ciphers.emplace_back(key);
 		fresh->fingerprints.push_back(key.fingerprint());
+		fresh->keys.push_back(std::move(key));
 	}
 	delete std::exchange(ring, fresh.release());
 	return true;
@@ -108,6 +112,36 @@ bool next_iv(fernet::Iv &iv)
 	return true;
 }
 
+[[noreturn]] void raise_not_encrypted()
+{
+	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not encrypt"),
+					errhint("Its random generator or memory may be exhausted; try again.")));
+	pg_unreachable();
+}
+
+bool seal_derived(const fernet::Key &key, std::string_view info, std::string_view plaintext,
+				  std::uint64_t timestamp, std::span<char> out) noexcept
+try {
+	fernet::Iv iv;
+	const auto derived = fernet::derive_key(key, info);
+	return derived && next_iv(iv) &&
+		   fernet::Cipher(*derived).encrypt(plaintext, timestamp, iv, out);
+} catch (...) {
+	return false;
+}
+
+std::optional<std::span<char>> open_derived(const fernet::Key &key, std::string_view info,
+											fernet::Envelope &envelope) noexcept
+try {
+	const auto derived = fernet::derive_key(key, info);
+	if (!derived)
+		return std::nullopt;
+	fernet::Cipher cipher(*derived);
+	return cipher.verify(envelope) ? cipher.decrypt(envelope) : std::nullopt;
+} catch (...) {
+	return std::nullopt;
+}
+
 } // namespace
 
 void key_ring_init()
@@ -138,8 +172,24 @@ void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Pl
 	fernet::Cipher &cipher = usable_ring().ciphers.front();
 	fernet::Iv iv;
 	if (!next_iv(iv) || !cipher.encrypt(plaintext, timestamp, iv, out))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not encrypt"),
-						errhint("Its random generator or memory may be exhausted; try again.")));
+		raise_not_encrypted();
+}
+
+void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
+						   std::uint64_t timestamp, std::span<char> out)
+{
+	if (!seal_derived(usable_ring().keys.front(), info, plaintext, timestamp, out))
+		raise_not_encrypted();
+}
+
+Opened key_ring_open_derived(std::string_view token, std::string_view info, fernet::Bytes buffer)
+{
+	const Ring &ring = usable_ring();
+	auto envelope = fernet::Envelope::decode(token, buffer);
+	for (std::size_t i = 0; envelope && i < ring.keys.size(); i++)
+		if (const auto plaintext = open_derived(ring.keys[i], info, *envelope))
+			return {*plaintext, static_cast<int>(i) + 1, 0};
+	return {};
 }
 
 Opened key_ring_open(std::string_view token, const Place &, fernet::Bytes buffer)

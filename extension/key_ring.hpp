@@ -40,6 +40,13 @@ void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Pl
 // Decrypts with whichever key fits. `buffer` has fernet::decoded_capacity() bytes.
 Opened key_ring_open(std::string_view token, const Place &place, fernet::Bytes buffer);
 
+// The same for what is no token of the table: under a key that HKDF-SHA256
+// derives from the ring's key and `info`, in every key-binding mode. Nothing
+// rotates such values, so they must not live long.
+void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
+						   std::uint64_t timestamp, std::span<char> out);
+Opened key_ring_open_derived(std::string_view token, std::string_view info, fernet::Bytes buffer);
+
 // The position of the key that signed the token, 0 where none did. Cheaper
 // than opening, and writes no plaintext anywhere.
 int key_ring_verify(std::string_view token, const Place &place, fernet::Bytes buffer);

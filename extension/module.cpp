@@ -1,3 +1,4 @@
+#include "flow/settings.hpp"
 #include "key_page.hpp"
 #include "key_ring.hpp"
 #include "token_table.hpp"
@@ -9,6 +10,7 @@ PG_MODULE_MAGIC;
 
 void _PG_init()
 {
+	oauth_tokens::flow_settings_init();
 	oauth_tokens::key_page_init();
 	oauth_tokens::key_ring_init();
 	oauth_tokens::token_table_init();

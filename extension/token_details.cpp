@@ -13,6 +13,10 @@ struct Field {
 	jbvType type;
 };
 
+// Positions in kFields.
+constexpr int kAccount[] = {0, 2, 3}; // account_id, issuer, client_id
+constexpr int kLifetime = 5;
+
 constexpr Field kFields[] = {{"account_id", jbvString}, {"account_label", jbvString},
 							 {"issuer", jbvString},     {"client_id", jbvString},
 							 {"extra", jbvBinary},      {"lifetime", jbvNumeric}};
@@ -120,6 +124,52 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 		},
 		lengthof(types), types);
 	execute(plan, values, nulls);
+}
+
+void check_details(const Jsonb *details)
+{
+	const Members members = read_members(details);
+	if (members.values[kLifetime] != nullptr)
+		lifetime_interval(members.values[kLifetime]);
+}
+
+bool names_account(const Jsonb *details)
+{
+	if (details == nullptr)
+		return false;
+	const Members members = read_members(details);
+	for (const int field : kAccount)
+		if (members.values[field] == nullptr || members.values[field]->val.string.len == 0)
+			return false;
+	return true;
+}
+
+bool details_name_account(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+						  const Jsonb *details)
+{
+	static KeptPlan kept;
+	const Members members = read_members(details);
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID};
+	constexpr int kIdAt = kIdentityColumns;
+	Datum values[lengthof(types)];
+	memcpy(values, identity.values, sizeof identity.values);
+	values[kIdAt] = UUIDPGetDatum(&id);
+	for (int i = 0; i < static_cast<int>(lengthof(kAccount)); i++) {
+		const auto &string = members.values[kAccount[i]]->val.string;
+		values[kIdAt + 1 + i] = PointerGetDatum(cstring_to_text_with_len(string.val, string.len));
+	}
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf("SELECT FROM %s WHERE %s AND token_id OPERATOR(pg_catalog.=) $5"
+							" AND account_id OPERATOR(pg_catalog.=) $6"
+							" AND issuer OPERATOR(pg_catalog.=) $7"
+							" AND client_id OPERATOR(pg_catalog.=) $8",
+							table.details_name, kWhereIdentity);
+		},
+		lengthof(types), types);
+	execute(plan, values, nullptr);
+	return SPI_processed > 0;
 }
 
 void details_delete(const TokenTable &table, const Identity &identity)

@@ -14,6 +14,18 @@ namespace oauth_tokens
 void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 				   const Jsonb *details);
 
+// Raises what details_store() would.
+void check_details(const Jsonb *details);
+
+// Whether an object tells whose grant it is: issuer, which stands there only
+// where an ID token was checked, account_id and client_id. Null does not.
+// Raises 22023 as details_store() does.
+bool names_account(const Jsonb *details);
+
+// Whether the stored details of the token `id` name the same account.
+bool details_name_account(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+						  const Jsonb *details);
+
 void details_delete(const TokenTable &table, const Identity &identity);
 
 // Follows the token `id`, which has moved from one identity to another.

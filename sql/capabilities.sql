@@ -56,6 +56,7 @@ EXCEPTION
 END $$;
 SELECT count(oauth_store('11111111-1111-4111-8111-111111111111', 'google', 'user', name, 'access', 'refresh', details => '{"account_id": "1"}'))
 FROM (VALUES ('alice'), ('bob')) t (name);
+SELECT oauth_tokens_internal.publish_settings('https://oauth.example.com', '600 s', '{}', '{google}');
 CREATE TEMP TABLE calls (number serial, call text, statement text);
 INSERT INTO calls (call, statement)
 SELECT c, CASE WHEN c ~ '^(CALL|SELECT|INSERT|UPDATE|DELETE|TRUNCATE|DROP|CREATE|ALTER|LOCK)' THEN '' ELSE 'SELECT ' END
@@ -87,11 +88,43 @@ FROM unnest(ARRAY[
     'oauth_tokens_internal.key_fingerprints()', $$oauth_tokens_internal.key_position('x', '11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'bob', 'encrypted_access_token')$$,
     $$oauth_tokens_internal.is_damaged('x', '11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'bob', 'encrypted_access_token')$$,
     'oauth_tokens_internal.connections()', 'oauth_tokens_internal.decrypted()', 'oauth_tokens_internal.key_usage()', 'oauth_tokens_internal.utc(now())',
-    'CREATE TABLE oauth_tokens_internal.mine ()']) c;
+    'CREATE TABLE oauth_tokens_internal.mine ()',
+    'oauth_authorize_url(alice)', $$oauth_authorize_url('11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'bob', 'mail', '/', true)$$,
+    $$oauth_flow_confirm(alice, 'unknown')$$, $$oauth_flow_confirm('11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'bob', 'unknown')$$,
+    $$oauth_tokens_internal.publish_settings('https://oauth.example.com/new', '1 s', '{}', '{google}')$$,
+    $$oauth_tokens_internal.flow_begin(sha256('unknown'), 'google', NULL, 'https://issuer.example/token', 'client')$$,
+    $$oauth_tokens_internal.flow_claim(sha256('unknown'), sha256('unknown'), 'google')$$,
+    $$oauth_tokens_internal.flow_store(sha256('unknown'), 'access', NULL, NULL, NULL, NULL)$$,
+    'oauth_tokens_internal.flow_purge()', 'oauth_tokens_internal.may_store(alice)',
+    'SELECT * FROM oauth_tokens_internal.sidecar_settings', 'UPDATE oauth_tokens_internal.sidecar_settings SET public_url = NULL', 'DELETE FROM oauth_tokens_internal.sidecar_settings',
+    'SELECT * FROM oauth_tokens_internal.flow_links', 'SELECT return_to FROM oauth_tokens_internal.flow_links', 'UPDATE oauth_tokens_internal.flow_links SET confirm = false', 'TRUNCATE oauth_tokens_internal.flow_links CASCADE',
+    'SELECT * FROM oauth_tokens_internal.flow_attempts', 'UPDATE oauth_tokens_internal.flow_attempts SET browser_hash = NULL', 'DELETE FROM oauth_tokens_internal.flow_attempts',
+    'SELECT sealed FROM oauth_tokens_internal.flow_confirmations', 'UPDATE oauth_tokens_internal.flow_confirmations SET actor_id = NULL', 'INSERT INTO oauth_tokens_internal.flow_confirmations DEFAULT VALUES',
+    'DELETE FROM oauth_tokens_internal.flow_confirmations']) c;
 SELECT to_char(number, 'FM00 ') || left(regexp_replace(call, '11111111-1111-4111-8111-111111111111', '...'), 75) AS call, substr(role, 9) AS role, attempt(role, statement)
 FROM calls, unnest('{regress_nobody,regress_access,regress_reader,regress_writer,regress_sidecar,regress_admin}'::text[]) WITH ORDINALITY r (role, at)
 ORDER BY number, at \crosstabview
 SELECT count(*) FROM oauth_tokens;
+
+-- A whole flow, each step by who may take it: as another account, so that the
+-- stored refresh token is looked at and goes.
+SET ROLE regress_writer;
+SELECT substring(oauth_authorize_url('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', return_to => '/', confirm => true) FROM 'ticket=(.*)') AS ticket \gset
+SELECT count(oauth_authorize_url('11111111-1111-4111-8111-111111111111', 'google', 'user', 'bob')) FROM generate_series(1, 21);
+SELECT substring(oauth_authorize_url('11111111-1111-4111-8111-111111111111', 'google', 'user', 'bob') FROM 'ticket=(.*)') AS other \gset
+SET ROLE regress_sidecar;
+SELECT state, browser_secret FROM oauth_tokens_internal.flow_begin(sha256(:'ticket'), 'google', 'https://issuer.example', 'https://issuer.example/token', 'client') \gset
+SELECT actor_id, confirm FROM oauth_tokens_internal.flow_claim(sha256(:'state'), sha256(:'browser_secret'), 'google');
+\set details '{"account_id": "2", "issuer": "https://issuer.example", "client_id": "client"}'
+SELECT outcome, flow FROM oauth_tokens_internal.flow_store(sha256(:'ticket'), 'access', NULL, 60, NULL, :'details') \gset
+SELECT * FROM oauth_tokens_internal.flow_store(sha256(:'other'), 'access', NULL, 60, NULL, :'details');
+SELECT oauth_tokens_internal.flow_purge(), oauth_tokens_internal.publish_settings('https://oauth.example.com', '60 s', '{}', '{google}');
+SELECT oauth_flow_confirm('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', :'flow');
+SET ROLE regress_writer;
+SELECT oauth_flow_confirm('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', :'flow') IS NOT NULL AS confirmed;
+RESET ROLE;
+SELECT actor_id, has_refresh_token, details ->> 'account_id' AS account FROM oauth_connections ORDER BY actor_id;
+SELECT count(*) FROM oauth_tokens_internal.flow_links;
 
 -- Through another role, or PUBLIC.
 GRANT regress_reader TO regress_nobody;

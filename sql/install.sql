@@ -23,6 +23,9 @@ SELECT oauth_move(:place, :place);
 SELECT oauth_encrypt('sentinel', :place, 'encrypted_access_token');
 SELECT oauth_decrypt('sentinel', :place, 'encrypted_access_token');
 CALL oauth_rotate_keys();
+SELECT oauth_authorize_url(:place);
+SELECT oauth_flow_confirm(:place, 'sentinel');
+SELECT * FROM oauth_tokens_internal.flow_store('', 'sentinel', NULL, NULL, NULL, NULL);
 -- What is SQL only reports PostgreSQL's own code.
 SELECT * FROM oauth_connections;
 SELECT * FROM oauth_tokens_decrypted;
@@ -30,6 +33,7 @@ SELECT * FROM oauth_tokens_damaged();
 SELECT * FROM oauth_key_usage;
 -- No table is needed for these.
 SELECT oauth_decrypt(oauth_encrypt('without a table')), oauth_tokens_downgrade();
+SELECT count(*), oauth_tokens_internal.flow_purge() FROM oauth_tokens_internal.flow_begin('', 'google', NULL, 'https://issuer.example', 'client');
 \set VERBOSITY default
 
 -- The migration speaks in Alembic's words, once.
@@ -114,6 +118,9 @@ SELECT access_token FROM "regress Own".oauth_tokens_decrypted;
 SELECT "values" FROM "regress Own".oauth_key_usage;
 SELECT "regress Own".oauth_move(:place, :'w', 'google', 'api_key', 'alice');
 CALL "regress Own".oauth_rotate_keys();
+SELECT oauth_tokens_internal.publish_settings('https://oauth.example.com', '600 s', '{}', '{google}');
+SELECT outcome FROM substring("regress Own".oauth_authorize_url(:place) FROM 'ticket=(.*)') ticket, oauth_tokens_internal.flow_store(sha256(ticket::bytea), 'connected', NULL, NULL, NULL, NULL);
+SELECT access_token, "regress Own".oauth_delete(:place) FROM "regress Own".oauth_get(:place);
 -- Its schema may be renamed: open sessions follow.
 ALTER SCHEMA "regress Own" RENAME TO regress_renamed;
 SELECT access_token FROM regress_renamed.oauth_get(:'w', 'google', 'api_key', 'alice');

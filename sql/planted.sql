@@ -24,6 +24,7 @@ CREATE TABLE oauth_tokens (id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uui
 CREATE TABLE oauth_token_details (workspace_id uuid, provider text, actor_type public.actor_type_enum, actor_id text, token_id uuid, account_id text,
     account_label text, issuer text, client_id text, extra jsonb, lifetime interval, connected_at timestamptz, PRIMARY KEY (workspace_id, provider, actor_type, actor_id));
 CREATE TABLE key_rotations (id int);
+CREATE TABLE sidecar_settings (one boolean, public_url text, flow_seconds integer, return_to_origins text[], providers text[]);
 CREATE TABLE pg_proc (oid oid, proname name, pronamespace oid, proacl aclitem[]);
 CREATE TABLE pg_type (oid oid, typname name, typowner oid, typnamespace oid, typtype "char");
 CREATE TABLE pg_depend (objid oid, classid oid, refobjid oid, deptype "char");
@@ -52,6 +53,12 @@ CREATE FUNCTION equal(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEG
 CREATE FUNCTION equal(name, name) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('name ='); RETURN true; END $$;
 CREATE FUNCTION equal(oid, oid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('oid ='); RETURN true; END $$;
 CREATE FUNCTION equal(timestamptz, timestamptz) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('<='); RETURN true; END $$;
+CREATE FUNCTION equal(bytea, bytea) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('bytea ='); RETURN true; END $$;
+CREATE FUNCTION equal(text[], text[]) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('text[] ='); RETURN true; END $$;
+CREATE FUNCTION equal(boolean, boolean) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('boolean ='); RETURN true; END $$;
+CREATE FUNCTION later(timestamptz, interval) RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('+'); RETURN $1; END $$;
+CREATE FUNCTION make_interval(secs integer) RETURNS interval LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('make_interval'); RETURN '0'; END $$;
+CREATE FUNCTION split_part(text, text, integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('split_part'); RETURN $1; END $$;
 CREATE FUNCTION joined(jsonb, jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM regress_planted.caught('||'); RETURN $1; END $$;
 CREATE OPERATOR = (FUNCTION = equal, LEFTARG = uuid, RIGHTARG = uuid);
 CREATE OPERATOR <> (FUNCTION = equal, LEFTARG = uuid, RIGHTARG = uuid);
@@ -62,6 +69,13 @@ CREATE OPERATOR = (FUNCTION = equal, LEFTARG = bigint, RIGHTARG = bigint);
 CREATE OPERATOR = (FUNCTION = equal, LEFTARG = name, RIGHTARG = name);
 CREATE OPERATOR = (FUNCTION = equal, LEFTARG = oid, RIGHTARG = oid);
 CREATE OPERATOR <= (FUNCTION = equal, LEFTARG = timestamptz, RIGHTARG = timestamptz);
+CREATE OPERATOR > (FUNCTION = equal, LEFTARG = timestamptz, RIGHTARG = timestamptz);
+CREATE OPERATOR < (FUNCTION = equal, LEFTARG = timestamptz, RIGHTARG = timestamptz);
+CREATE OPERATOR < (FUNCTION = equal, LEFTARG = bigint, RIGHTARG = bigint);
+CREATE OPERATOR = (FUNCTION = equal, LEFTARG = bytea, RIGHTARG = bytea);
+CREATE OPERATOR = (FUNCTION = equal, LEFTARG = text[], RIGHTARG = text[]);
+CREATE OPERATOR = (FUNCTION = equal, LEFTARG = boolean, RIGHTARG = boolean);
+CREATE OPERATOR + (FUNCTION = later, LEFTARG = timestamptz, RIGHTARG = interval);
 CREATE OPERATOR || (FUNCTION = joined, LEFTARG = jsonb, RIGHTARG = jsonb);
 RESET ROLE;
 
@@ -81,11 +95,23 @@ SELECT oauth_access_token(:alice);
 SELECT oauth_store(:alice, 'mine again', details => '{"account_id": "2", "extra": {}, "lifetime": 7}') IS NOT NULL AS stored;
 SELECT oauth_store(:'w', 'google', 'user', 'bob', 'bob') IS NOT NULL AS stored;
 SELECT oauth_move(:alice, :'w', 'google', 'api_key', 'alice'), oauth_delete(:alice);
-SELECT actor_type, actor_id, scopes, state, details - 'connected_at'::text AS details, updated_at > '2000-01-01 00:00+00' AS times FROM oauth_connections ORDER BY actor_id;
-SELECT actor_id, access_token, created_at > '2000-01-01 00:00+00' AS times FROM oauth_tokens_decrypted ORDER BY actor_id;
+SELECT actor_type, actor_id, scopes, state, details - 'connected_at'::text AS details, updated_at OPERATOR(pg_catalog.>) '2000-01-01 00:00+00' AS times FROM oauth_connections ORDER BY actor_id;
+SELECT actor_id, access_token, created_at OPERATOR(pg_catalog.>) '2000-01-01 00:00+00' AS times FROM oauth_tokens_decrypted ORDER BY actor_id;
 SELECT count(*) FROM oauth_tokens_damaged();
-SELECT "position", "values", oldest > '2000-01-01 00:00+00' AS times FROM oauth_key_usage;
+SELECT "position", "values", oldest OPERATOR(pg_catalog.>) '2000-01-01 00:00+00' AS times FROM oauth_key_usage;
 CALL oauth_rotate_keys();
+-- A flow, from the link to the confirmed grant.
+SELECT oauth_tokens_internal.publish_settings('https://oauth.example.com', '600 s', '{}', '{google}');
+SELECT oauth_tokens_internal.publish_settings('https://oauth.example.com/path', '600 s', '{}', '{google}');
+SELECT left(url, -43) AS url, right(url, 43) AS ticket FROM oauth_authorize_url(:'w', 'google', 'user', 'flo', 'mail', '/', true) url \gset
+SELECT :'url' AS url;
+SELECT state, browser_secret FROM oauth_tokens_internal.flow_begin(sha256(:'ticket'), 'google', NULL, 'https://issuer.example', 'client') \gset
+SELECT count(*) FROM oauth_tokens_internal.flow_claim(sha256('other'), sha256(:'browser_secret'), 'google');
+SELECT actor_id, client_id FROM oauth_tokens_internal.flow_claim(sha256(:'state'), sha256(:'browser_secret'), 'google');
+SELECT outcome, flow FROM oauth_tokens_internal.flow_store(sha256(:'ticket'), 'of a flow', NULL, 60, NULL, '{"account_id": "1", "issuer": "x", "client_id": "x"}') \gset
+SELECT oauth_flow_confirm(:'w', 'google', 'user', 'flo', :'flow') IS NOT NULL AS confirmed;
+SELECT access_token, oauth_delete(:'w', 'google', 'user', 'flo') FROM oauth_get(:'w', 'google', 'user', 'flo');
+SELECT oauth_tokens_internal.flow_purge();
 SELECT public.oauth_decrypt(oauth_encrypt('placed', :alice, 'encrypted_access_token'), :alice, 'encrypted_access_token');
 SELECT oauth_tokens_grant('regress_planter', 'admin');
 SELECT oauth_tokens_revoke('regress_planter', 'admin');

@@ -98,6 +98,49 @@ SELECT actor_type, actor_id, details ->> 'account_id' AS account FROM oauth_conn
 RESET ROLE;
 SELECT count(*) FROM oauth_tokens;
 
+-- Flows: no link, attempt or confirmation for or by another workspace, whatever
+-- the role may call, and nothing of another's is seen.
+SELECT oauth_tokens_internal.publish_settings('https://oauth.example.com', '600 s', '{}', '{google}');
+GRANT EXECUTE ON FUNCTION oauth_flow_confirm(uuid, text, text, text, text) TO regress_a, regress_b;
+GRANT SELECT, DELETE ON oauth_tokens_internal.flow_confirmations TO regress_a, regress_b;
+CREATE FUNCTION ticket(workspace uuid, actor text, confirm boolean) RETURNS bytea LANGUAGE sql AS $$
+    SELECT sha256(substring(oauth_authorize_url(workspace, 'google', 'user', actor, return_to => '/', confirm => confirm) FROM 'ticket=(.*)')::bytea) $$;
+SELECT ticket(:'a', 'anna', false) AS anna, ticket(:'a', 'alice', true) AS alice \gset
+SET ROLE regress_b;
+\set VERBOSITY sqlstate
+SELECT ticket(:'a', 'anna', false);
+SELECT ticket(:'a', 'nobody', false);
+INSERT INTO oauth_tokens_internal.flow_links VALUES ('', :'a', 'google', 'user', 'anna', NULL, NULL, false, 600, now(), now() + interval '1 h', now() + interval '1 h');
+INSERT INTO oauth_tokens_internal.flow_confirmations VALUES ('', :'a', 'google', 'user', 'anna', 'x', now() + interval '1 h');
+\set VERBOSITY default
+SELECT count(*) FROM oauth_tokens_internal.flow_begin(:'anna', 'google', NULL, 'https://issuer.example/token', 'client');
+SELECT * FROM oauth_tokens_internal.flow_store(:'anna', 'sentinel', NULL, NULL, NULL, NULL);
+SELECT count(*) FROM oauth_tokens_internal.flow_links;
+RESET ROLE;
+SELECT count(*) FROM oauth_tokens_internal.flow_begin(:'anna', 'google', NULL, 'https://issuer.example/token', 'client');
+SET ROLE regress_b;
+DELETE FROM oauth_tokens_internal.flow_attempts;
+SELECT ticket(:'b', 'boris', true) AS boris \gset
+SELECT count(*) FROM oauth_tokens_internal.flow_begin(:'boris', 'google', NULL, 'https://issuer.example/token', 'client');
+SELECT flow AS flow_b FROM oauth_tokens_internal.flow_store(:'boris', 'access', 'refresh', NULL, NULL, NULL) \gset
+SELECT count(oauth_authorize_url(:'b', 'google', 'user', 'boris')) FROM generate_series(1, 22) n;
+SELECT actor_id, count(*) FROM oauth_tokens_internal.flow_links GROUP BY actor_id;
+SET ROLE regress_a;
+SELECT flow AS flow_a FROM oauth_tokens_internal.flow_store(:'alice', 'of a', NULL, NULL, NULL, NULL) \gset
+SELECT actor_id FROM oauth_tokens_internal.flow_confirmations;
+\set VERBOSITY sqlstate
+SELECT oauth_flow_confirm(:'b', 'google', 'user', 'boris', :'flow_b');
+SET ROLE regress_b;
+SELECT oauth_flow_confirm(:'a', 'google', 'user', 'alice', :'flow_a');
+\set VERBOSITY default
+SELECT oauth_flow_confirm(:'b', 'google', 'user', 'boris', :'flow_b') IS NOT NULL AS confirmed;
+DELETE FROM oauth_tokens_internal.flow_links;
+RESET ROLE;
+SELECT actor_id FROM oauth_tokens_internal.flow_links UNION ALL SELECT actor_id FROM oauth_tokens_internal.flow_confirmations ORDER BY 1;
+SELECT count(*) FROM oauth_tokens_internal.flow_attempts;
+DELETE FROM oauth_tokens WHERE actor_id = 'boris';
+DROP FUNCTION ticket;
+
 -- What must see every row: for the owner it may, until the policies are forced
 -- upon the owner, too; then each fails, and nothing is lost.
 SET ROLE regress_owner;

@@ -2,7 +2,11 @@
 
 import pytest
 
-from harness import DATABASE, Cluster
+from certificates import Authority
+from fake_provider import FakeProvider
+from harness import DATABASE, Cluster, new_directory
+from openid import Chromium, OpenIDProvider
+from sidecar import Application, Sidecar
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +42,90 @@ def make_cluster():
 def module_cluster():
     """The same for a module; for its own fixtures to build on."""
     yield from _clusters()
+
+
+# The sidecar's: see sidecar.py, fake_provider.py and openid.py.
+
+
+@pytest.fixture(scope="session")
+def flow_cluster():
+    """A server for databases of sidecars, one that nobody stops."""
+    server = Cluster(settings={"max_connections": "200"}).start()
+    yield server
+    server.remove()
+
+
+def _sidecars(flow_cluster):
+    made = []
+
+    def make(providers=None, start=True, cluster=None, **kwargs):
+        made.append(Sidecar(cluster or flow_cluster, providers, **kwargs))
+        return made[-1].start() if start else made[-1]
+
+    yield make
+    for daemon in made:
+        daemon.end()
+
+
+@pytest.fixture
+def make_sidecar(flow_cluster):
+    """Makes and starts sidecars for one test; takes Sidecar's arguments but the cluster, which
+    may be given, and start=False."""
+    yield from _sidecars(flow_cluster)
+
+
+@pytest.fixture(scope="module")
+def module_sidecar(flow_cluster):
+    """The same for a module; for its own fixtures to build on."""
+    yield from _sidecars(flow_cluster)
+
+
+def _closing(make):
+    made = []
+
+    def one(*args, **kwargs):
+        made.append(make(*args, **kwargs))
+        return made[-1]
+
+    yield one
+    for thing in made:
+        thing.close()
+
+
+@pytest.fixture
+def make_provider():
+    """Makes scripted providers for one test."""
+    yield from _closing(FakeProvider)
+
+
+@pytest.fixture(scope="module")
+def module_provider():
+    """The same for a module."""
+    yield from _closing(FakeProvider)
+
+
+@pytest.fixture(scope="module")
+def make_openid():
+    """Makes real OpenID providers."""
+    yield from _closing(OpenIDProvider)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    browser = Chromium()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """A certificate authority of our own."""
+    return Authority(new_directory("ca"))
+
+
+@pytest.fixture(scope="module")
+def application():
+    """The application that browsers return to."""
+    server = Application()
+    yield server
+    server.close()

@@ -42,7 +42,7 @@ OBJECTS = """
     UNION ALL SELECT 'constraint', conname || pg_get_constraintdef(oid) FROM pg_constraint
         WHERE conrelid::regclass::text ~ 'oauth_token'
     UNION ALL SELECT 'trigger', tgname || tgenabled::text || pg_get_triggerdef(oid) FROM pg_trigger
-        WHERE tgrelid::regclass::text ~ 'oauth_token'
+        WHERE tgrelid::regclass::text ~ 'oauth_token' AND NOT tgisinternal
     UNION ALL SELECT 'policy', polname FROM pg_policy
     UNION ALL SELECT 'column', attrelid::regclass || attname || format_type(atttypid, atttypmod)
             || attnotnull || attstorage::text FROM pg_attribute

@@ -1,0 +1,100 @@
+#include "flow/statement.hpp"
+
+#include "errors.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// Whoever sets row_security = off wants an error where rows are hidden; but the
+// policies of these tables, which apply to all, ask those of oauth_tokens, where
+// the setting counts as it did.
+int begin_row_security()
+{
+	if (row_security)
+		return 0;
+	const int nest_level = NewGUCNestLevel();
+	set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+					  false);
+	return nest_level;
+}
+
+void end_row_security(int nest_level)
+{
+	if (nest_level != 0)
+		AtEOXact_GUC(true, nest_level);
+}
+
+[[noreturn]] void raise_openssl(const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not %s", what),
+					errhint("Its random generator or memory may be exhausted; try again.")));
+	pg_unreachable();
+}
+
+} // namespace
+
+std::uint64_t run_flow_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
+								 Datum *values, const char *nulls)
+{
+	const int nest_level = begin_row_security();
+	if (plan == nullptr) {
+		SPIPlanPtr prepared = SPI_prepare(sql, parameters, types);
+		if (prepared == nullptr || SPI_keepplan(prepared) != 0)
+			elog(ERROR, "could not prepare a statement on flows: %s",
+				 SPI_result_code_string(SPI_result));
+		plan = prepared;
+	}
+	const int result = SPI_execute_plan(plan, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute a statement on flows: %s", SPI_result_code_string(result));
+	end_row_security(nest_level);
+	return SPI_processed;
+}
+
+Datum returned(int column, bool *is_null)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, is_null);
+}
+
+Datum returned(int column)
+{
+	bool is_null;
+	return returned(column, &is_null);
+}
+
+Datum bytea_datum(const flow::Hash &hash)
+{
+	return PointerGetDatum(
+		cstring_to_text_with_len(reinterpret_cast<const char *>(hash.data()), hash.size()));
+}
+
+Datum text_datum(const flow::Secret &secret)
+{
+	return PointerGetDatum(cstring_to_text_with_len(secret.data(), secret.size()));
+}
+
+flow::Hash flow_hash_of(std::string_view text)
+{
+	flow::Hash hash;
+	if (!flow::make_hash(text, hash))
+		raise_openssl("make a hash");
+	return hash;
+}
+
+void new_flow_secret(flow::Secret &secret)
+{
+	if (!flow::make_secret(secret))
+		raise_openssl("make a secret");
+}
+
+void refuse_null_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,48 @@
+// Statements on the tables of flows, which are members of the extension: their
+// names and types are fixed, so a plan is prepared once a backend. All run with
+// the caller's rights, within an SPI connection.
+#pragma once
+
+#include <cstdint>
+
+#include "flow/secret.hpp"
+#include "postgres.hpp"
+
+namespace oauth_tokens
+{
+
+template <int parameters>
+struct FlowStatement {
+	const char *sql;
+	Oid types[parameters];
+	SPIPlanPtr plan = nullptr;
+};
+
+// Rows that were returned or written; the former stand in SPI_tuptable.
+std::uint64_t run_flow_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
+								 Datum *values, const char *nulls);
+
+template <int parameters>
+std::uint64_t run(FlowStatement<parameters> &statement, Datum (&values)[parameters],
+				  const char *nulls = nullptr)
+{
+	return run_flow_statement(statement.sql, parameters, statement.types, statement.plan, values,
+							  nulls);
+}
+
+// A column (from 1) of the first row that a statement returned.
+Datum returned(int column, bool *is_null);
+Datum returned(int column);
+
+Datum bytea_datum(const flow::Hash &hash);
+Datum text_datum(const flow::Secret &secret);
+
+// The hash of text that a caller brought, or a fresh secret and its hash. Raise
+// XX000 where OpenSSL fails.
+flow::Hash flow_hash_of(std::string_view text);
+void new_flow_secret(flow::Secret &secret);
+
+// Raises 22004 where one of these arguments of a function is null.
+void refuse_null_argument(FunctionCallInfo fcinfo, int argument, const char *name);
+
+} // namespace oauth_tokens

@@ -1,0 +1,169 @@
+
+-- Connecting an account: links, the browsers' attempts at them, and grants that
+-- wait for the application's word. Tickets, states, browser secrets and codes
+-- stand here as SHA-256 of their 43 characters; what must be read again is sealed
+-- under keys of its own. All of it lives for minutes.
+
+CREATE TABLE oauth_tokens_internal.sidecar_settings (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    public_url text NOT NULL,
+    flow_seconds integer NOT NULL,
+    return_to_origins text[] NOT NULL,
+    providers text[] NOT NULL,
+    published_at timestamptz NOT NULL
+);
+COMMENT ON TABLE oauth_tokens_internal.sidecar_settings IS
+    'what the sidecar published at its start; one row, no secret';
+
+-- vanishes_at is later than expires_at where an attempt was opened late: a link
+-- that takes no more attempts still stands until its last one is over.
+CREATE TABLE oauth_tokens_internal.flow_links (
+    ticket_hash bytea PRIMARY KEY,
+    workspace_id uuid NOT NULL,
+    provider text NOT NULL,
+    actor_type text NOT NULL,
+    actor_id text NOT NULL,
+    scopes text,
+    return_to text,
+    confirm boolean NOT NULL,
+    attempt_seconds integer NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    vanishes_at timestamptz NOT NULL
+);
+CREATE INDEX flow_links_identity ON oauth_tokens_internal.flow_links
+    (workspace_id, provider, actor_type, actor_id, created_at);
+CREATE INDEX flow_links_vanishes_at ON oauth_tokens_internal.flow_links (vanishes_at);
+COMMENT ON TABLE oauth_tokens_internal.flow_links IS
+    'links that oauth_authorize_url() made; ended in the transaction that stores the tokens';
+
+CREATE TABLE oauth_tokens_internal.flow_attempts (
+    state_hash bytea PRIMARY KEY,
+    browser_hash bytea NOT NULL,
+    ticket_hash bytea NOT NULL REFERENCES oauth_tokens_internal.flow_links ON DELETE CASCADE,
+    issuer text,
+    token_endpoint text NOT NULL,
+    client_id text NOT NULL,
+    sealed text NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX flow_attempts_ticket_hash ON oauth_tokens_internal.flow_attempts (ticket_hash);
+COMMENT ON TABLE oauth_tokens_internal.flow_attempts IS
+    'browsers on their way through a provider; code verifier and nonce are sealed';
+
+CREATE TABLE oauth_tokens_internal.flow_confirmations (
+    flow_hash bytea PRIMARY KEY,
+    workspace_id uuid NOT NULL,
+    provider text NOT NULL,
+    actor_type text NOT NULL,
+    actor_id text NOT NULL,
+    sealed text NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX flow_confirmations_expires_at ON oauth_tokens_internal.flow_confirmations (expires_at);
+COMMENT ON TABLE oauth_tokens_internal.flow_confirmations IS
+    'grants, sealed, that wait for oauth_flow_confirm()';
+
+-- Who may not store a token of an identity sees and makes no flow of it either,
+-- whatever policies the table of tokens has.
+CREATE FUNCTION oauth_tokens_internal.may_store(
+    workspace_id uuid, provider text, actor_type text, actor_id text) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 10000
+    AS 'MODULE_PATHNAME', 'oauth_may_store';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.may_store(uuid, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.may_store(uuid, text, text, text) IS
+    'whether the row security policies of oauth_tokens let the caller store a token of this identity; true where none apply';
+
+ALTER TABLE oauth_tokens_internal.flow_links ENABLE ROW LEVEL SECURITY;
+CREATE POLICY may_store ON oauth_tokens_internal.flow_links
+    USING (oauth_tokens_internal.may_store(workspace_id, provider, actor_type, actor_id));
+ALTER TABLE oauth_tokens_internal.flow_attempts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY may_store ON oauth_tokens_internal.flow_attempts
+    USING (EXISTS (SELECT FROM oauth_tokens_internal.flow_links l
+        WHERE l.ticket_hash OPERATOR(pg_catalog.=) flow_attempts.ticket_hash));
+ALTER TABLE oauth_tokens_internal.flow_confirmations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY may_store ON oauth_tokens_internal.flow_confirmations
+    USING (oauth_tokens_internal.may_store(workspace_id, provider, actor_type, actor_id));
+
+CREATE FUNCTION oauth_authorize_url(
+    workspace_id uuid, provider text, actor_type text, actor_id text,
+    scopes text DEFAULT NULL, return_to text DEFAULT NULL, confirm boolean DEFAULT NULL)
+    RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+CREATE FUNCTION oauth_authorize_url(
+    workspace_id uuid, provider text, actor_type anyenum, actor_id text,
+    scopes text DEFAULT NULL, return_to text DEFAULT NULL, confirm boolean DEFAULT NULL)
+    RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON FUNCTION oauth_authorize_url(uuid, text, text, text, text, text, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION oauth_authorize_url(uuid, text, anyenum, text, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_authorize_url(uuid, text, text, text, text, text, boolean) IS
+    'a link for a user''s browser, which connects an account of provider to this identity; good for the sidecar''s OAUTH_STATE_TTL_SECONDS (600). The newest 20 of an identity are. NULL scopes ask for the configured ones; return_to is a path or an allowed origin''s URL; with confirm (NULL: oauth_tokens.confirm_flows) the grant waits for oauth_flow_confirm(). Errors: OT001, OT002 key; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; OT013 no public URL; OT014 unknown provider; OT015 return_to; 22004 null; 22023 unknown actor_type, bad provider name or scopes, confirm without return_to; 25006 read-only; 42501 a row security policy forbids to store this identity';
+COMMENT ON FUNCTION oauth_authorize_url(uuid, text, anyenum, text, text, text, boolean) IS
+    'the same for actor_type as an enum';
+
+CREATE FUNCTION oauth_flow_confirm(
+    workspace_id uuid, provider text, actor_type text, actor_id text, flow text) RETURNS uuid
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+CREATE FUNCTION oauth_flow_confirm(
+    workspace_id uuid, provider text, actor_type anyenum, actor_id text, flow text) RETURNS uuid
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON FUNCTION oauth_flow_confirm(uuid, text, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION oauth_flow_confirm(uuid, text, anyenum, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_flow_confirm(uuid, text, text, text, text) IS
+    'stores the grant that waits under the one-time code which came to return_to as oauth_flow, if its link was made for this identity: pass that of your own session''s user. Returns the row''s id. Errors: OT001, OT002 key; OT004, OT005 table; OT012 unknown, used or expired code, or another identity (the flow then still waits); 22004 null; 22023 unknown actor_type; 25006 read-only';
+COMMENT ON FUNCTION oauth_flow_confirm(uuid, text, anyenum, text, text) IS
+    'the same for actor_type as an enum';
+
+-- For the sidecar.
+
+CREATE FUNCTION oauth_tokens_internal.publish_settings(
+    public_url text, flow_ttl interval, return_to_origins text[], providers text[]) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'oauth_publish_settings';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.publish_settings(text, interval, text[], text[]) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.publish_settings(text, interval, text[], text[]) IS
+    'tells oauth_authorize_url() what the sidecar is configured for; providers without labels. Writes only what changed. Errors: 22004 null; 22023 not a public URL, origin, provider name, or life of 1 s to 1 day';
+
+CREATE FUNCTION oauth_tokens_internal.flow_begin(
+    ticket_hash bytea, provider_in_path text, issuer text, token_endpoint text, client_id text)
+    RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, scopes text,
+        return_to text, confirm boolean, state text, browser_secret text, code_verifier text,
+        nonce text, expires_in integer)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1
+    AS 'MODULE_PATHNAME', 'oauth_flow_begin';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_begin(bytea, text, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.flow_begin(bytea, text, text, text, text) IS
+    'opens an attempt at the link whose ticket has this SHA-256, for this provider, with its label or without; no row where the link is used, expired, of another provider, or no longer among the newest 20 of its identity. At most 5 attempts a link: the oldest goes. It lives for expires_in seconds. Errors: OT001, OT002 key; 22004 null (issuer may be)';
+
+CREATE FUNCTION oauth_tokens_internal.flow_claim(
+    state_hash bytea, browser_hash bytea, provider_in_path text)
+    RETURNS TABLE (ticket_hash bytea, workspace_id uuid, provider text, actor_type text,
+        actor_id text, scopes text, return_to text, confirm boolean, code_verifier text,
+        nonce text, issuer text, token_endpoint text, client_id text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1
+    AS 'MODULE_PATHNAME', 'oauth_flow_claim';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_claim(bytea, bytea, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.flow_claim(bytea, bytea, text) IS
+    'uses up the attempt with this state and browser secret, both as SHA-256, and provider, with its label or without; no row, and nothing used up, where one does not fit or it has expired. Errors: OT001, OT002 key; 22004 null';
+
+CREATE FUNCTION oauth_tokens_internal.flow_store(
+    ticket_hash bytea, access_token text, refresh_token text, expires_in integer, scopes text,
+    details jsonb, OUT outcome text, OUT flow text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'oauth_flow_store';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_store(bytea, text, text, integer, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.flow_store(bytea, text, text, integer, text, jsonb) IS
+    'ends the link and replaces the whole grant of its identity (connected), or keeps the grant for oauth_flow_confirm() under a one-time code (confirm), or does nothing because the link has ended (expired). Errors: as oauth_store(), and OT007 a grant over 1 MiB';
+
+CREATE FUNCTION oauth_tokens_internal.flow_purge() RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'oauth_flow_purge';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_purge() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.flow_purge() IS
+    'deletes the links, attempts and confirmations that have expired and that nobody has locked; how many';

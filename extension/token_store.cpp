@@ -1,0 +1,168 @@
+#include "token_store.hpp"
+
+#include "errors.hpp"
+#include "token_codec.hpp"
+#include "token_details.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// Of the statement, from $1 at index 0, after those of the identity.
+enum Parameter {
+	kNewAccessToken = kIdentityColumns,
+	kNewRefreshToken,
+	kNewScopes,
+	kNewExpiresAt,
+	kNewCreatedAt,
+	kNewUpdatedAt,
+	kNewId,
+	kParameters
+};
+
+// What is kept is left out of SET, so that a writer needs no right to read it.
+// For the same reason SET repeats the parameters where EXCLUDED would do. Its
+// updated_at is the time at which the row was locked, so that it never goes back.
+char *upsert_statement(const TokenTable &table, bool keep_refresh_token, bool keep_scopes)
+{
+	return psprintf(
+		"INSERT INTO %s AS t (workspace_id, provider, actor_type, actor_id,"
+		" encrypted_access_token, encrypted_refresh_token, scopes, access_token_expires_at,"
+		" created_at, updated_at, id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+		" ON CONFLICT (workspace_id, provider, actor_type, actor_id) DO UPDATE SET"
+		" encrypted_access_token = $5, access_token_expires_at = $8, updated_at = %s%s%s"
+		" RETURNING t.id",
+		table.name,
+		table.type[kUpdatedAt] == TIMESTAMPTZOID
+			? "pg_catalog.clock_timestamp()"
+			: "pg_catalog.timezone('UTC', pg_catalog.clock_timestamp())",
+		keep_refresh_token ? "" : ", encrypted_refresh_token = $6",
+		keep_scopes ? "" : ", scopes = $7");
+}
+
+SPIPlanPtr upsert_plan(const TokenTable &table, const Grant &grant)
+{
+	static KeptPlan plans[2][2]; // by what is kept
+	Oid types[kParameters] = {UUIDOID,
+							  TEXTOID,
+							  table.enum_type,
+							  TEXTOID,
+							  TEXTOID,
+							  TEXTOID,
+							  TEXTOID,
+							  table.type[kAccessTokenExpiresAt],
+							  table.type[kCreatedAt],
+							  table.type[kUpdatedAt],
+							  UUIDOID};
+	return kept_plan(
+		plans[grant.keep_refresh_token][grant.keep_scopes], table,
+		[&] { return upsert_statement(table, grant.keep_refresh_token, grant.keep_scopes); },
+		kParameters, types);
+}
+
+// Whether the row was not there before, and its id.
+bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
+{
+	Datum values[kParameters] = {};
+	char nulls[kParameters];
+	memset(nulls, ' ', sizeof nulls);
+	memcpy(values, grant.identity.values, sizeof grant.identity.values);
+	values[kNewAccessToken] =
+		PointerGetDatum(seal_token(grant.access_token, {&grant.identity, Column::access_token}));
+	if (grant.refresh_token == nullptr)
+		nulls[kNewRefreshToken] = 'n';
+	else
+		values[kNewRefreshToken] = PointerGetDatum(
+			seal_token(grant.refresh_token, {&grant.identity, Column::refresh_token}));
+	if (grant.scopes == nullptr)
+		nulls[kNewScopes] = 'n';
+	else
+		values[kNewScopes] = PointerGetDatum(grant.scopes);
+	if (!grant.expires)
+		nulls[kNewExpiresAt] = 'n';
+	// A timestamp column holds UTC, and in UTC both types are the same number.
+	values[kNewExpiresAt] = TimestampTzGetDatum(grant.expires_at);
+	values[kNewCreatedAt] = values[kNewUpdatedAt] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[kNewId] = DirectFunctionCall1(gen_random_uuid, (Datum)0);
+
+	const int result = SPI_execute_plan(upsert_plan(table, grant), values, nulls, false, 0);
+	if (result != SPI_OK_INSERT_RETURNING)
+		elog(ERROR, "could not write to oauth_tokens: %s", SPI_result_code_string(result));
+	if (SPI_processed != 1)
+		ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+						errmsg("the token was not stored"),
+						errdetail("A trigger on oauth_tokens left the row out.")));
+	bool is_null;
+	*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	return memcmp(id, DatumGetUUIDP(values[kNewId]), sizeof *id) == 0;
+}
+
+void clear_refresh_token(const TokenTable &table, const Identity &identity)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
+	Datum values[kIdentityColumns];
+	memcpy(values, identity.values, sizeof values);
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf("UPDATE %s SET encrypted_refresh_token = NULL WHERE %s", table.name,
+							kWhereIdentity);
+		},
+		kIdentityColumns, types);
+	const int result = SPI_execute_plan(plan, values, nullptr, false, 0);
+	if (result != SPI_OK_UPDATE)
+		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
+}
+
+} // namespace
+
+TimestampTz expiry_from_now(int32 seconds)
+{
+	if (seconds < 0)
+		ereport(ERROR, (errcode(ERRCODE_EXPIRY_INVALID), errmsg("expires_in is negative"),
+						errhint("It is the number of seconds that the token still lives.")));
+	return GetCurrentTimestamp() + static_cast<int64>(seconds) * USECS_PER_SEC;
+}
+
+const TokenTable &lock_table_to_store()
+{
+	const TokenTable &table = lock_token_table(RowExclusiveLock);
+	if (!OidIsValid(table.identity_index))
+		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
+						errmsg("table %s is not as its migration made it", table.name),
+						errdetail("Nothing keeps an identity unique."),
+						errhint("SELECT oauth_tokens_upgrade() adds the constraint.")));
+	return table;
+}
+
+pg_uuid_t store_grant(const TokenTable &table, const Grant &grant)
+{
+	pg_uuid_t id;
+	upsert(table, grant, &id);
+	if (grant.details != nullptr)
+		details_store(table, grant.identity, id, grant.details);
+	return id;
+}
+
+pg_uuid_t replace_grant(const TokenTable &table, Grant grant)
+{
+	// The upsert locks the row; only then the details beside it hold still, and
+	// tell whose refresh token it kept.
+	grant.keep_scopes = false;
+	grant.keep_refresh_token = grant.refresh_token == nullptr && names_account(grant.details);
+	pg_uuid_t id;
+	const bool inserted = upsert(table, grant, &id);
+	if (grant.keep_refresh_token && !inserted &&
+		!details_name_account(table, grant.identity, id, grant.details))
+		clear_refresh_token(table, grant.identity);
+	if (grant.details != nullptr)
+		details_store(table, grant.identity, id, grant.details);
+	else
+		details_delete(table, grant.identity); // they told of the grant before
+	return id;
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,125 @@
+#include "check.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "client/curl_client.hpp"
+#include "database/pool.hpp"
+#include "database/postgres_store.hpp"
+#include "providers/directory.hpp"
+
+namespace asio = boost::asio;
+
+namespace sidecar
+{
+
+namespace
+{
+
+class Report
+{
+public:
+	void good(std::string_view what, std::string_view detail) { line("ok", what, detail); }
+	void warning(std::string_view what, std::string_view detail) { line("warning", what, detail); }
+	void fault(std::string_view what, std::string_view detail)
+	{
+		line("error", what, detail);
+		faults_++;
+	}
+	int faults() const noexcept { return faults_; }
+
+private:
+	static void line(std::string_view level, std::string_view what, std::string_view detail)
+	{
+		fmt::print("{:<8} {:<12} {}\n", level, what, detail);
+		std::fflush(stdout);
+	}
+
+	int faults_ = 0;
+};
+
+asio::awaitable<void> check_privileges(Report &report, database::PostgresStore &store)
+{
+	const std::vector<std::string> missing = co_await store.missing_privileges();
+	for (const std::string &privilege : missing)
+		report.fault("privileges", "missing: " + privilege +
+									   "; SELECT oauth_tokens_grant('<role>', 'sidecar') as the "
+									   "owner of the extension gives it");
+	if (missing.empty())
+		report.good("privileges", "all that the sidecar needs");
+}
+
+asio::awaitable<void> check_database(Report &report, const settings::Settings &settings,
+									 database::PostgresStore &store)
+{
+	try {
+		if (co_await store.is_ready()) {
+			report.good("database", "reachable; the extension is there, and migrated");
+		} else {
+			report.fault("database", "reachable, but oauth_tokens is not migrated: call "
+									 "SELECT oauth_tokens_upgrade()");
+		}
+		co_await check_privileges(report, store);
+		if (settings.public_url.starts_with("https://") && !co_await store.confirms_flows())
+			report.warning("confirm", "oauth_tokens.confirm_flows is off: whoever gets another "
+									  "person to open a link receives that person's tokens, unless "
+									  "the application passes confirm => true");
+	} catch (const database::StoreError &error) {
+		report.fault("database",
+					 error.sqlstate().empty()
+						 ? std::string(error.what())
+						 : fmt::format("{} (SQLSTATE {})", error.what(), error.sqlstate()));
+	}
+}
+
+asio::awaitable<void> check_provider(Report &report, providers::Directory &directory,
+									 const oauth::Provider &provider)
+{
+	const std::string name = "provider " + provider.name;
+	const auto endpoints = co_await directory.endpoints(provider);
+	if (!endpoints)
+		report.fault(name, directory.last_failure(provider));
+	else
+		report.good(name, provider.discovers ? "its metadata is readable" : "configured");
+}
+
+asio::awaitable<void> check_all(Report &report, const settings::Settings &settings,
+								database::PostgresStore &store, providers::Directory &directory)
+{
+	co_await check_database(report, settings, store);
+	for (const auto &[name, provider] : directory.all())
+		co_await check_provider(report, directory, provider);
+	if (directory.all().empty())
+		report.warning("providers", "none is configured: no account can be connected");
+	if (settings.api_tokens.empty())
+		report.warning("api", "no token is configured: the API answers 401");
+}
+
+} // namespace
+
+int run_check(settings::Settings settings)
+{
+	asio::io_context context{1};
+	Report report;
+	for (const std::string &warning : settings.warnings)
+		report.warning("settings", warning);
+	{
+		database::Pool pool(context.get_executor(), settings.database_url.clone());
+		database::PostgresStore store(pool);
+		client::CurlClient client(context.get_executor(), settings.ca_file);
+		providers::Directory directory(context.get_executor(), settings.providers, client, {});
+		asio::co_spawn(context, check_all(report, settings, store, directory),
+					   [&](std::exception_ptr) {
+						   pool.close();
+						   context.stop();
+					   });
+		context.run();
+	}
+	return report.faults() == 0 ? 0 : 1;
+}
+
+} // namespace sidecar

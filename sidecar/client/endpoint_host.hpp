@@ -1,0 +1,15 @@
+// The host of a provider's endpoint.
+#pragma once
+
+#include <string>
+
+namespace sidecar::client
+{
+
+// In lower case, with its port; empty where the URL is none.
+std::string host_of(const std::string &url);
+
+// localhost, 127.0.0.0/8 and ::1: where http is allowed, and no proxy helps.
+bool is_loopback(const std::string &url);
+
+} // namespace sidecar::client

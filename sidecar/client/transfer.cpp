@@ -1,0 +1,217 @@
+#include "client/transfer.hpp"
+
+#include <openssl/crypto.h>
+
+#include <cstring>
+#include <new>
+#include <stdexcept>
+#include <string_view>
+
+#include "client/endpoint_host.hpp"
+
+#ifndef OAUTH_TOKENS_VERSION
+#define OAUTH_TOKENS_VERSION "0"
+#endif
+
+namespace sidecar::client
+{
+
+namespace
+{
+
+using Failure = oauth::ProviderAnswer::Failure;
+
+// Providers send one or two thousand bytes; some proxies add as much.
+constexpr std::size_t kHeaderBytes = 64 * 1024;
+// The file that ca-certificates keeps. With a directory, libcurl's default too,
+// OpenSSL reads all of it for every connection.
+constexpr const char *kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
+
+bool is_one_line(std::string_view text)
+{
+	constexpr std::string_view kBreaks("\r\n\0", 3);
+	return text.find_first_of(kBreaks) == text.npos;
+}
+
+// Without parameters, lower case.
+std::string media_type(std::string_view header)
+{
+	std::string type(header.substr(0, header.find(';')));
+	while (!type.empty() && (type.back() == ' ' || type.back() == '\t'))
+		type.pop_back();
+	for (char &c : type)
+		if (c >= 'A' && c <= 'Z')
+			c = static_cast<char>(c - 'A' + 'a');
+	return type;
+}
+
+} // namespace
+
+void Transfer::WipeAndFree::operator()(curl_slist *list) const noexcept
+{
+	for (const curl_slist *item = list; item != nullptr; item = item->next)
+		OPENSSL_cleanse(item->data, std::strlen(item->data));
+	curl_slist_free_all(list);
+}
+
+Transfer::Transfer(oauth::ProviderRequest request, const std::string &ca_file,
+				   const CurlLimits &limits)
+	: request_(std::move(request)), body_limit_(limits.answer_bytes), handle_(curl_easy_init())
+{
+	if (!handle_)
+		throw std::bad_alloc();
+	set_request();
+	set_headers();
+	set_bounds(limits);
+	set_tls(ca_file);
+}
+
+void Transfer::set_request()
+{
+	CURL *curl = handle();
+	const bool is_near = is_loopback(request_.url);
+	curl_easy_setopt(curl, CURLOPT_URL, request_.url.c_str());
+	// Settings refuse http but to the host itself; so does this.
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, is_near ? "http,https" : "https");
+	if (is_near)
+		curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(curl, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(curl, CURLOPT_NETRC, CURL_NETRC_IGNORED);
+	curl_easy_setopt(curl, CURLOPT_USERAGENT, "oauth-sidecar/" OAUTH_TOKENS_VERSION);
+	if (!request_.body.empty()) {
+		curl_easy_setopt(curl, CURLOPT_POST, 1L);
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+						 static_cast<curl_off_t>(request_.body.size()));
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request_.body.c_str()); // not copied
+	}
+	// libcurl sends a request again by itself when a connection that it had kept
+	// turns out to be dead. A code or refresh token must not be sent twice.
+	if (request_.kind == oauth::ProviderRequest::Kind::token) {
+		curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+		curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
+	}
+}
+
+void Transfer::add_header(const char *line)
+{
+	curl_slist *longer = curl_slist_append(headers_.get(), line);
+	if (longer == nullptr)
+		throw std::bad_alloc();
+	(void)headers_.release(); // the same list, or its first item
+	headers_.reset(longer);
+}
+
+void Transfer::set_headers()
+{
+	for (const auto &[name, value] : request_.headers) {
+		if (!is_one_line(name) || !is_one_line(value.reveal()))
+			throw std::invalid_argument("a header of more than one line");
+		Secret line(name + ": ");
+		line.append(value.reveal());
+		add_header(line.c_str());
+	}
+	add_header("Expect:"); // and so no waiting for 100 Continue
+	curl_easy_setopt(handle(), CURLOPT_HTTPHEADER, headers_.get());
+}
+
+void Transfer::set_bounds(const CurlLimits &limits)
+{
+	CURL *curl = handle();
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits.connect.count()));
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(limits.total.count()));
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	// A look-up that has timed out is left to its own thread: to wait for that one
+	// would hold up all other calls.
+	curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
+	curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(body_limit_));
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, this);
+	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, this);
+	curl_easy_setopt(curl, CURLOPT_PRIVATE, this);
+}
+
+void Transfer::set_tls(const std::string &ca_file)
+{
+	CURL *curl = handle();
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(curl, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+	curl_easy_setopt(curl, CURLOPT_CAPATH, nullptr);
+	curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file.empty() ? kSystemAuthorities : ca_file.c_str());
+}
+
+std::size_t Transfer::take_body(char *data, std::size_t, std::size_t size, void *self)
+{
+	auto &transfer = *static_cast<Transfer *>(self);
+	transfer.is_too_large_ = size > transfer.body_limit_ - transfer.answer_.body.size();
+	if (transfer.is_too_large_)
+		return 0;
+	transfer.answer_.body.append({data, size});
+	return size;
+}
+
+std::size_t Transfer::take_header(char *, std::size_t, std::size_t size, void *self)
+{
+	auto &transfer = *static_cast<Transfer *>(self);
+	transfer.header_bytes_ += size;
+	transfer.is_too_large_ = transfer.header_bytes_ > kHeaderBytes;
+	return transfer.is_too_large_ ? 0 : size;
+}
+
+// Where the request cannot have left yet, a time-out is a failure to resolve or to
+// connect: whoever must not send twice may send again.
+Failure Transfer::failure_of(CURLcode code) const
+{
+	curl_off_t looked_up = 0, ready = 0;
+	curl_easy_getinfo(handle(), CURLINFO_NAMELOOKUP_TIME_T, &looked_up);
+	curl_easy_getinfo(handle(), CURLINFO_PRETRANSFER_TIME_T, &ready);
+	switch (code) {
+	case CURLE_OK:
+		return Failure::none;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return Failure::resolve;
+	case CURLE_COULDNT_CONNECT:
+		return Failure::connect;
+	case CURLE_OPERATION_TIMEDOUT:
+		if (ready > 0)
+			return Failure::timeout;
+		return looked_up > 0 ? Failure::connect : Failure::resolve;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_INVALIDCERTSTATUS:
+		return Failure::tls;
+	case CURLE_FILESIZE_EXCEEDED:
+		return Failure::too_large;
+	default:
+		return is_too_large_ ? Failure::too_large : Failure::broken;
+	}
+}
+
+oauth::ProviderAnswer Transfer::finish(CURLcode code)
+{
+	answer_.failure = failure_of(code);
+	if (answer_.failure != Failure::none) {
+		answer_.body.wipe();
+		return std::move(answer_);
+	}
+	long status = 0;
+	curl_easy_getinfo(handle(), CURLINFO_RESPONSE_CODE, &status);
+	answer_.status = static_cast<int>(status);
+	// The last of each name, as with every header that must not be doubled.
+	curl_header *header = nullptr;
+	if (curl_easy_header(handle(), "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		answer_.retry_after = header->value;
+	if (curl_easy_header(handle(), "Content-Type", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		answer_.content_type = media_type(header->value);
+	return std::move(answer_);
+}
+
+} // namespace sidecar::client

@@ -1,0 +1,241 @@
+#include "daemon.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <stdexcept>
+
+#include "client/curl_client.hpp"
+#include "database/pool.hpp"
+#include "database/postgres_store.hpp"
+#include "endpoints/errors.hpp"
+#include "endpoints/router.hpp"
+#include "log.hpp"
+#include "metrics.hpp"
+#include "process.hpp"
+#include "providers/directory.hpp"
+#include "server/server.hpp"
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace sidecar
+{
+
+namespace
+{
+
+constexpr auto kDrainTime = 30s;
+constexpr auto kHousekeeping = 60s; // between purges of expired flows
+constexpr auto kPublishRetry = 1s;
+// Descriptors that are not for clients: database, providers, log, listeners.
+constexpr long kReservedDescriptors = 200;
+
+long long now_milliseconds()
+{
+	return std::chrono::duration_cast<std::chrono::milliseconds>(
+			   std::chrono::system_clock::now().time_since_epoch())
+		.count();
+}
+
+client::CurlLimits client_limits(const settings::Settings &settings)
+{
+	client::CurlLimits limits;
+	limits.total = settings.provider_timeout;
+	limits.connect = std::min(limits.connect, limits.total);
+	return limits;
+}
+
+database::PoolLimits pool_limits(const settings::Settings &settings)
+{
+	database::PoolLimits limits;
+	limits.connections = settings.database_pool;
+	return limits;
+}
+
+server::Limits server_limits(const settings::Settings &settings)
+{
+	server::Limits limits;
+	limits.connections =
+		static_cast<int>(std::clamp(process::descriptor_limit() - kReservedDescriptors, 16L,
+									static_cast<long>(settings.max_connections)));
+	// Two waits for the database around one for the provider.
+	limits.handler = settings.provider_timeout + 16s;
+	return limits;
+}
+
+class Daemon
+{
+public:
+	explicit Daemon(settings::Settings settings);
+	int run();
+
+private:
+	void listen();
+	void observe(const server::Served &served);
+	asio::awaitable<void> await_signals();
+	asio::awaitable<void> keep_house();
+	asio::awaitable<void> publish();
+	asio::awaitable<void> pause(std::chrono::milliseconds duration);
+	Metrics::Gauges gauges() const;
+
+	settings::Settings settings_;
+	asio::io_context context_{1};
+	Metrics metrics_;
+	database::Pool pool_;
+	database::PostgresStore store_;
+	client::CurlClient client_;
+	providers::Directory directory_;
+	bool published_ = false;
+	endpoints::Router router_;
+	server::Server server_;
+};
+
+Daemon::Daemon(settings::Settings settings)
+	: settings_(std::move(settings)),
+	  pool_(context_.get_executor(), settings_.database_url.clone(), pool_limits(settings_)),
+	  store_(pool_), client_(context_.get_executor(), settings_.ca_file, client_limits(settings_)),
+	  directory_(context_.get_executor(), settings_.providers, client_, {}),
+	  router_({settings_, store_, client_, directory_, metrics_, now_milliseconds,
+			   [this] { return published_; }},
+			  [this] { return gauges(); }),
+	  server_(
+		  context_, server_limits(settings_),
+		  [this](http::Request request) { return router_.answer(std::move(request)); },
+		  [](int status, const std::string &request_id) {
+			  return endpoints::hardened(endpoints::error_for_status(status, request_id));
+		  },
+		  [this](const server::Served &served) { observe(served); })
+{
+}
+
+Metrics::Gauges Daemon::gauges() const
+{
+	const server::Statistics clients = server_.statistics();
+	const database::PoolStatistics database = pool_.statistics();
+	return {clients.connections, clients.requests, database.open, database.busy, database.waiting};
+}
+
+void Daemon::observe(const server::Served &served)
+{
+	metrics_.request(served.endpoint, served.method, served.status, served.duration);
+	// Probes come every few seconds, and would drown the rest.
+	const bool is_probe =
+		served.status < 400 && (served.endpoint == "healthz" || served.endpoint == "readyz" ||
+								served.endpoint == "metrics");
+	log::write(is_probe ? log::Level::debug : log::Level::info, "request",
+			   {{"request_id", std::string_view(served.request_id)},
+				{"method", served.method},
+				{"path", served.path},
+				{"endpoint", served.endpoint},
+				{"status", std::int64_t(served.status)},
+				{"duration_ms", static_cast<double>(served.duration.count()) / 1000}});
+}
+
+asio::awaitable<void> Daemon::pause(std::chrono::milliseconds duration)
+{
+	asio::steady_timer timer(context_, duration);
+	boost::system::error_code ignored;
+	co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+asio::awaitable<void> Daemon::publish()
+{
+	database::PublishedSettings published;
+	published.public_url = settings_.public_url;
+	published.flow_seconds = static_cast<int>(settings_.state_ttl.count());
+	published.return_to_origins = settings_.return_to_origins;
+	for (const auto &[name, provider] : settings_.providers)
+		published.providers.push_back(name);
+	co_await store_.publish(published);
+}
+
+// Publishes again and again, too: whoever drops the extension and makes it anew,
+// or restores a database, takes the settings with them.
+asio::awaitable<void> Daemon::keep_house()
+{
+	std::string last_fault;
+	for (;;) {
+		bool done = false;
+		try {
+			co_await publish();
+			co_await store_.purge();
+			done = true;
+		} catch (const database::StoreError &error) {
+			if (!error.sqlstate().empty() && last_fault != error.sqlstate())
+				log::error("the settings could not be published to the database",
+						   {{"sqlstate", std::string_view(error.sqlstate())},
+							{"reason", std::string_view(error.what())}});
+			last_fault = error.sqlstate();
+		}
+		if (done && !published_)
+			log::info("ready");
+		published_ = published_ || done;
+		if (done)
+			last_fault.clear();
+		co_await pause(done ? kHousekeeping : kPublishRetry);
+	}
+}
+
+asio::awaitable<void> Daemon::await_signals()
+{
+	asio::signal_set signals(context_, SIGTERM, SIGINT);
+	co_await signals.async_wait(asio::use_awaitable);
+	process::notify_service_manager("STOPPING=1");
+	log::info("stopping: finishing what is under way");
+	signals.async_wait([](boost::system::error_code error, int) {
+		if (!error)
+			_exit(1);
+	});
+	co_await server_.drain(kDrainTime);
+	pool_.close();
+	log::info("stopped");
+	context_.stop();
+}
+
+void Daemon::listen()
+{
+	if (!settings_.tls_certificate.empty())
+		server_.use_tls(settings_.tls_certificate, settings_.tls_key);
+	const auto surface = settings_.api_listen ? http::Surface::browser : http::Surface::everything;
+	server_.listen(settings_.listen, surface);
+	if (settings_.api_listen)
+		server_.listen(*settings_.api_listen, http::Surface::api);
+}
+
+int Daemon::run()
+{
+	try {
+		listen();
+	} catch (const std::runtime_error &error) {
+		log::error("cannot listen", {{"reason", std::string_view(error.what())}});
+		return 1;
+	}
+	asio::co_spawn(context_, await_signals(), asio::detached);
+	asio::co_spawn(context_, keep_house(), asio::detached);
+	log::info("listening", {{"public_url", std::string_view(settings_.public_url)},
+							{"providers", std::int64_t(settings_.providers.size())}});
+	process::notify_service_manager("READY=1");
+	context_.run();
+	return 0;
+}
+
+} // namespace
+
+int run_daemon(settings::Settings settings)
+{
+	Daemon daemon(std::move(settings));
+	return daemon.run();
+}
+
+} // namespace sidecar

@@ -1,0 +1,182 @@
+#include "database/pool.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "database/pool_impl.hpp"
+
+namespace sidecar::database
+{
+
+namespace asio = boost::asio;
+
+namespace
+{
+
+using Clock = Backoff::Clock;
+
+constexpr std::size_t kKeptIdle = 2;
+constexpr std::chrono::minutes kIdleLife{3};
+constexpr std::chrono::seconds kSweep{30};
+
+StoreError unreachable()
+{
+	return StoreError({}, "the database cannot be reached");
+}
+
+StoreError closed()
+{
+	return StoreError({}, "the pool of connections is closed");
+}
+
+} // namespace
+
+asio::awaitable<Rows> Pool::Impl::query(std::shared_ptr<Impl> self, const std::string &sql,
+										std::vector<Parameter> parameters)
+{
+	const Statement &statement = self->statement_of(sql);
+	SessionPtr session = co_await self->acquire();
+	const Lease lease(*self, std::move(session));
+	co_return co_await lease.session->run(statement, parameters);
+}
+
+const Statement &Pool::Impl::statement_of(const std::string &sql)
+{
+	const auto found = statements.find(sql);
+	return found != statements.end() ? found->second
+									 : statements.emplace(sql, Statement(sql)).first->second;
+}
+
+asio::awaitable<Pool::Impl::SessionPtr> Pool::Impl::acquire()
+{
+	if (is_closed)
+		throw closed();
+	SessionPtr session = take_idle();
+	if (session)
+		co_return session;
+	if (is_hopeless())
+		throw unreachable();
+	if (waiters.size() >= limits.waiting)
+		throw StoreError({}, "too many statements wait for the database");
+	Waiter waiter(*this);
+	grow();
+	boost::system::error_code ignored;
+	co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+	if (waiter.session)
+		co_return std::move(waiter.session);
+	throw waiter.is_queued ? StoreError({}, "no connection to the database became free in time")
+						   : unreachable();
+}
+
+Pool::Impl::SessionPtr Pool::Impl::take_idle()
+{
+	while (!idle.empty()) {
+		SessionPtr session = std::move(idle.back().session);
+		idle.pop_back();
+		session->stop_watching();
+		if (session->is_usable())
+			return session;
+		lose(session);
+	}
+	return nullptr;
+}
+
+void Pool::Impl::give_back(const SessionPtr &session)
+{
+	if (session->is_usable())
+		hand_out(session);
+	else
+		lose(session);
+}
+
+void Pool::Impl::hand_out(const SessionPtr &session)
+{
+	if (!waiters.empty()) {
+		waiters.front()->end(session);
+		return;
+	}
+	if (is_closed)
+		return lose(session);
+	idle.push_back({session, Clock::now()});
+	session->watch([weak = weak_from_this(), dead = session.get()] {
+		if (const auto self = weak.lock())
+			self->forget_idle(dead);
+	});
+	if (!is_sweeping)
+		sweep();
+}
+
+void Pool::Impl::forget_idle(const Session *session)
+{
+	for (auto place = idle.begin(); place != idle.end(); ++place)
+		if (place->session.get() == session) {
+			idle.erase(place);
+			open--;
+			return;
+		}
+}
+
+// Not usable, or not wanted. Whoever holds it lets go of it.
+void Pool::Impl::lose(const SessionPtr &)
+{
+	open--;
+	grow();
+}
+
+void Pool::Impl::refuse_waiters()
+{
+	while (!waiters.empty())
+		waiters.front()->end(nullptr);
+}
+
+void Pool::Impl::sweep()
+{
+	is_sweeping = true;
+	while (idle.size() > kKeptIdle && Clock::now() - idle.front().since > kIdleLife)
+		forget_idle(idle.front().session.get());
+	sweeper.expires_after(kSweep);
+	sweeper.async_wait([weak = weak_from_this()](boost::system::error_code aborted) {
+		if (const auto self = weak.lock(); self && !aborted)
+			self->sweep();
+	});
+}
+
+// Statements that run or wait get their turn; their sessions go one by one.
+void Pool::Impl::close()
+{
+	is_closed = true;
+	retry.cancel();
+	sweeper.cancel();
+	while (!idle.empty())
+		forget_idle(idle.front().session.get());
+}
+
+Pool::Pool(asio::any_io_executor executor, Secret url, PoolLimits limits)
+	: impl_(std::make_shared<Impl>(std::move(executor), std::move(url), limits))
+{
+}
+
+Pool::~Pool()
+{
+	impl_->close();
+	impl_->connector.reset();
+	impl_->refuse_waiters();
+}
+
+asio::awaitable<Rows> Pool::query(const std::string &sql, std::vector<Parameter> parameters)
+{
+	return Impl::query(impl_, sql, std::move(parameters));
+}
+
+PoolStatistics Pool::statistics() const noexcept
+{
+	return {impl_->open, impl_->open - static_cast<int>(impl_->idle.size()),
+			static_cast<int>(impl_->waiters.size())};
+}
+
+void Pool::close()
+{
+	impl_->close();
+}
+
+} // namespace sidecar::database

@@ -1,0 +1,115 @@
+// The pool's inside: sessions that are idle, those who wait for one, and how more
+// are opened. pool.cpp has the queue, pool_growth.cpp the opening.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <list>
+#include <unordered_map>
+
+#include "database/backoff.hpp"
+#include "database/connector.hpp"
+#include "database/pool.hpp"
+#include "database/session.hpp"
+
+namespace sidecar::database
+{
+
+struct Pool::Impl : std::enable_shared_from_this<Impl> {
+	using SessionPtr = std::shared_ptr<Session>;
+
+	struct Idle {
+		SessionPtr session;
+		Backoff::Clock::time_point since;
+	};
+
+	// Stands in the queue as long as it lives.
+	struct Waiter {
+		explicit Waiter(Impl &pool)
+			: queue(pool.waiters), place(queue.insert(queue.end(), this)), timer(pool.executor)
+		{
+			timer.expires_after(pool.limits.wait);
+		}
+		~Waiter() { leave(); }
+		Waiter(const Waiter &) = delete;
+		Waiter &operator=(const Waiter &) = delete;
+
+		void leave()
+		{
+			if (is_queued)
+				queue.erase(place);
+			is_queued = false;
+		}
+		void end(SessionPtr given)
+		{
+			session = std::move(given);
+			leave();
+			timer.cancel();
+		}
+
+		std::list<Waiter *> &queue;
+		std::list<Waiter *>::iterator place;
+		bool is_queued = true;
+		boost::asio::steady_timer timer;
+		SessionPtr session;
+	};
+
+	// Gives a session back, whatever came of its statement.
+	struct Lease {
+		Lease(Impl &from, SessionPtr taken) : pool(from), session(std::move(taken)) {}
+		~Lease() { pool.give_back(session); }
+		Lease(const Lease &) = delete;
+		Lease &operator=(const Lease &) = delete;
+
+		Impl &pool;
+		const SessionPtr session;
+	};
+
+	Impl(boost::asio::any_io_executor on, Secret url, PoolLimits bounds)
+		: executor(on), limits(bounds), settings(session_settings(bounds.statement)),
+		  connector(std::make_unique<Connector>(on, std::move(url), bounds.connect)), retry(on),
+		  sweeper(on)
+	{
+	}
+
+	static boost::asio::awaitable<Rows> query(std::shared_ptr<Impl> self, const std::string &sql,
+											  std::vector<Parameter> parameters);
+	static boost::asio::awaitable<void> introduce(std::shared_ptr<Impl> self, SessionPtr session);
+
+	boost::asio::awaitable<SessionPtr> acquire();
+	SessionPtr take_idle();
+	void give_back(const SessionPtr &session);
+	void hand_out(const SessionPtr &session);
+	void lose(const SessionPtr &session);
+	void forget_idle(const Session *session);
+
+	bool is_hopeless() const;
+	void grow();
+	void connect();
+	void try_again();
+	void connected(ConnectionHandle connection, const std::string &error);
+	void succeeded(const SessionPtr &session);
+	void failed(const std::string &error);
+	void refuse_waiters();
+	void sweep();
+	void close();
+	const Statement &statement_of(const std::string &sql);
+
+	const boost::asio::any_io_executor executor;
+	const PoolLimits limits;
+	const std::string settings;
+	std::unique_ptr<Connector> connector;
+	boost::asio::steady_timer retry;
+	boost::asio::steady_timer sweeper;
+	Backoff backoff;
+	std::unordered_map<std::string, Statement> statements;
+	std::list<Idle> idle; // the one used last at the end
+	std::list<Waiter *> waiters;
+	int open = 0;
+	bool is_connecting = false;
+	Backoff::Clock::time_point connecting_since;
+	bool is_reachable = true;
+	bool is_sweeping = false;
+	bool is_closed = false;
+};
+
+} // namespace sidecar::database

@@ -1,0 +1,44 @@
+// The store in PostgreSQL: one statement a call, through the functions of the
+// extension and no table of it but by its views.
+#pragma once
+
+#include <memory>
+
+#include "database/pool.hpp"
+#include "database/store.hpp"
+
+namespace sidecar::database
+{
+
+class PostgresStore : public Store
+{
+public:
+	explicit PostgresStore(Pool &pool);
+	~PostgresStore() override;
+
+	Awaitable<void> publish(const PublishedSettings &settings) override;
+	Awaitable<std::string> authorize_url(const oauth::Link &link) override;
+	Awaitable<std::optional<oauth::OpenedAttempt>>
+	open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
+				 const oauth::Endpoints &endpoints, const std::string &client_id) override;
+	Awaitable<std::optional<oauth::ClaimedAttempt>> claim(const oauth::Claim &claim) override;
+	Awaitable<oauth::StoreResult> store(const oauth::Digest &ticket_hash,
+										const oauth::Grant &grant) override;
+	Awaitable<std::optional<Connection>> connection(const oauth::Identity &identity) override;
+	Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity) override;
+	Awaitable<bool> erase(const oauth::Identity &identity) override;
+	Awaitable<std::int64_t> purge() override;
+	Awaitable<bool> is_ready() override;
+
+	// For --check: every privilege that the sidecar needs and lacks, as texts such
+	// as "EXECUTE on oauth_tokens_internal.flow_begin"; and notes about settings of
+	// the database (confirm_flows off).
+	Awaitable<std::vector<std::string>> missing_privileges();
+	Awaitable<bool> confirms_flows();
+
+private:
+	struct Impl;
+	std::unique_ptr<Impl> impl_;
+};
+
+} // namespace sidecar::database

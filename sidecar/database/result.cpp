@@ -1,0 +1,76 @@
+#include "database/result.hpp"
+
+#include <openssl/crypto.h>
+
+namespace sidecar::database
+{
+
+namespace
+{
+
+std::string field_of(const Result &result, int field)
+{
+	const char *text = PQresultErrorField(result.get(), field);
+	return text == nullptr ? std::string() : std::string(text);
+}
+
+} // namespace
+
+void WipeAndClear::operator()(PGresult *result) const noexcept
+{
+	for (int row = 0; row < PQntuples(result); row++)
+		for (int column = 0; column < PQnfields(result); column++)
+			if (const int length = PQgetlength(result, row, column); length > 0)
+				OPENSSL_cleanse(PQgetvalue(result, row, column), static_cast<size_t>(length));
+	PQclear(result);
+}
+
+bool has_failed(const Result &result) noexcept
+{
+	const ExecStatusType status = PQresultStatus(result.get());
+	return status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK;
+}
+
+std::string sqlstate_of(const Result &result)
+{
+	return field_of(result, PG_DIAG_SQLSTATE);
+}
+
+StoreError error_of(const Result &result)
+{
+	std::string state = sqlstate_of(result);
+	if (state.empty())
+		return StoreError({}, "the connection to the database was lost");
+	return StoreError(std::move(state), field_of(result, PG_DIAG_MESSAGE_PRIMARY));
+}
+
+Rows::Rows(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Rows::Rows(Rows &&) noexcept = default;
+Rows &Rows::operator=(Rows &&) noexcept = default;
+Rows::~Rows() = default;
+
+int Rows::count() const noexcept
+{
+	return PQntuples(impl_->result.get());
+}
+
+bool Rows::is_null(int row, int column) const noexcept
+{
+	return PQgetisnull(impl_->result.get(), row, column) != 0;
+}
+
+std::string_view Rows::text(int row, int column) const noexcept
+{
+	const PGresult *result = impl_->result.get();
+	return {PQgetvalue(result, row, column),
+			static_cast<std::size_t>(PQgetlength(result, row, column))};
+}
+
+std::optional<std::string> Rows::optional_text(int row, int column) const
+{
+	if (is_null(row, column))
+		return std::nullopt;
+	return std::string(text(row, column));
+}
+
+} // namespace sidecar::database

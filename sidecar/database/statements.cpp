@@ -1,0 +1,110 @@
+#include "database/statements.hpp"
+
+#include <fmt/format.h>
+
+namespace sidecar::database
+{
+
+namespace
+{
+
+std::string quoted(std::string_view name)
+{
+	std::string text = "\"";
+	for (const char c : name) {
+		if (c == '"')
+			text += '"';
+		text += c;
+	}
+	return text += '"';
+}
+
+// For oauth_connections as c. The index serves workspace and provider, and finds
+// the actor within those.
+constexpr const char *kIdentity = "c.workspace_id = $1::uuid AND c.provider = $2::text"
+								  " AND c.actor_type = $3::text AND c.actor_id = $4::text";
+
+constexpr const char *kPublish = R"(SELECT oauth_tokens_internal.publish_settings(
+	$1::text, pg_catalog.make_interval(secs => $2::float8), $3::text[], $4::text[]))";
+
+constexpr const char *kAuthorizeUrl = R"(SELECT {}.oauth_authorize_url(
+	$1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::boolean))";
+
+constexpr const char *kOpenAttempt = R"(SELECT workspace_id, provider, actor_type, actor_id, scopes,
+	return_to, confirm, state, browser_secret, code_verifier, nonce, expires_in
+	FROM oauth_tokens_internal.flow_begin($1::bytea, $2::text, $3::text, $4::text, $5::text))";
+
+constexpr const char *kClaim = R"(SELECT workspace_id, provider, actor_type, actor_id, scopes,
+	return_to, confirm, ticket_hash, code_verifier, nonce, issuer, token_endpoint, client_id
+	FROM oauth_tokens_internal.flow_claim($1::bytea, $2::bytea, $3::text))";
+
+constexpr const char *kStore = R"(SELECT outcome, flow
+	FROM oauth_tokens_internal.flow_store($1::bytea, $2::text, $3::text, $4::integer, $5::text, $6::jsonb))";
+
+constexpr const char *kConnection = R"(SELECT c.state, c.scopes, c.has_refresh_token,
+	extract(epoch FROM c.expires_at)::float8, c.details, extract(epoch FROM c.updated_at)::float8
+	FROM {}.oauth_connections c WHERE {})";
+
+// The refresh token does not leave the server.
+constexpr const char *kToken = R"(SELECT t.access_token, t.scopes,
+	extract(epoch FROM t.expires_at)::float8, t.refresh_token IS NOT NULL,
+	extract(epoch FROM pg_catalog.clock_timestamp())::float8,
+	(SELECT c.details FROM {}.oauth_connections c WHERE {})
+	FROM {}.oauth_get($1::uuid, $2::text, $3::text, $4::text) t)";
+
+constexpr const char *kErase = "SELECT {}.oauth_delete($1::uuid, $2::text, $3::text, $4::text)";
+
+constexpr const char *kPurge = "SELECT oauth_tokens_internal.flow_purge()";
+
+constexpr const char *kIsReady = "SELECT {}.oauth_tokens_current() IS NOT NULL";
+
+// By the catalogs, where a function that is missing is no error. Of two forms of
+// a function, the one for actor_type as text is ours.
+constexpr const char *kMissingPrivileges = R"(
+	SELECT 'USAGE on schema ' || name FROM pg_catalog.unnest(ARRAY[$1::text, 'oauth_tokens_internal']) name
+		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n
+			WHERE n.nspname = name AND pg_catalog.has_schema_privilege(n.oid, 'USAGE'))
+	UNION ALL
+	SELECT 'EXECUTE on ' || space || '.' || name
+		FROM (VALUES ($1::text, 'oauth_authorize_url'), ($1::text, 'oauth_get'), ($1::text, 'oauth_delete'),
+			($1::text, 'oauth_tokens_current'), ('oauth_tokens_internal', 'publish_settings'),
+			('oauth_tokens_internal', 'flow_begin'), ('oauth_tokens_internal', 'flow_claim'),
+			('oauth_tokens_internal', 'flow_store'), ('oauth_tokens_internal', 'flow_purge')) f (space, name)
+		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_proc p
+			JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+			WHERE n.nspname = space AND p.proname = name
+			AND NOT 'pg_catalog.anyenum'::pg_catalog.regtype = ANY (p.proargtypes)
+			AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE'))
+	UNION ALL
+	SELECT 'SELECT on ' || $1::text || '.oauth_connections'
+		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c
+			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WHERE n.nspname = $1::text AND c.relname = 'oauth_connections'
+			AND pg_catalog.has_table_privilege(c.oid, 'SELECT')))";
+
+} // namespace
+
+const std::string kFindSchema = "SELECT n.nspname FROM pg_catalog.pg_extension e"
+								" JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
+								" WHERE e.extname = 'oauth_tokens'";
+
+const std::string kConfirmsFlows =
+	"SELECT COALESCE(pg_catalog.current_setting('oauth_tokens.confirm_flows', true) = 'on', false)";
+
+Statements::Statements(std::string_view extension_schema) : schema(extension_schema)
+{
+	const std::string there = quoted(extension_schema);
+	publish = kPublish;
+	authorize_url = fmt::format(kAuthorizeUrl, there);
+	open_attempt = kOpenAttempt;
+	claim = kClaim;
+	store = kStore;
+	connection = fmt::format(kConnection, there, kIdentity);
+	token = fmt::format(kToken, there, kIdentity, there);
+	erase = fmt::format(kErase, there);
+	purge = kPurge;
+	is_ready = fmt::format(kIsReady, there);
+	missing_privileges = kMissingPrivileges;
+}
+
+} // namespace sidecar::database

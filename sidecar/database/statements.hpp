@@ -1,0 +1,35 @@
+// The statements of the store, with the schema that the extension is in.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sidecar::database
+{
+
+// Values are parameters in text form, each with its type written beside it, and
+// columns are asked for by name. What stands in oauth_tokens_internal stands
+// there wherever the extension is.
+struct Statements {
+	explicit Statements(std::string_view extension_schema);
+
+	std::string schema; // as it is called, unquoted
+
+	std::string publish;
+	std::string authorize_url;
+	std::string open_attempt;
+	std::string claim;
+	std::string store;
+	std::string connection;
+	std::string token;
+	std::string erase;
+	std::string purge;
+	std::string is_ready;
+	std::string missing_privileges; // $1: the schema; a line for each
+};
+
+// Which schema that is: no row where the extension is not there.
+extern const std::string kFindSchema;
+extern const std::string kConfirmsFlows;
+
+} // namespace sidecar::database

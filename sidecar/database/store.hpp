@@ -1,0 +1,92 @@
+// What the endpoints want of the database, and nothing of how it is reached.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "oauth/attempt.hpp"
+#include "oauth/callback_flow.hpp"
+#include "secret.hpp"
+
+namespace sidecar::database
+{
+
+// The database did not do it. `sqlstate` is empty where there was no answer
+// (no connection, time-out); what() is a fixed text or the server's primary
+// message, which holds no secret.
+class StoreError : public std::runtime_error
+{
+public:
+	StoreError(std::string state, const std::string &message)
+		: std::runtime_error(message), sqlstate_(std::move(state))
+	{
+	}
+	const std::string &sqlstate() const noexcept { return sqlstate_; }
+	// Whether trying again later may help: no answer, or classes 08, 53, 57, 58, 40, 25006.
+	bool is_transient() const noexcept;
+
+private:
+	std::string sqlstate_;
+};
+
+// A line of oauth_connections. Times are seconds since 1970 UTC.
+struct Connection {
+	std::string state; // connected, expired
+	std::optional<std::string> scopes;
+	bool has_refresh_token = false;
+	std::optional<double> expires_at;
+	std::string details; // JSON object, or empty
+	double updated_at = 0;
+};
+
+struct StoredToken {
+	Secret access_token;
+	std::optional<std::string> scopes;
+	std::optional<double> expires_at; // seconds since 1970 UTC
+	bool has_refresh_token = false;
+	double now = 0; // the database's clock
+	std::string details;
+};
+
+// What oauth_authorize_url() checks links against.
+struct PublishedSettings {
+	std::string public_url;
+	int flow_seconds = 600;
+	std::vector<std::string> return_to_origins;
+	std::vector<std::string> providers; // base names
+};
+
+class Store
+{
+public:
+	template <typename T>
+	using Awaitable = boost::asio::awaitable<T>;
+
+	virtual ~Store() = default;
+	// All of these throw StoreError.
+	virtual Awaitable<void> publish(const PublishedSettings &settings) = 0;
+	// The link's address (FLOW.md); errors of its arguments have SQLSTATEs.
+	virtual Awaitable<std::string> authorize_url(const oauth::Link &link) = 0;
+	// Nothing where the link is unknown, used or expired. `provider` is the base name.
+	virtual Awaitable<std::optional<oauth::OpenedAttempt>>
+	open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
+				 const oauth::Endpoints &endpoints, const std::string &client_id) = 0;
+	virtual Awaitable<std::optional<oauth::ClaimedAttempt>> claim(const oauth::Claim &claim) = 0;
+	// Within one transaction. Throws only where it is certain that nothing was stored,
+	// or where there was no answer.
+	virtual Awaitable<oauth::StoreResult> store(const oauth::Digest &ticket_hash,
+												const oauth::Grant &grant) = 0;
+	virtual Awaitable<std::optional<Connection>> connection(const oauth::Identity &identity) = 0;
+	virtual Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity) = 0;
+	virtual Awaitable<bool> erase(const oauth::Identity &identity) = 0;
+	// Drops what expired; how many rows.
+	virtual Awaitable<std::int64_t> purge() = 0;
+	// Whether extension and migration are there (oauth_tokens_current()).
+	virtual Awaitable<bool> is_ready() = 0;
+};
+
+} // namespace sidecar::database

@@ -1,0 +1,125 @@
+#include "database/values.hpp"
+
+#include <charconv>
+#include <cmath>
+
+#include "database/store.hpp"
+
+namespace sidecar::database
+{
+
+namespace
+{
+
+StoreError misfit()
+{
+	return StoreError("42804", "the extension answered in another form than expected");
+}
+
+template <typename T>
+T parse(std::string_view text)
+{
+	T value{};
+	const char *end = text.data() + text.size();
+	const auto parsed = std::from_chars(text.data(), end, value);
+	if (parsed.ec != std::errc() || parsed.ptr != end)
+		throw misfit();
+	return value;
+}
+
+} // namespace
+
+Parameters &Parameters::add(const std::string &text)
+{
+	return append(text);
+}
+
+Parameters &Parameters::append(std::string_view text)
+{
+	list_.emplace_back(Secret(text));
+	return *this;
+}
+
+Parameters &Parameters::add(const std::optional<std::string> &text)
+{
+	return text ? append(*text) : add_null();
+}
+
+Parameters &Parameters::add(const std::optional<Secret> &text)
+{
+	return text ? append(text->reveal()) : add_null();
+}
+
+Parameters &Parameters::add(const oauth::Digest &bytes)
+{
+	const std::string_view view(reinterpret_cast<const char *>(bytes.data()), bytes.size());
+	return add("\\x" + oauth::hex(view));
+}
+
+Parameters &Parameters::add(const std::vector<std::string> &texts)
+{
+	std::string array = "{";
+	for (const std::string &text : texts) {
+		array += array.size() > 1 ? ",\"" : "\"";
+		for (const char c : text) {
+			if (c == '"' || c == '\\')
+				array += '\\';
+			array += c;
+		}
+		array += '"';
+	}
+	return append(array += '}');
+}
+
+Parameters &Parameters::add(std::optional<int> number)
+{
+	return number ? append(std::to_string(*number)) : add_null();
+}
+
+Parameters &Parameters::add_or_null(std::string_view text)
+{
+	return text.empty() ? add_null() : append(text);
+}
+
+Parameters &Parameters::add_null()
+{
+	list_.emplace_back(std::nullopt);
+	return *this;
+}
+
+std::optional<std::string> Columns::optional_text()
+{
+	return rows_.optional_text(row_, column_++);
+}
+
+std::optional<double> Columns::optional_number()
+{
+	if (rows_.is_null(row_, column_)) {
+		column_++;
+		return std::nullopt;
+	}
+	const auto value = parse<double>(next());
+	return std::isfinite(value) ? std::optional(value) : std::nullopt;
+}
+
+std::int64_t Columns::integer()
+{
+	return parse<std::int64_t>(next());
+}
+
+oauth::Digest Columns::digest()
+{
+	const std::string_view text = next();
+	oauth::Digest bytes{};
+	if (text.size() != 2 + 2 * bytes.size() || !text.starts_with("\\x"))
+		throw misfit();
+	for (std::size_t i = 0; i < bytes.size(); i++) {
+		const char *digits = text.data() + 2 + 2 * i;
+		const auto parsed = std::from_chars(digits, digits + 2, bytes[i], 16);
+		if (parsed.ec != std::errc() || parsed.ptr != digits + 2)
+			throw misfit();
+	}
+	return bytes;
+}
+
+} // namespace sidecar::database

@@ -1,0 +1,138 @@
+#include "endpoints/api_request.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+#include <openssl/crypto.h>
+
+#include "endpoints/errors.hpp"
+#include "flow/provider_name.hpp"
+
+namespace sidecar::endpoints
+{
+
+namespace
+{
+
+constexpr std::size_t kMaxActorIdBytes = 1024; // SPEC 2
+constexpr std::size_t kMaxActorTypeBytes = 63; // of an enum's label
+constexpr long long kMaxSeconds = 10LL * 366 * 24 * 3600;
+
+std::string lower(std::string_view text)
+{
+	std::string lowered(text);
+	for (char &c : lowered)
+		c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+	return lowered;
+}
+
+bool is_uuid(std::string_view text)
+{
+	if (text.size() != 36)
+		return false;
+	for (std::size_t i = 0; i < text.size(); i++) {
+		const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+		if (dash ? text[i] != '-' : !std::isxdigit(static_cast<unsigned char>(text[i])))
+			return false;
+	}
+	return true;
+}
+
+// Goes through all tokens whichever fits, and compares digests in constant time.
+const settings::ApiToken *known_token(const std::vector<settings::ApiToken> &tokens,
+									  std::string_view authorization)
+{
+	constexpr std::string_view scheme = "bearer ";
+	if (authorization.size() <= scheme.size() ||
+		lower(authorization.substr(0, scheme.size())) != scheme)
+		return nullptr;
+	const oauth::Digest digest = oauth::sha256(authorization.substr(scheme.size()));
+	const settings::ApiToken *found = nullptr;
+	for (const settings::ApiToken &token : tokens)
+		if (CRYPTO_memcmp(token.digest.data(), digest.data(), digest.size()) == 0)
+			found = &token;
+	return found;
+}
+
+bool contains(const std::vector<std::string> &range, std::string_view name)
+{
+	return std::find(range.begin(), range.end(), name) != range.end();
+}
+
+bool may(const settings::ApiToken &token, settings::ApiToken::Call call,
+		 const oauth::Identity &identity)
+{
+	return (token.allow & call) != 0 &&
+		   (token.workspaces.empty() || contains(token.workspaces, identity.workspace_id)) &&
+		   (token.providers.empty() || contains(token.providers, identity.provider) ||
+			contains(token.providers, flow::provider_base(identity.provider)));
+}
+
+// The first parameter that is missing or malformed, or nothing.
+std::optional<std::string_view> read_identity(const http::Parameters &parameters,
+											  oauth::Identity &identity)
+{
+	const auto workspace = parameters.get("workspace_id");
+	if (!workspace || !is_uuid(*workspace))
+		return "workspace_id";
+	identity.workspace_id = lower(*workspace);
+	identity.actor_type = parameters.get("actor_type").value_or("user");
+	if (identity.actor_type.empty() || identity.actor_type.size() > kMaxActorTypeBytes)
+		return "actor_type";
+	identity.actor_id = parameters.get("actor_id").value_or("");
+	if (identity.actor_id.empty() || identity.actor_id.size() > kMaxActorIdBytes)
+		return "actor_id";
+	return std::nullopt;
+}
+
+} // namespace
+
+std::variant<ApiRequest, http::Response> read_api_request(const Context &context,
+														  const http::Request &request,
+														  std::string_view provider_name,
+														  settings::ApiToken::Call call)
+{
+	const settings::ApiToken *token =
+		request.has_doubled_header
+			? nullptr
+			: known_token(context.settings.api_tokens, request.authorization);
+	if (token == nullptr)
+		return error_response(Error::unauthorized, request.id);
+
+	http::Parameters parameters = http::Parameters::parse(request.query);
+	if (parameters.fault() != http::Parameters::Fault::none)
+		return error_response(Error::invalid_request, request.id,
+							  parameters
+								  .faulty({"workspace_id", "actor_type", "actor_id", "scopes",
+										   "return_to", "min_ttl", "confirm"})
+								  .value_or(""));
+	oauth::Identity identity;
+	identity.provider = provider_name;
+	if (const auto fault = read_identity(parameters, identity))
+		return error_response(Error::invalid_request, request.id, *fault);
+
+	const oauth::Provider *provider = context.directory.find(provider_name);
+	if (provider == nullptr)
+		return error_response(Error::unknown_provider, request.id);
+	if (!may(*token, call, identity))
+		return error_response(Error::forbidden, request.id);
+	return ApiRequest{*provider, std::move(identity), std::move(parameters)};
+}
+
+std::variant<long long, http::Response> read_seconds(const http::Parameters &parameters,
+													 std::string_view name, long long otherwise,
+													 std::string_view request_id)
+{
+	const auto text = parameters.get(name);
+	if (!text)
+		return otherwise;
+	long long seconds = -1;
+	const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), seconds);
+	if (error != std::errc() || end != text->data() + text->size() || seconds < 0 ||
+		seconds > kMaxSeconds)
+		return error_response(Error::invalid_request, request_id, name);
+	return seconds;
+}
+
+} // namespace sidecar::endpoints

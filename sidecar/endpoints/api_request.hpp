@@ -1,0 +1,39 @@
+// A call of the API, once it is known who calls and about whom.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "endpoints/context.hpp"
+#include "http/parameters.hpp"
+#include "http/request.hpp"
+#include "http/response.hpp"
+#include "oauth/attempt.hpp"
+#include "oauth/provider.hpp"
+
+namespace sidecar::endpoints
+{
+
+struct ApiRequest {
+	const oauth::Provider &provider;
+	oauth::Identity identity; // workspace_id in lower case
+	http::Parameters parameters;
+};
+
+// Checks, in this order: one Authorization header with a token that we know
+// (401), query and identity (400), a provider that is configured (404), what the
+// token may do (403). `provider_name` is the one in the path.
+std::variant<ApiRequest, http::Response> read_api_request(const Context &context,
+														  const http::Request &request,
+														  std::string_view provider_name,
+														  settings::ApiToken::Call call);
+
+// Nothing where the parameter is absent; a Response where it is no whole number
+// from 0 to ten years of seconds.
+std::variant<long long, http::Response> read_seconds(const http::Parameters &parameters,
+													 std::string_view name, long long otherwise,
+													 std::string_view request_id);
+
+} // namespace sidecar::endpoints

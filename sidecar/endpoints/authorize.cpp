@@ -1,0 +1,83 @@
+// GET /oauth/{provider}/authorize?ticket=…: opens an attempt for this browser
+// and sends it to the provider. The link stays good until tokens are stored:
+// mail scanners and chat previews open links before people do (THREATS F16).
+
+#include "endpoints/endpoints.hpp"
+#include "endpoints/errors.hpp"
+#include "endpoints/pages.hpp"
+#include "http/cookies.hpp"
+#include "http/parameters.hpp"
+#include "log.hpp"
+#include "oauth/authorization_request.hpp"
+
+namespace sidecar::endpoints
+{
+
+namespace
+{
+
+// 43 characters of base64url, as oauth_authorize_url() makes them.
+bool is_ticket(std::string_view text)
+{
+	return text.size() == http::kSecretChars && oauth::base64url_decode(text).has_value();
+}
+
+bool is_plain_http(const settings::Settings &settings)
+{
+	return settings.public_url.starts_with("http://");
+}
+
+http::Response send_to_provider(const Context &context, const http::Request &request,
+								const oauth::Provider &provider, const oauth::Endpoints &endpoints,
+								const oauth::OpenedAttempt &attempt)
+{
+	const std::string &public_url = context.settings.public_url;
+	http::Response response(303, "", "");
+	response.with("Location", oauth::authorization_address(
+								  provider, endpoints,
+								  oauth::redirect_uri(public_url, provider.name), attempt));
+	const http::FlowCookies cookies =
+		http::FlowCookies::parse(request.cookie, is_plain_http(context.settings));
+	for (std::string &cookie : cookies.set(attempt.state.reveal(), attempt.browser_secret,
+										   attempt.expires_in, context.now()))
+		response.with("Set-Cookie", std::move(cookie));
+	return response;
+}
+
+} // namespace
+
+Awaitable<http::Response> authorize(Context &context, const http::Request &request,
+									std::string_view provider_name)
+{
+	const oauth::Provider *provider = context.directory.find(provider_name);
+	if (provider == nullptr)
+		co_return page(Page::unknown);
+	if (request.method == "HEAD")
+		co_return http::Response(200, "text/html; charset=utf-8", "");
+	// A browser throws away a prefetched answer that is no success.
+	if (request.is_prefetch)
+		co_return page(Page::unavailable);
+	const http::Parameters parameters = http::Parameters::parse(request.query);
+	const auto ticket = parameters.get("ticket");
+	if (parameters.fault() != http::Parameters::Fault::none || !ticket || !is_ticket(*ticket))
+		co_return page(Page::bad_request);
+
+	const oauth::Digest ticket_hash = oauth::sha256(*ticket);
+	const std::optional<oauth::Endpoints> endpoints =
+		co_await context.directory.endpoints(*provider);
+	if (!endpoints)
+		co_return page(Page::unavailable);
+	std::optional<oauth::OpenedAttempt> attempt;
+	try {
+		attempt = co_await context.store.open_attempt(ticket_hash, provider->name, *endpoints,
+													  provider->client_id);
+	} catch (const database::StoreError &error) {
+		database_error_response(error, request); // for its log line
+		co_return page(Page::unavailable);
+	}
+	if (!attempt)
+		co_return page(Page::link_gone);
+	co_return send_to_provider(context, request, *provider, *endpoints, *attempt);
+}
+
+} // namespace sidecar::endpoints

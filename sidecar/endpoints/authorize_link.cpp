@@ -1,0 +1,49 @@
+// GET /oauth/{provider}/authorize?workspace_id=… with an API token: the link
+// that oauth_authorize_url() makes, never the provider's address, which could
+// not be tied to a browser.
+
+#include "endpoints/api_request.hpp"
+#include "endpoints/endpoints.hpp"
+#include "endpoints/errors.hpp"
+#include "endpoints/json_object.hpp"
+
+namespace sidecar::endpoints
+{
+
+namespace
+{
+
+std::optional<std::string> optional_text(const http::Parameters &parameters, std::string_view name)
+{
+	const auto value = parameters.get(name);
+	return value && !value->empty() ? std::optional<std::string>(*value) : std::nullopt;
+}
+
+} // namespace
+
+Awaitable<http::Response> authorize_link(Context &context, const http::Request &request,
+										 std::string_view provider_name)
+{
+	auto read = read_api_request(context, request, provider_name, settings::ApiToken::authorize);
+	if (auto *refusal = std::get_if<http::Response>(&read))
+		co_return std::move(*refusal);
+	const ApiRequest &call = std::get<ApiRequest>(read);
+
+	oauth::Link link;
+	link.identity = call.identity;
+	link.scopes = optional_text(call.parameters, "scopes");
+	link.return_to = optional_text(call.parameters, "return_to");
+	std::string url;
+	try {
+		url = co_await context.store.authorize_url(link);
+	} catch (const database::StoreError &error) {
+		co_return database_error_response(error, request);
+	}
+	JsonObject body;
+	body.add("authorize_url", std::string_view(url))
+		.add("expires_in", static_cast<long long>(context.settings.state_ttl.count()));
+	wipe(url);
+	co_return http::Response(200, "application/json", std::move(body).finish());
+}
+
+} // namespace sidecar::endpoints

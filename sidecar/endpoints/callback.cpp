@@ -1,0 +1,112 @@
+// GET /oauth/{provider}/callback: does what oauth::CallbackFlow says, step by
+// step, and tells it what came of each.
+
+#include "endpoints/endpoints.hpp"
+#include "endpoints/errors.hpp"
+#include "endpoints/pages.hpp"
+#include "http/cookies.hpp"
+#include "log.hpp"
+#include "oauth/callback_flow.hpp"
+
+namespace sidecar::endpoints
+{
+
+namespace
+{
+
+using oauth::Action;
+using oauth::CallbackFlow;
+
+Awaitable<Action> claim(Context &context, const http::Request &request, CallbackFlow &flow,
+						const oauth::Claim &claim)
+{
+	std::optional<oauth::ClaimedAttempt> attempt;
+	try {
+		attempt = co_await context.store.claim(claim);
+	} catch (const database::StoreError &error) {
+		database_error_response(error, request); // for its log line
+		co_return flow.failed("the database did not claim the attempt");
+	}
+	co_return flow.claimed(std::move(attempt));
+}
+
+Awaitable<Action> exchange(Context &context, CallbackFlow &flow, const std::string &provider,
+						   oauth::Exchange exchange)
+{
+	const auto started = std::chrono::steady_clock::now();
+	const oauth::ProviderAnswer answer = co_await context.client.send(std::move(exchange.request));
+	context.metrics.provider_call(provider, "token",
+								  std::chrono::duration_cast<std::chrono::microseconds>(
+									  std::chrono::steady_clock::now() - started));
+	co_return flow.answered(answer, context.now() / 1000);
+}
+
+Awaitable<Action> store(Context &context, const http::Request &request, CallbackFlow &flow,
+						const oauth::Store &grant)
+{
+	try {
+		oauth::StoreResult result = co_await context.store.store(grant.ticket_hash, grant.grant);
+		co_return flow.stored(std::move(result));
+	} catch (const database::StoreError &error) {
+		database_error_response(error, request); // for its log line
+	}
+	co_return flow.failed("the database did not store the grant");
+}
+
+void log_end(const http::Request &request, const oauth::Provider &provider,
+			 const CallbackFlow &flow, const oauth::End &end)
+{
+	const std::string_view workspace =
+		flow.attempt() ? std::string_view(flow.attempt()->link.identity.workspace_id)
+					   : std::string_view();
+	log::info("a flow has ended", {{"request_id", std::string_view(request.id)},
+								   {"provider", std::string_view(provider.name)},
+								   {"workspace_id", workspace},
+								   {"outcome", oauth::name_of(end.outcome)},
+								   {"reason", end.reason}});
+}
+
+} // namespace
+
+Awaitable<http::Response> callback(Context &context, const http::Request &request,
+								   std::string_view provider_name)
+{
+	const oauth::Provider *provider = context.directory.find(provider_name);
+	if (provider == nullptr)
+		co_return page(Page::unknown);
+	// Before anything is consumed: whoever reloads the page may still succeed.
+	if (!context.client.has_room())
+		co_return page(Page::unavailable);
+
+	const settings::Settings &settings = context.settings;
+	const std::optional<oauth::Endpoints> endpoints =
+		co_await context.directory.endpoints(*provider);
+	const CallbackFlow::Site site{settings.public_url, settings.return_to_origins, *provider,
+								  endpoints};
+	CallbackFlow flow(site);
+	const http::FlowCookies cookies =
+		http::FlowCookies::parse(request.cookie, settings.public_url.starts_with("http://"));
+
+	Action action = flow.start(request.query, cookies);
+	if (auto *next = std::get_if<oauth::Claim>(&action))
+		action = co_await claim(context, request, flow, *next);
+	if (auto *next = std::get_if<oauth::Exchange>(&action))
+		action = co_await exchange(context, flow, provider->name, std::move(*next));
+	if (auto *next = std::get_if<oauth::Store>(&action))
+		action = co_await store(context, request, flow, *next);
+
+	const oauth::End &end = std::get<oauth::End>(action);
+	log_end(request, *provider, flow, end);
+	context.metrics.flow(provider->name, oauth::name_of(end.outcome));
+	http::Response response =
+		end.location.empty() ? page(end.outcome == oauth::Outcome::unavailable ? Page::unavailable
+																			   : Page::bad_request)
+							 : http::Response(303, "", "");
+	if (!end.location.empty())
+		response.with("Location", end.location);
+	for (std::string &cookie : cookies.clear(flow.state()))
+		response.with("Set-Cookie", std::move(cookie));
+	co_return response;
+}
+
+} // namespace sidecar::endpoints

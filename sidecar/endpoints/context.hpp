@@ -1,0 +1,26 @@
+// What endpoints stand on: small interfaces, so that a test can put others in
+// their place.
+#pragma once
+
+#include <functional>
+
+#include "client/provider_client.hpp"
+#include "database/store.hpp"
+#include "metrics.hpp"
+#include "providers/directory.hpp"
+#include "settings/settings.hpp"
+
+namespace sidecar::endpoints
+{
+
+struct Context {
+	const settings::Settings &settings;
+	database::Store &store;
+	client::ProviderClient &client;
+	providers::Directory &directory;
+	Metrics &metrics;
+	std::function<long long()> now;  // milliseconds since 1970 UTC
+	std::function<bool()> published; // whether the database knows our settings
+};
+
+} // namespace sidecar::endpoints

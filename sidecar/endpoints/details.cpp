@@ -1,0 +1,51 @@
+#include "endpoints/details.hpp"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+namespace sidecar::endpoints
+{
+
+namespace
+{
+
+// An empty object where there are no details.
+boost::json::object read(const std::string &details)
+{
+	boost::system::error_code error;
+	boost::json::value value = boost::json::parse(details, error);
+	return !error && value.is_object() ? std::move(value.get_object()) : boost::json::object();
+}
+
+std::optional<std::string> text_of(const boost::json::object &details, std::string_view name)
+{
+	const boost::json::value *member = details.if_contains(name);
+	return member != nullptr && member->is_string()
+			   ? std::optional<std::string>(std::string(member->get_string()))
+			   : std::nullopt;
+}
+
+} // namespace
+
+void add_details(JsonObject &object, const std::string &details)
+{
+	const boost::json::object known = read(details);
+	const auto id = text_of(known, "account_id");
+	const auto label = text_of(known, "account_label");
+	if (id || label) {
+		JsonObject account;
+		account.add("id", id).add("label", label);
+		object.add_json("account", std::move(account).finish());
+	} else {
+		object.add_json("account", {});
+	}
+	const boost::json::value *extra = known.if_contains("extra");
+	object.add_json("extra", extra != nullptr ? boost::json::serialize(*extra) : std::string());
+}
+
+std::optional<std::string> connected_at(const std::string &details)
+{
+	return text_of(read(details), "connected_at");
+}
+
+} // namespace sidecar::endpoints

@@ -1,0 +1,39 @@
+// The endpoints of FLOW.md, each in a file of its own. `provider` is the name
+// in the path, as sent.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string_view>
+
+#include "endpoints/context.hpp"
+#include "http/request.hpp"
+#include "http/response.hpp"
+
+namespace sidecar::endpoints
+{
+
+template <typename T>
+using Awaitable = boost::asio::awaitable<T>;
+
+// In a browser: these answer with pages and redirects.
+Awaitable<http::Response> authorize(Context &context, const http::Request &request,
+									std::string_view provider);
+Awaitable<http::Response> callback(Context &context, const http::Request &request,
+								   std::string_view provider);
+http::Response done(const http::Request &request);
+
+// With an API token: these answer with JSON.
+Awaitable<http::Response> authorize_link(Context &context, const http::Request &request,
+										 std::string_view provider);
+Awaitable<http::Response> status(Context &context, const http::Request &request,
+								 std::string_view provider);
+Awaitable<http::Response> token(Context &context, const http::Request &request,
+								std::string_view provider);
+Awaitable<http::Response> erase(Context &context, const http::Request &request,
+								std::string_view provider);
+
+// For whoever operates the daemon.
+http::Response health();
+Awaitable<http::Response> readiness(Context &context, const http::Request &request);
+
+} // namespace sidecar::endpoints

@@ -1,0 +1,119 @@
+#include "endpoints/errors.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include "endpoints/json_object.hpp"
+#include "log.hpp"
+
+namespace sidecar::endpoints
+{
+
+namespace
+{
+
+struct Description {
+	Error error;
+	int status;
+	std::string_view code;
+	std::string_view message;
+	std::string_view detail_name = {};
+};
+
+constexpr Description kErrors[] = {
+	{Error::invalid_request, 400, "invalid_request",
+	 "The request is malformed: see 'parameter' where one is to blame.", "parameter"},
+	{Error::unauthorized, 401, "unauthorized",
+	 "Send 'Authorization: Bearer <token>' with one of the configured API tokens."},
+	{Error::forbidden, 403, "forbidden",
+	 "This API token may not do that for this workspace and provider."},
+	{Error::not_found, 404, "not_found", "There is nothing at this path."},
+	{Error::unknown_provider, 404, "unknown_provider", "No provider of this name is configured."},
+	{Error::not_connected, 404, "not_connected",
+	 "This identity has no token: connect the account first."},
+	{Error::method_not_allowed, 405, "method_not_allowed",
+	 "This path does not take this method: see the Allow header."},
+	{Error::request_timeout, 408, "request_timeout", "The request did not arrive in time."},
+	{Error::reauthorization_required, 409, "reauthorization_required",
+	 "The user must connect the account again.", "reason"},
+	{Error::gone, 410, "gone", "This link was used or has expired."},
+	{Error::content_too_large, 413, "content_too_large", "Requests here have no body."},
+	{Error::uri_too_long, 414, "uri_too_long", "The address is too long."},
+	{Error::headers_too_large, 431, "headers_too_large", "The headers are too long."},
+	{Error::internal_error, 500, "internal_error",
+	 "Something here is broken; the log has more under this request_id."},
+	{Error::not_implemented, 501, "not_implemented", "This method is not known here."},
+	{Error::unavailable, 503, "unavailable",
+	 "The database or the provider cannot be reached: try again later."},
+	{Error::version_not_supported, 505, "version_not_supported", "Use HTTP/1.1."},
+};
+
+constexpr std::string_view kRetryAfter = "2"; // seconds
+
+const Description &description_of(Error error)
+{
+	return *std::find_if(std::begin(kErrors), std::end(kErrors),
+						 [error](const Description &known) { return known.error == error; });
+}
+
+// What the extension's errors mean (README, "Errors").
+struct Meaning {
+	std::string_view sqlstate;
+	Error error;
+	std::string_view parameter;
+};
+
+constexpr Meaning kMeanings[] = {
+	{"OT008", Error::invalid_request, "actor_id"},   {"OT014", Error::unknown_provider, {}},
+	{"OT015", Error::invalid_request, "return_to"},  {"OT016", Error::invalid_request, "scopes"},
+	{"22023", Error::invalid_request, "actor_type"}, {"22P02", Error::invalid_request, {}},
+	{"22021", Error::invalid_request, {}},
+};
+
+} // namespace
+
+http::Response error_response(Error error, std::string_view request_id, std::string_view detail)
+{
+	const Description &what = description_of(error);
+	JsonObject body;
+	body.add("error", what.code).add("message", what.message);
+	if (!detail.empty() && !what.detail_name.empty())
+		body.add(what.detail_name, detail);
+	body.add("request_id", request_id);
+	http::Response response(what.status, "application/json", std::move(body).finish());
+	if (error == Error::unauthorized)
+		response.with("WWW-Authenticate", "Bearer");
+	if (error == Error::unavailable)
+		response.with("Retry-After", std::string(kRetryAfter));
+	return response;
+}
+
+http::Response method_not_allowed(std::string_view request_id, std::string_view allow)
+{
+	http::Response response = error_response(Error::method_not_allowed, request_id);
+	response.with("Allow", std::string(allow));
+	return response;
+}
+
+http::Response error_for_status(int status, const std::string &request_id)
+{
+	for (const Description &known : kErrors)
+		if (known.status == status)
+			return error_response(known.error, request_id);
+	return error_response(Error::invalid_request, request_id);
+}
+
+http::Response database_error_response(const database::StoreError &error,
+									   const http::Request &request)
+{
+	for (const Meaning &known : kMeanings)
+		if (known.sqlstate == error.sqlstate())
+			return error_response(known.error, request.id, known.parameter);
+	log::error("the database refused", {{"request_id", std::string_view(request.id)},
+										{"sqlstate", std::string_view(error.sqlstate())},
+										{"reason", std::string_view(error.what())}});
+	return error_response(error.is_transient() ? Error::unavailable : Error::internal_error,
+						  request.id);
+}
+
+} // namespace sidecar::endpoints

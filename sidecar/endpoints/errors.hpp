@@ -1,0 +1,51 @@
+// Errors as the API tells them (FLOW.md, "API"): one shape, fixed texts.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "database/store.hpp"
+#include "http/request.hpp"
+#include "http/response.hpp"
+
+namespace sidecar::endpoints
+{
+
+enum class Error {
+	invalid_request,          // 400
+	unauthorized,             // 401
+	forbidden,                // 403
+	not_found,                // 404
+	unknown_provider,         // 404
+	not_connected,            // 404
+	method_not_allowed,       // 405
+	request_timeout,          // 408
+	reauthorization_required, // 409
+	gone,                     // 410
+	content_too_large,        // 413
+	uri_too_long,             // 414
+	headers_too_large,        // 431
+	internal_error,           // 500
+	not_implemented,          // 501
+	unavailable,              // 503
+	version_not_supported,    // 505
+};
+
+// {"error":…,"message":…,"request_id":…}, and `detail` under the name that goes
+// with the error: `parameter` of invalid_request, `reason` of
+// reauthorization_required. It must be a text of ours.
+http::Response error_response(Error error, std::string_view request_id,
+							  std::string_view detail = {});
+
+// 405 with Allow.
+http::Response method_not_allowed(std::string_view request_id, std::string_view allow);
+
+// The error for an HTTP status that the server itself refuses with.
+http::Response error_for_status(int status, const std::string &request_id);
+
+// What an error of the database means to a caller of the API; logs those that
+// are not the caller's fault.
+http::Response database_error_response(const database::StoreError &error,
+									   const http::Request &request);
+
+} // namespace sidecar::endpoints

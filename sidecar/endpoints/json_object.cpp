@@ -1,0 +1,108 @@
+#include "endpoints/json_object.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <ctime>
+#include <iterator>
+
+#include "secret.hpp"
+
+namespace sidecar::endpoints
+{
+
+namespace
+{
+
+// A character of text takes up to six: \u001f.
+constexpr std::size_t kLongestEscape = 6;
+
+void append_escaped(std::string &out, std::string_view text)
+{
+	out += '"';
+	for (const char c : text)
+		if (c == '"' || c == '\\')
+			(out += '\\') += c;
+		else if (static_cast<unsigned char>(c) < 0x20)
+			fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
+		else
+			out += c;
+	out += '"';
+}
+
+} // namespace
+
+std::string format_time(double seconds_since_1970)
+{
+	const auto seconds = static_cast<std::time_t>(std::floor(seconds_since_1970));
+	tm utc{};
+	gmtime_r(&seconds, &utc);
+	return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}+00:00", utc.tm_year + 1900,
+					   utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
+
+// Growing by itself, a string would leave a copy in memory that nobody wipes.
+void JsonObject::grow(std::size_t more)
+{
+	if (text_.size() + more <= text_.capacity())
+		return;
+	std::string grown;
+	grown.reserve((text_.size() + more) * 2);
+	grown = text_;
+	wipe(text_);
+	text_ = std::move(grown);
+}
+
+void JsonObject::start(std::string_view name)
+{
+	grow(name.size() + 8);
+	if (text_.size() > 1)
+		text_ += ',';
+	append_escaped(text_, name);
+	text_ += ':';
+}
+
+JsonObject &JsonObject::add(std::string_view name, std::string_view text)
+{
+	start(name);
+	grow(text.size() * kLongestEscape + 2);
+	append_escaped(text_, text);
+	return *this;
+}
+
+JsonObject &JsonObject::add(std::string_view name, const std::optional<std::string> &text)
+{
+	return text ? add(name, std::string_view(*text)) : add_json(name, {});
+}
+
+JsonObject &JsonObject::add(std::string_view name, bool value)
+{
+	return add_json(name, value ? "true" : "false");
+}
+
+JsonObject &JsonObject::add(std::string_view name, long long value)
+{
+	return add_json(name, std::to_string(value));
+}
+
+JsonObject &JsonObject::add_time(std::string_view name, const std::optional<double> &seconds)
+{
+	return seconds ? add(name, std::string_view(format_time(*seconds))) : add_json(name, {});
+}
+
+JsonObject &JsonObject::add_json(std::string_view name, std::string_view json)
+{
+	start(name);
+	grow(json.size() + 4);
+	text_ += json.empty() ? "null" : json;
+	return *this;
+}
+
+std::string JsonObject::finish() &&
+{
+	grow(2);
+	text_ += '}';
+	return std::move(text_);
+}
+
+} // namespace sidecar::endpoints

@@ -1,0 +1,39 @@
+// Writes a JSON object as text, member by member, so that a token is copied once
+// and into memory that its owner wipes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sidecar::endpoints
+{
+
+class JsonObject
+{
+public:
+	JsonObject &add(std::string_view name, std::string_view text);
+	JsonObject &add(std::string_view name, const char *text)
+	{
+		return add(name, std::string_view(text));
+	}
+	JsonObject &add(std::string_view name, const std::optional<std::string> &text); // or null
+	JsonObject &add(std::string_view name, bool value);
+	JsonObject &add(std::string_view name, long long value);
+	// Seconds since 1970 UTC as 2026-11-22T09:32:37+00:00, or null.
+	JsonObject &add_time(std::string_view name, const std::optional<double> &seconds);
+	// `json` is JSON already; empty: null.
+	JsonObject &add_json(std::string_view name, std::string_view json);
+
+	std::string finish() &&;
+
+private:
+	void start(std::string_view name);
+	void grow(std::size_t more);
+
+	std::string text_ = "{";
+};
+
+std::string format_time(double seconds_since_1970);
+
+} // namespace sidecar::endpoints

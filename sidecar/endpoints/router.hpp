@@ -1,0 +1,38 @@
+// Which endpoint answers a request, and what every answer has in common.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+
+#include "endpoints/context.hpp"
+#include "http/request.hpp"
+#include "http/response.hpp"
+
+namespace sidecar::endpoints
+{
+
+class Router
+{
+public:
+	// `gauges` is asked at each reading of /metrics.
+	Router(Context context, std::function<Metrics::Gauges()> gauges)
+		: context_(std::move(context)), gauges_(std::move(gauges))
+	{
+	}
+
+	boost::asio::awaitable<http::Response> answer(http::Request request);
+
+private:
+	boost::asio::awaitable<http::Response> route(const http::Request &request);
+	boost::asio::awaitable<http::Response> route_provider(const http::Request &request,
+														  std::string_view path);
+
+	Context context_;
+	std::function<Metrics::Gauges()> gauges_;
+};
+
+// Headers of every answer: not stored, not sniffed, not framed, no referrer
+// (THREATS F7, F8).
+http::Response hardened(http::Response response);
+
+} // namespace sidecar::endpoints

@@ -1,0 +1,44 @@
+// GET /oauth/{provider}/status: what is connected, with no secret. 200 also
+// where nothing is.
+
+#include "endpoints/api_request.hpp"
+#include "endpoints/details.hpp"
+#include "endpoints/endpoints.hpp"
+#include "endpoints/errors.hpp"
+#include "endpoints/json_object.hpp"
+
+namespace sidecar::endpoints
+{
+
+Awaitable<http::Response> status(Context &context, const http::Request &request,
+								 std::string_view provider_name)
+{
+	auto read = read_api_request(context, request, provider_name, settings::ApiToken::status);
+	if (auto *refusal = std::get_if<http::Response>(&read))
+		co_return std::move(*refusal);
+	const oauth::Identity &identity = std::get<ApiRequest>(read).identity;
+	std::optional<database::Connection> found;
+	try {
+		found = co_await context.store.connection(identity);
+	} catch (const database::StoreError &error) {
+		co_return database_error_response(error, request);
+	}
+	const database::Connection connection = found.value_or(database::Connection{});
+	JsonObject body;
+	body.add("linked", found.has_value())
+		.add("state", found ? std::string_view(connection.state) : "not_connected")
+		.add("provider", std::string_view(identity.provider))
+		.add("workspace_id", std::string_view(identity.workspace_id))
+		.add("actor_type", std::string_view(identity.actor_type))
+		.add("actor_id", std::string_view(identity.actor_id))
+		.add("scopes", connection.scopes)
+		.add("has_refresh_token", connection.has_refresh_token)
+		.add_time("expires_at", connection.expires_at);
+	add_details(body, connection.details);
+	body.add("connected_at", connected_at(connection.details))
+		.add_time("updated_at",
+				  found ? std::optional<double>(connection.updated_at) : std::nullopt);
+	co_return http::Response(200, "application/json", std::move(body).finish());
+}
+
+} // namespace sidecar::endpoints

@@ -1,0 +1,219 @@
+#include "http/parameters.hpp"
+
+#include "http/characters.hpp"
+#include "secret.hpp"
+
+#include <algorithm>
+
+namespace sidecar::http
+{
+
+namespace
+{
+
+// No provider sends a dozen, and looking for doubles takes the square of it.
+constexpr std::size_t kMaxParameters = 64;
+
+constexpr char kHexDigits[] = "0123456789ABCDEF";
+
+int hex_value(char c) noexcept
+{
+	if (is_digit(c))
+		return c - '0';
+	const char lower = to_lower(c);
+	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+bool is_unreserved(char c) noexcept
+{
+	return is_digit(c) || is_letter(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+// Room for the longest encoding is taken first: what is encoded may be secret,
+// and a string that grows leaves copies behind.
+std::string encode(std::string_view text, bool plus_for_space)
+{
+	std::string out;
+	out.reserve(text.size() * 3);
+	for (const char c : text) {
+		if (is_unreserved(c)) {
+			out += c;
+		} else if (c == ' ' && plus_for_space) {
+			out += '+';
+		} else {
+			const auto byte = static_cast<unsigned char>(c);
+			out += '%';
+			out += kHexDigits[byte >> 4];
+			out += kHexDigits[byte & 15];
+		}
+	}
+	return out;
+}
+
+// The length of the character at the start of `text`, and the range that its
+// second byte must be in (Unicode Standard, table 3-7); 0 where there is none.
+struct Lead {
+	std::size_t length;
+	unsigned char second_min;
+	unsigned char second_max;
+};
+
+Lead lead_of(unsigned char byte) noexcept
+{
+	if (byte < 0x80)
+		return {1, 0, 0};
+	if (byte < 0xc2 || byte > 0xf4)
+		return {0, 0, 0};
+	if (byte < 0xe0)
+		return {2, 0x80, 0xbf};
+	if (byte < 0xf0)
+		return {3, static_cast<unsigned char>(byte == 0xe0 ? 0xa0 : 0x80),
+				static_cast<unsigned char>(byte == 0xed ? 0x9f : 0xbf)};
+	return {4, static_cast<unsigned char>(byte == 0xf0 ? 0x90 : 0x80),
+			static_cast<unsigned char>(byte == 0xf4 ? 0x8f : 0xbf)};
+}
+
+bool is_within(char c, unsigned char min, unsigned char max) noexcept
+{
+	const auto byte = static_cast<unsigned char>(c);
+	return byte >= min && byte <= max;
+}
+
+Parameters::Fault fault_of(std::string_view text, std::size_t max) noexcept
+{
+	using Fault = Parameters::Fault;
+	if (text.size() > max)
+		return Fault::too_long;
+	if (!is_utf8(text))
+		return Fault::bad_utf8;
+	return std::ranges::any_of(text, is_control) ? Fault::control_character : Fault::none;
+}
+
+} // namespace
+
+bool is_utf8(std::string_view text) noexcept
+{
+	while (!text.empty()) {
+		const Lead lead = lead_of(static_cast<unsigned char>(text.front()));
+		if (lead.length == 0 || lead.length > text.size())
+			return false;
+		if (lead.length > 1 && !is_within(text[1], lead.second_min, lead.second_max))
+			return false;
+		for (std::size_t i = 2; i < lead.length; i++)
+			if (!is_within(text[i], 0x80, 0xbf))
+				return false;
+		text.remove_prefix(lead.length);
+	}
+	return true;
+}
+
+std::string percent_encode(std::string_view text)
+{
+	return encode(text, false);
+}
+
+std::string form_encode(std::string_view text)
+{
+	return encode(text, true);
+}
+
+void append_form(std::string &out, std::string_view name, std::string_view value)
+{
+	if (!out.empty())
+		out += '&';
+	out += form_encode(name);
+	out += '=';
+	out += form_encode(value);
+}
+
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space)
+{
+	std::string out;
+	out.reserve(text.size());
+	for (std::size_t i = 0; i < text.size(); i++) {
+		if (text[i] == '+' && plus_is_space) {
+			out += ' ';
+		} else if (text[i] != '%') {
+			out += text[i];
+		} else {
+			const int high = i + 1 < text.size() ? hex_value(text[i + 1]) : -1;
+			const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
+			if (high < 0 || low < 0)
+				return std::nullopt;
+			out += static_cast<char>(high << 4 | low);
+			i += 2;
+		}
+	}
+	return out;
+}
+
+Parameters Parameters::parse(std::string_view query, std::size_t max_value)
+{
+	Parameters parsed;
+	// A vector that grows would leave short values behind.
+	parsed.pairs_.reserve(
+		std::min(kMaxParameters, 1 + static_cast<std::size_t>(std::ranges::count(query, '&'))));
+	while (parsed.fault_ == Fault::none && !query.empty()) {
+		const std::string_view piece = query.substr(0, query.find('&'));
+		query.remove_prefix(std::min(query.size(), piece.size() + 1));
+		if (!piece.empty())
+			parsed.fault_ = parsed.add(piece, max_value);
+	}
+	return parsed;
+}
+
+Parameters::Fault Parameters::add(std::string_view piece, std::size_t max_value)
+{
+	const std::size_t equals = std::min(piece.find('='), piece.size());
+	std::optional<std::string> name = percent_decode(piece.substr(0, equals), true);
+	if (!name)
+		return Fault::bad_escape;
+	if (const Fault fault = fault_of(*name, max_value); fault != Fault::none)
+		return fault;
+	faulty_ = *name; // until its value has passed
+	if (has(*name))
+		return Fault::doubled;
+	if (pairs_.size() == kMaxParameters)
+		return Fault::too_many;
+	std::optional<std::string> value =
+		percent_decode(piece.substr(std::min(equals + 1, piece.size())), true);
+	const Fault fault = value ? fault_of(*value, max_value) : Fault::bad_escape;
+	if (fault == Fault::none) {
+		pairs_.emplace_back(std::move(*name), std::move(*value));
+		faulty_.clear();
+	}
+	if (value)
+		wipe(*value);
+	return fault;
+}
+
+Parameters::~Parameters()
+{
+	for (auto &[name, value] : pairs_)
+		wipe(value);
+}
+
+std::optional<std::string_view>
+Parameters::faulty(std::initializer_list<std::string_view> known) const
+{
+	if (fault_ != Fault::none && !faulty_.empty())
+		for (const std::string_view name : known)
+			if (name == faulty_)
+				return name;
+	return std::nullopt;
+}
+
+bool Parameters::has(std::string_view name) const noexcept
+{
+	return get(name).has_value();
+}
+
+std::optional<std::string_view> Parameters::get(std::string_view name) const noexcept
+{
+	for (const auto &[key, value] : pairs_)
+		if (key == name)
+			return value;
+	return std::nullopt;
+}
+
+} // namespace sidecar::http

@@ -1,0 +1,56 @@
+// Query parameters, decoded once (URL Standard, application/x-www-form-urlencoded).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sidecar::http
+{
+
+class Parameters
+{
+public:
+	enum class Fault { none, bad_escape, bad_utf8, control_character, doubled, too_many, too_long };
+
+	// Refuses a query with a malformed escape, bytes that are not UTF-8, a
+	// control character (NUL included), a name that comes twice, more than 64
+	// parameters, or a value over `max_value` bytes.
+	static Parameters parse(std::string_view query, std::size_t max_value = 8192);
+	Parameters(Parameters &&) = default;
+	Parameters &operator=(Parameters &&) = default;
+	~Parameters(); // wipes the values
+
+	Fault fault() const noexcept { return fault_; }
+	// The name at fault where it is one of `known`; nothing that came from outside
+	// is ever echoed.
+	std::optional<std::string_view> faulty(std::initializer_list<std::string_view> known) const;
+
+	bool has(std::string_view name) const noexcept;
+	// Nothing where the parameter is absent; empty where it is there without a value.
+	std::optional<std::string_view> get(std::string_view name) const noexcept;
+	const std::vector<std::pair<std::string, std::string>> &all() const noexcept { return pairs_; }
+
+private:
+	Parameters() = default;
+	Fault add(std::string_view piece, std::size_t max_value);
+
+	std::vector<std::pair<std::string, std::string>> pairs_;
+	Fault fault_ = Fault::none;
+	std::string faulty_;
+};
+
+// Percent-encodes all but unreserved characters (RFC 3986 section 2.3).
+std::string percent_encode(std::string_view text);
+// application/x-www-form-urlencoded: as above, with '+' for a space.
+std::string form_encode(std::string_view text);
+void append_form(std::string &out, std::string_view name, std::string_view value);
+
+// The same decoding for one value: nothing where an escape is malformed.
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);
+
+bool is_utf8(std::string_view text) noexcept;
+
+} // namespace sidecar::http

@@ -1,0 +1,40 @@
+// A request as the endpoints see it: whole, within bounds, and nothing of the
+// connection that brought it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sidecar::http
+{
+
+// Bounds that the server keeps before an endpoint sees anything.
+inline constexpr std::size_t kMaxHeaderBytes = 16 * 1024; // request line and all headers
+inline constexpr std::size_t kMaxTargetBytes = 8 * 1024;  // a code may be long, a state is ours
+inline constexpr std::size_t kMaxBodyBytes = 16 * 1024;   // no endpoint reads one
+
+// Which listener a request came by.
+enum class Surface { everything, browser, api };
+
+struct Request {
+	Request() = default;
+	~Request(); // wipes query, cookies and authorization
+	Request(Request &&) = default;
+	Request &operator=(Request &&) = default;
+
+	std::string id; // of the request, ours: 16 hexadecimal digits
+	Surface surface = Surface::everything;
+	std::string method;
+	std::string path;          // as sent, without the query
+	std::string query;         // as sent, without '?'
+	std::string cookie;        // all Cookie headers, joined by "; "
+	std::string authorization; // the Authorization header
+	bool has_authorization = false;
+	bool has_doubled_header = false; // Authorization came twice
+	bool is_prefetch = false;        // Sec-Purpose or Purpose says so
+	std::size_t body_bytes = 0;      // of a body that was read and dropped
+};
+
+} // namespace sidecar::http

@@ -1,0 +1,26 @@
+#include "http/response.hpp"
+
+#include "secret.hpp"
+
+namespace sidecar::http
+{
+
+Response::Response(int answer_status, std::string_view type, std::string content)
+	: status(answer_status), content_type(type), body(std::move(content))
+{
+}
+
+Response::~Response()
+{
+	wipe(body);
+	for (auto &[name, value] : headers)
+		wipe(value);
+}
+
+Response &Response::with(std::string_view name, std::string value)
+{
+	headers.emplace_back(name, std::move(value));
+	return *this;
+}
+
+} // namespace sidecar::http

@@ -1,0 +1,50 @@
+// An attempt to connect, as the database keeps it (FLOW.md): opened for one
+// browser by the link, and consumed by that browser's callback.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "oauth/digest.hpp"
+#include "secret.hpp"
+
+namespace sidecar::oauth
+{
+
+struct Identity {
+	std::string workspace_id;
+	std::string provider; // with its label: google.work
+	std::string actor_type;
+	std::string actor_id;
+};
+
+// What the link was made for.
+struct Link {
+	Identity identity;
+	std::optional<std::string> scopes; // space-separated; nothing: the provider's
+	std::optional<std::string> return_to;
+	bool confirm = false;
+};
+
+// A new attempt: what goes to the browser, and what the provider sees.
+struct OpenedAttempt {
+	Link link;
+	Secret state;
+	Secret browser_secret;
+	Secret code_verifier;
+	Secret nonce;
+	int expires_in = 0; // seconds
+};
+
+// An attempt that its callback has consumed.
+struct ClaimedAttempt {
+	Link link;
+	Digest ticket_hash{};
+	Secret code_verifier;
+	Secret nonce;
+	std::string issuer; // as it was when the attempt was opened; empty: none
+	std::string token_endpoint;
+	std::string client_id;
+};
+
+} // namespace sidecar::oauth

@@ -1,0 +1,63 @@
+#include "oauth/authorization_request.hpp"
+
+#include "flow/provider_name.hpp"
+#include "http/parameters.hpp"
+#include "oauth/scopes.hpp"
+
+#include <algorithm>
+
+namespace sidecar::oauth
+{
+
+namespace
+{
+
+// Ours to say or to leave out, and not for `authorize_params`.
+constexpr std::string_view kProtocol[] = {
+	"client_id",     "code_challenge", "code_challenge_method",
+	"nonce",         "redirect_uri",   "response_mode",
+	"response_type", "scope",          "state"};
+
+void append(std::string &address, std::string_view name, std::string_view value)
+{
+	if (const char last = address.back(); last != '?' && last != '&')
+		address += address.find('?') == address.npos ? '?' : '&';
+	address += http::percent_encode(name);
+	address += '=';
+	address += http::percent_encode(value);
+}
+
+} // namespace
+
+std::string authorization_address(const Provider &provider, const Endpoints &endpoints,
+								  std::string_view redirect_uri, const OpenedAttempt &attempt)
+{
+	const std::vector<std::string> scopes = asked_scopes(provider, attempt.link.scopes);
+	std::string address = endpoints.authorization;
+	if (address.empty())
+		return address;
+	append(address, "response_type", "code");
+	append(address, "client_id", provider.client_id);
+	append(address, "redirect_uri", redirect_uri);
+	if (!scopes.empty())
+		append(address, "scope", join_scopes(scopes, provider.scope_separator));
+	append(address, "state", attempt.state.reveal());
+	if (std::ranges::find(scopes, "openid") != scopes.end())
+		append(address, "nonce", attempt.nonce.reveal());
+	if (provider.pkce) {
+		append(address, "code_challenge", code_challenge(attempt.code_verifier.reveal()));
+		append(address, "code_challenge_method", "S256");
+	}
+	for (const auto &[name, value] : provider.authorize_params)
+		if (std::ranges::find(kProtocol, name) == std::end(kProtocol))
+			append(address, name, value);
+	return address;
+}
+
+std::string redirect_uri(std::string_view public_url, std::string_view provider_name)
+{
+	std::string address(public_url);
+	return address.append("/oauth/").append(flow::provider_base(provider_name)).append("/callback");
+}
+
+} // namespace sidecar::oauth

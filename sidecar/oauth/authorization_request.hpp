@@ -1,0 +1,25 @@
+// The address at the provider that a browser is sent to: RFC 6749 section
+// 4.1.1, RFC 7636 section 4.3, OpenID Connect Core 3.1.2.1.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "oauth/attempt.hpp"
+#include "oauth/provider.hpp"
+
+namespace sidecar::oauth
+{
+
+// Adds to whatever query the endpoint has. `response_mode` is never sent. The
+// nonce goes along where `openid` is asked for, the challenge unless the
+// provider's block says `pkce = false`. What `authorize_params` says cannot
+// replace a parameter of the protocol.
+std::string authorization_address(const Provider &provider, const Endpoints &endpoints,
+								  std::string_view redirect_uri, const OpenedAttempt &attempt);
+
+// <public url>/oauth/<provider>/callback: the base name's, so that one address
+// registered at the provider serves every label.
+std::string redirect_uri(std::string_view public_url, std::string_view provider_name);
+
+} // namespace sidecar::oauth

@@ -1,0 +1,115 @@
+// The callback, step by step and without I/O (FLOW.md, "Callback"): the caller
+// does what an action says and tells what came of it.
+//
+//   CallbackFlow flow(site);
+//   Action action = flow.start(query, cookies); // Claim, or End where the request is none
+//   action = flow.claimed(attempt);    // Exchange, or End
+//   action = flow.answered(answer);    // Store, or End
+//   action = flow.stored(outcome);     // End
+//
+// The order is the promise: nothing is claimed for a request that is malformed,
+// and no code goes out before browser, issuer and error have been looked at.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "http/cookies.hpp"
+#include "http/parameters.hpp"
+#include "oauth/attempt.hpp"
+#include "oauth/grant.hpp"
+#include "oauth/provider.hpp"
+#include "oauth/provider_call.hpp"
+
+namespace sidecar::oauth
+{
+
+// What a flow came to: `outcome` in the log and in metrics, and what the browser
+// is told (FLOW.md).
+enum class Outcome {
+	connected,
+	confirm,        // kept until oauth_flow_confirm()
+	access_denied,  // oauth_error=access_denied
+	expired,        // oauth_error=expired
+	provider_error, // oauth_error=provider_error
+	unavailable,    // oauth_error=unavailable
+	no_attempt,     // a plain 400: nothing is known of whom to send where
+};
+std::string_view name_of(Outcome outcome) noexcept;
+
+// Consume the attempt with these hashes.
+struct Claim {
+	Digest state_hash;
+	Digest browser_hash;
+	std::string provider; // the base name, as in the path: labels share an address
+};
+struct Exchange {
+	ProviderRequest request;
+};
+struct Store {
+	Digest ticket_hash;
+	Grant grant;
+};
+struct End {
+	Outcome outcome;
+	std::string_view reason; // a fixed text for the log; empty where all is well
+	// Where to send the browser; empty: a page, 400 for no_attempt.
+	std::string location;
+};
+using Action = std::variant<Claim, Exchange, Store, End>;
+
+// What the database said to Store.
+struct StoreResult {
+	enum class Kind { connected, confirm, expired, unavailable } kind;
+	Secret flow; // the one-time code of `confirm`
+};
+
+class CallbackFlow
+{
+public:
+	struct Site {
+		std::string_view public_url;
+		// Origins allowed in return_to, checked again here.
+		const std::vector<std::string> &return_to_origins;
+		// For how providers are known now, and where they are.
+		const Provider &provider;
+		// Nothing where the provider's metadata cannot be had: promised issuers
+		// are not known then, and the flow ends as unavailable.
+		std::optional<Endpoints> endpoints;
+	};
+
+	explicit CallbackFlow(Site site);
+
+	Action start(std::string_view query, const http::FlowCookies &cookies);
+	Action claimed(std::optional<ClaimedAttempt> attempt);
+	Action answered(const ProviderAnswer &answer, long long now);
+	Action stored(StoreResult result);
+	// Where something of ours failed: database or time-out. Where no attempt is
+	// known yet, there is no location. A step out of order ends like this, too.
+	Action failed(std::string_view reason);
+
+	// Cleared in every answer: the state that came, if any.
+	const std::string &state() const noexcept { return state_; }
+	const std::optional<ClaimedAttempt> &attempt() const noexcept { return attempt_; }
+
+private:
+	// What the caller is to tell next.
+	enum class Step { start, claim, exchange, store, end };
+
+	std::optional<End> check_issuer();
+	Exchange exchange();
+	End end(Outcome outcome, std::string_view reason, std::string_view flow = {});
+
+	Site site_;
+	Step step_ = Step::start;
+	std::string state_;
+	std::optional<http::Parameters> parameters_;
+	std::optional<ClaimedAttempt> attempt_;
+	std::vector<std::string> asked_;
+	Pairs callback_extra_;
+};
+
+} // namespace sidecar::oauth

@@ -1,0 +1,22 @@
+// What a provider grants, as it will be stored.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "secret.hpp"
+
+namespace sidecar::oauth
+{
+
+struct Grant {
+	Secret access_token;
+	std::optional<Secret> refresh_token;
+	std::optional<int> expires_in;     // seconds from the answer; nothing: unknown
+	std::optional<std::string> scopes; // space-separated, as granted
+	// The details of oauth_store(): account_id, account_label, issuer (only where
+	// an ID token was checked), client_id, extra, lifetime; a JSON object.
+	std::string details;
+};
+
+} // namespace sidecar::oauth

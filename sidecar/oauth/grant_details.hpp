@@ -1,0 +1,34 @@
+// What a provider says beside the tokens, as oauth_store() takes it (FLOW.md,
+// oauth_token_details).
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "oauth/id_token.hpp"
+#include "oauth/provider.hpp"
+
+namespace sidecar::oauth
+{
+
+inline constexpr std::size_t kMaxExtraBytes = 4096; // of one field of `extra`, as JSON
+
+struct GrantDetails {
+	const Provider &provider;
+	std::string_view client_id;
+	const boost::json::value &answer; // of the token endpoint
+	const std::optional<IdTokenClaims> &claims;
+	const Pairs &callback_extra;
+	std::optional<int> lifetime; // seconds
+	// The grant's tokens: what repeats one of them is left out.
+	std::span<const std::string_view> tokens;
+};
+
+// A JSON object of account_id, account_label, issuer, client_id, extra, lifetime;
+// what is not known is not in it.
+std::string write_details(const GrantDetails &details);
+
+} // namespace sidecar::oauth

@@ -1,0 +1,148 @@
+#include "oauth/json.hpp"
+
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/serializer.hpp>
+#include <boost/json/value_stack.hpp>
+#include <openssl/crypto.h>
+
+#include <cstdint>
+#include <limits>
+#include <new>
+
+namespace sidecar::oauth
+{
+
+namespace
+{
+
+namespace json = boost::json;
+
+class WipedMemory final : public json::memory_resource
+{
+	// No type of Boost.JSON asks for more than what new aligns to. (And it gives
+	// strings back with another alignment than it took them with.)
+	void *do_allocate(std::size_t size, std::size_t) override { return ::operator new(size); }
+	void do_deallocate(void *memory, std::size_t size, std::size_t) override
+	{
+		OPENSSL_cleanse(memory, size);
+		::operator delete(memory);
+	}
+	bool do_is_equal(const json::memory_resource &other) const noexcept override
+	{
+		return this == &other;
+	}
+};
+
+// What json::basic_parser finds goes to a stack that makes a value of it.
+struct Builder {
+	static constexpr std::size_t max_object_size = std::numeric_limits<std::uint32_t>::max();
+	static constexpr std::size_t max_array_size = max_object_size;
+	static constexpr std::size_t max_key_size = json::string::max_size();
+	static constexpr std::size_t max_string_size = json::string::max_size();
+
+	explicit Builder(const json::storage_ptr &memory) : stack(memory) { stack.reset(memory); }
+
+	using Error = json::error_code;
+	using Text = json::string_view;
+
+	bool on_document_begin(Error &) { return true; }
+	bool on_document_end(Error &) { return true; }
+	bool on_array_begin(Error &) { return true; }
+	bool on_array_end(std::size_t size, Error &) { return stack.push_array(size), true; }
+	bool on_object_begin(Error &) { return true; }
+	bool on_object_end(std::size_t size, Error &)
+	{
+		members += size;
+		stack.push_object(size);
+		return true;
+	}
+	bool on_key_part(Text part, std::size_t, Error &) { return stack.push_chars(part), true; }
+	bool on_key(Text part, std::size_t, Error &) { return stack.push_key(part), true; }
+	bool on_string_part(Text part, std::size_t, Error &) { return stack.push_chars(part), true; }
+	bool on_string(Text part, std::size_t, Error &) { return stack.push_string(part), true; }
+	bool on_number_part(Text, Error &) { return true; }
+	bool on_int64(std::int64_t number, Text, Error &) { return stack.push_int64(number), true; }
+	bool on_uint64(std::uint64_t number, Text, Error &) { return stack.push_uint64(number), true; }
+	bool on_double(double number, Text, Error &) { return stack.push_double(number), true; }
+	bool on_bool(bool truth, Error &) { return stack.push_bool(truth), true; }
+	bool on_null(Error &) { return stack.push_null(), true; }
+	bool on_comment_part(Text, Error &) { return true; }
+	bool on_comment(Text, Error &) { return true; }
+
+	json::value_stack stack;
+	std::size_t members = 0; // of all objects, as written
+};
+
+std::size_t count_members(const json::value &value)
+{
+	std::size_t count = 0;
+	if (const json::object *object = value.if_object()) {
+		count = object->size();
+		for (const auto &member : *object)
+			count += count_members(member.value());
+	} else if (const json::array *array = value.if_array()) {
+		for (const json::value &element : *array)
+			count += count_members(element);
+	}
+	return count;
+}
+
+} // namespace
+
+json::storage_ptr wiped_memory()
+{
+	// It has no state, so all share it, and it is never taken down.
+	static WipedMemory *const memory = new WipedMemory;
+	return memory;
+}
+
+std::optional<json::value> parse_json(std::string_view text, int max_depth)
+{
+	json::parse_options options;
+	options.max_depth = static_cast<std::size_t>(max_depth);
+	json::basic_parser<Builder> parser(options, wiped_memory());
+	json::error_code error;
+	const std::size_t read = parser.write_some(false, text.data(), text.size(), error);
+	if (error || read != text.size())
+		return std::nullopt;
+	std::optional<json::value> value(parser.handler().stack.release());
+	// An object keeps one member of a name, so that a doubled one is missing.
+	if (count_members(*value) != parser.handler().members)
+		return std::nullopt;
+	return value;
+}
+
+Secret serialize_secret(const json::value &value)
+{
+	json::serializer serializer;
+	serializer.reset(&value);
+	Secret text;
+	char part[1024];
+	while (!serializer.done())
+		text.append(serializer.read(part));
+	OPENSSL_cleanse(part, sizeof part);
+	return text;
+}
+
+const json::value *find_path(const json::value &value, std::string_view path)
+{
+	const json::value *found = &value;
+	while (found != nullptr && !path.empty()) {
+		const std::string_view key = path.substr(0, path.find('.'));
+		path.remove_prefix(std::min(path.size(), key.size() + 1));
+		const json::object *object = found->if_object();
+		found = object ? object->if_contains(key) : nullptr;
+	}
+	return found;
+}
+
+std::optional<std::string_view> find_string(const json::value &value, std::string_view path)
+{
+	const json::value *found = find_path(value, path);
+	const json::string *text = found ? found->if_string() : nullptr;
+	if (text == nullptr || text->empty())
+		return std::nullopt;
+	return std::string_view(*text);
+}
+
+} // namespace sidecar::oauth

@@ -1,0 +1,159 @@
+#include "oauth/metadata.hpp"
+
+#include "http/characters.hpp"
+#include "oauth/json.hpp"
+#include "oauth/tenant_issuer.hpp"
+
+#include <algorithm>
+
+namespace sidecar::oauth
+{
+
+namespace
+{
+
+namespace json = boost::json;
+
+constexpr std::size_t kMaxEndpointBytes = 2048; // browsers and proxies take that much
+
+bool is_host_character(char c) noexcept
+{
+	return http::is_letter(c) || http::is_digit(c) || c == '-' || c == '.' || c == '_';
+}
+
+bool is_ipv6_character(char c) noexcept
+{
+	return http::is_lower_hex(http::to_lower(c)) || c == ':' || c == '.';
+}
+
+// A decimal number without leading zeros, at most `max`.
+bool is_number(std::string_view text, int max) noexcept
+{
+	if (text.empty() || text.size() > 5 || !std::ranges::all_of(text, http::is_digit) ||
+		(text.size() > 1 && text.front() == '0'))
+		return false;
+	int number = 0;
+	for (const char c : text)
+		number = number * 10 + (c - '0');
+	return number <= max;
+}
+
+// 127.0.0.0/8 as four decimal numbers: other spellings mean different things
+// to different parsers.
+bool is_loopback_ipv4(std::string_view host) noexcept
+{
+	for (int i = 0; i < 4; i++) {
+		const std::string_view part = host.substr(0, host.find('.'));
+		if (!is_number(part, 255) || (i == 0 && part != "127"))
+			return false;
+		host.remove_prefix(part.size());
+		if (i < 3 && !host.starts_with('.'))
+			return false;
+		if (i < 3)
+			host.remove_prefix(1);
+	}
+	return host.empty();
+}
+
+bool is_loopback(std::string_view host) noexcept
+{
+	return http::equal_ignoring_case(host, "localhost") || host == "[::1]" ||
+		   is_loopback_ipv4(host);
+}
+
+bool is_host(std::string_view host) noexcept
+{
+	if (host.starts_with('['))
+		return host.size() > 2 && host.ends_with(']') &&
+			   std::ranges::all_of(host.substr(1, host.size() - 2), is_ipv6_character);
+	return !host.empty() && std::ranges::all_of(host, is_host_character);
+}
+
+bool is_url_character(char c) noexcept
+{
+	return http::is_visible(c) &&
+		   std::string_view("\\\"<>^`{|}#").find(c) == std::string_view::npos;
+}
+
+// Replaces what the settings leave open. False where the document names
+// something that we may not talk to.
+bool take_endpoint(std::string &endpoint, const json::value &document, std::string_view name)
+{
+	if (endpoint.empty())
+		if (const json::value *found = find_path(document, name); found && !found->is_null())
+			endpoint = found->is_string() ? std::string_view(found->get_string()) : "?";
+	return endpoint.empty() || is_endpoint(endpoint);
+}
+
+bool offers_s256(const json::value &document)
+{
+	const json::value *methods = find_path(document, "code_challenge_methods_supported");
+	if (methods == nullptr || methods->is_null())
+		return true; // it says nothing, and that is no reason to refuse
+	const json::array *list = methods->if_array();
+	return list != nullptr && std::ranges::find(*list, json::value("S256")) != list->end();
+}
+
+bool is_issuer(const Provider &provider, const json::value &document)
+{
+	const auto issuer = find_string(document, "issuer");
+	return issuer && (*issuer == provider.endpoints.issuer ||
+					  (provider.issuer_per_tenant && *issuer == kTenantIssuerTemplate));
+}
+
+} // namespace
+
+std::string metadata_address(std::string_view issuer)
+{
+	while (issuer.ends_with('/'))
+		issuer.remove_suffix(1);
+	return std::string(issuer) + "/.well-known/openid-configuration";
+}
+
+bool is_endpoint(std::string_view url) noexcept
+{
+	constexpr std::string_view kHttps = "https://", kHttp = "http://";
+	const bool https = url.starts_with(kHttps);
+	if ((!https && !url.starts_with(kHttp)) || url.size() > kMaxEndpointBytes ||
+		!std::ranges::all_of(url, is_url_character))
+		return false;
+	url.remove_prefix(https ? kHttps.size() : kHttp.size());
+	const std::string_view authority = url.substr(0, url.find_first_of("/?"));
+	// A colon within brackets belongs to the host; userinfo has no place in one.
+	const std::size_t bracket = authority.rfind(']');
+	const std::size_t colon = authority.find(':', bracket == authority.npos ? 0 : bracket);
+	const std::string_view host = authority.substr(0, colon);
+	if (colon != authority.npos &&
+		(!is_number(authority.substr(colon + 1), 65535) || authority.substr(colon + 1) == "0"))
+		return false;
+	return is_host(host) && (https || is_loopback(host));
+}
+
+std::variant<Endpoints, std::string_view> read_metadata(const Provider &provider,
+														const ProviderAnswer &answer)
+{
+	if (answer.failure != ProviderAnswer::Failure::none || answer.status != 200)
+		return "the provider's metadata cannot be had";
+	const auto document = parse_json(answer.body.reveal());
+	if (!document || !document->is_object())
+		return "the provider's metadata is not a JSON object";
+	if (!is_issuer(provider, *document))
+		return "the provider's metadata names another issuer";
+	if (provider.pkce && !offers_s256(*document))
+		return "the provider's metadata names PKCE methods, and S256 is not among them";
+
+	Endpoints endpoints = provider.endpoints;
+	if (!take_endpoint(endpoints.authorization, *document, "authorization_endpoint") ||
+		!take_endpoint(endpoints.token, *document, "token_endpoint") ||
+		!take_endpoint(endpoints.revocation, *document, "revocation_endpoint") ||
+		!(endpoints.refresh.empty() || is_endpoint(endpoints.refresh)))
+		return "the provider's metadata names an endpoint that is neither https nor on loopback";
+	if (endpoints.authorization.empty() || endpoints.token.empty())
+		return "the provider's metadata lacks an endpoint";
+	const json::value *promised =
+		find_path(*document, "authorization_response_iss_parameter_supported");
+	endpoints.iss_promised = promised != nullptr && promised->is_bool() && promised->get_bool();
+	return endpoints;
+}
+
+} // namespace sidecar::oauth

@@ -1,0 +1,73 @@
+// A provider as the settings describe it (FLOW.md, "Providers"): its quirks
+// are data, and no code asks for a provider's name.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "secret.hpp"
+
+namespace sidecar::oauth
+{
+
+enum class TokenAuth { basic, post, none }; // RFC 6749 section 2.3.1
+enum class Body { form, json };
+enum class Revoke { automatic, always, never };
+
+struct Rotation {
+	enum class Kind { none, grace, strict } kind = Kind::strict;
+	std::chrono::seconds grace{0};
+};
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+// Where a provider's endpoints are, from settings, a preset or its metadata.
+struct Endpoints {
+	std::string issuer; // empty: the provider has none
+	std::string authorization;
+	std::string token;
+	std::string refresh;       // empty: the token endpoint
+	std::string revocation;    // empty: cannot revoke
+	bool iss_promised = false; // authorization_response_iss_parameter_supported (RFC 9207)
+};
+
+struct Provider {
+	std::string name; // [a-z0-9][a-z0-9_-]*
+	Endpoints endpoints;
+	// Endpoints that the settings leave open come from the issuer's metadata.
+	bool discovers = false;
+
+	std::string client_id;
+	Secret client_secret;
+
+	std::vector<std::string> scopes;     // asked for where a link names none
+	std::vector<std::string> own_scopes; // of the preset: always asked for
+	std::string scope_separator = " ";
+	Pairs authorize_params;
+	Pairs token_params;
+	Pairs refresh_params;
+
+	TokenAuth token_auth = TokenAuth::basic;
+	Body body = Body::form;
+	bool pkce = true;
+	std::optional<bool> require_iss; // not set: as the metadata promises
+	bool id_token_optional = false;
+	// Microsoft's multi-tenant endpoints: the token's issuer names the token's own
+	// tenant, https://login.microsoftonline.com/<tid>/v2.0.
+	bool issuer_per_tenant = false;
+
+	std::string access_token_path; // "authed_user.access_token"; empty: "access_token"
+	std::string account_id_path;   // in the token answer, where no ID token tells
+	std::string account_label_path;
+	std::vector<std::string> extra;          // paths in the token answer to keep
+	std::vector<std::string> callback_extra; // parameters of the callback to keep
+	std::optional<int> default_expires_in;   // seconds
+	Rotation rotation;
+	Revoke revoke = Revoke::automatic;
+};
+
+} // namespace sidecar::oauth

@@ -1,0 +1,40 @@
+// A request to a provider and its answer, as values: whoever sends it is told
+// where, what, and within which bounds.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "secret.hpp"
+
+namespace sidecar::oauth
+{
+
+struct ProviderRequest {
+	enum class Kind { token, metadata };
+	ProviderRequest() = default;
+	ProviderRequest(ProviderRequest &&) = default;
+	ProviderRequest &operator=(ProviderRequest &&) = default;
+
+	Kind kind = Kind::metadata; // token: POST on a connection of its own, sent once
+	std::string url;
+	std::vector<std::pair<std::string, Secret>> headers;
+	Secret body; // empty: GET
+};
+
+struct ProviderAnswer {
+	// What kept us from an answer; `none` where there is one of any status.
+	enum class Failure { none, busy, resolve, connect, tls, timeout, too_large, broken };
+	ProviderAnswer() = default;
+	ProviderAnswer(ProviderAnswer &&) = default;
+	ProviderAnswer &operator=(ProviderAnswer &&) = default;
+
+	Failure failure = Failure::none;
+	int status = 0;
+	std::string content_type; // without parameters, lower case
+	std::string retry_after;
+	Secret body;
+};
+
+} // namespace sidecar::oauth

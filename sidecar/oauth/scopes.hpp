@@ -1,0 +1,23 @@
+// Scopes: lists in which order and doubles mean nothing (RFC 6749 section 3.3).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "oauth/provider.hpp"
+
+namespace sidecar::oauth
+{
+
+// What to ask for: the link's scopes or else the configured ones, and always the
+// preset's own; each once.
+std::vector<std::string> asked_scopes(const Provider &provider,
+									  const std::optional<std::string> &of_link);
+
+// Splits at white space and at the provider's separator, drops doubles.
+std::vector<std::string> split_scopes(std::string_view text, std::string_view separator);
+std::string join_scopes(const std::vector<std::string> &scopes, std::string_view separator);
+
+} // namespace sidecar::oauth

@@ -1,0 +1,49 @@
+// Reads what a token endpoint answers (RFC 6749 sections 5.1 and 5.2), which
+// may be wrong in every way.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "oauth/grant.hpp"
+#include "oauth/id_token.hpp"
+#include "oauth/provider.hpp"
+#include "oauth/provider_call.hpp"
+
+namespace sidecar::oauth
+{
+
+inline constexpr std::size_t kMaxTokenBytes = 64 * 1024;
+inline constexpr int kMaxJsonDepth = 16;
+inline constexpr double kMaxLifetimeSeconds = 100.0 * 366 * 24 * 3600;
+
+// Why there is no grant. `reason` is a fixed text for the log.
+struct NoGrant {
+	enum class Kind {
+		unavailable,    // network, time-out, 5xx, 408, 425, 429: try again later
+		refused,        // the provider answered with an error of RFC 6749 section 5.2
+		invalid_answer, // the answer is not one that we believe
+	} kind;
+	std::string_view reason;
+};
+
+// What the answer is held against.
+struct Expected {
+	const Provider &provider;
+	std::string_view issuer; // recorded with the attempt
+	std::string_view client_id;
+	std::string_view nonce;
+	// The scopes that were asked for: what is granted where the answer is silent.
+	const std::vector<std::string> &asked;
+	// Parameters of the callback that are to be kept (callback_extra).
+	const Pairs &callback_extra;
+	long long now; // seconds since 1970 UTC
+};
+
+std::variant<Grant, NoGrant> read_token_answer(const Expected &expected,
+											   const ProviderAnswer &answer);
+
+} // namespace sidecar::oauth

@@ -1,0 +1,72 @@
+// The providers that are configured, and where their endpoints are: fixed for
+// most, from the issuer's metadata for the others (OpenID Connect Discovery 1.0).
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "client/provider_client.hpp"
+#include "oauth/provider.hpp"
+
+namespace sidecar::providers
+{
+
+class Directory
+{
+public:
+	using Providers = std::map<std::string, oauth::Provider, std::less<>>;
+
+	// Metadata is used for `fresh`, then asked for again beside its use; past
+	// `usable` it is not used any more: a provider that cannot tell its endpoints
+	// has none.
+	struct Ages {
+		std::chrono::seconds fresh{3600};
+		std::chrono::seconds usable{24 * 3600};
+		std::chrono::seconds retry{5}; // not more often than this after a failure
+	};
+
+	Directory(boost::asio::any_io_executor executor, const Providers &providers,
+			  client::ProviderClient &client, Ages ages);
+
+	// By a name with or without a label; nullptr where none is configured.
+	const oauth::Provider *find(std::string_view name) const;
+	const Providers &all() const noexcept { return providers_; }
+
+	// Nothing where they cannot be had now.
+	boost::asio::awaitable<std::optional<oauth::Endpoints>>
+	endpoints(const oauth::Provider &provider);
+
+	// Why they could not be had the last time: a fixed text, empty where all is well.
+	std::string_view last_failure(const oauth::Provider &provider) const;
+
+private:
+	using Clock = std::chrono::steady_clock;
+	struct Entry {
+		explicit Entry(const boost::asio::any_io_executor &executor) : arrived(executor) {}
+		std::optional<oauth::Endpoints> endpoints;
+		Clock::time_point fetched{};
+		std::optional<Clock::time_point> failed;
+		std::string_view failure;
+		bool under_way = false;
+		boost::asio::steady_timer arrived; // cancelled when a fetch has ended
+	};
+
+	boost::asio::awaitable<void> fetch(const oauth::Provider &provider,
+									   std::shared_ptr<Entry> entry);
+	void fetch_in_background(const oauth::Provider &provider, const std::shared_ptr<Entry> &entry);
+
+	boost::asio::any_io_executor executor_;
+	const Providers &providers_;
+	client::ProviderClient &client_;
+	Ages ages_;
+	std::map<std::string_view, std::shared_ptr<Entry>> entries_;
+};
+
+} // namespace sidecar::providers

@@ -1,0 +1,48 @@
+// A string that must not be seen: a token, a code, a client secret. It moves,
+// is wiped when it dies, and has no way to be printed or logged.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sidecar
+{
+
+class Secret
+{
+public:
+	Secret() = default;
+	// Copies; the caller answers for the original.
+	explicit Secret(std::string_view text) : text_(text) {}
+	// Takes over the text and wipes what the move leaves behind.
+	static Secret take(std::string &text);
+
+	Secret(Secret &&other) noexcept;
+	Secret &operator=(Secret &&other) noexcept;
+	Secret(const Secret &) = delete;
+	Secret &operator=(const Secret &) = delete;
+	~Secret() { wipe(); }
+
+	bool empty() const noexcept { return text_.empty(); }
+	std::size_t size() const noexcept { return text_.size(); }
+
+	// The text itself, for the one call that needs it.
+	std::string_view reveal() const noexcept { return text_; }
+	const char *c_str() const noexcept { return text_.c_str(); }
+
+	Secret clone() const { return Secret(text_); }
+	// Appends without leaving copies in freed memory.
+	void append(std::string_view more);
+	void wipe() noexcept;
+
+	// In constant time for texts of one length.
+	bool equals(std::string_view other) const noexcept;
+
+private:
+	std::string text_;
+};
+
+// Overwrites a string's memory, to its capacity.
+void wipe(std::string &text) noexcept;
+
+} // namespace sidecar

@@ -1,0 +1,79 @@
+// One connection: reads requests, has them answered one after another, and
+// keeps to the time limits. Its coroutine keeps it alive.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <string>
+
+#include "http/request.hpp"
+#include "http/response.hpp"
+#include "server/buffer.hpp"
+#include "server/core.hpp"
+#include "server/request_reader.hpp"
+#include "server/stream.hpp"
+#include "server/timetable.hpp"
+
+namespace sidecar::server
+{
+
+class Connection : public std::enable_shared_from_this<Connection>
+{
+public:
+	// `tls` may be null.
+	Connection(std::shared_ptr<Core> core, Socket socket, SSL_CTX *tls, http::Surface surface);
+	~Connection();
+	Connection(const Connection &) = delete;
+	Connection &operator=(const Connection &) = delete;
+
+	static boost::asio::awaitable<void> run(std::shared_ptr<Connection> self);
+
+	// When its phase began.
+	Timetable::Clock::time_point since() const noexcept { return since_; }
+	// Its time is over: it ends as its phase demands.
+	void expire();
+	// Ends it without a word.
+	void cut() noexcept;
+
+private:
+	// A request that is being answered, as far as it outlives being read.
+	struct Exchange {
+		Exchange(std::string request_id, const http::Request &request);
+
+		std::string id;
+		std::string path;
+		std::string_view method;
+		bool is_head;
+		Timetable::Clock::time_point begin;
+	};
+	enum class Outcome { whole, refused, late, gone };
+
+	boost::asio::awaitable<bool> secure();
+	boost::asio::awaitable<bool> exchange(bool is_last);
+	boost::asio::awaitable<Outcome> receive(RequestReader &reader, bool is_last);
+	boost::asio::awaitable<http::Response> handled(http::Request request, const std::string &id);
+	boost::asio::awaitable<void> refuse(RequestReader &reader, Outcome outcome);
+	boost::asio::awaitable<bool> send(const http::Response &response, const Exchange &exchange,
+									  bool closes);
+	boost::asio::awaitable<void> linger();
+	static boost::asio::awaitable<void> answer_late(std::shared_ptr<Connection> self);
+
+	void enter(Phase phase) noexcept;
+	void observe(const Exchange &exchange, const http::Response &response);
+	void end() noexcept;
+
+	const std::shared_ptr<Core> core_;
+	Stream stream_;
+	const http::Surface surface_;
+	Buffer buffer_;
+
+	Phase phase_ = Phase::idle;
+	Timetable::Clock::time_point since_ = Timetable::Clock::now();
+	Timetable::Place place_;
+	bool is_late_ = false;       // the limit of the phase has passed
+	bool is_taken_over_ = false; // by answer_late()
+	bool is_over_ = false;
+	const Exchange *current_ = nullptr; // while its handler runs
+};
+
+} // namespace sidecar::server

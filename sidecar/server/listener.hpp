@@ -1,0 +1,42 @@
+// Accepts connections from one listening socket.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+
+#include "http/request.hpp"
+#include "server/core.hpp"
+#include "server/listening_socket.hpp"
+
+namespace sidecar::server
+{
+
+class Listener
+{
+public:
+	Listener(Core &core, ListeningSocket socket, std::shared_ptr<SSL_CTX> tls,
+			 http::Surface surface);
+
+	static boost::asio::awaitable<void> run(std::shared_ptr<Listener> self,
+											std::shared_ptr<Core> core);
+
+	// Lets no more connections begin; those that have begun can still be accepted.
+	void turn_away() noexcept;
+	// Accepts what waits and closes.
+	void close(const std::shared_ptr<Core> &core);
+
+private:
+	// False where there is no descriptor for one more.
+	bool accept_waiting(const std::shared_ptr<Core> &core, int at_most);
+	void admit(const std::shared_ptr<Core> &core, int descriptor);
+	std::chrono::milliseconds make_room(Core &core);
+
+	ListeningSocket socket_;
+	const std::shared_ptr<SSL_CTX> tls_;
+	const http::Surface surface_;
+	boost::asio::steady_timer pause_;
+	Timetable::Clock::time_point last_warning_{};
+};
+
+} // namespace sidecar::server

@@ -1,0 +1,44 @@
+// Opens the sockets that listeners accept from.
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <string>
+#include <vector>
+
+#include "settings/settings.hpp"
+
+namespace sidecar::server
+{
+
+using Acceptor = boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol,
+													boost::asio::io_context::executor_type>;
+
+// A Unix socket's file, to be taken away only as long as it is still that one.
+struct SocketFile {
+	std::string path; // empty where there is none
+	dev_t device = 0;
+	ino_t inode = 0;
+
+	void remove() noexcept;
+};
+
+struct ListeningSocket {
+	ListeningSocket(Acceptor opened, unsigned short bound_port, SocketFile its_file)
+		: acceptor(std::move(opened)), port(bound_port), file(std::move(its_file))
+	{
+	}
+
+	Acceptor acceptor;
+	unsigned short port; // 0 for a Unix socket
+	SocketFile file;
+};
+
+// One for each address of the host, listening. Throws std::runtime_error.
+std::vector<ListeningSocket> open_listening(boost::asio::io_context &context,
+											const settings::Address &address);
+
+} // namespace sidecar::server

@@ -1,0 +1,83 @@
+// The HTTP server: Beast on one event loop, one coroutine a connection, and
+// everything bounded (THREATS C8).
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "http/request.hpp"
+#include "http/response.hpp"
+#include "settings/settings.hpp"
+
+namespace sidecar::server
+{
+
+struct Limits {
+	using Time = std::chrono::milliseconds;
+	int connections = 10000;                // at the limit, the one that has been idle longest goes
+	Time header = std::chrono::seconds(10); // from its first byte to the end of a request
+	Time write = std::chrono::seconds(10);  // without progress; six times that in all
+	Time idle = std::chrono::seconds(75);   // between requests
+	Time handshake = std::chrono::seconds(10);
+	Time handler = std::chrono::seconds(30); // for an endpoint to answer; then 503
+	Time linger = std::chrono::seconds(1);   // for the other end to read a refusal
+	Time grace = std::chrono::seconds(1);    // for idle connections when draining
+};
+
+struct Statistics {
+	int connections = 0;
+	int requests = 0; // being answered now
+};
+
+// Answers a request; must not throw (what it throws becomes a 500).
+using Handler = std::function<boost::asio::awaitable<http::Response>(http::Request)>;
+// Told of each request once its answer is there, just before it is sent, with
+// what may be logged and no more.
+struct Served {
+	const std::string &request_id;
+	std::string_view method; // of a known method, or "other"
+	std::string_view path;   // as sent, at most 256 bytes, without query; may be hostile
+	std::string_view endpoint;
+	int status;
+	std::chrono::microseconds duration;
+};
+using Observer = std::function<void(const Served &)>;
+// What to say where a request never reached the handler: a response for a status
+// (400, 408, 413, 414, 431, 503 …).
+using Refusal = std::function<http::Response(int status, const std::string &request_id)>;
+
+struct Core;
+
+// Everything here is called on the context's thread.
+class Server
+{
+public:
+	Server(boost::asio::io_context &context, Limits limits, Handler handler, Refusal refusal,
+		   Observer observer);
+	~Server();
+
+	// Throws std::runtime_error with a text that says what is wrong with the address.
+	// A stale Unix socket is replaced, one in use is not. Returns the port, which
+	// matters where 0 was asked for.
+	unsigned short listen(const settings::Address &address, http::Surface surface);
+	// TLS 1.2 and up on the TCP listeners made after this. Throws std::runtime_error
+	// with a text that says what is wrong with certificate or key. Ignores SIGPIPE
+	// from here on: OpenSSL writes to sockets without MSG_NOSIGNAL.
+	void use_tls(const std::string &certificate_file, const std::string &key_file);
+
+	Statistics statistics() const noexcept;
+
+	// Accepts what already waits, then nothing more; answers what comes on open
+	// connections with Connection: close; ends when all are closed or at the
+	// deadline. Nobody who was let in is left without an answer (THREATS C9).
+	boost::asio::awaitable<void> drain(std::chrono::milliseconds deadline);
+
+private:
+	std::shared_ptr<Core> core_;
+};
+
+} // namespace sidecar::server

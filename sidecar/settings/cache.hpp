@@ -1,0 +1,13 @@
+// The cache's settings (CACHE.md): checked now, used by the version that caches.
+#pragma once
+
+#include "settings/inputs.hpp"
+#include "settings/settings.hpp"
+
+namespace sidecar::settings
+{
+
+// REDIS_URL and OAUTH_CACHE_….
+void read_cache(Inputs &inputs, Settings &settings);
+
+} // namespace sidecar::settings

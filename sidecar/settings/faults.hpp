@@ -1,0 +1,33 @@
+// What reading the settings comes upon: faults and warnings, collected so that
+// all are told at once.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "settings/settings.hpp"
+
+namespace sidecar::settings
+{
+
+struct Findings {
+	std::vector<Fault> faults;
+	std::vector<std::string> warnings;
+
+	void fault(std::string_view setting, std::string_view message);
+	void warn(std::string_view setting, std::string_view message);
+};
+
+// One line a fault, "  OAUTH_LISTEN: …", as they are told at start and by --check.
+std::string describe_faults(const std::vector<Fault> &faults);
+
+// A name from a file or the environment as a message may show it. Somebody may
+// have put a secret where a name belongs, or characters that move a terminal's
+// cursor: what does not look like a name is not repeated.
+std::string shown_name(std::string_view name);
+
+// ' (did you mean "listen"?)', or nothing where no known name is near.
+std::string nearest_hint(std::string_view name, const std::vector<std::string> &known);
+
+} // namespace sidecar::settings

@@ -1,0 +1,50 @@
+#include "settings/help.hpp"
+
+#include <string_view>
+
+#include "settings/settings.hpp"
+#include "settings/text.hpp"
+
+namespace sidecar::settings
+{
+
+namespace
+{
+
+constexpr std::size_t kColumns = 80;
+constexpr std::string_view kIndent = "        ";
+
+// `text` in lines of at most kColumns, broken at spaces.
+void append_wrapped(std::string &to, std::string_view text)
+{
+	std::size_t column = 0;
+	for (const std::string &word : split(text, " ")) {
+		if (column != 0 && column + 1 + word.size() > kColumns) {
+			to += '\n';
+			column = 0;
+		}
+		to += column == 0 ? kIndent : " ";
+		column += (column == 0 ? kIndent.size() : 1) + word.size();
+		to += word;
+	}
+	to += '\n';
+}
+
+} // namespace
+
+std::string help_text()
+{
+	std::string text =
+		"Settings, as environment variables, in .env or in oauth-sidecar.toml (there in\n"
+		"lower case and without OAUTH_). (+) may come from a file: NAME_FILE=PATH.\n\n";
+	for (const Description &setting : descriptions()) {
+		text += "  " + std::string(setting.name) + (setting.secret ? " (+)" : "") + "\n";
+		std::string meaning(setting.meaning);
+		if (!setting.default_value.empty())
+			meaning += " [" + std::string(setting.default_value) + "]";
+		append_wrapped(text, meaning);
+	}
+	return text;
+}
+
+} // namespace sidecar::settings

@@ -1,0 +1,135 @@
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "settings/api_tokens.hpp"
+#include "settings/cache.hpp"
+#include "settings/connection_url.hpp"
+#include "settings/file.hpp"
+#include "settings/inputs.hpp"
+#include "settings/providers.hpp"
+#include "settings/settings.hpp"
+#include "settings/site.hpp"
+#include "settings/text.hpp"
+
+namespace sidecar::settings
+{
+
+namespace
+{
+
+constexpr std::string_view kConfig = "OAUTH_CONFIG";
+constexpr const char *kDefaultConfig = "oauth-sidecar.toml";
+constexpr std::string_view kLogLevels[] = {"debug", "info", "warning", "error"};
+
+constexpr long long kLongestLinkSeconds = 24 * 3600;
+constexpr long long kMostConnections = 1'000'000;
+// A refresh's lease of 60 s must outlast the call by 30 s (REFRESH.md, "Lease").
+constexpr long long kLongestProviderTimeout = 30;
+constexpr long long kLargestPool = 200;
+
+// The TOML file; no members where there is none and none was asked for.
+struct Config {
+	TomlTable members;
+	bool open_to_others = false;
+};
+
+Config read_config(Variables &variables, const std::string &directory, Findings &findings)
+{
+	const std::string *named = variables.find(kConfig);
+	if (named != nullptr && trimmed(*named).empty()) {
+		findings.fault(kConfig, "it is empty; name a file, or leave it out");
+		return {};
+	}
+	File file = read_file(resolved_path(named != nullptr ? *named : kDefaultConfig, directory),
+						  kLargestConfiguration);
+	if (file.error == ENOENT && named == nullptr)
+		return {};
+	if (file.error != 0) {
+		findings.fault(named != nullptr ? kConfig : kDefaultConfig,
+					   file.error == ENOENT ? "there is no such file"
+											: "the file is there and cannot be read");
+		return {};
+	}
+	std::string text(file.content.reveal());
+	auto members = parse_toml(text, named != nullptr ? kConfig : kDefaultConfig, findings);
+	return {members ? std::move(*members) : TomlTable(), file.open_to_others};
+}
+
+// Takes the member out of the table, so that what remains is single settings.
+std::optional<TomlValue> take(TomlTable &table, std::string_view key)
+{
+	const auto found = std::ranges::find(table, key, &TomlMember::key);
+	if (found == table.end() || std::holds_alternative<std::string>(found->value.data))
+		return std::nullopt;
+	TomlValue value = std::move(found->value);
+	table.erase(found);
+	return value;
+}
+
+void read_database(Inputs &inputs, Settings &settings)
+{
+	constexpr std::string_view kUrl = "DATABASE_URL";
+	const std::size_t faults = inputs.findings().faults.size();
+	if (auto url = inputs.secret(kUrl))
+		settings.database_url = database_url(std::move(*url), inputs.findings());
+	else if (inputs.findings().faults.size() == faults)
+		inputs.findings().fault(kUrl, "it is missing; it is like "
+									  "postgresql://user:password@host:5432/database");
+	settings.database_pool = static_cast<int>(
+		inputs.number("OAUTH_DATABASE_POOL", 1, kLargestPool, settings.database_pool));
+}
+
+void read_limits(Inputs &inputs, Settings &settings)
+{
+	using std::chrono::seconds;
+	settings.state_ttl = seconds(inputs.number("OAUTH_STATE_TTL_SECONDS", 1, kLongestLinkSeconds,
+											   settings.state_ttl.count()));
+	settings.provider_timeout =
+		seconds(inputs.number("OAUTH_PROVIDER_TIMEOUT_SECONDS", 1, kLongestProviderTimeout,
+							  settings.provider_timeout.count()));
+	settings.max_connections = static_cast<int>(
+		inputs.number("OAUTH_MAX_CONNECTIONS", 1, kMostConnections, settings.max_connections));
+}
+
+void read_rest(Inputs &inputs, Settings &settings)
+{
+	Findings &findings = inputs.findings();
+	settings.spool_dir = inputs.text("OAUTH_SPOOL_DIR").value_or(settings.spool_dir);
+	if (!settings.spool_dir.starts_with('/'))
+		findings.fault("OAUTH_SPOOL_DIR", "it must be an absolute path");
+	settings.log_level = lower(inputs.text("OAUTH_LOG_LEVEL").value_or(settings.log_level));
+	if (std::ranges::find(kLogLevels, settings.log_level) == std::end(kLogLevels))
+		findings.fault("OAUTH_LOG_LEVEL", "it must be debug, info, warning or error");
+}
+
+} // namespace
+
+Loaded load(const Environment &environment, const std::string &directory)
+{
+	Loaded loaded;
+	Findings findings;
+	Variables variables(environment, directory, findings);
+	Config config = read_config(variables, directory, findings);
+	std::optional<TomlValue> providers = take(config.members, "providers");
+	std::optional<TomlValue> api_tokens = take(config.members, "api_tokens");
+
+	const Place place{variables, directory, findings, config.open_to_others};
+	Block top(config.members, "", place);
+	Inputs inputs(top, place);
+	read_database(inputs, loaded.settings);
+	read_cache(inputs, loaded.settings);
+	read_site(inputs, loaded.settings);
+	read_limits(inputs, loaded.settings);
+	read_rest(inputs, loaded.settings);
+	read_providers(inputs, providers ? &*providers : nullptr, loaded.settings);
+	read_api_tokens(inputs, api_tokens ? &*api_tokens : nullptr, loaded.settings);
+	top.fault_unknown();
+	variables.warn_of_unknown(findings);
+
+	loaded.faults = std::move(findings.faults);
+	loaded.settings.warnings = std::move(findings.warnings);
+	return loaded;
+}
+
+} // namespace sidecar::settings

@@ -1,0 +1,223 @@
+#include "settings/provider_block.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "settings/presets.hpp"
+#include "settings/provider_rules.hpp"
+#include "settings/text.hpp"
+
+namespace sidecar::settings
+{
+
+namespace
+{
+
+template <class Kind>
+struct Word {
+	std::string_view word;
+	Kind kind;
+};
+constexpr Word<oauth::TokenAuth> kTokenAuths[] = {{"basic", oauth::TokenAuth::basic},
+												  {"post", oauth::TokenAuth::post},
+												  {"none", oauth::TokenAuth::none}};
+constexpr Word<oauth::Body> kBodies[] = {{"form", oauth::Body::form}, {"json", oauth::Body::json}};
+constexpr Word<oauth::Revoke> kRevokes[] = {{"auto", oauth::Revoke::automatic},
+											{"always", oauth::Revoke::always},
+											{"never", oauth::Revoke::never}};
+constexpr Word<bool> kIdTokens[] = {{"required", false}, {"optional", true}};
+
+constexpr std::string_view kGrace = "grace:";
+constexpr int kLongestGrace = 30 * 24 * 3600;
+constexpr int kLongestDefaultLife = 10 * 365 * 24 * 3600;
+
+template <class Kind, std::size_t size>
+void read_word(Block &block, std::string_view key, const Word<Kind> (&words)[size], Kind &kind)
+{
+	const std::optional<std::string> text = block.text(key);
+	if (!text)
+		return;
+	std::string known;
+	for (const Word<Kind> &candidate : words) {
+		if (candidate.word == *text) {
+			kind = candidate.kind;
+			return;
+		}
+		known += (known.empty() ? "" : ", ") + std::string(candidate.word);
+	}
+	block.fault(key, "it must be one of " + known);
+}
+
+// The block's own words, or the preset of its own name where it says nothing of
+// where the provider is.
+const Preset *chosen_preset(const std::string &name, Block &block)
+{
+	if (const std::optional<std::string> wanted = block.text("preset")) {
+		const Preset *preset = find_preset(*wanted);
+		if (preset == nullptr)
+			block.fault("preset", "it must be google or microsoft");
+		return preset;
+	}
+	const bool of_its_own = block.has("preset") || block.has("issuer") ||
+							block.has("authorization_endpoint") || block.has("token_endpoint");
+	return of_its_own ? nullptr : find_preset(name);
+}
+
+std::string chosen_tenant(Block &block, const Preset *preset, const ClientOverride &given)
+{
+	std::optional<std::string> tenant = block.text("tenant");
+	const bool has_tenants = preset != nullptr && !preset->tenant_setting.empty();
+	if (tenant && !has_tenants)
+		block.fault("tenant", "only preset = \"microsoft\" has tenants");
+	else if (tenant && !is_tenant(*tenant))
+		block.fault("tenant", "it must be common, organizations, consumers, a domain or a GUID");
+	else if (tenant && !given.tenant)
+		return lower(*tenant);
+	return given.tenant ? lower(*given.tenant) : std::string(kDefaultTenant);
+}
+
+void read_endpoints(Block &block, oauth::Provider &provider)
+{
+	oauth::Endpoints &endpoints = provider.endpoints;
+	if (auto issuer = block.text("issuer")) {
+		endpoints.issuer = std::move(*issuer);
+		provider.issuer_per_tenant = false;
+	}
+	const std::pair<std::string_view, std::string *> addresses[] = {
+		{"authorization_endpoint", &endpoints.authorization},
+		{"token_endpoint", &endpoints.token},
+		{"refresh_endpoint", &endpoints.refresh},
+		{"revocation_endpoint", &endpoints.revocation}};
+	for (const auto &[key, address] : addresses)
+		if (auto text = block.text(key))
+			*address = std::move(*text);
+	provider.discovers =
+		!endpoints.issuer.empty() && (endpoints.authorization.empty() || endpoints.token.empty());
+}
+
+void read_client(Block &block, ClientOverride &given, oauth::Provider &provider)
+{
+	std::optional<std::string> client_id = std::move(given.client_id);
+	std::optional<Secret> client_secret = std::move(given.client_secret);
+	std::optional<std::string> own_id = block.text_or_variable("client_id");
+	if (!client_id)
+		client_id = std::move(own_id);
+	if (client_secret)
+		block.pass_over_secret("client_secret");
+	else
+		client_secret = block.secret("client_secret");
+	if (client_id)
+		provider.client_id = std::string(trimmed(*client_id));
+	if (client_secret)
+		provider.client_secret = std::move(*client_secret);
+}
+
+// The block's parameters over the preset's; one that is empty takes the preset's away.
+void merge(oauth::Pairs &parameters, const oauth::Pairs &own)
+{
+	for (const auto &[name, value] : own) {
+		std::erase_if(parameters, [&](const auto &pair) { return pair.first == name; });
+		if (!value.empty())
+			parameters.emplace_back(name, value);
+	}
+}
+
+void read_scopes(Block &block, oauth::Provider &provider)
+{
+	if (const auto separator = block.find("scope_separator")) {
+		const auto *text = std::get_if<std::string>(&separator->data);
+		if (text != nullptr && (*text == " " || *text == "," || *text == "+"))
+			provider.scope_separator = *text;
+		else
+			block.fault("scope_separator", "it must be \" \", \",\" or \"+\"");
+	}
+	if (auto scopes = block.list("scopes", " \t\n\r" + provider.scope_separator))
+		provider.scopes = std::move(*scopes);
+}
+
+void read_account(Block &block, oauth::Provider &provider)
+{
+	TomlValue *value = block.find("account");
+	if (value == nullptr)
+		return;
+	if (const auto *path = std::get_if<std::string>(&value->data)) {
+		provider.account_id_path = *path;
+		return;
+	}
+	const oauth::Pairs parts = block.pairs("account");
+	for (const auto &[name, path] : parts)
+		if (name == "id")
+			provider.account_id_path = path;
+		else if (name == "label")
+			provider.account_label_path = path;
+		else
+			block.fault("account", "it must be a path, or { id = \"path\", label = \"path\" }");
+}
+
+void read_rotation(Block &block, oauth::Provider &provider)
+{
+	const std::optional<std::string> text = block.text("rotation");
+	if (!text)
+		return;
+	using Kind = oauth::Rotation::Kind;
+	const bool is_grace = text->starts_with(kGrace);
+	const auto seconds =
+		is_grace ? parse_number(text->substr(kGrace.size()), 1, kLongestGrace) : std::nullopt;
+	if (*text == "none")
+		provider.rotation = {Kind::none, std::chrono::seconds(0)};
+	else if (*text == "strict")
+		provider.rotation = {Kind::strict, std::chrono::seconds(0)};
+	else if (seconds)
+		provider.rotation = {Kind::grace, std::chrono::seconds(*seconds)};
+	else
+		block.fault("rotation", "it must be none, strict, or grace: and seconds up to 2592000, as "
+								"in grace:60");
+}
+
+void read_answer(Block &block, oauth::Provider &provider)
+{
+	if (auto path = block.text("access_token_path"))
+		provider.access_token_path = std::move(*path);
+	read_account(block, provider);
+	if (auto extra = block.list("extra", ", "))
+		provider.extra = std::move(*extra);
+	if (auto extra = block.list("callback_extra", ", "))
+		provider.callback_extra = std::move(*extra);
+	if (const auto seconds = block.number("default_expires_in", 1, kLongestDefaultLife))
+		provider.default_expires_in = static_cast<int>(*seconds);
+}
+
+} // namespace
+
+oauth::Provider read_provider(const std::string &name, Block &block, ClientOverride given,
+							  Findings &findings)
+{
+	const Preset *preset = chosen_preset(name, block);
+	const std::string tenant = chosen_tenant(block, preset, given);
+	oauth::Provider provider;
+	if (preset != nullptr)
+		provider = provider_of(*preset, tenant);
+	provider.name = name;
+
+	read_endpoints(block, provider);
+	read_client(block, given, provider);
+	read_scopes(block, provider);
+	merge(provider.authorize_params, block.pairs("authorize_params"));
+	merge(provider.token_params, block.pairs("token_params"));
+	merge(provider.refresh_params, block.pairs("refresh_params"));
+	read_word(block, "token_auth", kTokenAuths, provider.token_auth);
+	read_word(block, "body", kBodies, provider.body);
+	read_word(block, "revoke", kRevokes, provider.revoke);
+	read_word(block, "id_token", kIdTokens, provider.id_token_optional);
+	provider.pkce = block.flag("pkce").value_or(provider.pkce);
+	if (const auto required = block.flag("require_iss"))
+		provider.require_iss = required;
+	read_answer(block, provider);
+	read_rotation(block, provider);
+	block.fault_unknown();
+	check_provider(provider, block, findings);
+	return provider;
+}
+
+} // namespace sidecar::settings

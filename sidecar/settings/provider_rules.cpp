@@ -1,0 +1,173 @@
+#include "settings/provider_rules.hpp"
+
+#include <algorithm>
+#include <span>
+
+#include "oauth/metadata.hpp"
+#include "settings/text.hpp"
+
+namespace sidecar::settings
+{
+
+namespace
+{
+
+using Names = std::span<const std::string_view>;
+
+// What the protocol says itself: a setting that could replace the state or the
+// challenge would undo the flow's protection.
+constexpr std::string_view kAuthorizeParameters[] = {
+	"client_id", "redirect_uri", "response_type",  "response_mode",
+	"state",     "scope",        "code_challenge", "code_challenge_method",
+	"nonce",     "request",      "request_uri"};
+constexpr std::string_view kTokenParameters[] = {"grant_type",    "code",          "redirect_uri",
+												 "client_id",     "client_secret", "code_verifier",
+												 "refresh_token", "scope"};
+constexpr std::string_view kRefreshParameters[] = {"grant_type",   "code",          "redirect_uri",
+												   "client_id",    "client_secret", "code_verifier",
+												   "refresh_token"};
+constexpr std::string_view kCallbackParameters[] = {"code", "state", "iss", "error"};
+
+bool contains(Names names, std::string_view name)
+{
+	return std::ranges::find(names, name) != names.end();
+}
+
+void check_parameters(const Block &block, std::string_view key, const oauth::Pairs &parameters,
+					  Names reserved)
+{
+	for (const auto &[name, value] : parameters)
+		if (contains(reserved, lower(name)))
+			block.fault(key,
+						"it must not have " + lower(name) + ", which the protocol sets itself");
+		else if (!all_visible(name) || name.empty())
+			block.fault(key, "the name of a parameter must be visible ASCII");
+}
+
+void check_endpoint(const Block &block, std::string_view key, const std::string &address)
+{
+	if (!address.empty() && !oauth::is_endpoint(address))
+		block.fault(key, "it must be a URL that begins with https:// (http:// for localhost, "
+						 "127.0.0.1 and [::1] only), without user name and fragment");
+}
+
+void check_endpoints(const oauth::Provider &provider, const Block &block)
+{
+	const oauth::Endpoints &endpoints = provider.endpoints;
+	check_endpoint(block, "issuer", endpoints.issuer);
+	if (endpoints.issuer.find('?') != std::string::npos)
+		block.fault("issuer", "it must have no query");
+	check_endpoint(block, "authorization_endpoint", endpoints.authorization);
+	check_endpoint(block, "token_endpoint", endpoints.token);
+	check_endpoint(block, "refresh_endpoint", endpoints.refresh);
+	check_endpoint(block, "revocation_endpoint", endpoints.revocation);
+	if (provider.discovers || block.has("preset"))
+		return;
+	if (endpoints.authorization.empty() && endpoints.token.empty())
+		block.fault("issuer", "say where the provider is: preset, issuer, or "
+							  "authorization_endpoint and token_endpoint");
+	else if (endpoints.authorization.empty())
+		block.fault("authorization_endpoint", "it is missing beside token_endpoint");
+	else if (endpoints.token.empty())
+		block.fault("token_endpoint", "it is missing beside authorization_endpoint");
+}
+
+bool has_secret(const oauth::Provider &provider, const Block &block)
+{
+	return !provider.client_secret.empty() || block.has("client_secret") ||
+		   block.has("client_secret_env") || block.has("client_secret_file");
+}
+
+void check_client(const oauth::Provider &provider, const Block &block)
+{
+	const bool without_secret = provider.token_auth == oauth::TokenAuth::none;
+	if (provider.client_id.empty() && !block.has("client_id") && !block.has("client_id_env"))
+		block.fault("client_id", "it is missing; the provider gives one when you register the "
+								 "application");
+	else if (!all_visible(provider.client_id))
+		block.fault("client_id", "it must be visible ASCII without spaces");
+	if (without_secret && has_secret(provider, block))
+		block.fault("token_auth",
+					"none sends no client_secret; take it away, or use basic or post");
+	if (!without_secret && !has_secret(provider, block))
+		block.fault("client_secret", "it is missing; a public client says token_auth = \"none\"");
+	if (without_secret && !provider.pkce)
+		block.fault("pkce", "a client without a secret needs PKCE");
+}
+
+void check_scopes(const oauth::Provider &provider, const Block &block)
+{
+	for (const std::string &scope : provider.scopes)
+		if (!all_visible(scope) || scope.find_first_of("\"\\") != scope.npos ||
+			scope.find(provider.scope_separator) != scope.npos) {
+			block.fault("scopes", "each must be visible ASCII without quotes, backslashes and the "
+								  "separator");
+			return;
+		}
+}
+
+// Whether the path leads to a token, or to an object that one is in.
+bool leads_to_token(const oauth::Provider &provider, std::string_view path)
+{
+	for (const std::string &part : split(path, "."))
+		if (lower(part).ends_with("token"))
+			return true;
+	const std::string_view token = provider.access_token_path;
+	return token == path || (token.starts_with(path) && token.substr(path.size()).starts_with('.'));
+}
+
+void check_path(const oauth::Provider &provider, const Block &block, std::string_view key,
+				const std::string &path)
+{
+	if (!is_path(path))
+		block.fault(key, "a path is names with dots between, as in authed_user.id");
+	else if (leads_to_token(provider, path))
+		block.fault(key, "it must not lead to a token: what it names is stored unencrypted");
+}
+
+void check_answer(const oauth::Provider &provider, const Block &block)
+{
+	if (!provider.access_token_path.empty() && !is_path(provider.access_token_path))
+		block.fault("access_token_path", "a path is names with dots between, as in "
+										 "authed_user.access_token");
+	if (!provider.account_id_path.empty())
+		check_path(provider, block, "account", provider.account_id_path);
+	if (!provider.account_label_path.empty())
+		check_path(provider, block, "account", provider.account_label_path);
+	for (const std::string &path : provider.extra)
+		check_path(provider, block, "extra", path);
+	for (const std::string &name : provider.callback_extra)
+		if (contains(kCallbackParameters, lower(name)) || lower(name).ends_with("token"))
+			block.fault("callback_extra", "it must not name code, state, iss, error or a token");
+		else if (!all_visible(name))
+			block.fault("callback_extra", "the name of a parameter must be visible ASCII");
+}
+
+void warn_of_weakness(const oauth::Provider &provider, const Block &block, Findings &findings)
+{
+	if (!provider.pkce)
+		findings.warn(block.name_of("pkce"),
+					  "false: a stolen code can be used; only for a provider that refuses PKCE");
+	if (provider.require_iss == false)
+		findings.warn(block.name_of("require_iss"),
+					  "false: another provider's answer is not told apart by its issuer");
+	if (provider.id_token_optional)
+		findings.warn(block.name_of("id_token"),
+					  "\"optional\": who connected the account may stay unknown");
+}
+
+} // namespace
+
+void check_provider(const oauth::Provider &provider, const Block &block, Findings &findings)
+{
+	check_endpoints(provider, block);
+	check_client(provider, block);
+	check_scopes(provider, block);
+	check_parameters(block, "authorize_params", provider.authorize_params, kAuthorizeParameters);
+	check_parameters(block, "token_params", provider.token_params, kTokenParameters);
+	check_parameters(block, "refresh_params", provider.refresh_params, kRefreshParameters);
+	check_answer(provider, block);
+	warn_of_weakness(provider, block, findings);
+}
+
+} // namespace sidecar::settings

@@ -1,0 +1,14 @@
+// What must hold of a provider, however it was described (THREATS F3, F4, F18).
+#pragma once
+
+#include "oauth/provider.hpp"
+#include "settings/block.hpp"
+
+namespace sidecar::settings
+{
+
+// Faults, named as keys of the provider's block; and warnings for what weakens
+// the flow but some provider cannot do without.
+void check_provider(const oauth::Provider &provider, const Block &block, Findings &findings);
+
+} // namespace sidecar::settings

@@ -1,0 +1,98 @@
+// What the daemon is told: environment variables, a .env file, a TOML file
+// (FLOW.md, "Settings"). An environment variable wins over .env, and both over
+// the TOML file; every secret may come by value, by NAME_FILE, or (in TOML) by
+// the name of an environment variable.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "oauth/digest.hpp"
+#include "oauth/provider.hpp"
+#include "secret.hpp"
+
+namespace sidecar::settings
+{
+
+// Where to listen: "host:port", "[::1]:port" or "unix:/path".
+struct Address {
+	std::string host; // empty where it is a Unix socket
+	unsigned short port = 0;
+	std::string unix_path;
+};
+
+// A key to the API. Only its digest is kept.
+struct ApiToken {
+	enum Call : unsigned { status = 1, authorize = 2, token = 4, erase = 8, everything = 15 };
+	std::string name; // for the log
+	oauth::Digest digest{};
+	unsigned allow = everything;
+	std::vector<std::string> workspaces; // lower-case uuids; empty: all
+	std::vector<std::string> providers;  // base names or names with a label; empty: all
+};
+
+// CACHE.md. Kept, and not yet used.
+struct Cache {
+	Secret key;               // empty: entries are plain
+	std::string key_template; // empty: the cache's own
+	std::chrono::seconds max_ttl{3600};
+	std::string prefix = "oauth:cache";
+	bool refresh_token = false;
+	bool require_ephemeral = false;
+};
+
+struct Settings {
+	Secret database_url;
+	Secret redis_url; // empty: no cache
+	Cache cache;
+	Address listen;
+	std::optional<Address> api_listen; // nothing: the same listener
+	std::string public_url;            // without a trailing slash
+	std::vector<ApiToken> api_tokens;
+	std::vector<std::string> return_to_origins;
+	std::chrono::seconds state_ttl{600};
+	std::string spool_dir = "/var/lib/oauth-sidecar";
+	std::string tls_certificate; // PEM files; both or none
+	std::string tls_key;
+	std::string ca_file; // PEM bundle for providers; empty: the system's
+	int max_connections = 10000;
+	std::chrono::seconds provider_timeout{15};
+	int database_pool = 8;
+	std::string log_level = "info";
+	std::map<std::string, oauth::Provider, std::less<>> providers; // by base name
+
+	// Notes that are no faults but worth a word at start (`--check` shows them).
+	std::vector<std::string> warnings;
+};
+
+// A setting that is wrong: which, what about it, what to do. Never its value.
+struct Fault {
+	std::string setting;
+	std::string message;
+};
+
+using Environment = std::map<std::string, std::string, std::less<>>;
+
+struct Loaded {
+	Settings settings;
+	std::vector<Fault> faults; // all of them, not the first
+};
+
+// Reads everything. `directory` is where .env and oauth-sidecar.toml are looked for.
+Loaded load(const Environment &environment, const std::string &directory);
+
+// One setting as --help, the man page and the sample file describe it.
+struct Description {
+	std::string_view name; // OAUTH_LISTEN
+	std::string_view default_value;
+	std::string_view meaning;
+	bool secret;
+};
+// All of them, in alphabetical order.
+const std::vector<Description> &descriptions();
+
+} // namespace sidecar::settings

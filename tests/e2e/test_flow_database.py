@@ -1,0 +1,285 @@
+"""Flows in the database: many at once, killed at any step, under a changing key ring, and
+nothing left of them where they must not be."""
+
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from harness import DATABASE, wait_until
+from tokens import get, identity, new_key, set_ring
+
+OLD, NEW = new_key(), new_key()
+BEGIN = """SELECT state, browser_secret, code_verifier, nonce
+    FROM oauth_tokens_internal.flow_begin(%s, %s, 'https://issuer.example',
+        'https://issuer.example/token', 'client')"""
+CLAIM = "SELECT code_verifier, nonce FROM oauth_tokens_internal.flow_claim(%s, %s, 'google')"
+STORE = "SELECT outcome, flow FROM oauth_tokens_internal.flow_store(%s, %s, %s, %s, %s, %s)"
+CONFIRM = "SELECT oauth_flow_confirm(%s, %s, %s, %s, %s)"
+DETAILS = '{"account_id": "1", "issuer": "https://issuer.example", "client_id": "client"}'
+FLOWS = ("flow_links", "flow_attempts", "flow_confirmations")
+
+
+@pytest.fixture(scope="module")
+def server(module_cluster):
+    cluster = module_cluster(key=None, start=False, settings={"max_connections": "80"})
+    set_ring(cluster, OLD)
+    cluster.start()
+    cluster.fresh_database(DATABASE)
+    return cluster
+
+
+@pytest.fixture
+def db(server):
+    set_ring(server, OLD)
+    server.fresh_database(DATABASE)
+    server.rows("SELECT oauth_tokens_internal.publish_settings("
+                "'https://oauth.example.com', '600 s', '{}', '{google}')")
+    return server
+
+
+def sha(secret):
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def ticket(connection, whose=identity(), confirm=False):
+    url = connection.execute(
+        "SELECT oauth_authorize_url(%s, %s, %s, %s, return_to => '/', confirm => %s)",
+        (*whose, confirm),
+    ).fetchone()[0]
+    return url.rpartition("=")[2]
+
+
+def begin(connection, of_ticket, provider="google"):
+    return connection.execute(BEGIN, (sha(of_ticket), provider)).fetchone()
+
+
+def claim(connection, attempt):
+    return connection.execute(CLAIM, (sha(attempt[0]), sha(attempt[1]))).fetchone()
+
+
+def keep(connection, of_ticket, access="access", refresh="refresh", details=DETAILS):
+    return connection.execute(
+        STORE, (sha(of_ticket), access, refresh, 3600, "mail", details)
+    ).fetchone()
+
+
+def confirm(connection, code, whose=identity()):
+    return connection.execute(CONFIRM, (*whose, code)).fetchone()[0]
+
+
+def count(cluster, table):
+    return cluster.value(f"SELECT count(*) FROM oauth_tokens_internal.{table}")
+
+
+def at_once(cluster, call, times):
+    """What `call` returned, or the error, from so many connections at the same moment."""
+    start = threading.Barrier(times)
+
+    def one(number):
+        with cluster.connect(autocommit=True) as connection:
+            connection.execute("SELECT oauth_tokens_internal.flow_purge()")
+            start.wait(60)
+            try:
+                return call(connection, number)
+            except psycopg.Error as error:
+                return error.sqlstate
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(one, range(times)))
+
+
+def test_a_state_is_redeemed_once(db):  # F2
+    with db.connect(autocommit=True) as connection:
+        link = ticket(connection)
+        attempt = begin(connection, link)
+    claimed = at_once(db, lambda connection, _: claim(connection, attempt), 50)
+    assert [one for one in claimed if one] == [attempt[2:]]
+
+
+def test_one_attempt_of_a_link_wins(db):
+    with db.connect(autocommit=True) as connection:
+        link = ticket(connection)
+    answers = at_once(db, lambda connection, n: keep(connection, link, f"a{n}", f"r{n}"), 20)
+    winners = [n for n, answer in enumerate(answers) if answer == ("connected", None)]
+    assert len(winners) == 1 and answers.count(("expired", None)) == 19
+    with db.connect() as connection:
+        assert get(connection, identity()) == (f"a{winners[0]}", f"r{winners[0]}")
+
+
+def test_a_code_confirms_once(db):
+    with db.connect(autocommit=True) as connection:
+        outcome, code = keep(connection, ticket(connection, confirm=True))
+        assert outcome == "confirm"
+        for other in (identity("bob"), identity(provider="google.work")):  # F15
+            with pytest.raises(psycopg.errors.Error) as error:
+                confirm(connection, code, other)
+            assert error.value.sqlstate == "OT012"
+    answers = at_once(db, lambda connection, _: confirm(connection, code), 20)
+    assert answers.count("OT012") == 19
+    assert count(db, "flow_confirmations") == 0
+
+
+def test_limits_hold_side_by_side(db):  # F16
+    links = at_once(db, lambda connection, _: ticket(connection), 40)
+    with db.connect(autocommit=True) as connection:
+        opened = [link for link in links if begin(connection, link)]
+        # Links of transactions that could not see each other: the newest 20 are open,
+        # and the next call clears the others away.
+        assert len(opened) <= 20
+        links.append(ticket(connection))
+        assert count(db, "flow_links") == 20
+    last = links[-1]
+    attempts = at_once(db, lambda connection, _: begin(connection, last), 30)
+    assert all(attempts) and len(set(attempts)) == 30
+    assert db.value("SELECT count(*) FROM oauth_tokens_internal.flow_attempts "
+                    "WHERE ticket_hash = %s", (sha(last),)) == 5
+    with db.connect(autocommit=True) as connection:
+        assert sum(claim(connection, attempt) is not None for attempt in attempts) == 5
+
+
+def test_nobody_waits_to_make_a_link(db):
+    """Not even beside a transaction that has made, swept and trimmed the same ones."""
+    db.rows("SELECT count(oauth_authorize_url('11111111-1111-4111-8111-111111111111', 'google', "
+            "'user', 'alice')) FROM generate_series(1, 20)")
+    db.rows("INSERT INTO oauth_tokens_internal.flow_links "
+            "SELECT sha256(n::text::bytea), gen_random_uuid(), 'google', 'user', 'old', NULL, NULL,"
+            " false, 600, now(), now(), now() FROM generate_series(1, 30) n")
+    with db.connect() as slow, db.connect(autocommit=True) as other:
+        ticket(slow)
+        other.execute("SET lock_timeout = '2s'")
+        link = ticket(other)
+        other.execute("SELECT oauth_tokens_internal.flow_purge()")
+        assert begin(other, link)
+        slow.commit()
+        ticket(other)
+    assert count(db, "flow_links") == 20
+
+
+def test_a_killed_backend_changes_nothing(db):
+    with db.connect(autocommit=True) as connection:
+        link = ticket(connection, confirm=True)
+        attempt = begin(connection, link)
+
+    def killed_after(step):
+        connection = db.connect()
+        step(connection)
+        db.rows("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+        wait_until(lambda: not db.rows("SELECT 1 FROM pg_stat_activity WHERE pid = %s",
+                                       (connection.info.backend_pid,)))
+        connection.close()
+
+    killed_after(lambda connection: claim(connection, attempt))
+    killed_after(lambda connection: keep(connection, link))
+    with db.connect(autocommit=True) as connection:
+        assert claim(connection, attempt) == attempt[2:]
+        outcome, code = keep(connection, link)
+    killed_after(lambda connection: confirm(connection, code))
+    with db.connect(autocommit=True) as connection:
+        assert get(connection, identity()) is None
+        assert confirm(connection, code)
+        assert get(connection, identity()) == ("access", "refresh")
+
+
+def test_a_late_refresh_token_is_not_taken_over(db):  # F17, T7
+    """Whose refresh token may be kept is decided under the row's lock: here, only after
+    another account's grant, which the first could not see, has been stored."""
+    with db.connect(autocommit=True) as connection:
+        first = ticket(connection)
+        keep(connection, first, "a1", "r1")
+        again, other = ticket(connection), ticket(connection)
+    with db.connect() as holder, db.connect(autocommit=True) as waiter:
+        keep(holder, other, "b1", "of another", DETAILS.replace('"1"', '"2"'))
+        call = threading.Thread(target=keep, args=(waiter, again, "a2", None), daemon=True)
+        call.start()
+        wait_until(lambda: db.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND pid = %s",
+                                   (waiter.info.backend_pid,)))
+        holder.commit()
+        call.join(30)
+        assert get(waiter, identity()) == ("a2", None)
+
+
+def test_flows_survive_a_new_key(db):
+    with db.connect(autocommit=True) as connection:
+        link = ticket(connection)
+        attempt = begin(connection, link)
+        _, code = keep(connection, ticket(connection, identity("bob"), confirm=True), "waiting")
+        set_ring(db, NEW, OLD)
+        later = begin(connection, link)
+        connection.execute("CALL oauth_rotate_keys()")
+        assert claim(connection, attempt) == attempt[2:]
+        assert confirm(connection, code, identity("bob"))
+        # Under the new key, and so not in the old one's care.
+        set_ring(db, NEW)
+        assert get(connection, identity("bob")) == ("waiting", "refresh")
+        assert claim(connection, later) == later[2:]
+        # Without its key, a flow is as good as expired.
+        stale = begin(connection, link)
+        _, code = keep(connection, ticket(connection, identity("bob"), confirm=True))
+        set_ring(db, OLD)
+        assert claim(connection, stale) is None
+        with pytest.raises(psycopg.errors.Error) as error:
+            confirm(connection, code, identity("bob"))
+        assert error.value.sqlstate == "OT012"
+
+
+@pytest.mark.parametrize("binding", ["none", "broken"])
+def test_a_link_needs_a_key(make_cluster, binding):
+    keyless = make_cluster(key=None if binding == "none" else "broken")
+    keyless.fresh_database(DATABASE)
+    with keyless.connect(autocommit=True) as connection:
+        connection.execute("SET oauth_tokens.public_url = 'https://oauth.example.com'")
+        with pytest.raises(psycopg.errors.Error) as error:
+            ticket(connection)
+    assert error.value.sqlstate == {"none": "OT001", "broken": "OT002"}[binding]
+
+
+@pytest.mark.parametrize("options", ["-c TimeZone=Asia/Kolkata -c DateStyle=German",
+                                     "-c TimeZone=America/Sao_Paulo -c DateStyle=German"])
+def test_times_are_points_in_time(db, options):  # T9
+    """What one zone makes is good in another, for as long."""
+    with db.connect(autocommit=True, options=options) as here, \
+            db.connect(autocommit=True) as there:
+        link = ticket(here, confirm=True)
+        attempt = begin(there, link)
+        assert claim(here, attempt)
+        _, code = keep(there, link)
+        assert confirm(here, code)
+        left = there.execute("SELECT extract(epoch FROM expires_at - now())::int FROM "
+                             "oauth_get(%s, %s, %s, %s)", identity()).fetchone()[0]
+        assert 3590 <= left <= 3600
+
+
+def test_nothing_of_a_flow_lies_in_clear(db):
+    sentinel = "sentinel-of-a-flow"
+    with db.connect(autocommit=True) as connection:
+        link = ticket(connection, confirm=True)
+        attempt = begin(connection, link)
+        _, code = keep(connection, ticket(connection, confirm=True), sentinel, sentinel,
+                       '{"account_label": "%s"}' % sentinel)
+    secrets = [sentinel, link, code, *attempt]
+    kept = "".join(str(db.rows(f"SELECT t::text FROM oauth_tokens_internal.{t} t")) for t in FLOWS)
+    dumped = db.dump()
+    for secret in secrets:
+        assert secret not in kept and secret.encode().hex() not in kept
+        assert secret not in dumped
+    assert "oauth_tokens_internal" not in dumped
+    # Nor in the files and the WAL of the server.
+    db.rows("CHECKPOINT")
+    for file in [*db.datadir.glob("base/*/*"), *db.datadir.glob("pg_wal/0*")]:
+        content = file.read_bytes()
+        for secret in secrets:
+            assert secret.encode() not in content, file
+    # A dump restores without them, and with the extension empty.
+    db.fresh_database("restored")
+    assert all(db.rows(f"SELECT count(*) FROM oauth_tokens_internal.{t}", db="restored") == [(0,)]
+               for t in FLOWS)
+
+
+def test_on_a_standby_nothing_begins(db):
+    with db.connect(options="-c default_transaction_read_only=on", autocommit=True) as connection:
+        for call in (lambda: ticket(connection), lambda: confirm(connection, "x"),
+                     lambda: begin(connection, "x"), lambda: keep(connection, "x")):
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                call()

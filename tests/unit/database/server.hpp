@@ -1,0 +1,37 @@
+// A PostgreSQL server of the tests' own: in a directory under the temporary one,
+// reached by a socket there and by no TCP port.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "secret.hpp"
+
+namespace tests
+{
+
+class Server
+{
+public:
+	Server();  // makes it and starts it
+	~Server(); // stops and removes it
+	Server(const Server &) = delete;
+	Server &operator=(const Server &) = delete;
+
+	void start();
+	void stop(int signal); // SIGINT: sessions end at once; SIGQUIT: without a word
+
+	std::string address(const std::string &more = {}) const; // key=value form
+	sidecar::Secret url() const { return sidecar::Secret(address()); }
+	pid_t pid() const noexcept { return pid_; }
+
+	// By a connection of its own, blocking. The first value of the last result.
+	std::string run(const std::string &sql) const;
+
+private:
+	std::string directory_;
+	pid_t pid_ = -1;
+};
+
+} // namespace tests

@@ -1,0 +1,205 @@
+// The API: who may ask, and what it answers.
+
+#include <boost/json/parse.hpp>
+#include <gtest/gtest.h>
+
+#include "site.hpp"
+
+namespace sidecar::endpoints
+{
+
+namespace
+{
+
+const std::string kAlice = "workspace_id=" + std::string(kWorkspace) + "&actor_id=alice";
+
+boost::json::object json(const http::Response &response)
+{
+	return boost::json::parse(response.body).as_object();
+}
+
+std::string text(const http::Response &response, const char *name)
+{
+	return std::string(json(response).at(name).as_string());
+}
+
+} // namespace
+
+TEST(Api, WantsATokenThatItKnows)
+{
+	Site site;
+	const std::string target = "/oauth/plain/status?" + kAlice;
+	for (const char *authorization :
+		 {"", "Bearer", "Bearer ", "Bearer wrong", "Basic YTpi",
+		  "a-token-of-the-tests-of-endpoints", "Bearer a-token-of-the-tests-of-endpoint",
+		  "Bearer a-token-of-the-tests-of-endpointsx",
+		  "Bearer  a-token-of-the-tests-of-endpoints"}) {
+		http::Request request;
+		request.method = "GET";
+		request.path = "/oauth/plain/status";
+		request.query = kAlice;
+		request.authorization = authorization;
+		request.has_authorization = true;
+		const http::Response response = site.run(std::move(request));
+		EXPECT_EQ(response.status, 401) << authorization;
+		EXPECT_EQ(header(response, "WWW-Authenticate"), "Bearer");
+		EXPECT_EQ(text(response, "error"), "unauthorized");
+	}
+	EXPECT_EQ(site.ask("GET", target).status, 401);
+	EXPECT_EQ(site.ask("GET", target, true).status, 200);
+	site.settings.api_tokens.clear();
+	EXPECT_EQ(site.ask("GET", target, true).status, 401);
+}
+
+// THREATS F19
+TEST(Api, KeepsTokensWithinTheirRange)
+{
+	const std::string other = "22222222-2222-4222-8222-222222222222";
+	Site site;
+	settings::ApiToken &token = site.settings.api_tokens.front();
+	token.allow = settings::ApiToken::status;
+	token.workspaces = {std::string(kWorkspace)};
+	token.providers = {"plain"};
+	const std::string elsewhere = "workspace_id=" + other + "&actor_id=alice";
+	EXPECT_EQ(site.ask("GET", "/oauth/plain/status?" + kAlice, true).status, 200);
+	EXPECT_EQ(site.ask("GET", "/oauth/plain.work/status?" + kAlice, true).status, 200);
+	EXPECT_EQ(site.ask("GET", "/oauth/plain/status?" + elsewhere, true).status, 403);
+	EXPECT_EQ(site.ask("GET", "/oauth/plain/token?" + kAlice, true).status, 403);
+	EXPECT_EQ(site.ask("DELETE", "/oauth/plain/token?" + kAlice, true).status, 403);
+	EXPECT_EQ(site.ask("GET", "/oauth/plain/authorize?" + kAlice, true).status, 403);
+	token.providers = {"plain.work"};
+	EXPECT_EQ(site.ask("GET", "/oauth/plain/status?" + kAlice, true).status, 403);
+	EXPECT_EQ(site.ask("GET", "/oauth/plain.work/status?" + kAlice, true).status, 200);
+	EXPECT_EQ(site.store.erased, 0);
+}
+
+TEST(Api, NamesTheParameterAtFault)
+{
+	Site site;
+	const std::pair<std::string, std::string> cases[] = {
+		{"actor_id=alice", "workspace_id"},
+		{"workspace_id=1&actor_id=alice", "workspace_id"},
+		{"workspace_id=" + std::string(kWorkspace), "actor_id"},
+		{kAlice + "&actor_id=bob", "actor_id"},
+		{kAlice + "&actor_type=", "actor_type"},
+		{kAlice + "&min_ttl=-1", "min_ttl"},
+		{kAlice + "&min_ttl=1s", "min_ttl"},
+		{kAlice + "&min_ttl=99999999999999999999", "min_ttl"},
+	};
+	for (const auto &[query, parameter] : cases) {
+		const http::Response response = site.ask("GET", "/oauth/plain/token?" + query, true);
+		EXPECT_EQ(response.status, 400) << query;
+		EXPECT_EQ(text(response, "parameter"), parameter) << query;
+		EXPECT_EQ(text(response, "request_id"), "0123456789abcdef");
+	}
+	EXPECT_EQ(site.ask("GET", "/oauth/plain/token?" + kAlice + "&actor_id=%00", true).status, 400);
+	EXPECT_EQ(text(site.ask("GET", "/oauth/other/token?" + kAlice, true), "error"),
+			  "unknown_provider");
+	EXPECT_EQ(header(site.ask("PUT", "/oauth/plain/token?" + kAlice, true), "Allow"),
+			  "GET, DELETE");
+}
+
+TEST(Api, ShowsWhatIsConnectedAndWhatIsNot)
+{
+	Site site;
+	const http::Response nothing = site.ask("GET", "/oauth/plain/status?" + kAlice, true);
+	EXPECT_EQ(nothing.body,
+			  R"({"linked":false,"state":"not_connected","provider":"plain","workspace_id":")" +
+				  std::string(kWorkspace) +
+				  R"(","actor_type":"user","actor_id":"alice","scopes":null,)"
+				  R"("has_refresh_token":false,"expires_at":null,"account":null,"extra":null,)"
+				  R"("connected_at":null,"updated_at":null})");
+	database::Connection connection;
+	connection.state = "connected";
+	connection.scopes = "openid email";
+	connection.has_refresh_token = true;
+	connection.expires_at = 1763803957;
+	connection.details = R"({"account_id":"1","account_label":"a@example.com","extra":{"x":[1]},)"
+						 R"("connected_at":"2025-11-22T09:32:37+00:00"})";
+	connection.updated_at = 1763803957;
+	site.store.known_connection = connection;
+	const http::Response found = site.ask("GET", "/oauth/plain/status?" + kAlice, true);
+	EXPECT_TRUE(found.body.ends_with(
+		R"("scopes":"openid email","has_refresh_token":true,"expires_at":"2025-11-22T09:32:37+00:00",)"
+		R"("account":{"id":"1","label":"a@example.com"},"extra":{"x":[1]},)"
+		R"("connected_at":"2025-11-22T09:32:37+00:00","updated_at":"2025-11-22T09:32:37+00:00"})"))
+		<< found.body;
+}
+
+TEST(Api, GivesATokenWhileItLives)
+{
+	struct Case {
+		std::optional<double> expires_at;
+		int status;
+		const char *expires_in;
+	} const cases[] = {
+		{1100.5, 200, "100"}, {1000.0, 409, ""}, {500.0, 409, ""}, {std::nullopt, 200, "null"}};
+	for (const Case &c : cases) {
+		Site site;
+		database::StoredToken token;
+		token.access_token = Secret("the\"token");
+		token.expires_at = c.expires_at;
+		token.now = 1000;
+		site.store.known_token = std::move(token);
+		const http::Response response =
+			site.ask("GET", "/oauth/plain/token?" + kAlice + "&min_ttl=3600", true);
+		ASSERT_EQ(response.status, c.status);
+		if (c.status == 409) {
+			EXPECT_EQ(text(response, "error"), "reauthorization_required");
+			EXPECT_EQ(text(response, "reason"), "access_token_expired");
+			continue;
+		}
+		EXPECT_EQ(text(response, "access_token"), "the\"token");
+		EXPECT_EQ(text(response, "token_type"), "Bearer");
+		EXPECT_EQ(boost::json::serialize(json(response).at("expires_in")), c.expires_in);
+		EXPECT_EQ(response.body.find("refresh"), std::string::npos);
+	}
+	Site site;
+	EXPECT_EQ(text(site.ask("GET", "/oauth/plain/token?" + kAlice, true), "error"),
+			  "not_connected");
+}
+
+TEST(Api, DeletesAsOftenAsOneAsks)
+{
+	Site site;
+	EXPECT_EQ(site.ask("DELETE", "/oauth/plain/token?" + kAlice, true).body,
+			  R"({"deleted":true,"revocation":"skipped"})");
+	EXPECT_EQ(site.ask("DELETE", "/oauth/plain/token?" + kAlice, true).body,
+			  R"({"deleted":false,"revocation":"skipped"})");
+}
+
+TEST(Api, GivesOutALinkAndNeverTheProvidersAddress)
+{
+	Site site;
+	const http::Response response = site.ask("GET", "/oauth/plain/authorize?" + kAlice, true);
+	EXPECT_EQ(text(response, "authorize_url"),
+			  "https://connect.example.com/oauth/plain/authorize?ticket=" + kTicket);
+	EXPECT_EQ(json(response).at("expires_in").as_int64(), 600);
+}
+
+TEST(Api, TellsTheDatabasesErrorsApart)
+{
+	const std::pair<const char *, int> cases[] = {{"", 503},      {"57P01", 503}, {"53300", 503},
+												  {"OT015", 400}, {"OT014", 404}, {"22023", 400},
+												  {"OT008", 400}, {"42501", 500}, {"XX000", 500}};
+	for (const auto &[sqlstate, status] : cases) {
+		Site site;
+		site.store.error.emplace(sqlstate, "a message of the server with a secret");
+		const http::Response response = site.ask("GET", "/oauth/plain/authorize?" + kAlice, true);
+		EXPECT_EQ(response.status, status) << sqlstate;
+		EXPECT_EQ(response.body.find("secret"), std::string::npos);
+		EXPECT_EQ(header(response, "Retry-After").empty(), status != 503);
+	}
+}
+
+TEST(Api, SaysWhetherItIsReady)
+{
+	Site site;
+	EXPECT_EQ(site.ask("GET", "/readyz").status, 200);
+	site.store.error.emplace("", "no answer");
+	EXPECT_EQ(site.ask("GET", "/readyz").status, 503);
+	EXPECT_EQ(site.ask("GET", "/healthz").status, 200);
+	EXPECT_EQ(site.ask("POST", "/healthz").status, 405);
+}
+
+} // namespace sidecar::endpoints

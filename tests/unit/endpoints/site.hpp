@@ -1,0 +1,230 @@
+// A site for tests of the endpoints: settings, a store and a provider client that
+// answer what a test tells them, and the router over them.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <exception>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "endpoints/router.hpp"
+
+namespace sidecar::endpoints
+{
+
+inline constexpr std::string_view kWorkspace = "11111111-1111-4111-8111-111111111111";
+inline constexpr std::string_view kApiToken = "a-token-of-the-tests-of-endpoints";
+// 43 characters each, as the database makes them.
+inline const std::string kTicket = "ttttttttttttttttttttttttttttttttttttttttttA";
+inline const std::string kState = "ssssssssssssssssssssssssssssssssssssssssssA";
+inline const std::string kBrowser = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbA";
+
+class FakeStore : public database::Store
+{
+public:
+	// Thrown by every call, where set.
+	std::optional<database::StoreError> error;
+	bool has_link = true;
+	bool has_attempt = true;
+	bool confirm = false;
+	std::optional<std::string> return_to;
+	std::optional<database::Connection> known_connection;
+	std::optional<database::StoredToken> known_token;
+	int attempts = 0, claims = 0, stores = 0, erased = 0;
+	std::string stored_access_token;
+
+	Awaitable<void> publish(const database::PublishedSettings &) override
+	{
+		fail();
+		co_return;
+	}
+	Awaitable<std::string> authorize_url(const oauth::Link &link) override
+	{
+		fail();
+		co_return "https://connect.example.com/oauth/" + link.identity.provider +
+			"/authorize?ticket=" + kTicket;
+	}
+	Awaitable<std::optional<oauth::OpenedAttempt>> open_attempt(const oauth::Digest &,
+																const std::string &,
+																const oauth::Endpoints &,
+																const std::string &) override
+	{
+		fail();
+		if (!has_link)
+			co_return std::nullopt;
+		attempts++;
+		oauth::OpenedAttempt attempt;
+		attempt.link = link();
+		attempt.state = Secret(kState);
+		attempt.browser_secret = Secret(kBrowser);
+		attempt.code_verifier = Secret(kTicket);
+		attempt.nonce = Secret(kTicket);
+		attempt.expires_in = 600;
+		co_return attempt;
+	}
+	Awaitable<std::optional<oauth::ClaimedAttempt>> claim(const oauth::Claim &) override
+	{
+		fail();
+		claims++;
+		if (!has_attempt)
+			co_return std::nullopt;
+		oauth::ClaimedAttempt attempt;
+		attempt.link = link();
+		attempt.code_verifier = Secret(kTicket);
+		attempt.nonce = Secret(kTicket);
+		attempt.token_endpoint = "https://provider.example.com/token";
+		attempt.client_id = "app";
+		co_return attempt;
+	}
+	Awaitable<oauth::StoreResult> store(const oauth::Digest &, const oauth::Grant &grant) override
+	{
+		fail();
+		stores++;
+		stored_access_token = grant.access_token.reveal();
+		oauth::StoreResult result{oauth::StoreResult::Kind::connected, Secret()};
+		if (confirm) {
+			result.kind = oauth::StoreResult::Kind::confirm;
+			result.flow = Secret("one-time-code");
+		}
+		co_return result;
+	}
+	Awaitable<std::optional<database::Connection>> connection(const oauth::Identity &) override
+	{
+		fail();
+		co_return known_connection;
+	}
+	Awaitable<std::optional<database::StoredToken>> token(const oauth::Identity &) override
+	{
+		fail();
+		co_return std::move(known_token);
+	}
+	Awaitable<bool> erase(const oauth::Identity &) override
+	{
+		fail();
+		co_return erased++ == 0;
+	}
+	Awaitable<std::int64_t> purge() override { co_return 0; }
+	Awaitable<bool> is_ready() override
+	{
+		fail();
+		co_return true;
+	}
+
+private:
+	void fail() const
+	{
+		if (error)
+			throw *error;
+	}
+	oauth::Link link() const
+	{
+		oauth::Link made_for;
+		made_for.identity = {std::string(kWorkspace), "plain", "user", "alice"};
+		made_for.return_to = return_to;
+		made_for.confirm = confirm;
+		return made_for;
+	}
+};
+
+class FakeClient : public client::ProviderClient
+{
+public:
+	bool room = true;
+	int status = 200;
+	std::string body = R"({"access_token":"the-access-token","token_type":"Bearer"})";
+	int calls = 0;
+
+	bool has_room() const noexcept override { return room; }
+	boost::asio::awaitable<oauth::ProviderAnswer> send(oauth::ProviderRequest) override
+	{
+		calls++;
+		oauth::ProviderAnswer answer;
+		answer.status = status;
+		answer.content_type = "application/json";
+		answer.body = Secret(body);
+		co_return answer;
+	}
+};
+
+class Site
+{
+public:
+	Site()
+	{
+		settings.public_url = "https://connect.example.com";
+		settings.return_to_origins = {"https://app.example.com"};
+		settings::ApiToken token;
+		token.digest = oauth::sha256(kApiToken);
+		settings.api_tokens.push_back(token);
+		oauth::Provider provider;
+		provider.name = "plain";
+		provider.endpoints.authorization = "https://provider.example.com/authorize";
+		provider.endpoints.token = "https://provider.example.com/token";
+		provider.client_id = "app";
+		provider.client_secret = Secret("a-secret-of-the-client");
+		settings.providers.emplace("plain", std::move(provider));
+	}
+
+	http::Response ask(std::string_view method, std::string_view target, bool with_token = false,
+					   std::string_view cookie = {})
+	{
+		http::Request request;
+		request.id = "0123456789abcdef";
+		request.surface = surface;
+		request.method = method;
+		request.path = target.substr(0, target.find('?'));
+		if (request.path.size() < target.size())
+			request.query = target.substr(request.path.size() + 1);
+		request.cookie = cookie;
+		request.has_authorization = with_token;
+		if (with_token)
+			request.authorization = "Bearer " + std::string(kApiToken);
+		return run(std::move(request));
+	}
+
+	http::Response run(http::Request request)
+	{
+		boost::asio::io_context context;
+		providers::Directory directory(context.get_executor(), settings.providers, client, {});
+		Router router({settings, store, client, directory, metrics, [] { return 1763803957000LL; },
+					   [] { return true; }},
+					  [] { return Metrics::Gauges{}; });
+		std::optional<http::Response> response;
+		boost::asio::co_spawn(context, router.answer(std::move(request)),
+							  [&](std::exception_ptr failure, http::Response answer) {
+								  if (failure)
+									  std::rethrow_exception(failure);
+								  response = std::move(answer);
+							  });
+		context.run();
+		return std::move(response.value());
+	}
+
+	settings::Settings settings;
+	FakeStore store;
+	FakeClient client;
+	Metrics metrics;
+	http::Surface surface = http::Surface::everything;
+};
+
+// The values of a header, in order.
+inline std::vector<std::string> all(const http::Response &response, std::string_view name)
+{
+	std::vector<std::string> values;
+	for (const auto &[header, value] : response.headers)
+		if (header == name)
+			values.push_back(value);
+	return values;
+}
+
+inline std::string header(const http::Response &response, std::string_view name)
+{
+	const std::vector<std::string> values = all(response, name);
+	return values.empty() ? std::string() : values.front();
+}
+
+} // namespace sidecar::endpoints

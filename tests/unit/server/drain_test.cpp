@@ -1,0 +1,134 @@
+// THREATS C9: nobody who was let in is left without an answer.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <deque>
+#include <thread>
+
+#include "running_server.hpp"
+
+namespace sidecar::server
+{
+
+using namespace std::chrono_literals;
+
+namespace
+{
+
+constexpr auto kDeadline = 3s;
+
+struct Load {
+	std::atomic<int> answered = 0;
+	std::atomic<int> unanswered = 0;
+};
+
+// Asks until nobody listens any more. One who was told "close" or found an idle
+// connection closed before sending comes again on a new one.
+void ask_on(unsigned short port, bool keeps_connection, Load &load)
+{
+	for (;;) {
+		Client client(port);
+		if (!client.is_connected())
+			return;
+		bool stays = true;
+		while (stays) {
+			const Answer answer = client.ask(get("/wait/1"));
+			(answer.status == 200 ? load.answered : load.unanswered)++;
+			stays = keeps_connection && answer.status == 200 && answer.header("Connection").empty();
+		}
+	}
+}
+
+} // namespace
+
+TEST(ServerDrain, LeavesNoRequestUnanswered)
+{
+	RunningServer server;
+	Load load;
+	std::vector<std::thread> clients;
+	for (int i = 0; i < 16; i++)
+		clients.emplace_back(ask_on, server.port(), i % 2 == 0, std::ref(load));
+	std::this_thread::sleep_for(300ms);
+	server.start_drain(kDeadline);
+	EXPECT_TRUE(server.wait_drained(kDeadline));
+	for (std::thread &client : clients)
+		client.join();
+	EXPECT_EQ(load.unanswered, 0);
+	EXPECT_GT(load.answered, 100);
+	EXPECT_EQ(server.statistics().connections, 0);
+}
+
+TEST(ServerDrain, AnswersLateRequestsOfIdleConnections)
+{
+	RunningServer server;
+	Client late(server.port());
+	Client silent(server.port());
+	EXPECT_EQ(late.ask(get("/")).status, 200);
+	EXPECT_EQ(silent.ask(get("/")).status, 200);
+	server.start_drain(kDeadline);
+	std::this_thread::sleep_for(500ms);
+	const Answer answer = late.ask(get("/"));
+	EXPECT_EQ(answer.status, 200);
+	EXPECT_EQ(answer.header("Connection"), "close");
+	EXPECT_TRUE(late.is_closed());
+	EXPECT_TRUE(silent.is_closed());
+	ASSERT_TRUE(server.wait_drained(kDeadline));
+	EXPECT_GE(server.drained(), 900);
+	EXPECT_LE(server.drained(), 1500);
+}
+
+TEST(ServerDrain, AnswersWhatWaitsBehindARequest)
+{
+	RunningServer server;
+	Client client(server.port());
+	client.send(get("/wait/300") + get("/second"));
+	ASSERT_TRUE(server.settles(1, 1));
+	server.start_drain(kDeadline);
+	EXPECT_EQ(client.receive().header("Connection"), "");
+	const Answer second = client.receive();
+	EXPECT_EQ(second.status, 200);
+	EXPECT_EQ(second.header("Connection"), "close");
+	EXPECT_TRUE(client.is_closed());
+}
+
+TEST(ServerDrain, AcceptsWhatAlreadyWaits)
+{
+	RunningServer server;
+	std::deque<Client> clients;
+	server.on_thread([&](Server &) {
+		// The server's thread is held up, so that these wait in the backlog.
+		for (int i = 0; i < 200; i++)
+			clients.emplace_back(server.port()).send(get("/"));
+	});
+	server.start_drain(kDeadline);
+	for (Client &client : clients)
+		EXPECT_EQ(client.receive().status, 200);
+}
+
+TEST(ServerDrain, EndsAtOnceWhereNothingIsOpen)
+{
+	RunningServer server;
+	server.start_drain(kDeadline);
+	ASSERT_TRUE(server.wait_drained(kDeadline));
+	EXPECT_LE(server.drained(), 300);
+	EXPECT_FALSE(Client(server.port()).is_connected());
+}
+
+TEST(ServerDrain, CutsWhatIsOpenAtTheDeadline)
+{
+	RunningServer server;
+	Client waiting(server.port());
+	Client partial(server.port());
+	waiting.send(get("/wait/1500"));
+	partial.send("GET / HTTP/1.1\r\n");
+	ASSERT_TRUE(server.settles(2, 1));
+	server.start_drain(400ms);
+	ASSERT_TRUE(server.wait_drained(kDeadline));
+	EXPECT_LE(server.drained(), 700);
+	EXPECT_EQ(waiting.receive().status, 0);
+	EXPECT_EQ(partial.receive().status, 0);
+	EXPECT_TRUE(server.settles(0, 0)); // the handler came to its end
+	EXPECT_EQ(server.handled(), 1);
+}
+
+} // namespace sidecar::server
