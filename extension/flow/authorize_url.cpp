@@ -8,6 +8,7 @@
 #include "flow/permission.hpp"
 #include "flow/provider_name.hpp"
 #include "flow/return_to.hpp"
+#include "flow/scope_list.hpp"
 #include "flow/settings.hpp"
 #include "flow/statement.hpp"
 #include "function.hpp"
@@ -22,9 +23,6 @@ namespace
 
 // Arguments after the identity.
 enum Argument { kScopesArgument = 4, kReturnTo, kConfirm };
-
-// They go into the query of a redirect, which providers take some kB of.
-constexpr std::size_t kMaxScopesBytes = 4096;
 
 void check_provider(std::string_view provider)
 {
@@ -81,29 +79,15 @@ void check_return_to(const text *return_to, const FlowSettings &settings)
 						   list_of(settings.return_to_origins))));
 }
 
-// RFC 6749, section 3.3.
-bool are_scopes(std::string_view scopes)
-{
-	bool in_token = false;
-	for (const char c : scopes) {
-		if (c == ' ' && !in_token)
-			return false;
-		if (c != ' ' && (c < '!' || c > '~' || c == '"' || c == '\\'))
-			return false;
-		in_token = c != ' ';
-	}
-	return in_token;
-}
-
 void check_scopes(const text *scopes)
 {
 	if (scopes == nullptr)
 		return;
-	if (view_of(scopes).size() > kMaxScopesBytes)
+	if (view_of(scopes).size() > flow::kMaxScopesBytes)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("scopes are too long"),
 						errdetail("They have %zu bytes; at most %zu are allowed.",
-								  view_of(scopes).size(), kMaxScopesBytes)));
-	if (!are_scopes(view_of(scopes)))
+								  view_of(scopes).size(), flow::kMaxScopesBytes)));
+	if (!flow::are_scopes(view_of(scopes)))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("scopes are malformed"),
 						errhint("Pass names in ASCII, separated by single spaces, or NULL for the "
 								"configured ones.")));

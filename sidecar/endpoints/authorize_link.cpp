@@ -6,6 +6,7 @@
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/json_object.hpp"
+#include "flow/scope_list.hpp"
 
 namespace sidecar::endpoints
 {
@@ -33,6 +34,9 @@ Awaitable<http::Response> authorize_link(Context &context, const http::Request &
 	link.identity = call.identity;
 	link.scopes = optional_text(call.parameters, "scopes");
 	link.return_to = optional_text(call.parameters, "return_to");
+	if (link.scopes &&
+		(link.scopes->size() > flow::kMaxScopesBytes || !flow::are_scopes(*link.scopes)))
+		co_return error_response(Error::invalid_request, request.id, "scopes");
 	std::string url;
 	try {
 		url = co_await context.store.authorize_url(link);

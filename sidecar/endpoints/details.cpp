@@ -45,7 +45,12 @@ void add_details(JsonObject &object, const std::string &details)
 
 std::optional<std::string> connected_at(const std::string &details)
 {
-	return text_of(read(details), "connected_at");
+	// As PostgreSQL writes it in a session of ours, whose time zone is UTC.
+	constexpr std::size_t kToSeconds = std::string_view("2026-11-22T09:32:37").size();
+	std::optional<std::string> time = text_of(read(details), "connected_at");
+	if (time && time->size() > kToSeconds)
+		*time = time->substr(0, kToSeconds) + "+00:00";
+	return time;
 }
 
 } // namespace sidecar::endpoints

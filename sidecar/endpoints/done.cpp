@@ -14,6 +14,9 @@ http::Response done(const http::Request &request)
 		return page(Page::bad_request);
 	if (parameters.get("oauth") == "connected")
 		return page(Page::connected);
+	// A code to confirm with has come where no application can take it.
+	if (parameters.get("oauth") == "confirm")
+		return page(Page::failed);
 	if (parameters.get("oauth") != "failed")
 		return page(Page::bad_request);
 	const auto error = parameters.get("oauth_error");

@@ -64,10 +64,9 @@ struct Meaning {
 };
 
 constexpr Meaning kMeanings[] = {
-	{"OT008", Error::invalid_request, "actor_id"},   {"OT014", Error::unknown_provider, {}},
-	{"OT015", Error::invalid_request, "return_to"},  {"OT016", Error::invalid_request, "scopes"},
-	{"22023", Error::invalid_request, "actor_type"}, {"22P02", Error::invalid_request, {}},
-	{"22021", Error::invalid_request, {}},
+	{"OT008", Error::invalid_request, "actor_id"},  {"OT014", Error::unknown_provider, {}},
+	{"OT015", Error::invalid_request, "return_to"}, {"22023", Error::invalid_request, "actor_type"},
+	{"22P02", Error::invalid_request, {}},          {"22021", Error::invalid_request, {}},
 };
 
 } // namespace

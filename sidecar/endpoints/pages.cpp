@@ -36,8 +36,8 @@ constexpr Text kTexts[] = {
 	{Page::connected, 200, "good", "✓", "Account connected",
 	 "You can close this page and go back to the application."},
 	{Page::failed, 200, "bad", "!", "The account was not connected",
-	 "Something went wrong between us and the provider, and nothing was stored. Go back to the "
-	 "application and try again."},
+	 "Something went wrong between this site and the provider. Go back to the application and "
+	 "try again."},
 	{Page::denied, 200, "bad", "!", "The account was not connected",
 	 "Access was declined at the provider, and nothing was stored. To connect it after all, go "
 	 "back "
@@ -50,12 +50,12 @@ constexpr Text kTexts[] = {
 	 "old. Go back to the application and start again."},
 	{Page::unknown, 404, "bad", "!", "There is nothing here",
 	 "The address is not one that an application made. Go back to it and start again."},
-	{Page::link_gone, 410, "bad", "!", "This link is used up",
+	{Page::link_gone, 410, "bad", "!", "This link no longer works",
 	 "A link to connect an account works once and for a short time. Go back to the application and "
 	 "ask for a new one."},
 	{Page::unavailable, 503, "bad", "!", "This does not work right now",
-	 "A service that is needed cannot be reached, and nothing was stored. Wait a moment, then "
-	 "reload this page or start again in the application."},
+	 "A service that is needed cannot be reached. Wait a moment, then reload this page or start "
+	 "again in the application."},
 };
 
 std::string render(const Text &text)

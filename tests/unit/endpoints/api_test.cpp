@@ -1,6 +1,7 @@
 // The API: who may ask, and what it answers.
 
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <gtest/gtest.h>
 
 #include "site.hpp"
@@ -93,6 +94,11 @@ TEST(Api, NamesTheParameterAtFault)
 		EXPECT_EQ(text(response, "request_id"), "0123456789abcdef");
 	}
 	EXPECT_EQ(site.ask("GET", "/oauth/plain/token?" + kAlice + "&actor_id=%00", true).status, 400);
+	for (const char *scopes : {"a%22b", "a%20%20b", "%20a", "a%5Cb", "%C3%A9"})
+		EXPECT_EQ(
+			text(site.ask("GET", "/oauth/plain/authorize?" + kAlice + "&scopes=" + scopes, true),
+				 "parameter"),
+			"scopes");
 	EXPECT_EQ(text(site.ask("GET", "/oauth/other/token?" + kAlice, true), "error"),
 			  "unknown_provider");
 	EXPECT_EQ(header(site.ask("PUT", "/oauth/plain/token?" + kAlice, true), "Allow"),
@@ -115,7 +121,7 @@ TEST(Api, ShowsWhatIsConnectedAndWhatIsNot)
 	connection.has_refresh_token = true;
 	connection.expires_at = 1763803957;
 	connection.details = R"({"account_id":"1","account_label":"a@example.com","extra":{"x":[1]},)"
-						 R"("connected_at":"2025-11-22T09:32:37+00:00"})";
+						 R"("connected_at":"2025-11-22T09:32:37.123456+00:00"})";
 	connection.updated_at = 1763803957;
 	site.store.known_connection = connection;
 	const http::Response found = site.ask("GET", "/oauth/plain/status?" + kAlice, true);
