@@ -63,7 +63,8 @@ std::string session_settings(std::chrono::milliseconds statement)
 		"SET idle_in_transaction_session_timeout = {}; SET search_path = '';"
 		"SET default_transaction_read_only = off; SET client_min_messages = error;"
 		"SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';"
-		"SET client_encoding = 'UTF8'; SET plan_cache_mode = force_generic_plan; SET "
+		"SET client_encoding = 'UTF8'; SET bytea_output = 'hex'; SET plan_cache_mode = "
+		"force_generic_plan; SET "
 		"extra_float_digits = 1",
 		statement.count(), statement.count() * 4 / 5, statement.count() * 2);
 }

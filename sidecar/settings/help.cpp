@@ -35,6 +35,13 @@ void append_wrapped(std::string &to, std::string_view text)
 std::string help_text()
 {
 	std::string text =
+		"usage: oauth-sidecar [--check] [--config FILE] | --help | --version\n\n"
+		"Connects OAuth accounts in the browser and hands out their tokens, which\n"
+		"PostgreSQL keeps. It stays in the foreground and logs to standard error.\n\n"
+		"  --check        say whether it would start and work, and exit\n"
+		"  -c, --config   the TOML file, instead of OAUTH_CONFIG\n"
+		"  -h, --help     this text\n"
+		"  -V, --version  the version\n\n"
 		"Settings, as environment variables, in .env or in oauth-sidecar.toml (there in\n"
 		"lower case and without OAUTH_). (+) may come from a file: NAME_FILE=PATH.\n\n";
 	for (const Description &setting : descriptions()) {

@@ -1,4 +1,4 @@
-// The settings as --help prints them.
+// What --help prints.
 #pragma once
 
 #include <string>

@@ -234,9 +234,10 @@ def interrupt(sidecar, fake, step, crash):
         callback = browser.open(link, until="/callback?").url
     if step == "token call":
         fake.answers.append(lambda request: Answer(fake.true_tokens(request.form), hold=hold))
+        seen = len(fake.token_requests)
         thread = threading.Thread(target=lambda: _quietly(browser.fetch, callback), daemon=True)
         thread.start()
-        fake.wait_token_request(len(fake.token_requests) + 1)
+        fake.wait_token_request(seen + 1)
         crash()
         hold.set()
         thread.join(30)
