@@ -38,7 +38,7 @@ class SidecarError(Exception):
 
 @functools.cache
 def binary():
-    path = pathlib.Path(os.environ.get("SIDECAR", CHECKOUT / "build/oauth-sidecar"))
+    path = pathlib.Path(os.environ.get("SIDECAR_BINARY", CHECKOUT / "build/oauth-sidecar"))
     if not os.access(path, os.X_OK):
         raise SidecarError(f"there is no {path}; run: make")
     return path
