@@ -6,11 +6,13 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <stdexcept>
 
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
 #include "database/postgres_store.hpp"
 #include "providers/directory.hpp"
+#include "server/tls_context.hpp"
 
 namespace asio = boost::asio;
 
@@ -49,22 +51,39 @@ asio::awaitable<void> check_privileges(Report &report, database::PostgresStore &
 		report.fault("privileges", "missing: " + privilege +
 									   "; SELECT oauth_tokens_grant('<role>', 'sidecar') as the "
 									   "owner of the extension gives it");
-	if (missing.empty())
-		report.good("privileges", "all that the sidecar needs");
+	if (!missing.empty())
+		co_return;
+	report.good("privileges", "all that the sidecar needs");
+	co_await store.rehearse();
+	report.good("rehearsal", "a token was stored, read and deleted, and nothing of it kept");
+}
+
+void check_tls(Report &report, const settings::Settings &settings)
+{
+	if (settings.tls_certificate.empty())
+		return;
+	try {
+		server::make_tls_context(settings.tls_certificate, settings.tls_key);
+		report.good("tls", "certificate and key fit");
+	} catch (const std::runtime_error &error) {
+		report.fault("tls", error.what());
+	}
 }
 
 asio::awaitable<void> check_database(Report &report, const settings::Settings &settings,
 									 database::PostgresStore &store)
 {
 	try {
-		if (co_await store.is_ready()) {
+		const bool ready = co_await store.is_ready();
+		if (ready) {
 			report.good("database", "reachable; the extension is there, and migrated");
 		} else {
 			report.fault("database", "reachable, but oauth_tokens is not migrated: call "
 									 "SELECT oauth_tokens_upgrade()");
 		}
 		co_await check_privileges(report, store);
-		if (settings.public_url.starts_with("https://") && !co_await store.confirms_flows())
+		const bool confirms = co_await store.confirms_flows();
+		if (settings.public_url.starts_with("https://") && !confirms)
 			report.warning("confirm", "oauth_tokens.confirm_flows is off: whoever gets another "
 									  "person to open a link receives that person's tokens, unless "
 									  "the application passes confirm => true");
@@ -107,6 +126,7 @@ int run_check(settings::Settings settings)
 	Report report;
 	for (const std::string &warning : settings.warnings)
 		report.warning("settings", warning);
+	check_tls(report, settings);
 	{
 		database::Pool pool(context.get_executor(), settings.database_url.clone());
 		database::PostgresStore store(pool);

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <memory>
 #include <stdexcept>
 
 #include "client/curl_client.hpp"
@@ -48,6 +49,13 @@ long long now_milliseconds()
 		.count();
 }
 
+// Browsers' endpoints, where nobody needs a token to knock, get a quarter of the
+// connections; the API has the others to itself.
+int browser_share(const settings::Settings &settings)
+{
+	return std::max(1, settings.database_pool / 4);
+}
+
 client::CurlLimits client_limits(const settings::Settings &settings)
 {
 	client::CurlLimits limits;
@@ -56,19 +64,21 @@ client::CurlLimits client_limits(const settings::Settings &settings)
 	return limits;
 }
 
-database::PoolLimits pool_limits(const settings::Settings &settings)
+database::PoolLimits pool_limits(int connections)
 {
 	database::PoolLimits limits;
-	limits.connections = settings.database_pool;
+	limits.connections = std::max(1, connections);
 	return limits;
 }
 
+// For each of the listeners: a flood at one leaves the other its own.
 server::Limits server_limits(const settings::Settings &settings)
 {
+	const long servers = settings.api_listen ? 2 : 1;
 	server::Limits limits;
 	limits.connections =
-		static_cast<int>(std::clamp(process::descriptor_limit() - kReservedDescriptors, 16L,
-									static_cast<long>(settings.max_connections)));
+		static_cast<int>(std::clamp((process::descriptor_limit() - kReservedDescriptors) / servers,
+									16L, static_cast<long>(settings.max_connections)));
 	// Two waits for the database around one for the provider.
 	limits.handler = settings.provider_timeout + 16s;
 	return limits;
@@ -86,44 +96,71 @@ private:
 	asio::awaitable<void> await_signals();
 	asio::awaitable<void> keep_house();
 	asio::awaitable<void> publish();
+	asio::awaitable<void> purge();
+	asio::awaitable<void> drain();
+	std::unique_ptr<server::Server> make_server();
 	asio::awaitable<void> pause(std::chrono::milliseconds duration);
 	Metrics::Gauges gauges() const;
 
 	settings::Settings settings_;
 	asio::io_context context_{1};
 	Metrics metrics_;
-	database::Pool pool_;
-	database::PostgresStore store_;
+	database::Pool api_pool_;
+	database::Pool browser_pool_;
+	database::PostgresStore api_store_;
+	database::PostgresStore browser_store_;
 	client::CurlClient client_;
 	providers::Directory directory_;
+	endpoints::Admission admission_;
 	bool published_ = false;
 	endpoints::Router router_;
-	server::Server server_;
+	std::unique_ptr<server::Server> server_;
+	std::unique_ptr<server::Server> api_server_; // where the API has a listener of its own
 };
 
 Daemon::Daemon(settings::Settings settings)
 	: settings_(std::move(settings)),
-	  pool_(context_.get_executor(), settings_.database_url.clone(), pool_limits(settings_)),
-	  store_(pool_), client_(context_.get_executor(), settings_.ca_file, client_limits(settings_)),
+	  api_pool_(context_.get_executor(), settings_.database_url.clone(),
+				pool_limits(settings_.database_pool - browser_share(settings_))),
+	  browser_pool_(context_.get_executor(), settings_.database_url.clone(),
+					pool_limits(browser_share(settings_))),
+	  api_store_(api_pool_), browser_store_(browser_pool_),
+	  client_(context_.get_executor(), settings_.ca_file, client_limits(settings_)),
 	  directory_(context_.get_executor(), settings_.providers, client_, {}),
-	  router_({settings_, store_, client_, directory_, metrics_, now_milliseconds,
-			   [this] { return published_; }},
+	  router_({settings_, api_store_, browser_store_, client_, admission_, directory_, metrics_,
+			   now_milliseconds, [this] { return published_; }},
 			  [this] { return gauges(); }),
-	  server_(
-		  context_, server_limits(settings_),
-		  [this](http::Request request) { return router_.answer(std::move(request)); },
-		  [](int status, const std::string &request_id) {
-			  return endpoints::hardened(endpoints::error_for_status(status, request_id));
-		  },
-		  [this](const server::Served &served) { observe(served); })
+	  server_(make_server()), api_server_(settings_.api_listen ? make_server() : nullptr)
 {
+}
+
+std::unique_ptr<server::Server> Daemon::make_server()
+{
+	return std::make_unique<server::Server>(
+		context_, server_limits(settings_),
+		[this](http::Request request) { return router_.answer(std::move(request)); },
+		[](int status, const std::string &request_id) {
+			return endpoints::hardened(endpoints::error_for_status(status, request_id));
+		},
+		[this](const server::Served &served) { observe(served); });
 }
 
 Metrics::Gauges Daemon::gauges() const
 {
-	const server::Statistics clients = server_.statistics();
-	const database::PoolStatistics database = pool_.statistics();
-	return {clients.connections, clients.requests, database.open, database.busy, database.waiting};
+	Metrics::Gauges gauges;
+	for (const server::Server *server : {server_.get(), api_server_.get()})
+		if (server != nullptr) {
+			const server::Statistics clients = server->statistics();
+			gauges.connections += clients.connections;
+			gauges.requests += clients.requests;
+		}
+	for (const database::Pool *pool : {&api_pool_, &browser_pool_}) {
+		const database::PoolStatistics database = pool->statistics();
+		gauges.database_open += database.open;
+		gauges.database_busy += database.busy;
+		gauges.database_waiting += database.waiting;
+	}
+	return gauges;
 }
 
 void Daemon::observe(const server::Served &served)
@@ -157,7 +194,16 @@ asio::awaitable<void> Daemon::publish()
 	published.return_to_origins = settings_.return_to_origins;
 	for (const auto &[name, provider] : settings_.providers)
 		published.providers.push_back(name);
-	co_await store_.publish(published);
+	co_await api_store_.publish(published);
+}
+
+// Each call deletes so many rows at most that it is over in a moment.
+asio::awaitable<void> Daemon::purge()
+{
+	std::int64_t gone = 0;
+	do {
+		gone = co_await api_store_.purge();
+	} while (gone > 0);
 }
 
 // Publishes again and again, too: whoever drops the extension and makes it anew,
@@ -169,7 +215,7 @@ asio::awaitable<void> Daemon::keep_house()
 		bool done = false;
 		try {
 			co_await publish();
-			co_await store_.purge();
+			co_await purge();
 			done = true;
 		} catch (const database::StoreError &error) {
 			if (!error.sqlstate().empty() && last_fault != error.sqlstate())
@@ -187,6 +233,24 @@ asio::awaitable<void> Daemon::keep_house()
 	}
 }
 
+// Both at once, so that the time is not spent twice.
+asio::awaitable<void> Daemon::drain()
+{
+	asio::steady_timer api_drained(context_, asio::steady_timer::time_point::max());
+	bool is_api_drained = true;
+	if (api_server_) {
+		is_api_drained = false;
+		asio::co_spawn(context_, api_server_->drain(kDrainTime), [&](std::exception_ptr) {
+			is_api_drained = true;
+			api_drained.cancel();
+		});
+	}
+	co_await server_->drain(kDrainTime);
+	boost::system::error_code ignored;
+	if (!is_api_drained)
+		co_await api_drained.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
 asio::awaitable<void> Daemon::await_signals()
 {
 	asio::signal_set signals(context_, SIGTERM, SIGINT);
@@ -197,20 +261,22 @@ asio::awaitable<void> Daemon::await_signals()
 		if (!error)
 			_exit(1);
 	});
-	co_await server_.drain(kDrainTime);
-	pool_.close();
+	co_await drain();
+	api_pool_.close();
+	browser_pool_.close();
 	log::info("stopped");
 	context_.stop();
 }
 
 void Daemon::listen()
 {
-	if (!settings_.tls_certificate.empty())
-		server_.use_tls(settings_.tls_certificate, settings_.tls_key);
-	const auto surface = settings_.api_listen ? http::Surface::browser : http::Surface::everything;
-	server_.listen(settings_.listen, surface);
-	if (settings_.api_listen)
-		server_.listen(*settings_.api_listen, http::Surface::api);
+	for (server::Server *server : {server_.get(), api_server_.get()})
+		if (server != nullptr && !settings_.tls_certificate.empty())
+			server->use_tls(settings_.tls_certificate, settings_.tls_key);
+	server_->listen(settings_.listen,
+					api_server_ ? http::Surface::browser : http::Surface::everything);
+	if (api_server_)
+		api_server_->listen(*settings_.api_listen, http::Surface::api);
 }
 
 int Daemon::run()

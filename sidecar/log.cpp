@@ -1,6 +1,7 @@
 #include "log.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -53,6 +54,25 @@ void append_value(std::string &line, const Field &field)
 		fmt::format_to(std::back_inserter(line), "{:.3f}", std::get<double>(field.value));
 }
 
+// A pipe that has room has it for so many bytes (PIPE_BUF), and takes them in one
+// piece; so lines of two threads do not mix.
+constexpr std::size_t kMaxLineBytes = 4096;
+
+// A log that nobody takes must not stop the daemon: what does not go into it now
+// is dropped, and counted in the next line.
+void put(const std::string &line)
+{
+	static std::atomic<long> dropped = 0;
+	pollfd sink{STDERR_FILENO, POLLOUT, 0};
+	if (line.size() > kMaxLineBytes || poll(&sink, 1, 0) != 1 || (sink.revents & POLLOUT) == 0) {
+		dropped++;
+		return;
+	}
+	[[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+	if (const long missing = dropped.exchange(0); missing != 0)
+		warning("lines of the log were dropped", {{"count", std::int64_t(missing)}});
+}
+
 } // namespace
 
 bool set_level(std::string_view name) noexcept
@@ -82,9 +102,7 @@ void write(Level level, std::string_view message, std::initializer_list<Field> f
 		append_value(line, field);
 	}
 	line += "}\n";
-	// One write, so that lines of two threads do not mix. A log that nobody can
-	// take is no reason to stop.
-	[[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+	put(line);
 }
 
 } // namespace sidecar::log

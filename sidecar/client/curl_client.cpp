@@ -5,10 +5,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
-#include <unordered_map>
 
 #include "client/curl_loop.hpp"
-#include "client/endpoint_host.hpp"
 
 namespace sidecar::client
 {
@@ -28,12 +26,11 @@ ProviderAnswer failed(ProviderAnswer::Failure failure)
 
 // A call under way. Its timer never expires: the answer cancels it.
 struct Call {
-	Call(const asio::any_io_executor &executor, std::string to)
-		: host(std::move(to)), answered(executor, asio::steady_timer::time_point::max())
+	explicit Call(const asio::any_io_executor &executor)
+		: answered(executor, asio::steady_timer::time_point::max())
 	{
 	}
 
-	const std::string host;
 	asio::steady_timer answered;
 	bool is_answered = false;
 	ProviderAnswer answer;
@@ -57,16 +54,13 @@ struct CurlClient::Impl : std::enable_shared_from_this<Impl> {
 	const std::string ca_file;
 	const CurlLimits limits;
 	int calls = 0;
-	std::unordered_map<std::string, int> calls_by_host;
 	std::unique_ptr<CurlLoop> loop = std::make_unique<CurlLoop>();
 };
 
 asio::awaitable<ProviderAnswer> CurlClient::Impl::send(std::shared_ptr<Impl> self,
 													   oauth::ProviderRequest request)
 {
-	const auto busy = self->calls_by_host.find(host_of(request.url));
-	if (self->calls >= self->limits.calls ||
-		(busy != self->calls_by_host.end() && busy->second >= self->limits.calls_per_host))
+	if (self->calls >= self->limits.calls)
 		co_return failed(ProviderAnswer::Failure::busy);
 	const std::shared_ptr<Call> call = self->start(std::move(request));
 	boost::system::error_code ignored;
@@ -83,7 +77,7 @@ std::shared_ptr<Call> CurlClient::Impl::start(oauth::ProviderRequest request)
 	if (!loop)
 		return nullptr;
 	try {
-		auto call = std::make_shared<Call>(executor, host_of(request.url));
+		auto call = std::make_shared<Call>(executor);
 		auto transfer = std::make_unique<Transfer>(std::move(request), ca_file, limits);
 		loop->submit(std::move(transfer), [self = shared_from_this(), call](ProviderAnswer answer) {
 			asio::post(self->executor, [self, call, answer = std::move(answer)]() mutable {
@@ -91,7 +85,6 @@ std::shared_ptr<Call> CurlClient::Impl::start(oauth::ProviderRequest request)
 			});
 		});
 		calls++;
-		calls_by_host[call->host]++;
 		return call;
 	} catch (const std::exception &) {
 		return nullptr;
@@ -101,8 +94,6 @@ std::shared_ptr<Call> CurlClient::Impl::start(oauth::ProviderRequest request)
 void CurlClient::Impl::end(Call &call, ProviderAnswer answer)
 {
 	calls--;
-	if (--calls_by_host[call.host] == 0)
-		calls_by_host.erase(call.host);
 	call.answer = std::move(answer);
 	call.is_answered = true;
 	call.answered.cancel();
@@ -116,11 +107,6 @@ CurlClient::CurlClient(asio::any_io_executor executor, std::string ca_file, Curl
 CurlClient::~CurlClient()
 {
 	impl_->loop.reset();
-}
-
-bool CurlClient::has_room() const noexcept
-{
-	return impl_->calls < impl_->limits.calls;
 }
 
 asio::awaitable<ProviderAnswer> CurlClient::send(oauth::ProviderRequest request)

@@ -15,8 +15,7 @@ struct CurlLimits {
 	std::chrono::milliseconds connect{5000};
 	std::chrono::milliseconds total{15000};
 	std::size_t answer_bytes = 1024 * 1024;
-	int calls = 64;          // under way at once, all together
-	int calls_per_host = 32; // so that one slow provider leaves room for the others
+	int calls = 64; // under way at once; endpoints::Admission leaves some for metadata
 };
 
 // The executor's one thread is where send() is called and answers arrive.
@@ -28,7 +27,6 @@ public:
 	// Aborts what is under way (those who wait are told `broken`) and joins the thread.
 	~CurlClient() override;
 
-	bool has_room() const noexcept override;
 	boost::asio::awaitable<oauth::ProviderAnswer> send(oauth::ProviderRequest request) override;
 
 private:

@@ -12,9 +12,8 @@ class ProviderClient
 {
 public:
 	virtual ~ProviderClient() = default;
-	// Whether one more call may start now; the number of calls under way is bounded.
-	virtual bool has_room() const noexcept = 0;
-	// Never throws: what went wrong is ProviderAnswer::failure.
+	// Never throws: what went wrong is ProviderAnswer::failure. The number of calls
+	// under way is bounded; one more is `busy`.
 	virtual boost::asio::awaitable<oauth::ProviderAnswer> send(oauth::ProviderRequest request) = 0;
 };
 

@@ -12,6 +12,9 @@ namespace
 using StatementsPtr = std::shared_ptr<const Statements>;
 using Text = std::string Statements::*;
 
+// How a rehearsal ends that met no error.
+constexpr std::string_view kRehearsed = "OT999";
+
 // Functions or schema are not where they were: the extension may have been
 // dropped and made again elsewhere.
 bool is_missing(const StoreError &error)
@@ -283,6 +286,17 @@ PostgresStore::Awaitable<std::vector<std::string>> PostgresStore::missing_privil
 		missing.emplace_back(error.what());
 	}
 	co_return missing;
+}
+
+PostgresStore::Awaitable<void> PostgresStore::rehearse()
+{
+	try {
+		Parameters none;
+		co_await impl_->run(&Statements::rehearse, std::move(none));
+	} catch (const StoreError &error) {
+		if (error.sqlstate() != kRehearsed)
+			throw;
+	}
 }
 
 PostgresStore::Awaitable<bool> PostgresStore::confirms_flows()

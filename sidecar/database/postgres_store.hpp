@@ -35,6 +35,9 @@ public:
 	// the database (confirm_flows off).
 	Awaitable<std::vector<std::string>> missing_privileges();
 	Awaitable<bool> confirms_flows();
+	// Goes through a whole flow in a transaction that is rolled back; throws the
+	// error that a user would have met: no key, a missing right, a read-only server.
+	Awaitable<void> rehearse();
 
 private:
 	struct Impl;

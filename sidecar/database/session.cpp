@@ -42,6 +42,12 @@ bool is_outdated_plan(const Result &result)
 	return function != nullptr && std::string_view(function) == "RevalidateCachedQuery";
 }
 
+bool is_copy(const Result &result)
+{
+	const ExecStatusType status = PQresultStatus(result.get());
+	return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
 } // namespace
 
 Statement::Statement(const std::string &text) : sql(text)
@@ -61,7 +67,9 @@ std::string session_settings(std::chrono::milliseconds statement)
 	return fmt::format(
 		"SET statement_timeout = {}; SET lock_timeout = {};"
 		"SET idle_in_transaction_session_timeout = {}; SET search_path = '';"
-		"SET default_transaction_read_only = off; SET client_min_messages = error;"
+		"SET default_transaction_read_only = off; SET default_transaction_isolation = 'read "
+		"committed';"
+		"SET default_transaction_deferrable = off; SET client_min_messages = error;"
 		"SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';"
 		"SET client_encoding = 'UTF8'; SET bytea_output = 'hex'; SET plan_cache_mode = "
 		"force_generic_plan; SET "
@@ -218,6 +226,9 @@ asio::awaitable<Result> Session::collect()
 		Result next(PQgetResult(connection_.get()));
 		if (!next)
 			break;
+		// No statement of ours copies; libpq would give such a result for ever.
+		if (is_copy(next))
+			must_send(0);
 		if (!first || (has_failed(next) && !has_failed(first)))
 			first = std::move(next);
 	}

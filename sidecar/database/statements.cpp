@@ -82,6 +82,34 @@ constexpr const char *kMissingPrivileges = R"(
 			WHERE n.nspname = $1::text AND c.relname = 'oauth_connections'
 			AND pg_catalog.has_table_privilege(c.oid, 'SELECT')))";
 
+// A whole flow, from the link to the stored token, that ends in an error and so
+// leaves nothing behind.
+constexpr const char *kRehearse = R"(DO $rehearsal$
+DECLARE
+	link text;
+	attempt record;
+	claimed record;
+BEGIN
+	PERFORM oauth_tokens_internal.publish_settings('https://rehearsal.invalid',
+		pg_catalog.make_interval(secs => 60), '{{}}', '{{rehearsal}}');
+	link := {0}.oauth_authorize_url('00000000-0000-4000-8000-000000000000', 'rehearsal', 'user',
+		'oauth-sidecar --check', confirm => false);
+	SELECT * INTO STRICT attempt FROM oauth_tokens_internal.flow_begin(
+		pg_catalog.sha256(pg_catalog.substring(link, 'ticket=(.*)')::bytea), 'rehearsal', NULL,
+		'https://rehearsal.invalid/token', 'rehearsal');
+	SELECT * INTO STRICT claimed FROM oauth_tokens_internal.flow_claim(
+		pg_catalog.sha256(attempt.state::bytea), pg_catalog.sha256(attempt.browser_secret::bytea),
+		'rehearsal');
+	PERFORM oauth_tokens_internal.flow_store(claimed.ticket_hash, 'rehearsal', 'rehearsal', 60, NULL,
+		'{{"account_id": "rehearsal"}}');
+	PERFORM access_token FROM {0}.oauth_get('00000000-0000-4000-8000-000000000000', 'rehearsal',
+		'user', 'oauth-sidecar --check');
+	PERFORM {0}.oauth_delete('00000000-0000-4000-8000-000000000000', 'rehearsal', 'user',
+		'oauth-sidecar --check');
+	RAISE EXCEPTION USING ERRCODE = 'OT999',
+		MESSAGE = 'oauth-sidecar --check: nothing is wrong, and nothing was kept';
+END $rehearsal$)";
+
 } // namespace
 
 const std::string kFindSchema = "SELECT n.nspname FROM pg_catalog.pg_extension e"
@@ -105,6 +133,7 @@ Statements::Statements(std::string_view extension_schema) : schema(extension_sch
 	purge = kPurge;
 	is_ready = fmt::format(kIsReady, there);
 	missing_privileges = kMissingPrivileges;
+	rehearse = fmt::format(kRehearse, there);
 }
 
 } // namespace sidecar::database

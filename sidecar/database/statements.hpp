@@ -26,6 +26,7 @@ struct Statements {
 	std::string purge;
 	std::string is_ready;
 	std::string missing_privileges; // $1: the schema; a line for each
+	std::string rehearse;
 };
 
 // Which schema that is: no row where the extension is not there.

@@ -69,8 +69,8 @@ Awaitable<http::Response> authorize(Context &context, const http::Request &reque
 		co_return page(Page::unavailable);
 	std::optional<oauth::OpenedAttempt> attempt;
 	try {
-		attempt = co_await context.store.open_attempt(ticket_hash, provider->name, *endpoints,
-													  provider->client_id);
+		attempt = co_await context.browser_store.open_attempt(ticket_hash, provider->name,
+															  *endpoints, provider->client_id);
 	} catch (const database::StoreError &error) {
 		database_error_response(error, request); // for its log line
 		co_return page(Page::unavailable);

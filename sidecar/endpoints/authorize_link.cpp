@@ -39,7 +39,7 @@ Awaitable<http::Response> authorize_link(Context &context, const http::Request &
 		co_return error_response(Error::invalid_request, request.id, "scopes");
 	std::string url;
 	try {
-		url = co_await context.store.authorize_url(link);
+		url = co_await context.api_store.authorize_url(link);
 	} catch (const database::StoreError &error) {
 		co_return database_error_response(error, request);
 	}

@@ -22,7 +22,7 @@ Awaitable<Action> claim(Context &context, const http::Request &request, Callback
 {
 	std::optional<oauth::ClaimedAttempt> attempt;
 	try {
-		attempt = co_await context.store.claim(claim);
+		attempt = co_await context.browser_store.claim(claim);
 	} catch (const database::StoreError &error) {
 		database_error_response(error, request); // for its log line
 		co_return flow.failed("the database did not claim the attempt");
@@ -45,7 +45,8 @@ Awaitable<Action> store(Context &context, const http::Request &request, Callback
 						const oauth::Store &grant)
 {
 	try {
-		oauth::StoreResult result = co_await context.store.store(grant.ticket_hash, grant.grant);
+		oauth::StoreResult result =
+			co_await context.browser_store.store(grant.ticket_hash, grant.grant);
 		co_return flow.stored(std::move(result));
 	} catch (const database::StoreError &error) {
 		database_error_response(error, request); // for its log line
@@ -74,8 +75,11 @@ Awaitable<http::Response> callback(Context &context, const http::Request &reques
 	const oauth::Provider *provider = context.directory.find(provider_name);
 	if (provider == nullptr)
 		co_return page(Page::unknown);
+	if (request.is_prefetch)
+		co_return page(Page::unavailable);
 	// Before anything is consumed: whoever reloads the page may still succeed.
-	if (!context.client.has_room())
+	const Admission::Place place = context.admission.enter(provider->name);
+	if (!place)
 		co_return page(Page::unavailable);
 
 	const settings::Settings &settings = context.settings;
@@ -98,10 +102,11 @@ Awaitable<http::Response> callback(Context &context, const http::Request &reques
 	const oauth::End &end = std::get<oauth::End>(action);
 	log_end(request, *provider, flow, end);
 	context.metrics.flow(provider->name, oauth::name_of(end.outcome));
+	// Nothing was decided: the same address may still work, with the cookie.
+	if (end.outcome == oauth::Outcome::unavailable && !flow.attempt())
+		co_return page(Page::unavailable);
 	http::Response response =
-		end.location.empty() ? page(end.outcome == oauth::Outcome::unavailable ? Page::unavailable
-																			   : Page::bad_request)
-							 : http::Response(303, "", "");
+		end.location.empty() ? page(Page::bad_request) : http::Response(303, "", "");
 	if (!end.location.empty())
 		response.with("Location", end.location);
 	for (std::string &cookie : cookies.clear(flow.state()))

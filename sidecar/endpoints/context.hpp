@@ -6,6 +6,7 @@
 
 #include "client/provider_client.hpp"
 #include "database/store.hpp"
+#include "endpoints/admission.hpp"
 #include "metrics.hpp"
 #include "providers/directory.hpp"
 #include "settings/settings.hpp"
@@ -15,8 +16,12 @@ namespace sidecar::endpoints
 
 struct Context {
 	const settings::Settings &settings;
-	database::Store &store;
+	// Anybody may knock at the browsers' endpoints, so what these keep busy must not
+	// be what the API waits for.
+	database::Store &api_store;
+	database::Store &browser_store;
 	client::ProviderClient &client;
+	Admission &admission;
 	providers::Directory &directory;
 	Metrics &metrics;
 	std::function<long long()> now;  // milliseconds since 1970 UTC

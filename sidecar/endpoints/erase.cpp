@@ -17,7 +17,7 @@ Awaitable<http::Response> erase(Context &context, const http::Request &request,
 		co_return std::move(*refusal);
 	bool deleted = false;
 	try {
-		deleted = co_await context.store.erase(std::get<ApiRequest>(read).identity);
+		deleted = co_await context.api_store.erase(std::get<ApiRequest>(read).identity);
 	} catch (const database::StoreError &error) {
 		co_return database_error_response(error, request);
 	}

@@ -17,11 +17,11 @@ Awaitable<http::Response> readiness(Context &context, const http::Request &reque
 {
 	bool ready = false;
 	try {
-		ready = co_await context.store.is_ready() && context.published();
+		ready = co_await context.browser_store.is_ready();
 	} catch (const database::StoreError &) {
 		// The pool logs when the database goes and comes.
 	}
-	if (!ready)
+	if (!ready || !context.published())
 		co_return error_response(Error::unavailable, request.id);
 	co_return http::Response(200, "application/json", R"({"status":"ready","database":"ok"})");
 }

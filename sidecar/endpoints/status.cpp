@@ -19,7 +19,7 @@ Awaitable<http::Response> status(Context &context, const http::Request &request,
 	const oauth::Identity &identity = std::get<ApiRequest>(read).identity;
 	std::optional<database::Connection> found;
 	try {
-		found = co_await context.store.connection(identity);
+		found = co_await context.api_store.connection(identity);
 	} catch (const database::StoreError &error) {
 		co_return database_error_response(error, request);
 	}

@@ -27,7 +27,7 @@ Awaitable<http::Response> token(Context &context, const http::Request &request,
 
 	std::optional<database::StoredToken> found;
 	try {
-		found = co_await context.store.token(call.identity);
+		found = co_await context.api_store.token(call.identity);
 	} catch (const database::StoreError &error) {
 		co_return database_error_response(error, request);
 	}

@@ -256,8 +256,10 @@ private:
 	{
 		const bool asked = std::ranges::find(expected_.asked, "openid") != expected_.asked.end();
 		const bool known = !expected_.issuer.empty() || provider_.issuer_per_tenant;
-		if (!asked || !known)
+		if (!asked || (!known && provider_.id_token_optional))
 			return true;
+		if (!known)
+			return fail("openid was asked for, and no issuer is configured");
 		const json::value *token = member("id_token");
 		if (token == nullptr)
 			return provider_.id_token_optional || fail("the token answer has no ID token");

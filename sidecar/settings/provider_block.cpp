@@ -96,6 +96,15 @@ void read_endpoints(Block &block, oauth::Provider &provider)
 		!endpoints.issuer.empty() && (endpoints.authorization.empty() || endpoints.token.empty());
 }
 
+bool has_own_client(const Block &block)
+{
+	for (const char *key :
+		 {"client_id", "client_id_env", "client_secret", "client_secret_env", "client_secret_file"})
+		if (block.has(key))
+			return true;
+	return false;
+}
+
 void read_client(Block &block, ClientOverride &given, oauth::Provider &provider)
 {
 	std::optional<std::string> client_id = std::move(given.client_id);
@@ -194,6 +203,14 @@ oauth::Provider read_provider(const std::string &name, Block &block, ClientOverr
 							  Findings &findings)
 {
 	const Preset *preset = chosen_preset(name, block);
+	// Google's secret, say, must not go to another provider that is called google
+	// and has a client of its own.
+	if ((preset == nullptr || preset->name != name) && has_own_client(block)) {
+		if (given.client_id || given.client_secret)
+			findings.warn("providers." + name, "the client in the environment is the preset's, and "
+											   "not used for this provider, which has its own");
+		given = ClientOverride{};
+	}
 	const std::string tenant = chosen_tenant(block, preset, given);
 	oauth::Provider provider;
 	if (preset != nullptr)

@@ -95,8 +95,23 @@ void check_client(const oauth::Provider &provider, const Block &block)
 		block.fault("pkce", "a client without a secret needs PKCE");
 }
 
+// OpenID Connect Core 3.1.3.7: without an issuer there is nothing to hold an ID
+// token against.
+bool asks_in_vain_for_identity(const oauth::Provider &provider)
+{
+	const auto asks = [](const std::vector<std::string> &scopes) {
+		return std::ranges::find(scopes, "openid") != scopes.end();
+	};
+	return provider.endpoints.issuer.empty() && !provider.id_token_optional &&
+		   (asks(provider.scopes) || asks(provider.own_scopes));
+}
+
 void check_scopes(const oauth::Provider &provider, const Block &block)
 {
+	if (asks_in_vain_for_identity(provider))
+		block.fault("scopes",
+					"openid asks for an ID token, and without issuer none can be checked: "
+					"set issuer, or id_token = \"optional\" to do without");
 	for (const std::string &scope : provider.scopes)
 		if (!all_visible(scope) || scope.find_first_of("\"\\") != scope.npos ||
 			scope.find(provider.scope_separator) != scope.npos) {

@@ -135,6 +135,51 @@ def test_memory_stays_flat(sidecar):
     assert round_(100) - before < 4 * 2**20 or is_sanitized()
 
 
+def test_strangers_do_not_starve_the_api(make_sidecar, fake):  # C8
+    """A flood at the browsers' listener, of connections and of requests, leaves the API its own."""
+    sidecar = make_sidecar({"fake": fake.settings()}, start=False, settings={"OAUTH_MAX_CONNECTIONS": "60"})
+    sidecar.settings["OAUTH_API_LISTEN"] = f"unix:{sidecar.path / 'api.sock'}"
+    sidecar.start()
+    whose = someone()
+    assert connected(sidecar, whose)
+    flood = connect_raw(sidecar, 80, b"G")
+    for _ in range(10):
+        assert sidecar.api("token", whose).status == 200
+    for one in flood:
+        one.close()
+
+    # All connections of the browsers' share wait for a row that somebody else has locked.
+    with sidecar.cluster.connect(sidecar.db) as holder, holder.transaction():
+        holder.execute("LOCK oauth_tokens_internal.flow_attempts IN ACCESS EXCLUSIVE MODE")
+        waiting = [threading.Thread(target=MiniBrowser().fetch, args=[sidecar.link(someone())]) for _ in range(8)]
+        for one in waiting:
+            one.start()
+        for _ in range(10):
+            assert sidecar.api("token", whose).status == 200
+    for one in waiting:
+        one.join()
+
+
+def test_a_log_that_nobody_reads(make_sidecar, fake):
+    """It stops neither answers nor the end, and afterwards says how much it lost."""
+    sidecar = make_sidecar({"fake": fake.settings()}, start=False)
+    sidecar._write_config()
+    ours, theirs = os.pipe()
+    sidecar.process = subprocess.Popen(
+        ["setpriv", "--pdeathsig=KILL", "--", binary()], cwd=sidecar.path, stderr=theirs,
+        env=environment(**sidecar.settings), stdin=subprocess.DEVNULL)
+    os.close(theirs)
+    sidecar.wait_ready()
+    for _ in range(600):
+        assert sidecar.get("/nothing").status == 404
+    read = os.read(ours, 1 << 20)
+    assert b'"path":"/nothing"' in read
+    sidecar.get("/nothing")
+    wait_until(lambda: b"were dropped" in os.read(ours, 1 << 20))
+    assert sidecar.stop() == 0
+    os.close(ours)
+
+
 # Shutdown
 
 

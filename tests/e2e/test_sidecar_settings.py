@@ -58,6 +58,36 @@ def test_check_looks_at_the_database(sidecar, flow_cluster):
     assert done.returncode != 0 and re.search("DATABASE_URL|database", said(done))
 
 
+def test_check_looks_at_privileges(make_sidecar, fake, flow_cluster):
+    """Granted before the table was there, say: the functions are, and what they need is not."""
+    sidecar = make_sidecar({"fake": fake.settings()}, start=False)
+    sidecar.sql("REVOKE INSERT ON oauth_tokens FROM sidecar")
+    done = sidecar.run("--check")
+    assert done.returncode == 1 and "42501" in said(done), said(done)
+    assert (sidecar.count(), sidecar.flow_rows()) == (0, (0, 0, 0))
+
+
+def test_check_looks_at_the_key(make_sidecar, fake, make_cluster):
+    without = make_cluster(key=None)
+    sidecar = make_sidecar({"fake": fake.settings()}, start=False, cluster=without)
+    done = sidecar.run("--check")
+    assert done.returncode == 1 and "OT001" in said(done), said(done)
+
+
+def test_check_leaves_nothing_behind(sidecar):
+    before = sidecar.sql("SELECT count(*) FROM oauth_tokens"), sidecar.flow_rows()
+    assert "rehearsal" in said(sidecar.run("--check"))
+    assert (sidecar.sql("SELECT count(*) FROM oauth_tokens"), sidecar.flow_rows()) == before
+
+
+def test_check_looks_at_the_certificate(sidecar):
+    broken = sidecar.path / "broken.pem"
+    broken.write_text("no certificate", encoding="utf-8")
+    sidecar.settings |= {"OAUTH_TLS_CERTIFICATE": broken, "OAUTH_TLS_KEY": broken}
+    done = sidecar.run("--check")
+    assert done.returncode == 1 and "certificate" in said(done), said(done)
+
+
 def test_help():
     done = subprocess.run([binary(), "--help"], stdout=subprocess.PIPE, text=True, env=environment(), timeout=10)
     assert done.returncode == 0

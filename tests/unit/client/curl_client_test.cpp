@@ -261,7 +261,6 @@ TEST_F(CurlClientTest, RefusesHeadersOfTwoLines)
 	request.headers.emplace_back("X", Secret("a\r\nY: b"));
 	EXPECT_EQ(send(std::move(request)).failure, Failure::broken);
 	EXPECT_EQ(server.connections(), 0);
-	EXPECT_TRUE(client->has_room());
 }
 
 TEST_F(CurlClientTest, TellsWhyThereIsNoConnection)
@@ -311,27 +310,18 @@ TEST_F(CurlClientTest, BoundsCalls)
 {
 	ScriptedServer one(never_answer), other(answer_ok);
 	CurlLimits limits;
-	limits.calls = 3;
-	limits.calls_per_host = 2;
+	limits.calls = 2;
 	limits.total = 500ms;
 	open(limits);
 	const auto first = spawn(post(one.url()));
-	const auto second = spawn(post(one.url()));
-	io.poll();
-	EXPECT_EQ(send(post(one.url())).failure, Failure::busy);
-	EXPECT_TRUE(client->has_room());
 	EXPECT_EQ(send(post(other.url())).status, 200);
-	ScriptedServer third_host(never_answer);
-	const auto third = spawn(post(third_host.url()));
+	const auto second = spawn(post(one.url()));
 	io.restart();
 	io.poll();
-	EXPECT_FALSE(client->has_room());
 	EXPECT_EQ(send(post(other.url())).failure, Failure::busy);
 	run_until_answered(first);
 	run_until_answered(second);
-	run_until_answered(third);
 	EXPECT_EQ(first->answer->failure, Failure::timeout);
-	EXPECT_TRUE(client->has_room());
 	EXPECT_EQ(send(post(other.url())).status, 200);
 }
 

@@ -119,11 +119,28 @@ TEST(Callback, CallsNoProviderForAnAttemptThatIsNotThere)
 TEST(Callback, ConsumesNothingWhereNoCallOfTheProviderMayStart)
 {
 	Site site;
-	site.client.room = false;
+	std::vector<Admission::Place> others;
+	for (int i = 0; i < kMaxCallbacksOfProvider; i++)
+		others.push_back(site.admission.enter("plain"));
+	EXPECT_TRUE(site.admission.enter("another"));
 	const http::Response response = site.ask("GET", kCallback, false, cookie());
 	EXPECT_EQ(response.status, 503);
 	EXPECT_FALSE(header(response, "Retry-After").empty());
 	EXPECT_EQ(site.store.claims, 0);
+	others.pop_back();
+	EXPECT_EQ(site.ask("GET", kCallback, false, cookie()).status, 303);
+}
+
+// Whoever reloads the page a moment later has to have the cookie still.
+TEST(Callback, KeepsTheCookieWhileNothingIsDecided)
+{
+	Site site;
+	site.store.error.emplace("", "no answer");
+	const http::Response response = site.ask("GET", kCallback, false, cookie());
+	EXPECT_EQ(response.status, 503);
+	EXPECT_TRUE(header(response, "Set-Cookie").empty());
+	site.store.error.reset();
+	EXPECT_EQ(site.ask("GET", kCallback, false, cookie()).status, 303);
 }
 
 TEST(Callback, TellsTheBrowserOfEveryFailure)

@@ -133,12 +133,10 @@ private:
 class FakeClient : public client::ProviderClient
 {
 public:
-	bool room = true;
 	int status = 200;
 	std::string body = R"({"access_token":"the-access-token","token_type":"Bearer"})";
 	int calls = 0;
 
-	bool has_room() const noexcept override { return room; }
 	boost::asio::awaitable<oauth::ProviderAnswer> send(oauth::ProviderRequest) override
 	{
 		calls++;
@@ -190,8 +188,8 @@ public:
 	{
 		boost::asio::io_context context;
 		providers::Directory directory(context.get_executor(), settings.providers, client, {});
-		Router router({settings, store, client, directory, metrics, [] { return 1763803957000LL; },
-					   [] { return true; }},
+		Router router({settings, store, store, client, admission, directory, metrics,
+					   [] { return 1763803957000LL; }, [] { return true; }},
 					  [] { return Metrics::Gauges{}; });
 		std::optional<http::Response> response;
 		boost::asio::co_spawn(context, router.answer(std::move(request)),
@@ -207,6 +205,7 @@ public:
 	settings::Settings settings;
 	FakeStore store;
 	FakeClient client;
+	Admission admission;
 	Metrics metrics;
 	http::Surface surface = http::Surface::everything;
 };

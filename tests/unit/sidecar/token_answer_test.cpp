@@ -365,6 +365,8 @@ TEST(TokenAnswer, IgnoredIdToken)
 	Case no_issuer;
 	no_issuer.asked = {"openid"};
 	no_issuer.issuer.clear();
+	EXPECT_NE(no_issuer.fault(with("\"id_token\":\"x\"")), "");
+	no_issuer.provider.id_token_optional = true;
 	EXPECT_EQ(no_issuer.fault(with("\"id_token\":\"x\"")), "");
 	no_issuer.provider.issuer_per_tenant = true;
 	EXPECT_NE(no_issuer.fault(with("\"id_token\":\"x\"")), "");

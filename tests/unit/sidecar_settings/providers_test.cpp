@@ -167,6 +167,28 @@ TEST(Presets, OfItsOwnWhereItSaysWhere)
 	EXPECT_EQ(google.client_id, "g-id");
 }
 
+// THREATS F14: one provider's secret does not go to another.
+TEST(Presets, NotTheirClientWhereAnotherProviderHasItsOwn)
+{
+	const Loaded loaded = load_toml("[providers.google]\nissuer = 'http://localhost:4000'\n"
+									"client_id = 'other'\nclient_secret = 'of the other'\n",
+									kGoogle);
+	ASSERT_TRUE(has_no_fault(loaded));
+	const Provider &google = loaded.settings.providers.at("google");
+	EXPECT_EQ(google.client_id, "other");
+	EXPECT_EQ(google.client_secret.reveal(), "of the other");
+}
+
+TEST(Providers, OpenidNeedsAnIssuer)
+{
+	const std::string endpoints = "authorization_endpoint = 'https://a.example/authorize'\n"
+								  "token_endpoint = 'https://a.example/token'\n"
+								  "client_secret = 'x'\nscopes = ['openid']\n";
+	EXPECT_TRUE(has_fault(load_provider(endpoints), "providers.some.scopes", "issuer"));
+	EXPECT_TRUE(has_no_fault(load_provider(endpoints + "id_token = 'optional'\n")));
+	EXPECT_TRUE(has_no_fault(load_provider(endpoints + "issuer = 'https://a.example'\n")));
+}
+
 TEST(Providers, EveryKey)
 {
 	const Loaded loaded = load_provider(
