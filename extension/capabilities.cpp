@@ -99,7 +99,7 @@ constexpr RelationGrant kRelations[] = {
 	{In::extension_schema, kDetailsName, "SELECT", kReaders},
 	{In::extension_schema, kDetailsName,
 	 "SELECT (workspace_id, provider, actor_type, actor_id, token_id, account_id, issuer,"
-	 " client_id), INSERT, UPDATE, DELETE",
+	 " client_id, refresh_token_digest), INSERT, UPDATE, DELETE",
 	 kWriters},
 	{In::extension_schema, "oauth_connections", "SELECT", kReaders},
 	{In::extension_schema, "oauth_tokens_decrypted", "SELECT", kAdmin},

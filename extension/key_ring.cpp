@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include <openssl/crypto.h>
+#include <openssl/hmac.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -112,9 +114,9 @@ bool next_iv(fernet::Iv &iv)
 	return true;
 }
 
-[[noreturn]] void raise_not_encrypted()
+[[noreturn]] void raise_openssl(const char *what)
 {
-	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not encrypt"),
+	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not %s", what),
 					errhint("Its random generator or memory may be exhausted; try again.")));
 	pg_unreachable();
 }
@@ -140,6 +142,15 @@ try {
 	return cipher.verify(envelope) ? cipher.decrypt(envelope) : std::nullopt;
 } catch (...) {
 	return std::nullopt;
+}
+
+bool digest_derived(const fernet::Key &key, std::string_view info, std::string_view value,
+					Digest &out) noexcept
+{
+	const auto derived = fernet::derive_key(key, info);
+	return derived && HMAC(EVP_sha256(), derived->bytes().data(), fernet::kKeyBytes,
+						   reinterpret_cast<const unsigned char *>(value.data()), value.size(),
+						   out.data(), nullptr) != nullptr;
 }
 
 } // namespace
@@ -172,14 +183,14 @@ void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Pl
 	fernet::Cipher &cipher = usable_ring().ciphers.front();
 	fernet::Iv iv;
 	if (!next_iv(iv) || !cipher.encrypt(plaintext, timestamp, iv, out))
-		raise_not_encrypted();
+		raise_openssl("encrypt");
 }
 
 void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
 						   std::uint64_t timestamp, std::span<char> out)
 {
 	if (!seal_derived(usable_ring().keys.front(), info, plaintext, timestamp, out))
-		raise_not_encrypted();
+		raise_openssl("encrypt");
 }
 
 Opened key_ring_open_derived(std::string_view token, std::string_view info, fernet::Bytes buffer)
@@ -190,6 +201,25 @@ Opened key_ring_open_derived(std::string_view token, std::string_view info, fern
 		if (const auto plaintext = open_derived(ring.keys[i], info, *envelope))
 			return {*plaintext, static_cast<int>(i) + 1, 0};
 	return {};
+}
+
+Digest key_ring_digest(std::string_view value, std::string_view info)
+{
+	Digest digest;
+	if (!digest_derived(usable_ring().keys.front(), info, value, digest))
+		raise_openssl("make a digest");
+	return digest;
+}
+
+bool key_ring_digest_fits(const Digest &digest, std::string_view value, std::string_view info)
+{
+	for (const fernet::Key &key : usable_ring().keys) {
+		Digest own;
+		if (digest_derived(key, info, value, own) &&
+			CRYPTO_memcmp(own.data(), digest.data(), own.size()) == 0)
+			return true;
+	}
+	return false;
 }
 
 Opened key_ring_open(std::string_view token, const Place &, fernet::Bytes buffer)

@@ -96,8 +96,9 @@ char *find_or_create_enum(Oid schema)
 	return format_type_be_qualified(found);
 }
 
-// Mends what is safe to mend; raises where anything else differs.
-void mend(const char *name, List *differences)
+// Mends what is safe to mend; raises where anything else differs. `name` is the
+// relation's, qualified and quoted.
+void mend(const char *relation, const char *name, List *differences)
 {
 	StringInfoData unsafe;
 	initStringInfo(&unsafe);
@@ -115,8 +116,8 @@ void mend(const char *name, List *differences)
 								"oauth_tokens_upgrade() again.")));
 	foreach (cell, differences) {
 		const auto *found = static_cast<Difference *>(lfirst(cell));
-		ereport(NOTICE, (errmsg("Running upgrade %s -> %s, mend oauth_tokens table: %s", kBefore,
-								kHead, found->what)));
+		ereport(NOTICE, (errmsg("Running upgrade %s -> %s, mend %s table: %s", kBefore, kHead,
+								relation, found->what)));
 		execute_safely(found->fix);
 	}
 }
@@ -125,13 +126,13 @@ void mend(const char *name, List *differences)
 void adopt(Oid relid, const char *name)
 {
 	if (!is_ordinary_table(relid))
-		mend(name, not_a_table());
+		mend(kTableName, name, not_a_table());
 	refuse_foreign_owner("table", name, owner_of_relation(relid));
 	LockRelationOid(relid, ShareRowExclusiveLock);
 	Relation table = table_open(relid, NoLock);
 	List *differences = table_differences(table, name);
 	table_close(table, NoLock);
-	mend(name, differences);
+	mend(kTableName, name, differences);
 }
 
 void make_details(Oid schema, Oid table_id, const char *name)
@@ -151,12 +152,12 @@ void make_details(Oid schema, Oid table_id, const char *name)
 		return;
 	}
 	if (!is_ordinary_table(details_id))
-		mend(name, not_a_table());
+		mend(kDetailsName, name, not_a_table());
 	refuse_foreign_owner("table", name, owner_of_relation(details_id));
 	Relation details = table_open(details_id, ShareRowExclusiveLock);
-	List *differences = details_differences(details, enum_type);
+	List *differences = details_differences(details, name, enum_type);
 	table_close(details, NoLock);
-	mend(name, differences);
+	mend(kDetailsName, name, differences);
 }
 
 bool is_whole()
@@ -172,8 +173,9 @@ bool is_whole()
 	if (whole) {
 		const AttrNumber attno = table_find_column(table, kActorType, nullptr);
 		Relation details = table_open(details_id, AccessShareLock);
-		whole = details_differences(
-					details, TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) == NIL;
+		whole =
+			details_differences(details, kDetailsName,
+								TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) == NIL;
 		table_close(details, AccessShareLock);
 	}
 	table_close(table, AccessShareLock);

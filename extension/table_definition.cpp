@@ -62,21 +62,23 @@ struct DetailsColumn {
 	const char *name;
 	const char *type; // null for the enum
 	Oid type_id;
+	const char *constraint; // null: it needs no value, and may be added to rows that are there
 };
 
 constexpr DetailsColumn kDetailsColumns[] = {
-	{"workspace_id", "uuid NOT NULL", UUIDOID},
-	{"provider", "text NOT NULL", TEXTOID},
-	{"actor_type", nullptr, InvalidOid}, // NOT NULL by the primary key
-	{"actor_id", "text NOT NULL", TEXTOID},
-	{"token_id", "uuid NOT NULL", UUIDOID},
-	{"account_id", "text", TEXTOID},
-	{"account_label", "text", TEXTOID},
-	{"issuer", "text", TEXTOID},
-	{"client_id", "text", TEXTOID},
-	{"extra", "jsonb", JSONBOID},
-	{"lifetime", "interval", INTERVALOID},
-	{"connected_at", "timestamptz NOT NULL DEFAULT pg_catalog.now()", TIMESTAMPTZOID},
+	{"workspace_id", "uuid", UUIDOID, "NOT NULL"},
+	{"provider", "text", TEXTOID, "NOT NULL"},
+	{"actor_type", nullptr, InvalidOid, "NOT NULL"},
+	{"actor_id", "text", TEXTOID, "NOT NULL"},
+	{"token_id", "uuid", UUIDOID, "NOT NULL"},
+	{"account_id", "text", TEXTOID, nullptr},
+	{"account_label", "text", TEXTOID, nullptr},
+	{"issuer", "text", TEXTOID, nullptr},
+	{"client_id", "text", TEXTOID, nullptr},
+	{"extra", "jsonb", JSONBOID, nullptr},
+	{"lifetime", "interval", INTERVALOID, nullptr},
+	{"connected_at", "timestamptz", TIMESTAMPTZOID, "NOT NULL DEFAULT pg_catalog.now()"},
+	{"refresh_token_digest", "bytea", BYTEAOID, nullptr},
 };
 
 } // namespace
@@ -282,6 +284,23 @@ List *compare_deferrable(List *found, Relation table)
 	return found;
 }
 
+List *compare_details_column(List *found, Relation details, const char *name, Oid enum_type,
+							 const DetailsColumn &column)
+{
+	const AttrNumber attno = get_attnum(RelationGetRelid(details), column.name);
+	const Oid wanted = column.type == nullptr ? enum_type : column.type_id;
+	if (attno == 0)
+		return lappend(found, difference(psprintf("column %s is missing", column.name),
+										 column.constraint != nullptr
+											 ? nullptr
+											 : psprintf("ALTER TABLE %s ADD COLUMN %s %s", name,
+														column.name, column.type)));
+	if (attno < 0 || TupleDescAttr(RelationGetDescr(details), attno - 1)->atttypid != wanted)
+		return lappend(found,
+					   difference(psprintf("column %s is of another type", column.name), nullptr));
+	return found;
+}
+
 } // namespace
 
 const char *table_column_name(TableColumn column)
@@ -382,23 +401,18 @@ char *details_create_statement(const char *name, const char *enum_type)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TABLE %s (", name);
 	for (const DetailsColumn &column : kDetailsColumns)
-		appendStringInfo(&sql, "%s %s, ", column.name, column.type ? column.type : enum_type);
+		appendStringInfo(&sql, "%s %s %s, ", column.name, column.type ? column.type : enum_type,
+						 column.constraint ? column.constraint : "");
 	appendStringInfoString(&sql, "CONSTRAINT oauth_token_details_pkey "
 								 "PRIMARY KEY (workspace_id, provider, actor_type, actor_id))");
 	return sql.data;
 }
 
-List *details_differences(Relation details, Oid enum_type)
+List *details_differences(Relation details, const char *name, Oid enum_type)
 {
 	List *found = NIL;
-	for (const DetailsColumn &column : kDetailsColumns) {
-		const AttrNumber attno = get_attnum(RelationGetRelid(details), column.name);
-		const Oid wanted = column.type == nullptr ? enum_type : column.type_id;
-		if (attno <= 0 || TupleDescAttr(RelationGetDescr(details), attno - 1)->atttypid != wanted)
-			found = lappend(
-				found, difference(psprintf("column %s is missing or of another type", column.name),
-								  nullptr));
-	}
+	for (const DetailsColumn &column : kDetailsColumns)
+		found = compare_details_column(found, details, name, enum_type, column);
 	list_free(RelationGetIndexList(details)); // fills rd_pkindex
 	if (!OidIsValid(details->rd_pkindex) ||
 		!bms_equal(columns_of(details->rd_pkindex), identity_columns(details)))

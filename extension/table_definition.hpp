@@ -55,7 +55,7 @@ bool has_child_tables(Oid relid);
 List *not_a_table();
 
 // The same for the table of details, whose actor_type is `enum_type`.
-List *details_differences(Relation details, Oid enum_type);
+List *details_differences(Relation details, const char *name, Oid enum_type);
 
 // Whether an enum has the values that actor_type needs.
 bool is_actor_type_enum(Oid type);

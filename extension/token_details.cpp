@@ -85,13 +85,14 @@ void execute(SPIPlanPtr plan, Datum *values, const char *nulls)
 } // namespace
 
 void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
-				   const Jsonb *details)
+				   const Jsonb *details, const bytea *refresh_token_digest)
 {
 	static KeptPlan kept;
 	const Members members = read_members(details);
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID,  UUIDOID,    TEXTOID,
-				   TEXTOID, TEXTOID, TEXTOID,         JSONBOID, INTERVALOID};
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID,  UUIDOID,     TEXTOID,
+				   TEXTOID, TEXTOID, TEXTOID,         JSONBOID, INTERVALOID, BYTEAOID};
 	constexpr int kIdAt = kIdentityColumns;
+	constexpr int kDigestAt = kIdAt + 1 + kFieldCount;
 	Datum values[lengthof(types)] = {};
 	char nulls[lengthof(types)];
 	memset(nulls, ' ', sizeof nulls);
@@ -110,16 +111,21 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 		else
 			datum = JsonbPGetDatum(JsonbValueToJsonb(const_cast<JsonbValue *>(value)));
 	}
+	values[kDigestAt] = PointerGetDatum(refresh_token_digest);
+	if (refresh_token_digest == nullptr)
+		nulls[kDigestAt] = 'n';
 	SPIPlanPtr plan = kept_plan(
 		kept, table,
 		[&] {
 			return psprintf(
 				"INSERT INTO %s (workspace_id, provider, actor_type, actor_id, token_id,"
-				" account_id, account_label, issuer, client_id, extra, lifetime, connected_at)"
-				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, pg_catalog.now())"
+				" account_id, account_label, issuer, client_id, extra, lifetime,"
+				" refresh_token_digest, connected_at)"
+				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, pg_catalog.now())"
 				" ON CONFLICT (workspace_id, provider, actor_type, actor_id) DO UPDATE SET"
 				" token_id = $5, account_id = $6, account_label = $7, issuer = $8,"
-				" client_id = $9, extra = $10, lifetime = $11, connected_at = pg_catalog.now()",
+				" client_id = $9, extra = $10, lifetime = $11, refresh_token_digest = $12,"
+				" connected_at = pg_catalog.now()",
 				table.details_name);
 		},
 		lengthof(types), types);
@@ -144,8 +150,8 @@ bool names_account(const Jsonb *details)
 	return true;
 }
 
-bool details_name_account(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
-						  const Jsonb *details)
+const bytea *details_digest(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+							const Jsonb *details)
 {
 	static KeptPlan kept;
 	const Members members = read_members(details);
@@ -161,7 +167,8 @@ bool details_name_account(const TokenTable &table, const Identity &identity, con
 	SPIPlanPtr plan = kept_plan(
 		kept, table,
 		[&] {
-			return psprintf("SELECT FROM %s WHERE %s AND token_id OPERATOR(pg_catalog.=) $5"
+			return psprintf("SELECT refresh_token_digest FROM %s WHERE %s"
+							" AND token_id OPERATOR(pg_catalog.=) $5"
 							" AND account_id OPERATOR(pg_catalog.=) $6"
 							" AND issuer OPERATOR(pg_catalog.=) $7"
 							" AND client_id OPERATOR(pg_catalog.=) $8",
@@ -169,7 +176,11 @@ bool details_name_account(const TokenTable &table, const Identity &identity, con
 		},
 		lengthof(types), types);
 	execute(plan, values, nullptr);
-	return SPI_processed > 0;
+	if (SPI_processed == 0)
+		return nullptr;
+	bool is_null;
+	const Datum digest = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	return is_null ? nullptr : DatumGetByteaPP(digest);
 }
 
 void details_delete(const TokenTable &table, const Identity &identity)

@@ -10,9 +10,10 @@ namespace oauth_tokens
 
 // Replaces the details of the token `id`. Keys of the object: account_id,
 // account_label, issuer, client_id (strings), extra (object), lifetime (seconds).
-// Raises 22023 for anything else.
+// Raises 22023 for anything else. The digest is that of the refresh token which
+// they tell of; null: of none.
 void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
-				   const Jsonb *details);
+				   const Jsonb *details, const bytea *refresh_token_digest);
 
 // Raises what details_store() would.
 void check_details(const Jsonb *details);
@@ -22,9 +23,10 @@ void check_details(const Jsonb *details);
 // Raises 22023 as details_store() does.
 bool names_account(const Jsonb *details);
 
-// Whether the stored details of the token `id` name the same account.
-bool details_name_account(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
-						  const Jsonb *details);
+// The digest of the refresh token that the stored details of the token `id` tell
+// of, if they name the same account as `details`, which must name one; else null.
+const bytea *details_digest(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+							const Jsonb *details);
 
 void details_delete(const TokenTable &table, const Identity &identity);
 

@@ -125,6 +125,12 @@ bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads read
 	return found;
 }
 
+void copy_refresh_token(const TokenRow &row, void *copy)
+{
+	if (row.has_refresh_token)
+		*static_cast<const text **>(copy) = DatumGetTextPCopy(row.encrypted_refresh_token);
+}
+
 } // namespace
 
 bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, void *state)
@@ -142,6 +148,17 @@ bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, vo
 	}
 	table_close(relation, NoLock);
 	return found;
+}
+
+const text *written_refresh_token(const TokenTable &table, const Identity &identity)
+{
+	const text *copy = nullptr;
+	Relation relation = table_open(table.relid, NoLock);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	visit_by_index(table, relation, identity, Reads::everything, copy_refresh_token, &copy);
+	PopActiveSnapshot();
+	table_close(relation, NoLock);
+	return copy;
 }
 
 } // namespace oauth_tokens

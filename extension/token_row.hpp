@@ -34,4 +34,9 @@ using RowVisitor = void (*)(const TokenRow &row, void *state);
 // where an extension such as pgaudit wants to see each access.
 bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, void *state);
 
+// The encrypted refresh token of a row that this transaction has written, also
+// where the caller may not read it: to be compared, never to be returned. Null
+// where there is none. Needs table.identity_index.
+const text *written_refresh_token(const TokenTable &table, const Identity &identity);
+
 } // namespace oauth_tokens

@@ -1,8 +1,10 @@
 #include "token_store.hpp"
 
 #include "errors.hpp"
+#include "refresh_token_digest.hpp"
 #include "token_codec.hpp"
 #include "token_details.hpp"
+#include "token_row.hpp"
 
 namespace oauth_tokens
 {
@@ -117,6 +119,29 @@ void clear_refresh_token(const TokenTable &table, const Identity &identity)
 		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
 }
 
+// The digest of the refresh token that the upsert kept, where it is known to be of
+// the account that the new details name; else null.
+bytea *kept_token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t &id)
+{
+	// The upsert has locked the row; only now the details beside it hold still.
+	const bytea *digest = details_digest(table, grant.identity, id, grant.details);
+	if (digest == nullptr)
+		return nullptr;
+	const text *kept = written_refresh_token(table, grant.identity);
+	return kept == nullptr ? nullptr
+						   : renewed_refresh_token_digest(digest, kept, grant.identity, id);
+}
+
+// The digest of the refresh token that the new details tell of; null: of none.
+bytea *token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t &id, bool inserted)
+{
+	if (grant.refresh_token != nullptr)
+		return refresh_token_digest(grant.refresh_token, id);
+	if (inserted || !grant.keep_refresh_token || !names_account(grant.details))
+		return nullptr;
+	return kept_token_digest(table, grant, id);
+}
+
 } // namespace
 
 TimestampTz expiry_from_now(int32 seconds)
@@ -141,27 +166,27 @@ const TokenTable &lock_table_to_store()
 pg_uuid_t store_grant(const TokenTable &table, const Grant &grant)
 {
 	pg_uuid_t id;
-	upsert(table, grant, &id);
+	const bool inserted = upsert(table, grant, &id);
 	if (grant.details != nullptr)
-		details_store(table, grant.identity, id, grant.details);
+		details_store(table, grant.identity, id, grant.details,
+					  token_digest(table, grant, id, inserted));
 	return id;
 }
 
 pg_uuid_t replace_grant(const TokenTable &table, Grant grant)
 {
-	// The upsert locks the row; only then the details beside it hold still, and
-	// tell whose refresh token it kept.
 	grant.keep_scopes = false;
 	grant.keep_refresh_token = grant.refresh_token == nullptr && names_account(grant.details);
 	pg_uuid_t id;
 	const bool inserted = upsert(table, grant, &id);
-	if (grant.keep_refresh_token && !inserted &&
-		!details_name_account(table, grant.identity, id, grant.details))
-		clear_refresh_token(table, grant.identity);
-	if (grant.details != nullptr)
-		details_store(table, grant.identity, id, grant.details);
-	else
+	if (grant.details == nullptr) {
 		details_delete(table, grant.identity); // they told of the grant before
+		return id;
+	}
+	const bytea *digest = token_digest(table, grant, id, inserted);
+	if (digest == nullptr && grant.keep_refresh_token && !inserted)
+		clear_refresh_token(table, grant.identity);
+	details_store(table, grant.identity, id, grant.details, digest);
 	return id;
 }
 

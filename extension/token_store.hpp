@@ -28,12 +28,14 @@ TimestampTz expiry_from_now(int32 seconds);
 const TokenTable &lock_table_to_store();
 
 // Stores it, and its details if there are any, within an SPI connection; the
-// row's id. Raises what oauth_store() documents.
+// row's id. Details that it has not stay as they are, tied to the refresh token
+// that they came with. Raises what oauth_store() documents.
 pg_uuid_t store_grant(const TokenTable &table, const Grant &grant);
 
 // The same for a whole grant ("One grant, whole"), which replaces all of the
 // stored one. A missing refresh token is taken from that only where both are
-// the same account's, by issuer, account_id and client_id.
+// the same account's, by issuer, account_id and client_id, and it is the very one
+// that came with the details which say so.
 pg_uuid_t replace_grant(const TokenTable &table, Grant grant);
 
 } // namespace oauth_tokens

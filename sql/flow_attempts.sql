@@ -181,6 +181,75 @@ SELECT id = :'id' AND created_at = :'created' AS same_row, updated_at > :'update
 -- The identity is new.
 DELETE FROM oauth_tokens WHERE actor_id = 'bob';
 SELECT * FROM connect('a24', NULL, :'one') :as;
+-- Details tell of the refresh token that they came with, and not of one that something else has put in its place: oauth_store() without details, or a raw UPDATE.
+\set bob '''11111111-1111-4111-8111-111111111111'', ''google'', ''user'', ''bob'''
+SELECT * FROM connect('b1', 'r1', :'one') :as;
+SELECT count(oauth_store(:bob, 'b2', 'of another'));
+SELECT * FROM connect('b3', NULL, :'one') :as;
+SELECT * FROM connect('b4', 'r4', :'one') :as;
+UPDATE oauth_tokens SET encrypted_refresh_token = oauth_encrypt('of another') WHERE actor_id = 'bob';
+SELECT * FROM connect('b5', NULL, :'one') :as;
+SELECT * FROM connect('b6', 'r6', :'one') :as;
+UPDATE oauth_tokens SET encrypted_refresh_token = 'damaged' WHERE actor_id = 'bob';
+SELECT * FROM connect('b7', NULL, :'one') :as;
+-- The same one, stored again, is no other; nor is one that stays beside a new access token, or moves.
+SELECT * FROM connect('b8', 'r8', :'one') :as;
+SELECT count(oauth_store(:bob, 'b9', 'r8'));
+SELECT count(oauth_store(:bob, 'b10'));
+UPDATE oauth_tokens SET encrypted_refresh_token = oauth_encrypt('r8') WHERE actor_id = 'bob';
+SELECT oauth_move(:bob, :'w', 'microsoft', 'user', 'bobby') AND oauth_move(:'w', 'microsoft', 'user', 'bobby', :bob) AS moved;
+SELECT * FROM connect('b11', NULL, :'one') :as;
+SELECT * FROM connect('b12', NULL, :'one') :as;
+-- Details that the application gives are tied to what it gives with them, and to what it keeps only where that was tied to this account.
+SELECT count(oauth_store(:bob, 'b13', 'r13', details => :'one'));
+SELECT * FROM connect('b14', NULL, :'one') :as;
+SELECT count(oauth_store(:bob, 'b15', details => :'one'));
+SELECT * FROM connect('b16', NULL, :'one') :as;
+SELECT count(oauth_store(:bob, 'b17', 'r17'));
+SELECT count(oauth_store(:bob, 'b18', details => :'one'));
+SELECT * FROM connect('b19', NULL, :'one') :as;
+SELECT count(oauth_store(:bob, 'b20', 'r20', details => jsonb :'one' || '{"account_id": "2"}'));
+SELECT count(oauth_store(:bob, 'b21', details => :'one'));
+SELECT * FROM connect('b22', NULL, :'one') :as;
+SELECT count(oauth_store(:bob, 'b23', 'r23', details => :'one'));
+SELECT count(oauth_store(:bob, 'b24', keep_refresh_token => false, details => :'one'));
+SELECT count(oauth_store(:bob, 'b25', 'r23'));
+SELECT * FROM connect('b26', NULL, :'one') :as;
+-- What ties them tells nothing of the token, and is one row's own.
+SELECT * FROM connect('b27', 'r27', :'one') :as;
+SELECT count(oauth_store(:'w', 'google', 'user', 'bobby', 'b27', 'r27', details => :'one'));
+SELECT count(DISTINCT refresh_token_digest), min(octet_length(refresh_token_digest)), bool_or(refresh_token_digest IN (sha256('r27'), hmac.unkeyed)) AS guessable
+FROM oauth_token_details, LATERAL (SELECT sha256(uuid_send(token_id) || 'r27') AS unkeyed) hmac WHERE actor_id IN ('bob', 'bobby');
+SELECT count(*) FROM oauth_connections c WHERE c::text LIKE '%digest%';
+UPDATE oauth_token_details d SET refresh_token_digest = o.refresh_token_digest FROM oauth_token_details o WHERE d.actor_id = 'bob' AND o.actor_id = 'bobby';
+SELECT * FROM connect('b28', NULL, :'one') :as;
+-- Details of an earlier version, or that something else wrote.
+SELECT * FROM connect('b29', 'r29', :'one') :as;
+UPDATE oauth_token_details SET refresh_token_digest = NULL WHERE actor_id = 'bob';
+SELECT * FROM connect('b30', NULL, :'one') :as;
+SELECT * FROM connect('b31', 'r31', :'one') :as;
+UPDATE oauth_token_details SET refresh_token_digest = substr(refresh_token_digest, 1, 31) WHERE actor_id = 'bob';
+SELECT * FROM connect('b32', NULL, :'one') :as;
+SELECT oauth_delete(:'w', 'google', 'user', 'bobby');
+-- A writer confirms, who may not read the refresh token that stays.
+CREATE ROLE regress_writer;
+SET client_min_messages = warning;
+SELECT count(oauth_tokens_grant('regress_writer', 'writer'));
+RESET client_min_messages;
+SELECT * FROM connect('b33', 'r33', :'one') :as;
+SELECT flow FROM store(ticket('bob', '/done', true), 'b34', NULL, details => :'one') \gset f_
+SET ROLE regress_writer;
+SELECT oauth_flow_confirm(:bob, :'f_flow') IS NOT NULL AS stored;
+RESET ROLE;
+SELECT * FROM stored('bob');
+SELECT flow FROM store(ticket('bob', '/done', true), 'b35', NULL, details => :'one') \gset f_
+SET ROLE regress_writer;
+SELECT count(oauth_store(:bob, 'b36', 'of another'));
+SELECT oauth_flow_confirm(:bob, :'f_flow') IS NOT NULL AS stored;
+RESET ROLE;
+SELECT * FROM stored('bob');
+SELECT oauth_tokens_revoke('regress_writer', 'writer');
+DROP ROLE regress_writer;
 
 -- What cannot be stored leaves the link.
 SELECT ticket('bob') AS ticket \gset

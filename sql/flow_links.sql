@@ -89,6 +89,7 @@ SELECT count(*) AS before FROM oauth_tokens_internal.flow_links \gset
 SELECT oauth_authorize_url(:'w', 'github', 'user', 'alice');
 SELECT oauth_authorize_url(:alice, return_to => 'https://evil.example/');
 SELECT oauth_authorize_url(:alice, confirm => true);
+\echo :LAST_ERROR_SQLSTATE
 SELECT oauth_authorize_url(:'w', 'Google', 'user', 'alice');
 SELECT oauth_authorize_url(:alice, 'mail  calendar');
 SELECT oauth_authorize_url(:alice, repeat('a', 4097));

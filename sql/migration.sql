@@ -138,6 +138,10 @@ SELECT adopt('DROP TABLE oauth_tokens; CREATE SEQUENCE oauth_tokens');
 SELECT left(adopt('DROP TABLE oauth_tokens; CREATE TABLE x (id int); CREATE INDEX oauth_tokens ON x (id)'), 5);
 SELECT adopt('CREATE TABLE oauth_token_details (workspace_id uuid)');
 SELECT adopt('CREATE VIEW oauth_token_details AS SELECT 1');
+-- Details as an earlier version made them get the column that they need.
+SELECT adopt('SELECT oauth_tokens_upgrade(); ALTER TABLE oauth_token_details DROP refresh_token_digest');
+SELECT adopt('SELECT oauth_tokens_upgrade(); ALTER TABLE oauth_token_details ALTER refresh_token_digest TYPE text');
+SELECT adopt('SELECT oauth_tokens_upgrade(); ALTER TABLE oauth_token_details DROP connected_at');
 -- ON CONFLICT takes no deferrable constraint, and finds no other beside one.
 SELECT left(adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity, ADD CONSTRAINT later UNIQUE (workspace_id, provider, actor_type, actor_id) DEFERRABLE'), 5);
 -- Rows that a mended constraint would not take: nothing is mended.

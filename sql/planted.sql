@@ -22,7 +22,7 @@ CREATE TABLE oauth_tokens (id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uui
     access_token_expires_at timestamp, created_at timestamp NOT NULL DEFAULT pg_catalog.now(), updated_at timestamp NOT NULL DEFAULT pg_catalog.now(),
     UNIQUE (workspace_id, provider, actor_type, actor_id));
 CREATE TABLE oauth_token_details (workspace_id uuid, provider text, actor_type public.actor_type_enum, actor_id text, token_id uuid, account_id text,
-    account_label text, issuer text, client_id text, extra jsonb, lifetime interval, connected_at timestamptz, PRIMARY KEY (workspace_id, provider, actor_type, actor_id));
+    account_label text, issuer text, client_id text, extra jsonb, lifetime interval, connected_at timestamptz, refresh_token_digest bytea, PRIMARY KEY (workspace_id, provider, actor_type, actor_id));
 CREATE TABLE key_rotations (id int);
 CREATE TABLE sidecar_settings (one boolean, public_url text, flow_seconds integer, return_to_origins text[], providers text[]);
 CREATE TABLE pg_proc (oid oid, proname name, pronamespace oid, proacl aclitem[]);

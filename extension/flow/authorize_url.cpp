@@ -97,7 +97,7 @@ void check_confirm(const LinkRequest &request)
 {
 	if (request.confirm && request.return_to == nullptr)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("confirm needs a return_to"),
+				(errcode(ERRCODE_RETURN_TO_REFUSED), errmsg("confirm needs a return_to"),
 				 errhint("The code for oauth_flow_confirm() comes to the application there.")));
 }
 

@@ -138,19 +138,6 @@ const text *delete_confirmation(Datum flow_hash, const Identity &identity)
 	return run(statement, values) == 0 ? nullptr : DatumGetTextPP(returned(1));
 }
 
-std::uint64_t sweep(TimestampTz now, Datum at_most, const char *nulls)
-{
-	static FlowStatement<2> statement = {
-		"DELETE FROM oauth_tokens_internal.flow_confirmations WHERE flow_hash"
-		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT flow_hash"
-		" FROM oauth_tokens_internal.flow_confirmations"
-		" WHERE expires_at OPERATOR(pg_catalog.<=) $1"
-		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
-		{TIMESTAMPTZOID, INT8OID}};
-	Datum values[] = {TimestampTzGetDatum(now), at_most};
-	return run(statement, values, nulls);
-}
-
 } // namespace
 
 void keep_confirmation(const Grant &grant, const flow::Secret &code, TimestampTz now, int seconds)
@@ -195,12 +182,15 @@ bool take_confirmation(const TokenTable &table, const Identity &identity, std::s
 
 std::uint64_t sweep_confirmations(TimestampTz now, int at_most)
 {
-	return sweep(now, Int64GetDatum(at_most), nullptr);
-}
-
-std::uint64_t sweep_all_confirmations(TimestampTz now)
-{
-	return sweep(now, 0, " n");
+	static FlowStatement<2> statement = {
+		"DELETE FROM oauth_tokens_internal.flow_confirmations WHERE flow_hash"
+		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT flow_hash"
+		" FROM oauth_tokens_internal.flow_confirmations"
+		" WHERE expires_at OPERATOR(pg_catalog.<=) $1"
+		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+		{TIMESTAMPTZOID, INT8OID}};
+	Datum values[] = {TimestampTzGetDatum(now), Int64GetDatum(at_most)};
+	return run(statement, values);
 }
 
 } // namespace oauth_tokens

@@ -25,6 +25,5 @@ bool take_confirmation(const TokenTable &table, const Identity &identity, std::s
 
 // As sweep_links().
 std::uint64_t sweep_confirmations(TimestampTz now, int at_most);
-std::uint64_t sweep_all_confirmations(TimestampTz now);
 
 } // namespace oauth_tokens

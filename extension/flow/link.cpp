@@ -13,18 +13,6 @@ Datum after(TimestampTz now, int seconds)
 	return TimestampTzGetDatum(now + static_cast<int64>(seconds) * USECS_PER_SEC);
 }
 
-std::uint64_t sweep(TimestampTz now, Datum at_most, const char *nulls)
-{
-	static FlowStatement<2> statement = {
-		"DELETE FROM oauth_tokens_internal.flow_links WHERE ticket_hash"
-		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ticket_hash"
-		" FROM oauth_tokens_internal.flow_links WHERE vanishes_at OPERATOR(pg_catalog.<=) $1"
-		" ORDER BY vanishes_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
-		{TIMESTAMPTZOID, INT8OID}};
-	Datum values[] = {TimestampTzGetDatum(now), at_most};
-	return run(statement, values, nulls);
-}
-
 } // namespace
 
 void insert_link(const LinkRequest &request, const flow::Hash &ticket_hash, TimestampTz now)
@@ -75,12 +63,14 @@ void trim_links(const LinkRequest &request, TimestampTz now)
 
 std::uint64_t sweep_links(TimestampTz now, int at_most)
 {
-	return sweep(now, Int64GetDatum(at_most), nullptr);
-}
-
-std::uint64_t sweep_all_links(TimestampTz now)
-{
-	return sweep(now, 0, " n");
+	static FlowStatement<2> statement = {
+		"DELETE FROM oauth_tokens_internal.flow_links WHERE ticket_hash"
+		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ticket_hash"
+		" FROM oauth_tokens_internal.flow_links WHERE vanishes_at OPERATOR(pg_catalog.<=) $1"
+		" ORDER BY vanishes_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+		{TIMESTAMPTZOID, INT8OID}};
+	Datum values[] = {TimestampTzGetDatum(now), Int64GetDatum(at_most)};
+	return run(statement, values);
 }
 
 } // namespace oauth_tokens

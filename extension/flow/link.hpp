@@ -34,8 +34,7 @@ void insert_link(const LinkRequest &request, const flow::Hash &ticket_hash, Time
 void trim_links(const LinkRequest &request, TimestampTz now);
 
 // Deletes links, with their attempts, that have vanished by `now`: at most so many,
-// or all. Waits for nobody. How many.
+// the longest gone first. Waits for nobody. How many.
 std::uint64_t sweep_links(TimestampTz now, int at_most);
-std::uint64_t sweep_all_links(TimestampTz now);
 
 } // namespace oauth_tokens

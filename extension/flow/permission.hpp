@@ -17,4 +17,8 @@ void check_may_store(const TokenTable &table, const Identity &identity);
 // its end, also where it fails.
 void vouch_for(const Identity *identity);
 
+// The same for statements that touch nothing but what has expired: that is
+// nobody's any more, and no policy is asked.
+void vouch_for_everyone(bool on);
+
 } // namespace oauth_tokens

@@ -101,7 +101,7 @@ CREATE FUNCTION oauth_authorize_url(
 REVOKE ALL ON FUNCTION oauth_authorize_url(uuid, text, text, text, text, text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_authorize_url(uuid, text, anyenum, text, text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_authorize_url(uuid, text, text, text, text, text, boolean) IS
-    'a link for a user''s browser, which connects an account of provider to this identity; good for the sidecar''s OAUTH_STATE_TTL_SECONDS (600). The newest 20 of an identity are. NULL scopes ask for the configured ones; return_to is a path or an allowed origin''s URL; with confirm (NULL: oauth_tokens.confirm_flows) the grant waits for oauth_flow_confirm(). Errors: OT001, OT002 key; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; OT013 no public URL; OT014 unknown provider; OT015 return_to; 22004 null; 22023 unknown actor_type, bad provider name or scopes, confirm without return_to; 25006 read-only; 42501 a row security policy forbids to store this identity';
+    'a link for a user''s browser, which connects an account of provider to this identity; good for the sidecar''s OAUTH_STATE_TTL_SECONDS (600). The newest 20 of an identity are. NULL scopes ask for the configured ones; return_to is a path or an allowed origin''s URL; with confirm (NULL: oauth_tokens.confirm_flows) the grant waits for oauth_flow_confirm(). Errors: OT001, OT002 key; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; OT013 no public URL; OT014 unknown provider; OT015 return_to, or confirm without one; 22004 null; 22023 unknown actor_type, bad provider name or scopes; 25006 read-only; 42501 a row security policy forbids to store this identity';
 COMMENT ON FUNCTION oauth_authorize_url(uuid, text, anyenum, text, text, text, boolean) IS
     'the same for actor_type as an enum';
 
@@ -166,4 +166,4 @@ CREATE FUNCTION oauth_tokens_internal.flow_purge() RETURNS bigint
     AS 'MODULE_PATHNAME', 'oauth_flow_purge';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_purge() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.flow_purge() IS
-    'deletes the links, attempts and confirmations that have expired and that nobody has locked; how many';
+    'deletes links, attempts and confirmations that have expired and that nobody has locked, of any identity: at most 5,000 of each a call. How many in all: call it again until fewer than 5,000 come';

@@ -1,12 +1,16 @@
 """Flows in the database: many at once, killed at any step, under a changing key ring, and
 nothing left of them where they must not be."""
 
+import base64
 import hashlib
+import hmac
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from harness import DATABASE, wait_until
 from tokens import get, identity, new_key, set_ring
 
@@ -198,6 +202,86 @@ def test_a_late_refresh_token_is_not_taken_over(db):  # F17, T7
         holder.commit()
         call.join(30)
         assert get(waiter, identity()) == ("a2", None)
+
+
+def test_a_kept_refresh_token_survives_a_new_key(db):  # F17
+    """What ties it to its account was made under the old key, which still tells; once that
+    has gone, nobody knows whose the refresh token is."""
+    with db.connect(autocommit=True) as connection:
+        for name in ("alice", "bob"):
+            keep(connection, ticket(connection, identity(name)))
+        set_ring(db, NEW, OLD)
+        connection.execute("CALL oauth_rotate_keys()")
+        keep(connection, ticket(connection), "later", None)
+        assert get(connection, identity()) == ("later", "refresh")
+        set_ring(db, NEW)
+        for name, refresh in (("alice", "refresh"), ("bob", None)):
+            keep(connection, ticket(connection, identity(name)), "last", None)
+            assert get(connection, identity(name)) == ("last", refresh)
+
+
+def test_what_ties_a_refresh_token_to_its_account(db):
+    with db.connect(autocommit=True) as connection:
+        keep(connection, ticket(connection), refresh="größer")
+    token_id, digest = db.rows("SELECT token_id, refresh_token_digest FROM oauth_token_details")[0]
+    info = b"oauth_tokens refresh token digest\0" + token_id.bytes
+    key = HKDF(SHA256(), 32, None, info).derive(base64.urlsafe_b64decode(OLD))
+    assert digest == hmac.digest(key, "größer".encode(), "sha256")
+
+
+def expire(cluster, rows, of_ticket):
+    """So many links and confirmations, and attempts at one link that lives on."""
+    cluster.rows("""WITH l AS (INSERT INTO oauth_tokens_internal.flow_links
+            SELECT sha256(n::text::bytea), gen_random_uuid(), 'google', 'user', 'old', NULL, NULL,
+                false, 600, now(), now(), now() FROM generate_series(1, %s) n),
+        c AS (INSERT INTO oauth_tokens_internal.flow_confirmations
+            SELECT sha256(n::text::bytea), gen_random_uuid(), 'google', 'user', 'old', '', now()
+            FROM generate_series(1, %s) n)
+        INSERT INTO oauth_tokens_internal.flow_attempts
+            SELECT sha256(n::text::bytea), '', %s, NULL, '', '', '', now(), now()
+            FROM generate_series(1, %s) n""", (rows, rows, sha(of_ticket), rows))
+
+
+def test_a_backlog_goes_piece_by_piece(db):
+    """However much has expired, no call runs for long."""
+    with db.connect(autocommit=True) as connection:
+        left = ticket(connection)
+        expire(db, 7000, left)
+        for purged, remaining in ((15000, 2000), (6000, 0), (0, 0)):
+            assert connection.execute(
+                "SELECT oauth_tokens_internal.flow_purge()").fetchone() == (purged,)
+            assert [count(db, table) for table in FLOWS] == [1 + remaining, remaining, remaining]
+        assert begin(connection, left)
+
+
+def test_a_purge_asks_no_policy(db):
+    """What has expired is nobody's; what has not stays out of a tenant's sight."""
+    for statement in (
+        "DROP ROLE IF EXISTS tenant", "CREATE ROLE tenant LOGIN",
+        "SELECT oauth_tokens_grant('tenant', 'sidecar')",
+        "ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY mine ON oauth_tokens USING (workspace_id = "
+        "'11111111-1111-4111-8111-111111111111')",
+    ):
+        db.rows(statement)
+    with db.connect(autocommit=True) as connection:
+        other = ticket(connection, ("22222222-2222-4222-8222-222222222222", *identity()[1:]))
+    expire(db, 300, other)
+    with db.connect(user="tenant") as connection:
+        assert connection.execute(
+            "SELECT count(*) FROM oauth_tokens_internal.flow_links").fetchone() == (0,)
+        connection.rollback()
+        assert connection.execute(
+            "SELECT oauth_tokens_internal.flow_purge()").fetchone() == (900,)
+        dummies = connection.execute(
+            "SELECT pg_stat_get_xact_tuples_inserted('oauth_tokens'::regclass)").fetchone()
+        connection.commit()
+        assert dummies == (0,)
+        # The purge over, the policy is asked again.
+        assert begin(connection, other) is None
+        assert connection.execute(
+            "SELECT count(*) FROM oauth_tokens_internal.flow_links").fetchone() == (0,)
+    assert count(db, "flow_links") == 1
 
 
 def test_flows_survive_a_new_key(db):
