@@ -128,7 +128,8 @@ Daemon::Daemon(settings::Settings settings)
 	  client_(context_.get_executor(), settings_.ca_file, client_limits(settings_)),
 	  directory_(context_.get_executor(), settings_.providers, client_, {}),
 	  router_({settings_, api_store_, browser_store_, client_, admission_, directory_, metrics_,
-			   now_milliseconds, [this] { return published_; }},
+			   now_milliseconds, [this] { return published_; },
+			   [this] { return api_pool_.statistics().open > 0; }},
 			  [this] { return gauges(); }),
 	  server_(make_server()), api_server_(settings_.api_listen ? make_server() : nullptr)
 {

@@ -10,8 +10,8 @@
 namespace sidecar::endpoints
 {
 
-inline constexpr int kMaxCallbacks = 60;
-inline constexpr int kMaxCallbacksOfProvider = 30;
+inline constexpr int kMaxCallbacks = 200;
+inline constexpr int kMaxCallbacksOfProvider = 100;
 
 class Admission
 {

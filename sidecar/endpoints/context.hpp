@@ -24,8 +24,9 @@ struct Context {
 	Admission &admission;
 	providers::Directory &directory;
 	Metrics &metrics;
-	std::function<long long()> now;  // milliseconds since 1970 UTC
-	std::function<bool()> published; // whether the database knows our settings
+	std::function<long long()> now;      // milliseconds since 1970 UTC
+	std::function<bool()> published;     // whether the database knows our settings
+	std::function<bool()> api_connected; // whether the API's store has a connection
 };
 
 } // namespace sidecar::endpoints

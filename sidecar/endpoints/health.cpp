@@ -18,6 +18,9 @@ Awaitable<http::Response> readiness(Context &context, const http::Request &reque
 	bool ready = false;
 	try {
 		ready = co_await context.browser_store.is_ready();
+		// Not each time: anybody may ask.
+		if (ready && !context.api_connected())
+			ready = co_await context.api_store.is_ready();
 	} catch (const database::StoreError &) {
 		// The pool logs when the database goes and comes.
 	}

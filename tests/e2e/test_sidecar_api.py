@@ -346,7 +346,8 @@ def test_database_away(make_sidecar, make_cluster, fake):
     assert sidecar.get("/readyz").status == 503 and sidecar.get("/healthz").status == 200
     cluster.start()
     sidecar.wait_ready()
-    assert sidecar.api("status", whose).json["linked"] is False
+    reply = sidecar.api("status", whose)
+    assert reply.status == 200 and reply.json["linked"] is False, reply.text
 
 
 def test_row_it_cannot_open(sidecar, stored):

@@ -189,7 +189,7 @@ public:
 		boost::asio::io_context context;
 		providers::Directory directory(context.get_executor(), settings.providers, client, {});
 		Router router({settings, store, store, client, admission, directory, metrics,
-					   [] { return 1763803957000LL; }, [] { return true; }},
+					   [] { return 1763803957000LL; }, [] { return true; }, [] { return true; }},
 					  [] { return Metrics::Gauges{}; });
 		std::optional<http::Response> response;
 		boost::asio::co_spawn(context, router.answer(std::move(request)),
