@@ -35,7 +35,8 @@ export PG_CONFIG
 SIDECAR     ?= yes
 
 .PHONY: help sidecar deps quickstart psql stop check check-static check-unit check-sanitize check-fuzz \
-        check-regress check-e2e check-sanitize-e2e bench bench-core soak format stamp dist stopped
+        check-regress check-e2e check-sanitize-e2e bench bench-core \
+        bench-sidecar soak format stamp dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
 install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
@@ -76,8 +77,11 @@ check-static check-unit check-sanitize check-fuzz check-regress check-e2e check-
 	@scripts/$@ $(T)
 
 bench:          ## measure against the baselines, on a private server (T=arguments of bench/run)
-bench: bench-core
+bench: bench-core bench-sidecar
 	@scripts/bench $(T)
+
+bench-sidecar:  ## measure the daemon against a bare server that answers a constant
+	@scripts/bench-sidecar
 
 bench-core:     ## measure the Fernet core against bare OpenSSL calls
 	@scripts/bench-core
