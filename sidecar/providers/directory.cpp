@@ -71,10 +71,10 @@ Directory::endpoints(const oauth::Provider &provider)
 		co_return provider.endpoints;
 	const std::shared_ptr<Entry> entry = entries_.at(provider.name);
 	const auto age = Clock::now() - entry->fetched;
+	if (age > ages_.usable)
+		entry->endpoints.reset();
 	if (!entry->endpoints || age > ages_.fresh)
 		fetch_in_background(provider, entry);
-	if (entry->endpoints && age > ages_.usable)
-		entry->endpoints.reset();
 	while (!entry->endpoints && entry->under_way) {
 		boost::system::error_code cancelled;
 		co_await entry->arrived.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
