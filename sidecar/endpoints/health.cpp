@@ -17,9 +17,10 @@ Awaitable<http::Response> readiness(Context &context, const http::Request &reque
 {
 	bool ready = false;
 	try {
-		ready = co_await context.browser_store.is_ready();
+		const bool browsers_can = co_await context.browser_store.is_ready();
+		ready = browsers_can && context.api_connected();
 		// Not each time: anybody may ask.
-		if (ready && !context.api_connected())
+		if (browsers_can && !ready)
 			ready = co_await context.api_store.is_ready();
 	} catch (const database::StoreError &) {
 		// The pool logs when the database goes and comes.

@@ -244,6 +244,9 @@ class Cluster:
 
     def kill(self):
         """SIGKILL to the postmaster; returns when its children have followed."""
+        # Stopped, it makes no more of them: it may be just about to recover from a crash.
+        self.process.send_signal(signal.SIGSTOP)
+        wait_until(self._is_stopped, TIMEOUT, interval=0.001, what="the postmaster to stop")
         children = _children(self.pid)
         self.process.kill()
         self.process.wait(TIMEOUT)
@@ -252,6 +255,10 @@ class Cluster:
             TIMEOUT,
             what="the end of the backends",
         )
+
+    def _is_stopped(self):
+        stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
+        return stat.rsplit(")", 1)[1].split()[0] == "T"
 
     def reload(self):
         """Rewrites the configuration from `settings` and has the server read it.
