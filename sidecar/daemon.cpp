@@ -216,18 +216,18 @@ asio::awaitable<void> Daemon::keep_house()
 		bool done = false;
 		try {
 			co_await publish();
+			if (!published_)
+				log::info("ready");
+			published_ = true;
 			co_await purge();
 			done = true;
 		} catch (const database::StoreError &error) {
 			if (!error.sqlstate().empty() && last_fault != error.sqlstate())
-				log::error("the settings could not be published to the database",
+				log::error("the database takes no settings, or deletes no expired flows",
 						   {{"sqlstate", std::string_view(error.sqlstate())},
 							{"reason", std::string_view(error.what())}});
 			last_fault = error.sqlstate();
 		}
-		if (done && !published_)
-			log::info("ready");
-		published_ = published_ || done;
 		if (done)
 			last_fault.clear();
 		co_await pause(done ? kHousekeeping : kPublishRetry);

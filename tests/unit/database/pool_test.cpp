@@ -31,6 +31,7 @@ namespace
 {
 
 const std::string kOne = "SELECT 1";
+const std::string kCopy = "COPY (SELECT 1) TO STDOUT";
 const std::string kPid = "SELECT pg_catalog.pg_backend_pid()";
 const std::string kSleep = "SELECT pg_catalog.pg_sleep($1::float8)";
 const std::string kEcho = "SELECT $1::text, $2::text";
@@ -154,18 +155,25 @@ TEST_F(PoolTest, RefusesNul)
 	open();
 	EXPECT_EQ(state(kSleep, one(std::string("1\0002", 3))), "22021");
 	EXPECT_EQ(state(kOne), "ok");
+	// libpq would give such a result for ever.
+	EXPECT_EQ(state(kCopy), "none");
+	EXPECT_EQ(state(kOne), "ok");
 }
 
 TEST_F(PoolTest, SetsItsSessionsUp)
 {
 	server->run("ALTER ROLE postgres SET DateStyle = German;"
 				"ALTER ROLE postgres SET default_transaction_read_only = on;"
+				"ALTER ROLE postgres SET default_transaction_isolation = serializable;"
+				"ALTER ROLE postgres SET bytea_output = escape;"
 				"ALTER ROLE postgres SET search_path = public");
 	open();
 	EXPECT_EQ(value("SHOW TimeZone"), "UTC");
 	EXPECT_EQ(value("SHOW DateStyle"), "ISO, DMY");
 	EXPECT_EQ(value("SHOW default_transaction_read_only"), "off");
 	EXPECT_EQ(value("SHOW search_path"), "\"\"");
+	EXPECT_EQ(value("SHOW transaction_isolation"), "read committed");
+	EXPECT_EQ(value("SHOW bytea_output"), "hex");
 	EXPECT_EQ(value("SHOW statement_timeout"), "5s");
 	EXPECT_EQ(value("SHOW lock_timeout"), "4s");
 	EXPECT_EQ(value("SHOW idle_in_transaction_session_timeout"), "10s");
