@@ -25,5 +25,6 @@ inline constexpr int ERRCODE_FLOW_UNKNOWN = MAKE_SQLSTATE('O', 'T', '0', '1', '2
 inline constexpr int ERRCODE_NO_PUBLIC_URL = MAKE_SQLSTATE('O', 'T', '0', '1', '3');
 inline constexpr int ERRCODE_PROVIDER_UNKNOWN = MAKE_SQLSTATE('O', 'T', '0', '1', '4');
 inline constexpr int ERRCODE_RETURN_TO_REFUSED = MAKE_SQLSTATE('O', 'T', '0', '1', '5');
+inline constexpr int ERRCODE_OTHER_CACHE = MAKE_SQLSTATE('O', 'T', '0', '1', '6');
 
 } // namespace oauth_tokens

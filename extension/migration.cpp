@@ -3,6 +3,8 @@
 // EXTENSION never drops a token. These functions make it, adopt one that is
 // there, and drop it.
 
+#include "cache/registration.hpp"
+#include "cache/triggers.hpp"
 #include "errors.hpp"
 #include "function.hpp"
 #include "safe_settings.hpp"
@@ -122,6 +124,21 @@ void mend(const char *relation, const char *name, List *differences)
 	}
 }
 
+// To a table that is adopted they belong as the details do, and are no news.
+void make_triggers(Oid relid, const char *name, bool first_time)
+{
+	List *additions = first_time ? missing_triggers(relid, name) : NIL;
+	ListCell *cell;
+	foreach (cell, additions)
+		execute_safely(static_cast<Difference *>(lfirst(cell))->fix);
+	List *differences = trigger_differences(relid, name);
+	mend(kTableName, name, differences);
+	// A change that left no mark may have been made before: what a cache has
+	// copied is void.
+	if (additions != NIL || differences != NIL)
+		end_registrations(cache_tables(), Wait::yes);
+}
+
 // Columns first: what indexes need may have to be added, too.
 void adopt(Oid relid, const char *name)
 {
@@ -170,6 +187,7 @@ bool is_whole()
 		return false;
 	Relation table = table_open(table_id, AccessShareLock);
 	bool whole = table_differences(table, kTableName) == NIL;
+	whole = whole && trigger_differences(table_id, kTableName) == NIL;
 	if (whole) {
 		const AttrNumber attno = table_find_column(table, kActorType, nullptr);
 		Relation details = table_open(details_id, AccessShareLock);
@@ -232,16 +250,18 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 	const char *details_name = extension_relation_name(kDetailsName);
 	const Oid existing = get_relname_relid(kTableName, schema);
 	if (OidIsValid(existing)) {
-		if (!OidIsValid(get_relname_relid(kDetailsName, schema)))
+		const bool first_time = !OidIsValid(get_relname_relid(kDetailsName, schema));
+		if (first_time)
 			ereport(NOTICE,
 					(errmsg("Running upgrade %s -> %s, adopt oauth_tokens table", kBefore, kHead)));
 		adopt(existing, name);
+		make_triggers(existing, name, first_time);
 	} else {
 		ereport(NOTICE,
 				(errmsg("Running upgrade %s -> %s, add oauth_tokens table", kBefore, kHead)));
 		execute_safely(table_create_statement(name, find_or_create_enum(schema)));
+		execute_safely(triggers_create_statement(name));
 	}
-	// The row trigger that marks changes for caches (CACHE.md) is made here.
 	make_details(schema, get_relname_relid(kTableName, schema), details_name);
 	SPI_finish();
 	end_safe_settings(settings);

@@ -13,6 +13,8 @@ extern "C" {
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xlogrecovery.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/indexing.h"
@@ -25,9 +27,11 @@ extern "C" {
 #include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
@@ -36,8 +40,16 @@ extern "C" {
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "port/atomics.h"
+#include "storage/bufmgr.h"
+#include "storage/condition_variable.h"
+#include "storage/freespace.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -57,6 +69,7 @@ extern "C" {
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 #include "utils/uuid.h"
+#include "utils/wait_event.h"
 }
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -97,6 +110,16 @@ inline bool needs_index_entries(UpdateIndexes update)
 	return update;
 }
 #endif
+
+// A new, empty file for the table, which is this one's if the transaction commits.
+inline void set_new_storage(Relation relation)
+{
+#if PG_VERSION_NUM >= 160000
+	RelationSetNewRelfilenumber(relation, relation->rd_rel->relpersistence);
+#else
+	RelationSetNewRelfilenode(relation, relation->rd_rel->relpersistence);
+#endif
+}
 
 // Index entries for a new version of a row that changed no indexed column.
 inline void insert_index_entries(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,

@@ -138,14 +138,6 @@ Oid find_index(Relation table, const IndexDefinition &wanted)
 	return found;
 }
 
-Difference *difference(char *what, char *fix)
-{
-	auto *made = static_cast<Difference *>(palloc(sizeof(Difference)));
-	made->what = what;
-	made->fix = fix;
-	return made;
-}
-
 // A column that may be added to rows that are there: it needs no value of theirs.
 char *addition(const char *name, const ColumnDefinition &column)
 {
@@ -164,25 +156,27 @@ List *compare_column(List *found, Relation table, const char *name, TableColumn 
 	const AttrNumber attno = table_find_column(table, number, &fault);
 	if (attno == 0) {
 		const bool missing = get_attnum(RelationGetRelid(table), column.name) == 0;
-		return lappend(found, difference(fault, missing ? addition(name, column) : nullptr));
+		return lappend(found, make_difference(fault, missing ? addition(name, column) : nullptr));
 	}
 	const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), attno - 1);
 	if (attribute->attgenerated != '\0')
-		found =
-			lappend(found, difference(psprintf("column %s is generated", column.name), nullptr));
+		found = lappend(found,
+						make_difference(psprintf("column %s is generated", column.name), nullptr));
 	if (column.nullable && attribute->attnotnull)
 		found = lappend(
-			found, difference(psprintf("column %s is NOT NULL, and must allow null", column.name),
-							  nullptr));
+			found,
+			make_difference(psprintf("column %s is NOT NULL, and must allow null", column.name),
+							nullptr));
 	if (!column.nullable && !attribute->attnotnull)
 		found = lappend(
-			found,
-			difference(psprintf("column %s allows null, and must not", column.name),
+			found, make_difference(
+					   psprintf("column %s allows null, and must not", column.name),
 					   psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, column.name)));
 	if (column.default_expression != nullptr && !attribute->atthasdef && !attribute->attidentity)
-		found = lappend(found, difference(psprintf("column %s has no default", column.name),
-										  psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
-												   name, column.name, column.default_expression)));
+		found =
+			lappend(found, make_difference(psprintf("column %s has no default", column.name),
+										   psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
+													name, column.name, column.default_expression)));
 	return found;
 }
 
@@ -195,10 +189,10 @@ List *compare_extra_columns(List *found, Relation table)
 		for (const ColumnDefinition &column : kColumns)
 			ours = ours || strcmp(NameStr(attribute->attname), column.name) == 0;
 		if (!ours && attribute->attnotnull && !attribute->atthasdef && !attribute->attidentity)
-			found =
-				lappend(found, difference(psprintf("extra column %s is NOT NULL and has no default",
-												   quote_identifier(NameStr(attribute->attname))),
-										  nullptr));
+			found = lappend(
+				found, make_difference(psprintf("extra column %s is NOT NULL and has no default",
+												quote_identifier(NameStr(attribute->attname))),
+									   nullptr));
 	}
 	return found;
 }
@@ -213,22 +207,23 @@ List *compare_index(List *found, Relation table, const char *name, const IndexDe
 	const Oid schema = RelationGetNamespace(table);
 	if (OidIsValid(get_relname_relid(wanted.name, schema)))
 		return lappend(
-			found, difference(psprintf("%s is there, but is not a valid %s", wanted.name,
-									   wanted.unique ? wanted.addition
-													 : psprintf("index on %s", wanted.addition)),
-							  nullptr));
+			found,
+			make_difference(psprintf("%s is there, but is not a valid %s", wanted.name,
+									 wanted.unique ? wanted.addition
+												   : psprintf("index on %s", wanted.addition)),
+							nullptr));
 	if (!wanted.unique)
-		return lappend(found, difference(psprintf("index %s is missing", wanted.name),
-										 psprintf("CREATE INDEX %s ON %s %s", wanted.name, name,
-												  wanted.addition)));
+		return lappend(found, make_difference(psprintf("index %s is missing", wanted.name),
+											  psprintf("CREATE INDEX %s ON %s %s", wanted.name,
+													   name, wanted.addition)));
 	// A primary key on other columns is somebody's decision.
 	list_free(RelationGetIndexList(table)); // fills rd_pkindex
 	const bool taken = wanted.primary && OidIsValid(table->rd_pkindex);
-	return lappend(found, difference(taken ? psprintf("the primary key is not (id)")
-										   : psprintf("constraint %s is missing", wanted.name),
-									 taken ? nullptr
-										   : psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", name,
-													  wanted.name, wanted.addition)));
+	return lappend(found, make_difference(taken ? psprintf("the primary key is not (id)")
+												: psprintf("constraint %s is missing", wanted.name),
+										  taken ? nullptr
+												: psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s",
+														   name, wanted.name, wanted.addition)));
 }
 
 // The key columns of an index; empty where it is on an expression.
@@ -276,9 +271,9 @@ List *compare_deferrable(List *found, Relation table)
 		const Oid index = lfirst_oid(cell);
 		if (!is_deferrable(index) || !bms_equal(columns_of(index), identity_columns(table)))
 			continue;
-		found = lappend(found, difference(psprintf("constraint %s is DEFERRABLE",
-												   quote_identifier(get_rel_name(index))),
-										  nullptr));
+		found = lappend(found, make_difference(psprintf("constraint %s is DEFERRABLE",
+														quote_identifier(get_rel_name(index))),
+											   nullptr));
 	}
 	list_free(indexes);
 	return found;
@@ -290,14 +285,14 @@ List *compare_details_column(List *found, Relation details, const char *name, Oi
 	const AttrNumber attno = get_attnum(RelationGetRelid(details), column.name);
 	const Oid wanted = column.type == nullptr ? enum_type : column.type_id;
 	if (attno == 0)
-		return lappend(found, difference(psprintf("column %s is missing", column.name),
-										 column.constraint != nullptr
-											 ? nullptr
-											 : psprintf("ALTER TABLE %s ADD COLUMN %s %s", name,
-														column.name, column.type)));
+		return lappend(found, make_difference(psprintf("column %s is missing", column.name),
+											  column.constraint != nullptr
+												  ? nullptr
+												  : psprintf("ALTER TABLE %s ADD COLUMN %s %s",
+															 name, column.name, column.type)));
 	if (attno < 0 || TupleDescAttr(RelationGetDescr(details), attno - 1)->atttypid != wanted)
-		return lappend(found,
-					   difference(psprintf("column %s is of another type", column.name), nullptr));
+		return lappend(
+			found, make_difference(psprintf("column %s is of another type", column.name), nullptr));
 	return found;
 }
 
@@ -330,6 +325,14 @@ AttrNumber table_find_column(Relation table, TableColumn column, char **fault)
 	return 0;
 }
 
+Difference *make_difference(char *what, char *fix)
+{
+	auto *made = static_cast<Difference *>(palloc(sizeof(Difference)));
+	made->what = what;
+	made->fix = fix;
+	return made;
+}
+
 bool is_ordinary_table(Oid relid)
 {
 	return get_rel_relkind(relid) == RELKIND_RELATION;
@@ -343,7 +346,7 @@ bool has_child_tables(Oid relid)
 
 List *not_a_table()
 {
-	return list_make1(difference(pstrdup("it is not an ordinary table"), nullptr));
+	return list_make1(make_difference(pstrdup("it is not an ordinary table"), nullptr));
 }
 
 Oid table_find_identity_index(Relation table)
@@ -355,10 +358,10 @@ List *table_differences(Relation table, const char *name)
 {
 	List *found = NIL;
 	if (has_child_tables(RelationGetRelid(table)))
-		found = lappend(found, difference(psprintf("it has child tables"), nullptr));
+		found = lappend(found, make_difference(psprintf("it has child tables"), nullptr));
 	if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
-		found = lappend(found, difference(psprintf("it is unlogged: a crash would empty it"),
-										  psprintf("ALTER TABLE %s SET LOGGED", name)));
+		found = lappend(found, make_difference(psprintf("it is unlogged: a crash would empty it"),
+											   psprintf("ALTER TABLE %s SET LOGGED", name)));
 	for (int column = 0; column < kTableColumns; column++)
 		found = compare_column(found, table, name, static_cast<TableColumn>(column));
 	found = compare_extra_columns(found, table);
@@ -416,8 +419,8 @@ List *details_differences(Relation details, const char *name, Oid enum_type)
 	list_free(RelationGetIndexList(details)); // fills rd_pkindex
 	if (!OidIsValid(details->rd_pkindex) ||
 		!bms_equal(columns_of(details->rd_pkindex), identity_columns(details)))
-		found =
-			lappend(found, difference(psprintf("the primary key is not the identity"), nullptr));
+		found = lappend(found,
+						make_difference(psprintf("the primary key is not the identity"), nullptr));
 	return found;
 }
 

@@ -45,6 +45,8 @@ struct Difference {
 	char *fix;  // the statement that adds it safely; null where a person must decide
 };
 
+Difference *make_difference(char *what, char *fix);
+
 // Every difference, as a list of Difference *. `name` is the table's qualified
 // and quoted name, for the fixes.
 List *table_differences(Relation table, const char *name);

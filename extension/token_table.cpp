@@ -159,6 +159,17 @@ char *extension_relation_name(const char *relation)
 	return quote_qualified_identifier(get_namespace_name(extension_schema()), relation);
 }
 
+Oid internal_function(const char *name)
+{
+	const Oid schema = get_namespace_oid("oauth_tokens_internal", false);
+	const Oid function =
+		GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+						PointerGetDatum(buildoidvector(nullptr, 0)), ObjectIdGetDatum(schema));
+	if (!OidIsValid(function))
+		elog(ERROR, "there is no function oauth_tokens_internal.%s()", name);
+	return function;
+}
+
 const TokenTable &token_table()
 {
 	if (looked_at != catalog_changes)

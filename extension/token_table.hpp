@@ -32,6 +32,9 @@ Oid extension_schema();
 // "schema.relation", quoted.
 char *extension_relation_name(const char *relation);
 
+// A function without arguments in oauth_tokens_internal, whatever rights the caller has.
+Oid internal_function(const char *name);
+
 // What the functions work on. Raises OT004 where the tables are not there and
 // OT005 where a column is not what it must be.
 const TokenTable &token_table();

@@ -5,9 +5,12 @@
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdio>
+#include <optional>
 #include <stdexcept>
 
+#include "cache/persistence.hpp"
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
 #include "database/postgres_store.hpp"
@@ -95,6 +98,35 @@ asio::awaitable<void> check_database(Report &report, const settings::Settings &s
 	}
 }
 
+// What --check waits for Redis.
+constexpr std::chrono::seconds kRedisTime{5};
+
+asio::awaitable<void> check_cache(Report &report, const settings::Settings &settings,
+								  redis::Connection &connection)
+{
+	connection.start();
+	try {
+		co_await connection.wait_connected(kRedisTime);
+		const std::string how = co_await cache::persistence_of(connection);
+		const bool sealed = !settings.cache.key.empty();
+		report.good("cache", "Redis " + connection.server()->version + " is reachable" +
+								 (sealed ? "; entries are sealed" : ""));
+		if (how.empty() || sealed)
+			co_return;
+		if (settings.cache.require_ephemeral)
+			report.fault("cache",
+						 "this Redis " + how + ", and OAUTH_CACHE_REQUIRE_EPHEMERAL is on");
+		else
+			report.warning("cache", "this Redis " + how +
+										", so that tokens outlive it: set "
+										"OAUTH_CACHE_KEY, or switch that off in Redis");
+	} catch (const redis::Error &error) {
+		// The daemon starts without it, and tokens come from the database.
+		report.warning("cache",
+					   connection.fault().empty() ? std::string(error.what()) : connection.fault());
+	}
+}
+
 asio::awaitable<void> check_provider(Report &report, providers::Directory &directory,
 									 const oauth::Provider &provider)
 {
@@ -107,9 +139,12 @@ asio::awaitable<void> check_provider(Report &report, providers::Directory &direc
 }
 
 asio::awaitable<void> check_all(Report &report, const settings::Settings &settings,
-								database::PostgresStore &store, providers::Directory &directory)
+								database::PostgresStore &store, redis::Connection *redis,
+								providers::Directory &directory)
 {
 	co_await check_database(report, settings, store);
+	if (redis != nullptr)
+		co_await check_cache(report, settings, *redis);
 	for (const auto &[name, provider] : directory.all())
 		co_await check_provider(report, directory, provider);
 	if (directory.all().empty())
@@ -130,11 +165,20 @@ int run_check(settings::Settings settings)
 	{
 		database::Pool pool(context.get_executor(), settings.database_url.clone());
 		database::PostgresStore store(pool);
+		std::optional<redis::Connection> redis;
+		if (!settings.redis_url.empty())
+			redis.emplace(
+				context.get_executor(),
+				std::get<redis::Endpoint>(redis::parse_endpoint(settings.redis_url.reveal())),
+				redis::Limits{}, settings.ca_file, "oauth-sidecar");
 		client::CurlClient client(context.get_executor(), settings.ca_file);
 		providers::Directory directory(context.get_executor(), settings.providers, client, {});
-		asio::co_spawn(context, check_all(report, settings, store, directory),
+		asio::co_spawn(context,
+					   check_all(report, settings, store, redis ? &*redis : nullptr, directory),
 					   [&](std::exception_ptr) {
 						   pool.close();
+						   if (redis)
+							   redis->close();
 						   context.stop();
 					   });
 		context.run();

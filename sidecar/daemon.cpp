@@ -16,6 +16,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "cache/service.hpp"
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
 #include "database/postgres_store.hpp"
@@ -100,7 +101,8 @@ private:
 	asio::awaitable<void> drain();
 	std::unique_ptr<server::Server> make_server();
 	asio::awaitable<void> pause(std::chrono::milliseconds duration);
-	Metrics::Gauges gauges() const;
+	cache::TokenCache &tokens();
+	Metrics::Gauges gauges();
 
 	settings::Settings settings_;
 	asio::io_context context_{1};
@@ -112,6 +114,8 @@ private:
 	client::CurlClient client_;
 	providers::Directory directory_;
 	endpoints::Admission admission_;
+	std::unique_ptr<cache::Service> cache_; // where REDIS_URL is set
+	cache::NoCache no_cache_;
 	bool published_ = false;
 	endpoints::Router router_;
 	std::unique_ptr<server::Server> server_;
@@ -127,8 +131,11 @@ Daemon::Daemon(settings::Settings settings)
 	  api_store_(api_pool_), browser_store_(browser_pool_),
 	  client_(context_.get_executor(), settings_.ca_file, client_limits(settings_)),
 	  directory_(context_.get_executor(), settings_.providers, client_, {}),
-	  router_({settings_, api_store_, browser_store_, client_, admission_, directory_, metrics_,
-			   now_milliseconds, [this] { return published_; },
+	  cache_(settings_.redis_url.empty()
+				 ? nullptr
+				 : std::make_unique<cache::Service>(context_.get_executor(), settings_, metrics_)),
+	  router_({settings_, api_store_, browser_store_, tokens(), client_, admission_, directory_,
+			   metrics_, now_milliseconds, [this] { return published_; },
 			   [this] { return api_pool_.statistics().open > 0; }},
 			  [this] { return gauges(); }),
 	  server_(make_server()), api_server_(settings_.api_listen ? make_server() : nullptr)
@@ -146,9 +153,15 @@ std::unique_ptr<server::Server> Daemon::make_server()
 		[this](const server::Served &served) { observe(served); });
 }
 
-Metrics::Gauges Daemon::gauges() const
+cache::TokenCache &Daemon::tokens()
+{
+	return cache_ ? cache_->tokens() : no_cache_;
+}
+
+Metrics::Gauges Daemon::gauges()
 {
 	Metrics::Gauges gauges;
+	gauges.cache_state = cache::name_of(tokens().state());
 	for (const server::Server *server : {server_.get(), api_server_.get()})
 		if (server != nullptr) {
 			const server::Statistics clients = server->statistics();
@@ -265,6 +278,8 @@ asio::awaitable<void> Daemon::await_signals()
 	co_await drain();
 	api_pool_.close();
 	browser_pool_.close();
+	if (cache_)
+		cache_->close();
 	log::info("stopped");
 	context_.stop();
 }
@@ -290,6 +305,8 @@ int Daemon::run()
 	}
 	asio::co_spawn(context_, await_signals(), asio::detached);
 	asio::co_spawn(context_, keep_house(), asio::detached);
+	if (cache_)
+		cache_->start();
 	log::info("listening", {{"public_url", std::string_view(settings_.public_url)},
 							{"providers", std::int64_t(settings_.providers.size())}});
 	process::notify_service_manager("READY=1");

@@ -6,6 +6,9 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <map>
+#include <tuple>
+
 namespace sidecar
 {
 
@@ -29,6 +32,46 @@ struct Metrics::Impl {
 											  .Name("oauth_sidecar_provider_seconds")
 											  .Help("Calls of providers, by provider and kind")
 											  .Register(registry);
+	Family<Counter> &cache_reads = BuildCounter()
+									   .Name("oauth_sidecar_cache_reads_total")
+									   .Help("Reads of tokens: hit, miss, or bypass (Redis was not "
+											 "asked, or did not answer)")
+									   .Register(registry);
+	Family<Counter> &cache_fills = BuildCounter()
+									   .Name("oauth_sidecar_cache_fills_total")
+									   .Help("Entries stored; refused, since the token had changed "
+											 "meanwhile; or failed")
+									   .Register(registry);
+	Family<Counter> &cache_marks = BuildCounter()
+									   .Name("oauth_sidecar_cache_marks_total")
+									   .Help("Changes whose entries this sidecar has dropped")
+									   .Register(registry);
+	Family<Histogram> &cache_lag = BuildHistogram()
+									   .Name("oauth_sidecar_cache_lag_seconds")
+									   .Help("From hearing of changes until their entries are gone")
+									   .Register(registry);
+	Family<Gauge> &cache_pending = BuildGauge()
+									   .Name("oauth_sidecar_cache_pending_marks")
+									   .Help("Changes that the last pass has found")
+									   .Register(registry);
+	Family<Gauge> &cache_heartbeat = BuildGauge()
+										 .Name("oauth_sidecar_cache_heartbeat_age_seconds")
+										 .Help("Since this sidecar has last set the heartbeat")
+										 .Register(registry);
+	Family<Gauge> &cache_up = BuildGauge()
+								  .Name("oauth_sidecar_cache_up")
+								  .Help("1 where tokens may come from the cache")
+								  .Register(registry);
+	// Kept, because each request counts in them, and labels take long to look up.
+	struct RequestSeries {
+		Counter *count = nullptr;
+		Histogram *seconds = nullptr;
+	};
+	std::map<std::tuple<std::string_view, std::string_view, int>, RequestSeries> series;
+	Counter &hits = cache_reads.Add({{"result", "hit"}});
+	Counter &misses = cache_reads.Add({{"result", "miss"}});
+	Counter &bypasses = cache_reads.Add({{"result", "bypass"}});
+	std::chrono::steady_clock::time_point heartbeat{};
 	Family<Gauge> &connections = BuildGauge()
 									 .Name("oauth_sidecar_connections")
 									 .Help("Open connections of clients")
@@ -47,6 +90,7 @@ namespace
 {
 
 const Histogram::BucketBoundaries kRequestBuckets{0.001, 0.005, 0.02, 0.1, 0.5, 2, 10};
+const Histogram::BucketBoundaries kLagBuckets{0.0005, 0.001, 0.002, 0.005, 0.01, 0.1, 1, 5};
 const Histogram::BucketBoundaries kProviderBuckets{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15};
 
 double seconds(std::chrono::microseconds duration)
@@ -62,13 +106,16 @@ Metrics::~Metrics() = default;
 void Metrics::request(std::string_view endpoint, std::string_view method, int status,
 					  std::chrono::microseconds duration)
 {
-	const std::string name(endpoint);
-	impl_->requests
-		.Add({{"endpoint", name},
-			  {"method", std::string(method)},
-			  {"status", std::to_string(status)}})
-		.Increment();
-	impl_->request_seconds.Add({{"endpoint", name}}, kRequestBuckets).Observe(seconds(duration));
+	Impl::RequestSeries &series = impl_->series[{endpoint, method, status}];
+	if (series.count == nullptr) {
+		const std::string name(endpoint);
+		series.count = &impl_->requests.Add({{"endpoint", name},
+											 {"method", std::string(method)},
+											 {"status", std::to_string(status)}});
+		series.seconds = &impl_->request_seconds.Add({{"endpoint", name}}, kRequestBuckets);
+	}
+	series.count->Increment();
+	series.seconds->Observe(seconds(duration));
 }
 
 void Metrics::flow(const std::string &provider, std::string_view outcome)
@@ -84,6 +131,36 @@ void Metrics::provider_call(const std::string &provider, std::string_view kind,
 		.Observe(seconds(duration));
 }
 
+void Metrics::cache_read(CacheRead result)
+{
+	Counter &counter = result == CacheRead::hit    ? impl_->hits
+					   : result == CacheRead::miss ? impl_->misses
+												   : impl_->bypasses;
+	counter.Increment();
+}
+
+void Metrics::cache_fill(CacheFill outcome)
+{
+	constexpr const char *names[] = {"stored", "refused", "failed"};
+	impl_->cache_fills.Add({{"outcome", names[static_cast<int>(outcome)]}}).Increment();
+}
+
+void Metrics::cache_pending(std::size_t marks)
+{
+	impl_->cache_pending.Add({}).Set(static_cast<double>(marks));
+}
+
+void Metrics::cache_invalidated(std::size_t marks, std::chrono::microseconds lag)
+{
+	impl_->cache_marks.Add({}).Increment(static_cast<double>(marks));
+	impl_->cache_lag.Add({}, kLagBuckets).Observe(seconds(lag));
+}
+
+void Metrics::cache_heartbeat()
+{
+	impl_->heartbeat = std::chrono::steady_clock::now();
+}
+
 std::string Metrics::text(const Gauges &gauges) const
 {
 	impl_->connections.Add({}).Set(gauges.connections);
@@ -91,6 +168,13 @@ std::string Metrics::text(const Gauges &gauges) const
 	impl_->database.Add({{"state", "open"}}).Set(gauges.database_open);
 	impl_->database.Add({{"state", "busy"}}).Set(gauges.database_busy);
 	impl_->database.Add({{"state", "waiting"}}).Set(gauges.database_waiting);
+	if (gauges.cache_state != "none") {
+		impl_->cache_up.Add({}).Set(gauges.cache_state == "ok" ? 1 : 0);
+		if (impl_->heartbeat != std::chrono::steady_clock::time_point{})
+			impl_->cache_heartbeat.Add({}).Set(
+				std::chrono::duration<double>(std::chrono::steady_clock::now() - impl_->heartbeat)
+					.count());
+	}
 	return TextSerializer().Serialize(impl_->registry.Collect());
 }
 

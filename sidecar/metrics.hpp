@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +10,11 @@
 
 namespace sidecar
 {
+
+// What came of asking the cache; bypass: it was not asked, or did not answer.
+enum class CacheRead { hit, miss, bypass };
+// What came of filling an entry; refused: what was read had changed meanwhile.
+enum class CacheFill { stored, refused, failed };
 
 class Metrics
 {
@@ -23,6 +29,14 @@ public:
 	void provider_call(const std::string &provider, std::string_view kind,
 					   std::chrono::microseconds duration);
 
+	void cache_read(CacheRead result);
+	void cache_fill(CacheFill outcome);
+	// Marks that a pass has found, and (where there are any) how long it took from its
+	// begin until their entries were gone.
+	void cache_pending(std::size_t marks);
+	void cache_invalidated(std::size_t marks, std::chrono::microseconds lag);
+	void cache_heartbeat(); // was set now
+
 	// Asked for at each reading.
 	struct Gauges {
 		int connections = 0;
@@ -30,6 +44,7 @@ public:
 		int database_open = 0;
 		int database_busy = 0;
 		int database_waiting = 0;
+		std::string_view cache_state; // none, ok, off, down
 	};
 	std::string text(const Gauges &gauges) const;
 

@@ -1,6 +1,7 @@
 #include "secret.hpp"
 
 #include <openssl/crypto.h>
+#include <string.h>
 
 #include <utility>
 
@@ -10,7 +11,7 @@ namespace sidecar
 void wipe(std::string &text) noexcept
 {
 	text.resize(text.capacity());
-	OPENSSL_cleanse(text.data(), text.size());
+	explicit_bzero(text.data(), text.size());
 	text.clear();
 }
 

@@ -96,7 +96,7 @@ DROP EXTENSION oauth_tokens;
 SELECT count(*) FROM oauth_tokens;
 SELECT to_regnamespace('oauth_tokens_internal') IS NULL AS helpers_gone;
 CREATE EXTENSION oauth_tokens;
-SELECT oauth_tokens_current();
+SELECT oauth_tokens_current() IS NULL AS triggers_gone;
 SELECT oauth_tokens_upgrade();
 SELECT access_token, scopes FROM oauth_get(:place);
 

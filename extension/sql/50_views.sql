@@ -41,6 +41,21 @@ CREATE VIEW oauth_connections WITH (security_invoker, security_barrier) AS
 COMMENT ON VIEW oauth_connections IS
     'what is connected, with no secret. state: connected, or expired where the access token is and no refresh token is there';
 
+CREATE TYPE oauth_tokens_internal.connection AS (
+    state text, scopes text, has_refresh_token boolean, expires_at timestamptz, details jsonb,
+    created_at timestamptz, updated_at timestamptz);
+COMMENT ON TYPE oauth_tokens_internal.connection IS
+    'what oauth_connections shows of an identity; times are points in time';
+
+CREATE FUNCTION oauth_tokens_internal.connection(
+    workspace_id uuid, provider text, actor_type text, actor_id text)
+    RETURNS SETOF oauth_tokens_internal.connection
+    LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 1 COST 100
+    AS 'MODULE_PATHNAME', 'oauth_connection';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.connection(uuid, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.connection(uuid, text, text, text) IS
+    'the row of oauth_connections with this identity, found by the index: one, or none. Errors: OT004, OT005 table; 22023 unknown actor_type';
+
 -- oauth_decrypt() under a name that nobody else can overload: in the extension's
 -- schema, a function for the very enum would be preferred to the one for any.
 CREATE FUNCTION oauth_tokens_internal.decrypt(

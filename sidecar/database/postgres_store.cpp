@@ -1,35 +1,13 @@
 #include "database/postgres_store.hpp"
 
-#include "database/statements.hpp"
-#include "database/values.hpp"
-
 namespace sidecar::database
 {
 
 namespace
 {
 
-using StatementsPtr = std::shared_ptr<const Statements>;
-using Text = std::string Statements::*;
-
 // How a rehearsal ends that met no error.
 constexpr std::string_view kRehearsed = "OT999";
-
-// Functions or schema are not where they were: the extension may have been
-// dropped and made again elsewhere.
-bool is_missing(const StoreError &error)
-{
-	return error.sqlstate() == "42883" || error.sqlstate() == "3F000" ||
-		   error.sqlstate() == "42P01";
-}
-
-void add_identity(Parameters &parameters, const oauth::Identity &identity)
-{
-	parameters.add(identity.workspace_id)
-		.add(identity.provider)
-		.add(identity.actor_type)
-		.add(identity.actor_id);
-}
 
 oauth::Link read_link(Columns &columns)
 {
@@ -64,53 +42,6 @@ oauth::StoreResult read_outcome(const Rows &rows)
 
 } // namespace
 
-struct PostgresStore::Impl {
-	explicit Impl(Pool &on) : pool(on) {}
-
-	Awaitable<Rows> run(Text statement, Parameters parameters);
-	Awaitable<StatementsPtr> known();
-	Awaitable<void> look_up();
-
-	Pool &pool;
-	// Shared with the statements under way, whose texts have to stay.
-	StatementsPtr statements;
-};
-
-// One statement, and none more but to find the extension: at first, and where it
-// is not there any more, so that the next call finds it.
-PostgresStore::Awaitable<Rows> PostgresStore::Impl::run(Text statement, Parameters parameters)
-{
-	const StatementsPtr texts = co_await known();
-	std::vector<Parameter> list = parameters.take();
-	try {
-		co_return co_await pool.query((*texts).*statement, std::move(list));
-	} catch (const StoreError &error) {
-		if (is_missing(error) && statements == texts)
-			statements.reset();
-		throw;
-	}
-}
-
-PostgresStore::Awaitable<StatementsPtr> PostgresStore::Impl::known()
-{
-	if (!statements)
-		co_await look_up();
-	if (!statements)
-		throw StoreError("42704", "the database has no extension oauth_tokens");
-	co_return statements;
-}
-
-PostgresStore::Awaitable<void> PostgresStore::Impl::look_up()
-{
-	std::vector<Parameter> none;
-	const Rows rows = co_await pool.query(kFindSchema, std::move(none));
-	if (rows.count() > 0)
-		statements = std::make_shared<const Statements>(rows.text(0, 0));
-}
-
-PostgresStore::PostgresStore(Pool &pool) : impl_(std::make_unique<Impl>(pool)) {}
-PostgresStore::~PostgresStore() = default;
-
 PostgresStore::Awaitable<void> PostgresStore::publish(const PublishedSettings &settings)
 {
 	Parameters parameters;
@@ -118,7 +49,7 @@ PostgresStore::Awaitable<void> PostgresStore::publish(const PublishedSettings &s
 		.add(std::optional(settings.flow_seconds))
 		.add(settings.return_to_origins)
 		.add(settings.providers);
-	co_await impl_->run(&Statements::publish, std::move(parameters));
+	co_await caller_.run(&Statements::publish, std::move(parameters));
 }
 
 // A link that does not ask for confirmation leaves it to oauth_tokens.confirm_flows.
@@ -127,7 +58,7 @@ PostgresStore::Awaitable<std::string> PostgresStore::authorize_url(const oauth::
 	Parameters parameters;
 	add_identity(parameters, link.identity);
 	parameters.add(link.scopes).add(link.return_to).add_or_null(link.confirm ? "t" : "");
-	const Rows rows = co_await impl_->run(&Statements::authorize_url, std::move(parameters));
+	const Rows rows = co_await caller_.run(&Statements::authorize_url, std::move(parameters));
 	Columns columns(rows);
 	co_return columns.text();
 }
@@ -142,7 +73,7 @@ PostgresStore::open_attempt(const oauth::Digest &ticket_hash, const std::string 
 		.add_or_null(endpoints.issuer)
 		.add(endpoints.token)
 		.add(client_id);
-	const Rows rows = co_await impl_->run(&Statements::open_attempt, std::move(parameters));
+	const Rows rows = co_await caller_.run(&Statements::open_attempt, std::move(parameters));
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -161,7 +92,7 @@ PostgresStore::claim(const oauth::Claim &claim)
 {
 	Parameters parameters;
 	parameters.add(claim.state_hash).add(claim.browser_hash).add(claim.provider);
-	const Rows rows = co_await impl_->run(&Statements::claim, std::move(parameters));
+	const Rows rows = co_await caller_.run(&Statements::claim, std::move(parameters));
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -188,7 +119,7 @@ PostgresStore::Awaitable<oauth::StoreResult> PostgresStore::store(const oauth::D
 		.add(grant.expires_in)
 		.add(grant.scopes)
 		.add_or_null(grant.details);
-	const Rows rows = co_await impl_->run(&Statements::store, std::move(parameters));
+	const Rows rows = co_await caller_.run(&Statements::store, std::move(parameters));
 	co_return read_outcome(rows);
 }
 
@@ -197,7 +128,7 @@ PostgresStore::connection(const oauth::Identity &identity)
 {
 	Parameters parameters;
 	add_identity(parameters, identity);
-	const Rows rows = co_await impl_->run(&Statements::connection, std::move(parameters));
+	const Rows rows = co_await caller_.run(&Statements::connection, std::move(parameters));
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -212,11 +143,12 @@ PostgresStore::connection(const oauth::Identity &identity)
 }
 
 PostgresStore::Awaitable<std::optional<StoredToken>>
-PostgresStore::token(const oauth::Identity &identity)
+PostgresStore::token(const oauth::Identity &identity, bool with_refresh_token)
 {
 	Parameters parameters;
 	add_identity(parameters, identity);
-	const Rows rows = co_await impl_->run(&Statements::token, std::move(parameters));
+	parameters.add_or_null(with_refresh_token ? "t" : "f");
+	const Rows rows = co_await caller_.run(&Statements::token, std::move(parameters));
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -227,6 +159,8 @@ PostgresStore::token(const oauth::Identity &identity)
 	token.has_refresh_token = columns.boolean();
 	token.now = columns.number();
 	token.details = columns.text();
+	token.incarnation = columns.text();
+	token.refresh_token = columns.secret();
 	co_return token;
 }
 
@@ -234,7 +168,7 @@ PostgresStore::Awaitable<bool> PostgresStore::erase(const oauth::Identity &ident
 {
 	Parameters parameters;
 	add_identity(parameters, identity);
-	const Rows rows = co_await impl_->run(&Statements::erase, std::move(parameters));
+	const Rows rows = co_await caller_.run(&Statements::erase, std::move(parameters));
 	Columns columns(rows);
 	co_return columns.boolean();
 }
@@ -242,20 +176,19 @@ PostgresStore::Awaitable<bool> PostgresStore::erase(const oauth::Identity &ident
 PostgresStore::Awaitable<std::int64_t> PostgresStore::purge()
 {
 	Parameters none;
-	const Rows rows = co_await impl_->run(&Statements::purge, std::move(none));
+	const Rows rows = co_await caller_.run(&Statements::purge, std::move(none));
 	Columns columns(rows);
 	co_return columns.integer();
 }
 
 PostgresStore::Awaitable<bool> PostgresStore::is_ready()
 {
-	if (!impl_->statements)
-		co_await impl_->look_up();
-	if (!impl_->statements)
+	const Caller::StatementsPtr there = co_await caller_.find();
+	if (!there)
 		co_return false;
 	try {
 		Parameters none;
-		const Rows rows = co_await impl_->run(&Statements::is_ready, std::move(none));
+		const Rows rows = co_await caller_.run(&Statements::is_ready, std::move(none));
 		Columns columns(rows);
 		co_return columns.boolean();
 	} catch (const StoreError &error) {
@@ -267,10 +200,10 @@ PostgresStore::Awaitable<bool> PostgresStore::is_ready()
 
 PostgresStore::Awaitable<std::vector<std::string>> PostgresStore::missing_privileges()
 {
-	const StatementsPtr texts = co_await impl_->known();
+	const Caller::StatementsPtr texts = co_await caller_.known();
 	Parameters parameters;
 	parameters.add(texts->schema);
-	const Rows rows = co_await impl_->run(&Statements::missing_privileges, std::move(parameters));
+	const Rows rows = co_await caller_.run(&Statements::missing_privileges, std::move(parameters));
 	std::vector<std::string> missing;
 	for (int row = 0; row < rows.count(); row++)
 		missing.emplace_back(rows.text(row, 0));
@@ -279,7 +212,7 @@ PostgresStore::Awaitable<std::vector<std::string>> PostgresStore::missing_privil
 	// What the functions read in turn. Nobody has this identity.
 	const oauth::Identity nobody{"00000000-0000-0000-0000-000000000000", "-", "user", "-"};
 	try {
-		co_await token(nobody);
+		co_await token(nobody, false);
 	} catch (const StoreError &error) {
 		if (error.sqlstate() != "42501")
 			throw;
@@ -292,7 +225,7 @@ PostgresStore::Awaitable<void> PostgresStore::rehearse()
 {
 	try {
 		Parameters none;
-		co_await impl_->run(&Statements::rehearse, std::move(none));
+		co_await caller_.run(&Statements::rehearse, std::move(none));
 	} catch (const StoreError &error) {
 		if (error.sqlstate() != kRehearsed)
 			throw;
@@ -302,7 +235,7 @@ PostgresStore::Awaitable<void> PostgresStore::rehearse()
 PostgresStore::Awaitable<bool> PostgresStore::confirms_flows()
 {
 	std::vector<Parameter> none;
-	const Rows rows = co_await impl_->pool.query(kConfirmsFlows, std::move(none));
+	const Rows rows = co_await caller_.pool().query(kConfirmsFlows, std::move(none));
 	Columns columns(rows);
 	co_return columns.boolean();
 }

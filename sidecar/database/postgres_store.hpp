@@ -2,9 +2,7 @@
 // extension and no table of it but by its views.
 #pragma once
 
-#include <memory>
-
-#include "database/pool.hpp"
+#include "database/caller.hpp"
 #include "database/store.hpp"
 
 namespace sidecar::database
@@ -13,8 +11,7 @@ namespace sidecar::database
 class PostgresStore : public Store
 {
 public:
-	explicit PostgresStore(Pool &pool);
-	~PostgresStore() override;
+	explicit PostgresStore(Pool &pool) : caller_(pool) {}
 
 	Awaitable<void> publish(const PublishedSettings &settings) override;
 	Awaitable<std::string> authorize_url(const oauth::Link &link) override;
@@ -25,7 +22,8 @@ public:
 	Awaitable<oauth::StoreResult> store(const oauth::Digest &ticket_hash,
 										const oauth::Grant &grant) override;
 	Awaitable<std::optional<Connection>> connection(const oauth::Identity &identity) override;
-	Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity) override;
+	Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity,
+												bool with_refresh_token) override;
 	Awaitable<bool> erase(const oauth::Identity &identity) override;
 	Awaitable<std::int64_t> purge() override;
 	Awaitable<bool> is_ready() override;
@@ -40,8 +38,7 @@ public:
 	Awaitable<void> rehearse();
 
 private:
-	struct Impl;
-	std::unique_ptr<Impl> impl_;
+	Caller caller_;
 };
 
 } // namespace sidecar::database

@@ -19,11 +19,6 @@ std::string quoted(std::string_view name)
 	return text += '"';
 }
 
-// For oauth_connections as c. The index serves workspace and provider, and finds
-// the actor within those.
-constexpr const char *kIdentity = "c.workspace_id = $1::uuid AND c.provider = $2::text"
-								  " AND c.actor_type = $3::text AND c.actor_id = $4::text";
-
 constexpr const char *kPublish = R"(SELECT oauth_tokens_internal.publish_settings(
 	$1::text, pg_catalog.make_interval(secs => $2::float8), $3::text[], $4::text[]))";
 
@@ -43,14 +38,33 @@ constexpr const char *kStore = R"(SELECT outcome, flow
 
 constexpr const char *kConnection = R"(SELECT c.state, c.scopes, c.has_refresh_token,
 	extract(epoch FROM c.expires_at)::float8, c.details, extract(epoch FROM c.updated_at)::float8
-	FROM {}.oauth_connections c WHERE {})";
+	FROM oauth_tokens_internal.connection($1::uuid, $2::text, $3::text, $4::text) c)";
 
-// The refresh token does not leave the server.
+// The refresh token does not leave the server, unless the cache is to hold it.
 constexpr const char *kToken = R"(SELECT t.access_token, t.scopes,
 	extract(epoch FROM t.expires_at)::float8, t.refresh_token IS NOT NULL,
 	extract(epoch FROM pg_catalog.clock_timestamp())::float8,
-	(SELECT c.details FROM {}.oauth_connections c WHERE {})
+	(SELECT c.details FROM oauth_tokens_internal.connection($1::uuid, $2::text, $3::text, $4::text) c),
+	oauth_tokens_internal.cache_incarnation(), CASE WHEN $5::boolean THEN t.refresh_token END
 	FROM {}.oauth_get($1::uuid, $2::text, $3::text, $4::text) t)";
+
+// Microseconds since 1970: a time that can be compared, whoever reads it.
+constexpr const char *kCacheRegistration = R"(SELECT cache_id, incarnation, system_identifier,
+	timeline, database, (extract(epoch FROM started_at) * 1000000)::bigint
+	FROM oauth_tokens_internal.cache_registration())";
+
+constexpr const char *kCacheRegister = "SELECT {}.oauth_cache_register($1::text)";
+
+constexpr const char *kCacheUnregister = "SELECT {}.oauth_cache_unregister($1::text)";
+
+constexpr const char *kChangesWait = "SELECT {}.oauth_changes_wait()";
+
+// One statement, so that the marks are all that there were under this incarnation.
+constexpr const char *kChangesPending = R"(SELECT r.incarnation, p.id, p.workspace_id, p.provider,
+	p.actor_type, p.actor_id FROM oauth_tokens_internal.cache_registration() r
+	LEFT JOIN {}.oauth_changes_pending($1::integer) p ON r.incarnation IS NOT NULL)";
+
+constexpr const char *kChangesAck = "SELECT {}.oauth_changes_ack($1::uuid, $2::bigint[])";
 
 constexpr const char *kErase = "SELECT {}.oauth_delete($1::uuid, $2::text, $3::text, $4::text)";
 
@@ -69,7 +83,11 @@ constexpr const char *kMissingPrivileges = R"(
 		FROM (VALUES ($1::text, 'oauth_authorize_url'), ($1::text, 'oauth_get'), ($1::text, 'oauth_delete'),
 			($1::text, 'oauth_tokens_current'), ('oauth_tokens_internal', 'publish_settings'),
 			('oauth_tokens_internal', 'flow_begin'), ('oauth_tokens_internal', 'flow_claim'),
-			('oauth_tokens_internal', 'flow_store'), ('oauth_tokens_internal', 'flow_purge')) f (space, name)
+			('oauth_tokens_internal', 'flow_store'), ('oauth_tokens_internal', 'flow_purge'),
+			('oauth_tokens_internal', 'connection'), ('oauth_tokens_internal', 'cache_incarnation'),
+			('oauth_tokens_internal', 'cache_registration'), ($1::text, 'oauth_cache_register'),
+			($1::text, 'oauth_cache_unregister'), ($1::text, 'oauth_changes_pending'),
+			($1::text, 'oauth_changes_ack'), ($1::text, 'oauth_changes_wait')) f (space, name)
 		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_proc p
 			JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 			WHERE n.nspname = space AND p.proname = name
@@ -127,13 +145,19 @@ Statements::Statements(std::string_view extension_schema) : schema(extension_sch
 	open_attempt = kOpenAttempt;
 	claim = kClaim;
 	store = kStore;
-	connection = fmt::format(kConnection, there, kIdentity);
-	token = fmt::format(kToken, there, kIdentity, there);
+	connection = kConnection;
+	token = fmt::format(kToken, there);
 	erase = fmt::format(kErase, there);
 	purge = kPurge;
 	is_ready = fmt::format(kIsReady, there);
 	missing_privileges = kMissingPrivileges;
 	rehearse = fmt::format(kRehearse, there);
+	cache_registration = kCacheRegistration;
+	cache_register = fmt::format(kCacheRegister, there);
+	cache_unregister = fmt::format(kCacheUnregister, there);
+	changes_wait = fmt::format(kChangesWait, there);
+	changes_pending = fmt::format(kChangesPending, there);
+	changes_ack = fmt::format(kChangesAck, there);
 }
 
 } // namespace sidecar::database

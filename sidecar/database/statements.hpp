@@ -27,6 +27,12 @@ struct Statements {
 	std::string is_ready;
 	std::string missing_privileges; // $1: the schema; a line for each
 	std::string rehearse;
+	std::string cache_registration;
+	std::string cache_register;
+	std::string cache_unregister;
+	std::string changes_wait;
+	std::string changes_pending;
+	std::string changes_ack;
 };
 
 // Which schema that is: no row where the extension is not there.

@@ -4,34 +4,16 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "database/store_error.hpp"
 #include "oauth/attempt.hpp"
 #include "oauth/callback_flow.hpp"
 #include "secret.hpp"
 
 namespace sidecar::database
 {
-
-// The database did not do it. `sqlstate` is empty where there was no answer
-// (no connection, time-out); what() is a fixed text or the server's primary
-// message, which holds no secret.
-class StoreError : public std::runtime_error
-{
-public:
-	StoreError(std::string state, const std::string &message)
-		: std::runtime_error(message), sqlstate_(std::move(state))
-	{
-	}
-	const std::string &sqlstate() const noexcept { return sqlstate_; }
-	// Whether trying again later may help: no answer, or classes 08, 53, 57, 58, 40, 25006.
-	bool is_transient() const noexcept;
-
-private:
-	std::string sqlstate_;
-};
 
 // A line of oauth_connections. Times are seconds since 1970 UTC.
 struct Connection {
@@ -50,6 +32,8 @@ struct StoredToken {
 	bool has_refresh_token = false;
 	double now = 0; // the database's clock
 	std::string details;
+	std::string incarnation; // of the cache's registration; empty: none, or a standby's
+	Secret refresh_token;    // where it was asked for
 };
 
 // What oauth_authorize_url() checks links against.
@@ -81,7 +65,8 @@ public:
 	virtual Awaitable<oauth::StoreResult> store(const oauth::Digest &ticket_hash,
 												const oauth::Grant &grant) = 0;
 	virtual Awaitable<std::optional<Connection>> connection(const oauth::Identity &identity) = 0;
-	virtual Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity) = 0;
+	virtual Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity,
+														bool with_refresh_token) = 0;
 	virtual Awaitable<bool> erase(const oauth::Identity &identity) = 0;
 	// Drops what expired; how many rows.
 	virtual Awaitable<std::int64_t> purge() = 0;

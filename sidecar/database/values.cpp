@@ -71,6 +71,14 @@ Parameters &Parameters::add(const std::vector<std::string> &texts)
 	return append(array += '}');
 }
 
+Parameters &Parameters::add(const std::vector<std::int64_t> &numbers)
+{
+	std::string array = "{";
+	for (const std::int64_t number : numbers)
+		array.append(array.size() > 1 ? "," : "").append(std::to_string(number));
+	return append(array += '}');
+}
+
 Parameters &Parameters::add(std::optional<int> number)
 {
 	return number ? append(std::to_string(*number)) : add_null();

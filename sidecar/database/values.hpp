@@ -1,6 +1,7 @@
 // Values as PostgreSQL writes them in text form.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,7 +24,8 @@ public:
 	Parameters &add(const Secret &text) { return append(text.reveal()); }
 	Parameters &add(const char *) = delete; // or it would be text, empty or not
 	Parameters &add(const oauth::Digest &bytes);
-	Parameters &add(const std::vector<std::string> &texts); // text[]
+	Parameters &add(const std::vector<std::string> &texts);    // text[]
+	Parameters &add(const std::vector<std::int64_t> &numbers); // bigint[]
 	Parameters &add(std::optional<int> number);
 	Parameters &add_or_null(std::string_view text); // NULL where it is empty
 	Parameters &add_null();

@@ -100,6 +100,8 @@ Awaitable<http::Response> callback(Context &context, const http::Request &reques
 		action = co_await store(context, request, flow, *next);
 
 	const oauth::End &end = std::get<oauth::End>(action);
+	if (end.outcome == oauth::Outcome::connected)
+		co_await context.cache.forget(flow.attempt()->link.identity);
 	log_end(request, *provider, flow, end);
 	context.metrics.flow(provider->name, oauth::name_of(end.outcome));
 	// Nothing was decided: the same address may still work, with the cookie.

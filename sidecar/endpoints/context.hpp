@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "cache/token_cache.hpp"
 #include "client/provider_client.hpp"
 #include "database/store.hpp"
 #include "endpoints/admission.hpp"
@@ -20,6 +21,7 @@ struct Context {
 	// be what the API waits for.
 	database::Store &api_store;
 	database::Store &browser_store;
+	cache::TokenCache &cache;
 	client::ProviderClient &client;
 	Admission &admission;
 	providers::Directory &directory;

@@ -1,5 +1,5 @@
 // GET /healthz: this process answers. GET /readyz: and the database does, with
-// the extension and our settings in it.
+// the extension and our settings in it. It also tells how the cache is.
 
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"
@@ -27,7 +27,12 @@ Awaitable<http::Response> readiness(Context &context, const http::Request &reque
 	}
 	if (!ready || !context.published())
 		co_return error_response(Error::unavailable, request.id);
-	co_return http::Response(200, "application/json", R"({"status":"ready","database":"ok"})");
+	JsonObject body;
+	body.add("status", "ready").add("database", "ok");
+	// Without it tokens come from the database, so it makes nothing less ready.
+	if (const cache::CacheState state = context.cache.state(); state != cache::CacheState::none)
+		body.add("cache", cache::name_of(state));
+	co_return http::Response(200, "application/json", std::move(body).finish());
 }
 
 } // namespace sidecar::endpoints

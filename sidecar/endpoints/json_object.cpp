@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 #include <iterator>
@@ -17,16 +18,27 @@ namespace
 // A character of text takes up to six: \u001f.
 constexpr std::size_t kLongestEscape = 6;
 
+bool must_be_escaped(char c) noexcept
+{
+	return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20;
+}
+
+// What needs no escape is nearly everything, and copied in runs.
 void append_escaped(std::string &out, std::string_view text)
 {
 	out += '"';
-	for (const char c : text)
-		if (c == '"' || c == '\\')
-			(out += '\\') += c;
-		else if (static_cast<unsigned char>(c) < 0x20)
-			fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
+	for (auto run = text.begin(); run != text.end();) {
+		const auto end = std::find_if(run, text.end(), must_be_escaped);
+		out.append(run, end);
+		run = end;
+		if (end == text.end())
+			break;
+		if (*end == '"' || *end == '\\')
+			(out += '\\') += *end;
 		else
-			out += c;
+			fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(*end));
+		++run;
+	}
 	out += '"';
 }
 

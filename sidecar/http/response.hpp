@@ -16,12 +16,13 @@ struct Response {
 	Response &operator=(Response &&) = default;
 	~Response(); // wipes headers and body: a Location or a body may hold secrets
 
+	// The name is a literal.
 	Response &with(std::string_view name, std::string value);
 
 	int status = 500;
 	std::string content_type;
 	std::string body;
-	std::vector<std::pair<std::string, std::string>> headers;
+	std::vector<std::pair<std::string_view, std::string>> headers;
 	std::string_view endpoint = "none"; // for log and metrics: a name of ours, never input
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 
 namespace sidecar::oauth
@@ -25,6 +26,11 @@ constexpr auto kSextets = [] {
 	return sextets;
 }();
 
+struct Free {
+	void operator()(EVP_MD *algorithm) const noexcept { EVP_MD_free(algorithm); }
+	void operator()(EVP_MD_CTX *context) const noexcept { EVP_MD_CTX_free(context); }
+};
+
 std::uint8_t sextet(char c) noexcept
 {
 	return kSextets[static_cast<unsigned char>(c)];
@@ -32,10 +38,17 @@ std::uint8_t sextet(char c) noexcept
 
 } // namespace
 
+// Looking for the algorithm, and making a context, would cost more than the digest.
 Digest sha256(std::string_view text)
 {
+	thread_local const std::unique_ptr<EVP_MD, Free> algorithm(
+		EVP_MD_fetch(nullptr, "SHA256", nullptr));
+	thread_local const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
 	Digest digest{};
-	if (EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1)
+	if (!algorithm || !context ||
+		EVP_DigestInit_ex2(context.get(), algorithm.get(), nullptr) != 1 ||
+		EVP_DigestUpdate(context.get(), text.data(), text.size()) != 1 ||
+		EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1)
 		throw std::runtime_error("SHA-256 failed");
 	return digest;
 }

@@ -1,4 +1,4 @@
-// The cache's settings (CACHE.md): checked now, used by the version that caches.
+// The cache's settings (CACHE.md).
 #pragma once
 
 #include "settings/inputs.hpp"

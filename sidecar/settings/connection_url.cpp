@@ -1,5 +1,9 @@
 #include "settings/connection_url.hpp"
 
+#include <string>
+#include <variant>
+
+#include "redis/endpoint.hpp"
 #include "settings/text.hpp"
 
 namespace sidecar::settings
@@ -58,14 +62,9 @@ Secret database_url(Secret given, Findings &findings)
 
 void check_redis_url(const Secret &url, Findings &findings)
 {
-	constexpr std::string_view kName = "REDIS_URL";
-	const std::string_view text = url.reveal();
-	const std::string scheme = lower(text.substr(0, text.find(kSeparator)));
-	if (text.find(kSeparator) == text.npos ||
-		(scheme != "redis" && scheme != "rediss" && scheme != "unix"))
-		findings.fault(kName, "it must begin with redis://, rediss:// or unix://");
-	else if (const std::string_view wrong = url_fault(text); !wrong.empty())
-		findings.fault(kName, wrong);
+	const auto parsed = redis::parse_endpoint(url.reveal());
+	if (const auto *wrong = std::get_if<std::string_view>(&parsed))
+		findings.fault("REDIS_URL", "it " + std::string(*wrong));
 }
 
 } // namespace sidecar::settings

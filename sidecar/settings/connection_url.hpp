@@ -15,7 +15,7 @@ namespace sidecar::settings
 // seen when it connects.
 Secret database_url(Secret given, Findings &findings);
 
-// redis://, rediss:// or unix://.
+// A fault where redis/endpoint.hpp cannot take it apart.
 void check_redis_url(const Secret &url, Findings &findings);
 
 } // namespace sidecar::settings

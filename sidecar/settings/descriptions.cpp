@@ -22,17 +22,23 @@ const std::vector<Description> &descriptions()
 		 "tokens that may call all of the API, with commas between, at least 20 characters each",
 		 true},
 		{"OAUTH_CACHE_KEY", "none: entries are plain",
-		 "a Fernet key that seals what is cached; not in this version", true},
+		 "a Fernet key that seals what is cached; not together with OAUTH_CACHE_KEY_TEMPLATE",
+		 true},
 		{"OAUTH_CACHE_KEY_TEMPLATE", "the cache's own",
-		 "the key of an entry, for services that read it; not in this version", false},
-		{"OAUTH_CACHE_MAX_TTL", "3600", "longest life of an entry, in seconds; not in this version",
+		 "the key of an entry, for services that read it, of {provider}, {workspace_id}, "
+		 "{actor_id} "
+		 "and {actor_type}; without the last, users alone are cached",
 		 false},
-		{"OAUTH_CACHE_PREFIX", "oauth:cache", "prefix of the cache's own keys; not in this version",
+		{"OAUTH_CACHE_MAX_TTL", "3600",
+		 "longest life of an entry, in seconds; one whose token has no known expiry lives for 300 "
+		 "at most",
 		 false},
-		{"OAUTH_CACHE_REFRESH_TOKEN", "off", "on: cache refresh tokens, too; not in this version",
-		 false},
+		{"OAUTH_CACHE_PREFIX", "oauth:cache",
+		 "prefix of the cache's own keys; each database needs another", false},
+		{"OAUTH_CACHE_REFRESH_TOKEN", "off",
+		 "on: entries hold the refresh token, for services that read them", false},
 		{"OAUTH_CACHE_REQUIRE_EPHEMERAL", "off",
-		 "on: refuse a Redis that writes to disk or has replicas; not in this version", false},
+		 "on: refuse to write plain entries to a Redis that writes to disk or has replicas", false},
 		{"OAUTH_CA_FILE", "the system's",
 		 "PEM file of the authorities that certificates of providers are checked with", false},
 		{"OAUTH_CONFIG", "oauth-sidecar.toml if there", "TOML file with settings and providers",
@@ -56,7 +62,9 @@ const std::vector<Description> &descriptions()
 		 false},
 		{"OAUTH_TLS_KEY", "", "PEM file with the certificate's private key", false},
 		{"REDIS_URL", "none: no cache",
-		 "Redis, as in redis://, rediss:// or unix://; not in this version", true},
+		 "Redis, which keeps copies of access tokens, as in redis://user:password@host:6379/0; "
+		 "rediss:// for TLS, unix:///path, or sentinels with ?master=NAME",
+		 true},
 	};
 	return kDescriptions;
 }

@@ -35,14 +35,14 @@ struct ApiToken {
 	std::vector<std::string> providers;  // base names or names with a label; empty: all
 };
 
-// CACHE.md. Kept, and not yet used.
+// CACHE.md
 struct Cache {
 	Secret key;               // empty: entries are plain
 	std::string key_template; // empty: the cache's own
 	std::chrono::seconds max_ttl{3600};
-	std::string prefix = "oauth:cache";
-	bool refresh_token = false;
-	bool require_ephemeral = false;
+	std::string prefix = "oauth:cache"; // of the cache's own keys
+	bool refresh_token = false;         // entries hold it, too
+	bool require_ephemeral = false;     // refuse a Redis that keeps plain entries
 };
 
 struct Settings {

@@ -6,6 +6,7 @@ from certificates import Authority
 from fake_provider import FakeProvider
 from harness import DATABASE, Cluster, new_directory
 from openid import Chromium, OpenIDProvider
+from redis_server import RedisServer
 from sidecar import Application, Sidecar
 
 
@@ -129,3 +130,27 @@ def application():
     server = Application()
     yield server
     server.close()
+
+
+def _redises():
+    made = []
+
+    def make(*args, start=True, **kwargs):
+        made.append(RedisServer(*args, **kwargs))
+        return made[-1].start() if start else made[-1]
+
+    yield make
+    for server in made:
+        server.kill()
+
+
+@pytest.fixture
+def make_redis():
+    """Makes and starts Redis servers for one test; takes RedisServer's arguments, and start=False."""
+    yield from _redises()
+
+
+@pytest.fixture(scope="module")
+def module_redis():
+    """The same for a module; for its own fixtures to build on."""
+    yield from _redises()

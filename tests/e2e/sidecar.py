@@ -397,6 +397,14 @@ class Sidecar:
         )
         return rows[0] if rows else None
 
+    def store(self, whose, access, **parameters):
+        """Stores a token as the application does, by oauth_store(); the row's id."""
+        named = "".join(f", {name} => %s" for name in parameters)
+        return self.sql(
+            f"SELECT oauth_store(%s, %s, %s, %s, %s{named})",
+            [*whose, access, *parameters.values()], user="app",
+        )[0][0]
+
     def connection(self, whose):
         """Its row of oauth_connections, as a dict, or None."""
         rows = self.sql(

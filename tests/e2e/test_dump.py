@@ -214,7 +214,9 @@ def test_dump_as_the_owner(server):  # E6
     server.rows("DROP ROLE IF EXISTS owner_of_tokens", db="postgres")
     server.rows("CREATE ROLE owner_of_tokens LOGIN", db="postgres")
     server.rows("GRANT CREATE ON SCHEMA public TO owner_of_tokens", db="owned")
-    server.rows("GRANT EXECUTE ON FUNCTION oauth_tokens_upgrade() TO owner_of_tokens", db="owned")
+    server.rows("GRANT USAGE ON SCHEMA oauth_tokens_internal TO owner_of_tokens", db="owned")
+    server.rows("GRANT EXECUTE ON FUNCTION oauth_tokens_upgrade(), oauth_tokens_internal.mark_change()"
+                " TO owner_of_tokens", db="owned")
     server.rows("SELECT oauth_tokens_upgrade()", db="owned", user="owner_of_tokens")
     server.rows("SELECT oauth_tokens_grant('owner_of_tokens', 'writer')", db="owned")
     with server.connect("owned", user="owner_of_tokens", autocommit=True) as connection:

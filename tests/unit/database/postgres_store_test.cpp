@@ -249,7 +249,7 @@ TEST_F(PostgresStoreTest, ReadsTokens)
 	server->run("INSERT INTO " + kSchema +
 				R"(.tokens VALUES ('11111111-1111-1111-1111-111111111111', 'google.work',
 		'user', 'it''s "ann"', 'A', 'R', 'a b', '2026-11-22 09:32:37.5+00', '{"account_id": "7"}', '1970-01-02 00:00+00'))");
-	const auto token = finish(io, store.token(kAnn));
+	const auto token = finish(io, store.token(kAnn, false));
 	ASSERT_TRUE(token);
 	EXPECT_TRUE(token->access_token.equals("A"));
 	EXPECT_EQ(token->scopes, "a b");
@@ -266,7 +266,7 @@ TEST_F(PostgresStoreTest, ReadsTokens)
 	server->run("UPDATE " + kSchema +
 				".tokens SET refresh_token = NULL, scopes = NULL, details = NULL, "
 				"expires_at = 'infinity'");
-	const auto bare = finish(io, store.token(kAnn));
+	const auto bare = finish(io, store.token(kAnn, false));
 	ASSERT_TRUE(bare);
 	EXPECT_EQ(bare->expires_at, std::nullopt);
 	EXPECT_EQ(bare->scopes, std::nullopt);
@@ -274,7 +274,7 @@ TEST_F(PostgresStoreTest, ReadsTokens)
 	EXPECT_EQ(bare->details, "");
 	EXPECT_TRUE(finish(io, store.erase(kAnn)));
 	EXPECT_FALSE(finish(io, store.erase(kAnn)));
-	EXPECT_FALSE(finish(io, store.token(kAnn)));
+	EXPECT_FALSE(finish(io, store.token(kAnn, false)));
 	EXPECT_FALSE(finish(io, store.connection(kAnn)));
 	EXPECT_EQ(finish(io, store.purge()), 5000000000);
 }

@@ -34,7 +34,7 @@ public:
 	std::optional<std::string> return_to;
 	std::optional<database::Connection> known_connection;
 	std::optional<database::StoredToken> known_token;
-	int attempts = 0, claims = 0, stores = 0, erased = 0;
+	int attempts = 0, claims = 0, stores = 0, erased = 0, tokens = 0;
 	std::string stored_access_token;
 
 	Awaitable<void> publish(const database::PublishedSettings &) override
@@ -97,9 +97,10 @@ public:
 		fail();
 		co_return known_connection;
 	}
-	Awaitable<std::optional<database::StoredToken>> token(const oauth::Identity &) override
+	Awaitable<std::optional<database::StoredToken>> token(const oauth::Identity &, bool) override
 	{
 		fail();
+		tokens++;
 		co_return std::move(known_token);
 	}
 	Awaitable<bool> erase(const oauth::Identity &) override

@@ -116,6 +116,7 @@ TEST(Load, FaultTable)
 		{"MICROSOFT_TENANT", "a/../b", "a GUID"},
 		{"OAUTH_CACHE_KEY", "hunter2", "Fernet"},
 		{"OAUTH_CACHE_KEY_TEMPLATE", "oauth:{provider}:{workspace_id}", "{actor_id}"},
+		{"OAUTH_CACHE_PREFIX", "oauth cache", "letters, digits"},
 		{"OAUTH_CACHE_MAX_TTL", "0", "1 to 86400"},
 		{"OAUTH_CACHE_REFRESH_TOKEN", "perhaps", "on or off"},
 	};
@@ -386,24 +387,6 @@ TEST(Load, NamedConfig)
 	directory.write(".env", "OAUTH_CONFIG=other.toml\nDATABASE_URL=a=b", 0644);
 	EXPECT_EQ(load({}, directory.path()).settings.log_level, "error");
 	EXPECT_TRUE(has_warning(load({}, directory.path()), ".env: it holds secrets"));
-}
-
-TEST(Load, CacheIsKeptWithAWarning)
-{
-	const Loaded loaded = load_environment({{"REDIS_URL", "rediss://:p@h:6379/0"},
-											{"OAUTH_CACHE_MAX_TTL", "60"},
-											{"OAUTH_CACHE_PREFIX", "p"},
-											{"OAUTH_CACHE_REFRESH_TOKEN", "on"}});
-	ASSERT_TRUE(has_no_fault(loaded));
-	EXPECT_EQ(loaded.settings.redis_url.reveal(), "rediss://:p@h:6379/0");
-	EXPECT_EQ(loaded.settings.cache.max_ttl.count(), 60);
-	EXPECT_TRUE(loaded.settings.cache.refresh_token);
-	EXPECT_TRUE(has_warning(loaded, "the cache is not in this version"));
-	const std::string key(43, 'A');
-	EXPECT_TRUE(has_fault(
-		load_environment({{"OAUTH_CACHE_KEY", key + "="},
-						  {"OAUTH_CACHE_KEY_TEMPLATE", "{provider}{workspace_id}{actor_id}"}}),
-		"OAUTH_CACHE_KEY_TEMPLATE", "keep one"));
 }
 
 TEST(Load, DescriptionsAreSortedAndComplete)

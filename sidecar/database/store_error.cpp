@@ -1,4 +1,4 @@
-#include "database/store.hpp"
+#include "database/store_error.hpp"
 
 #include <string_view>
 

@@ -1,0 +1,88 @@
+#include "cache/mark.hpp"
+
+#include <algorithm>
+
+#include "cache/heap_pages.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+std::int64_t id_of(HeapTuple tuple)
+{
+	return *reinterpret_cast<const std::int64_t *>(GETSTRUCT(tuple));
+}
+
+template <typename Chosen>
+std::int64_t delete_chosen(Relation relation, Chosen chosen)
+{
+	std::int64_t deleted = 0;
+	const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	const CommandId command = GetCurrentCommandId(true);
+	visit_tuples(relation, snapshot, Tidy::yes, [&](HeapTuple tuple) {
+		TM_FailureData failure;
+		if (chosen(tuple) && table_tuple_delete(relation, &tuple->t_self, command, snapshot,
+												InvalidSnapshot, false, &failure, false) == TM_Ok)
+			deleted++;
+		return true;
+	});
+	UnregisterSnapshot(snapshot);
+	CommandCounterIncrement();
+	return deleted;
+}
+
+} // namespace
+
+void write_mark(const CacheTables &tables, std::int64_t id, const MarkedIdentity *identity)
+{
+	Datum values[5] = {Int64GetDatum(id)};
+	bool nulls[5] = {false, true, true, true, true};
+	if (identity != nullptr) {
+		values[1] = identity->workspace_id;
+		values[2] = identity->provider;
+		values[3] = identity->actor_type;
+		values[4] = identity->actor_id;
+		std::fill(nulls + 1, nulls + 5, false);
+	}
+	Relation relation = table_open(tables.marks, RowExclusiveLock);
+	HeapTuple tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
+	simple_heap_insert(relation, tuple);
+	heap_freetuple(tuple);
+	table_close(relation, NoLock);
+}
+
+std::uint64_t marks_size(const CacheTables &tables)
+{
+	Relation relation = table_open(tables.marks, AccessShareLock);
+	const std::uint64_t blocks = RelationGetNumberOfBlocks(relation);
+	table_close(relation, AccessShareLock);
+	return blocks * BLCKSZ;
+}
+
+std::int64_t delete_marks(const CacheTables &tables, const std::int64_t *ids, int count)
+{
+	Relation relation = table_open(tables.marks, RowExclusiveLock);
+	const std::int64_t deleted = delete_chosen(relation, [&](HeapTuple tuple) {
+		return std::binary_search(ids, ids + count, id_of(tuple));
+	});
+	table_close(relation, NoLock);
+	return deleted;
+}
+
+void delete_all_marks(const CacheTables &tables)
+{
+	if (ConditionalLockRelationOid(tables.marks, AccessExclusiveLock)) {
+		Relation relation = table_open(tables.marks, NoLock);
+		compat::set_new_storage(relation);
+		table_close(relation, NoLock);
+		CommandCounterIncrement();
+		return;
+	}
+	Relation relation = table_open(tables.marks, RowExclusiveLock);
+	delete_chosen(relation, [](HeapTuple) { return true; });
+	table_close(relation, NoLock);
+}
+
+} // namespace oauth_tokens

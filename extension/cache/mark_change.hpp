@@ -1,0 +1,9 @@
+#pragma once
+
+namespace oauth_tokens
+{
+
+// Follows transactions: what was found out in one holds for that one.
+void mark_change_init();
+
+} // namespace oauth_tokens

@@ -1,0 +1,23 @@
+// The two triggers on oauth_tokens that mark changes for caches: that they are
+// there and fire always, also while a replica applies changes.
+#pragma once
+
+#include "postgres.hpp"
+
+namespace oauth_tokens
+{
+
+// Whether every change leaves a mark. Needs no lock on the table.
+bool triggers_are_whole(Oid table);
+
+// Every way in which they differ, as a list of Difference *. `name` is the
+// table's qualified and quoted name, for the fixes.
+List *trigger_differences(Oid table, const char *name);
+
+// Those of the differences that are a trigger which is not there.
+List *missing_triggers(Oid table, const char *name);
+
+// The statements that make both.
+char *triggers_create_statement(const char *name);
+
+} // namespace oauth_tokens

@@ -1,0 +1,46 @@
+// Whether Redis is worth waiting for. Opens after three failures in a row; then one
+// request at a time tries, at growing distances, and the first that gets an answer
+// closes it.
+#pragma once
+
+#include "database/backoff.hpp"
+
+namespace sidecar::cache
+{
+
+class Circuit
+{
+public:
+	using Clock = database::Backoff::Clock;
+
+	bool is_open() const noexcept { return failures_ >= kFailures; }
+
+	// Whether this request may ask Redis.
+	bool admit(Clock::time_point now)
+	{
+		if (!is_open())
+			return true;
+		if (!backoff_.is_due(now))
+			return false;
+		backoff_.fail(now); // the next probe, unless this one gets through
+		return true;
+	}
+	void succeed() noexcept
+	{
+		failures_ = 0;
+		backoff_.succeed();
+	}
+	void fail(Clock::time_point now)
+	{
+		if (++failures_ == kFailures)
+			backoff_.fail(now);
+	}
+
+private:
+	static constexpr int kFailures = 3;
+
+	int failures_ = 0;
+	database::Backoff backoff_;
+};
+
+} // namespace sidecar::cache

@@ -1,0 +1,20 @@
+// Drops every entry, of whatever epoch.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+
+#include "cache/keys.hpp"
+#include "redis/connection.hpp"
+
+namespace sidecar::cache
+{
+
+// By whole SCANs, never by FLUSHDB: others use that Redis, too. Leases go first, all
+// of them, so that no fill that began before can put back an entry behind the second
+// scan. False where the epoch (its text) is another by now, and somebody else drops.
+// Throws redis::Error.
+boost::asio::awaitable<bool> drop_entries(redis::Connection &connection, const Keys &keys,
+										  const std::string &epoch);
+
+} // namespace sidecar::cache

@@ -1,0 +1,26 @@
+// An entry as JSON (CACHE.md, "Entries"):
+//
+//   {"access_token":"…","refresh_token":null,
+//    "expires_at":"2026-11-22T09:32:37+00:00","scope":null}
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "cache/entry.hpp"
+
+namespace sidecar::cache
+{
+
+// The entry's own key in Redis; nothing where the entry does not name it.
+using KeyName = std::optional<std::string_view>;
+
+// With a key name there is a fifth member, "key".
+Secret write_entry_json(const Entry &entry, KeyName key_name);
+
+// Nothing where the text is not such an object: a member of another type or
+// twice, no access token, or not the "key" that is asked for. Members that it
+// does not know are passed over.
+std::optional<Entry> read_entry_json(std::string_view text, KeyName key_name);
+
+} // namespace sidecar::cache

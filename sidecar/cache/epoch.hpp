@@ -1,0 +1,61 @@
+// The epoch: which Redis vouches for which database (CACHE.md, "Protocol", 5).
+//
+//   <epoch id> <state> <incarnation> <redis run id> <database>
+//
+// with the database as
+//
+//   <system identifier>/<database oid>/<timeline>/<server start, microseconds>
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sidecar::cache
+{
+
+struct DatabaseId {
+	std::string system_identifier;
+	std::uint32_t database = 0; // its oid
+	std::uint32_t timeline = 0;
+	long long started_at = 0; // microseconds since 1970 UTC
+
+	bool operator==(const DatabaseId &) const = default;
+};
+
+struct Epoch {
+	// While it is `dropping`, old entries may stand, and no heartbeat is set.
+	enum class State { dropping, ready };
+
+	std::string id; // 32 hexadecimal digits
+	State state = State::dropping;
+	std::string incarnation; // uuid
+	std::string run_id;      // of Redis
+	DatabaseId database;
+
+	bool operator==(const Epoch &) const = default;
+
+	// The value in Redis. One epoch has one text, so that texts can be compared.
+	std::string text() const;
+	// Nothing where text() would not write it so.
+	static std::optional<Epoch> parse(std::string_view text);
+};
+
+// Whether it can be the id of an epoch.
+bool is_epoch_id(std::string_view text) noexcept;
+
+// A new random id. Throws std::runtime_error where OpenSSL cannot answer.
+std::string new_epoch_id();
+
+// What a sidecar with this database and this Redis may do about an epoch found.
+enum class Claim {
+	ours,      // it is the one
+	take_over, // swap in a new one
+	deposed,   // the database was promoted or restarted elsewhere: stay off
+	foreign,   // another database's; not to be touched while its heartbeat stands
+};
+Claim judge(const Epoch &found, const DatabaseId &database, std::string_view incarnation,
+			std::string_view run_id);
+
+} // namespace sidecar::cache

@@ -1,0 +1,132 @@
+#include "cache/epoch_keeper.hpp"
+
+#include "cache/drop.hpp"
+#include "cache/scripts.hpp"
+#include "log.hpp"
+
+namespace sidecar::cache
+{
+
+namespace asio = boost::asio;
+
+namespace
+{
+
+constexpr std::string_view kRegisteredElsewhere = "OT016";
+constexpr int kTries = 3;
+
+Epoch next_epoch(const database::Registration &registration, const std::string &run_id)
+{
+	return {new_epoch_id(), Epoch::State::dropping, registration.incarnation, run_id,
+			registration.database};
+}
+
+} // namespace
+
+EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::establish()
+{
+	const redis::ServerInfo *server = connection_.server();
+	if (server == nullptr)
+		throw EpochLost("Redis is not connected");
+	const std::string run_id = server->run_id;
+	const std::string cache_id = run_id + "/" + home_;
+	const database::Registration registration = co_await enroll(cache_id);
+	for (int i = 0; i < kTries; i++) {
+		KnownPtr known = co_await agree(registration, run_id);
+		if (known)
+			co_return known;
+	}
+	throw EpochLost("other sidecars change the epoch, too");
+}
+
+// Where the Redis that this process has registered was restarted, that one is gone,
+// and need not be waited out.
+EpochKeeper::Awaitable<database::Registration> EpochKeeper::enroll(const std::string &cache_id)
+{
+	database::Registration found = co_await marks_.registration();
+	if (!held_.empty() && held_ != cache_id && found.cache_id == held_)
+		co_await marks_.withdraw(held_);
+	try {
+		co_await marks_.enroll(cache_id);
+	} catch (const database::StoreError &error) {
+		if (error.sqlstate() != kRegisteredElsewhere)
+			throw;
+		throw Refused("the database names another Redis, or another prefix, as its cache, and has "
+					  "heard of it within 30 seconds; give all sidecars of one database the same "
+					  "REDIS_URL and OAUTH_CACHE_PREFIX");
+	}
+	held_ = cache_id;
+	found = co_await marks_.registration();
+	if (found.incarnation.empty() || found.cache_id != cache_id)
+		throw EpochLost("the registration has ended meanwhile");
+	co_return found;
+}
+
+// Nothing where somebody was faster.
+EpochKeeper::Awaitable<EpochKeeper::KnownPtr>
+EpochKeeper::agree(const database::Registration &registration, const std::string &run_id)
+{
+	redis::Command read{"MGET", keys_.epoch, keys_.live};
+	const redis::Reply there = co_await connection_.run(std::move(read));
+	const std::string text(there[0].text());
+	const bool is_alive = !there[1].is_nil();
+	const auto found = Epoch::parse(text);
+	const Claim claim = found
+							? judge(*found, registration.database, registration.incarnation, run_id)
+							: Claim::foreign;
+	if (claim == Claim::deposed)
+		throw Refused("this Redis serves a later primary of the same database; DATABASE_URL leads "
+					  "to one that was deposed");
+	if (claim == Claim::foreign && is_alive)
+		throw Refused("another database uses this Redis under the same prefix; give each database "
+					  "an OAUTH_CACHE_PREFIX or a database number of its own");
+	Epoch epoch = claim == Claim::ours ? *found : next_epoch(registration, run_id);
+	if (claim == Claim::ours && epoch.state == Epoch::State::ready)
+		co_return std::make_shared<const Coherence::Known>(std::move(epoch));
+	if (claim != Claim::ours) {
+		const bool swapped = co_await swap(text, epoch);
+		if (!swapped)
+			co_return nullptr;
+	}
+	co_return co_await finish_drop(std::move(epoch));
+}
+
+EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::renew(KnownPtr known)
+{
+	Epoch next = known->epoch;
+	next.id = new_epoch_id();
+	next.state = Epoch::State::dropping;
+	const bool swapped = co_await swap(known->text, next);
+	KnownPtr renewed;
+	if (swapped)
+		renewed = co_await finish_drop(std::move(next));
+	if (!renewed)
+		throw EpochLost("another sidecar has changed the epoch");
+	co_return renewed;
+}
+
+EpochKeeper::Awaitable<bool> EpochKeeper::swap(const std::string &expected, const Epoch &next)
+{
+	const std::string text = next.text();
+	redis::Command swap{"EVAL", kSwapScript, "2", keys_.epoch, keys_.live, expected, text};
+	const redis::Reply swapped = co_await connection_.run(std::move(swap));
+	co_return swapped.integer() == 1;
+}
+
+// Whoever finds a drop that was begun goes through with it: its beginner may be dead.
+EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::finish_drop(Epoch epoch)
+{
+	log::info("the cache begins anew: every entry is dropped",
+			  {{"epoch", std::string_view(epoch.id)}});
+	const std::string dropping = epoch.text();
+	const bool dropped = co_await drop_entries(connection_, keys_, dropping);
+	if (!dropped)
+		co_return nullptr;
+	epoch.state = Epoch::State::ready;
+	const bool swapped = co_await swap(dropping, epoch);
+	if (!swapped)
+		co_return nullptr;
+	co_return std::make_shared<const Coherence::Known>(std::move(epoch));
+}
+
+} // namespace sidecar::cache

@@ -1,0 +1,67 @@
+// Ties the Redis that is connected to the incarnation of the database by an epoch
+// (CACHE.md, "Protocol", 5).
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <stdexcept>
+#include <string>
+
+#include "cache/coherence.hpp"
+#include "cache/keys.hpp"
+#include "database/marks.hpp"
+#include "redis/connection.hpp"
+
+namespace sidecar::cache
+{
+
+// The cache must stay off, and what() tells a person why.
+class Refused : public std::runtime_error
+{
+public:
+	using std::runtime_error::runtime_error;
+};
+
+// Somebody else has changed what this sidecar went by: begin again.
+class EpochLost : public std::runtime_error
+{
+public:
+	using std::runtime_error::runtime_error;
+};
+
+class EpochKeeper
+{
+public:
+	template <typename T>
+	using Awaitable = boost::asio::awaitable<T>;
+	using KnownPtr = std::shared_ptr<const Coherence::Known>;
+
+	// `home`: which part of its Redis the cache lives in.
+	EpochKeeper(database::MarkStore &marks, redis::Connection &connection, const Keys &keys,
+				std::string home)
+		: marks_(marks), connection_(connection), keys_(keys), home_(std::move(home))
+	{
+	}
+
+	// These throw StoreError, redis::Error, Refused and EpochLost.
+
+	// Registers the cache, and returns the epoch of this Redis and this database: the
+	// one that stands there, or a new one, under which no entry is left.
+	Awaitable<KnownPtr> establish();
+	// Drops every entry by way of a new epoch.
+	Awaitable<KnownPtr> renew(KnownPtr known);
+
+private:
+	Awaitable<database::Registration> enroll(const std::string &cache_id);
+	Awaitable<KnownPtr> agree(const database::Registration &registration,
+							  const std::string &run_id);
+	Awaitable<bool> swap(const std::string &expected, const Epoch &next);
+	Awaitable<KnownPtr> finish_drop(Epoch epoch);
+
+	database::MarkStore &marks_;
+	redis::Connection &connection_;
+	const Keys &keys_;
+	const std::string home_;
+	std::string held_; // the cache id that this process has last registered
+};
+
+} // namespace sidecar::cache

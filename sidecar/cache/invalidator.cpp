@@ -1,0 +1,201 @@
+#include "cache/invalidator.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <charconv>
+#include <unordered_set>
+
+#include "cache/scripts.hpp"
+#include "log.hpp"
+
+namespace sidecar::cache
+{
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace
+{
+
+// Readers believe a heartbeat for so long after the moment at which it was true.
+constexpr auto kHeartbeatLife = 5000ms;
+// Between two of them, at least; the longest wait for a change comes on top.
+constexpr auto kHeartbeatDistance = 500ms;
+constexpr int kMarksAtOnce = 10000;
+constexpr std::size_t kIdentitiesAtOnce = 200; // three keys each
+constexpr auto kRefusedPause = 1000ms;
+constexpr auto kConnectPause = 50ms;
+
+std::int64_t number(std::string_view text)
+{
+	std::int64_t value = 0;
+	std::from_chars(text.data(), text.data() + text.size(), value);
+	return value;
+}
+
+bool tells_of_all(const std::vector<database::Mark> &marks)
+{
+	for (const database::Mark &mark : marks)
+		if (!mark.identity)
+			return true;
+	return false;
+}
+
+} // namespace
+
+Invalidator::Invalidator(asio::any_io_executor executor, database::MarkStore &marks,
+						 redis::Connection &connection, const Keys &keys, std::string home,
+						 Ephemeral ephemeral, Coherence &coherence, Metrics &metrics)
+	: executor_(std::move(executor)), marks_(marks), connection_(connection), keys_(keys),
+	  epochs_(marks, connection, keys, std::move(home)), ephemeral_(ephemeral),
+	  coherence_(coherence), metrics_(metrics)
+{
+}
+
+Invalidator::Awaitable<void> Invalidator::run()
+{
+	for (;;) {
+		auto wait = 0ms;
+		try {
+			if (!coherence_.known)
+				co_await begin();
+			co_await pass();
+			backoff_.succeed();
+		} catch (const Refused &refused) {
+			turn_off(refused.what());
+			wait = kRefusedPause;
+		} catch (const EpochLost &lost) {
+			coherence_.known.reset();
+			wait = kConnectPause;
+		} catch (const redis::Error &error) {
+			coherence_.known.reset();
+			turn_off(error.what());
+			wait = kConnectPause;
+		} catch (const database::StoreError &error) {
+			// Other sidecars may go on: the heartbeat tells readers.
+			backoff_.fail(Clock::now());
+			wait = std::chrono::ceil<std::chrono::milliseconds>(backoff_.next() - Clock::now());
+			if (!error.sqlstate().empty())
+				turn_off(error.what());
+		}
+		if (wait > 0ms)
+			co_await pause(wait);
+	}
+}
+
+void Invalidator::turn_off(std::string_view reason)
+{
+	if (last_reason_ != reason)
+		log::error("the cache is off; tokens come from the database", {{"reason", reason}});
+	last_reason_ = reason;
+}
+
+Invalidator::Awaitable<void> Invalidator::begin()
+{
+	while (connection_.server() == nullptr)
+		co_await pause(kConnectPause);
+	co_await check_persistence(connection_, ephemeral_);
+	coherence_.known = co_await epochs_.establish();
+	stamped_ = {};
+	has_more_ = true;
+	last_reason_.clear();
+	log::info("the cache is on", {{"epoch", std::string_view(coherence_.known->epoch.id)}});
+}
+
+// The time is taken before the marks are read: whatever was committed by then is
+// gone from Redis when the heartbeat is set.
+Invalidator::Awaitable<void> Invalidator::pass()
+{
+	if (!has_more_)
+		co_await marks_.wait();
+	const Clock::time_point begun = Clock::now();
+	std::int64_t since = 0;
+	if (is_stamp_due())
+		since = co_await redis_time();
+	const database::PendingMarks pending = co_await marks_.pending(kMarksAtOnce);
+	if (pending.incarnation != coherence_.known->epoch.incarnation)
+		throw EpochLost("the registration has ended");
+	has_more_ = pending.marks.size() >= kMarksAtOnce;
+	metrics_.cache_pending(pending.marks.size());
+	if (!pending.marks.empty()) {
+		co_await drop(pending.marks);
+		metrics_.cache_invalidated(
+			pending.marks.size(),
+			std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun));
+	}
+	if (!pending.marks.empty() || since != 0)
+		co_await acknowledge(pending.marks);
+	if (since != 0 && !has_more_)
+		co_await stamp(since);
+}
+
+Invalidator::Awaitable<void> Invalidator::drop(const std::vector<database::Mark> &marks)
+{
+	if (tells_of_all(marks)) {
+		coherence_.known = co_await epochs_.renew(coherence_.known);
+		co_return;
+	}
+	std::unordered_set<std::string> entries;
+	for (const database::Mark &mark : marks)
+		entries.insert(keys_.entries.key(*mark.identity));
+	std::vector<redis::Command> commands;
+	std::size_t identities = 0;
+	for (const std::string &entry : entries) {
+		if (identities++ % kIdentitiesAtOnce == 0)
+			commands.push_back(redis::Command{"DEL"});
+		commands.back().add(entry);
+		commands.back().add(keys_.companion(entry));
+		commands.back().add(keys_.lease(entry));
+	}
+	const std::vector<redis::Reply> replies = co_await connection_.run(std::move(commands));
+	for (const redis::Reply &reply : replies)
+		if (reply.is_error())
+			throw redis::Error::refused(reply.error_code());
+}
+
+// Also with none: it tells the database that this cache is alive.
+Invalidator::Awaitable<void> Invalidator::acknowledge(const std::vector<database::Mark> &marks)
+{
+	std::vector<std::int64_t> ids;
+	ids.reserve(marks.size());
+	for (const database::Mark &mark : marks)
+		ids.push_back(mark.id);
+	const bool done = co_await marks_.acknowledge(coherence_.known->epoch.incarnation, ids);
+	if (!done)
+		throw EpochLost("the registration has ended");
+}
+
+bool Invalidator::is_stamp_due() const
+{
+	return Clock::now() - stamped_ >= kHeartbeatDistance;
+}
+
+Invalidator::Awaitable<std::int64_t> Invalidator::redis_time()
+{
+	redis::Command ask{"TIME"};
+	const redis::Reply time = co_await connection_.run(std::move(ask));
+	co_return number(time[0].text()) * 1000 + number(time[1].text()) / 1000;
+}
+
+Invalidator::Awaitable<void> Invalidator::stamp(std::int64_t since)
+{
+	const Coherence::Known &known = *coherence_.known;
+	const std::string until = std::to_string(since + kHeartbeatLife.count());
+	redis::Command stamp{"EVAL",     kStampScript,   "2",  keys_.epoch, keys_.live,
+						 known.text, known.epoch.id, until};
+	const redis::Reply stamped = co_await connection_.run(std::move(stamp));
+	if (stamped.integer() != 1)
+		throw EpochLost("another epoch stands in Redis");
+	stamped_ = Clock::now();
+	metrics_.cache_heartbeat();
+}
+
+Invalidator::Awaitable<void> Invalidator::pause(std::chrono::milliseconds duration)
+{
+	asio::steady_timer timer(executor_, duration);
+	boost::system::error_code ignored;
+	co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+} // namespace sidecar::cache

@@ -1,0 +1,64 @@
+// Drops from Redis what has changed in the database, and keeps the heartbeat while it
+// does (CACHE.md, "Protocol", 2). Any number of sidecars may run one.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "cache/coherence.hpp"
+#include "cache/epoch_keeper.hpp"
+#include "cache/keys.hpp"
+#include "cache/persistence.hpp"
+#include "database/backoff.hpp"
+#include "database/marks.hpp"
+#include "metrics.hpp"
+#include "redis/connection.hpp"
+
+namespace sidecar::cache
+{
+
+class Invalidator
+{
+public:
+	template <typename T>
+	using Awaitable = boost::asio::awaitable<T>;
+
+	// All of these live as long as it does; the connection is its own, for one command
+	// of it may take longer than a reader would wait.
+	Invalidator(boost::asio::any_io_executor executor, database::MarkStore &marks,
+				redis::Connection &connection, const Keys &keys, std::string home,
+				Ephemeral ephemeral, Coherence &coherence, Metrics &metrics);
+
+	// For ever. What goes wrong is logged, once, and tried again.
+	Awaitable<void> run();
+
+private:
+	using Clock = std::chrono::steady_clock;
+
+	Awaitable<void> begin();
+	Awaitable<void> pass();
+	Awaitable<void> drop(const std::vector<database::Mark> &marks);
+	Awaitable<void> acknowledge(const std::vector<database::Mark> &marks);
+	Awaitable<std::int64_t> redis_time();
+	Awaitable<void> stamp(std::int64_t since);
+	Awaitable<void> pause(std::chrono::milliseconds duration);
+	bool is_stamp_due() const;
+	void turn_off(std::string_view reason);
+
+	const boost::asio::any_io_executor executor_;
+	database::MarkStore &marks_;
+	redis::Connection &connection_;
+	const Keys &keys_;
+	EpochKeeper epochs_;
+	const Ephemeral ephemeral_;
+	Coherence &coherence_;
+	Metrics &metrics_;
+	database::Backoff backoff_;
+	Clock::time_point stamped_{};
+	bool has_more_ = false; // marks that the last pass did not read
+	std::string last_reason_;
+};
+
+} // namespace sidecar::cache

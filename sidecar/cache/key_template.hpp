@@ -1,0 +1,50 @@
+// The Redis key of an identity's entry (CACHE.md, "Entries").
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "oauth/attempt.hpp"
+
+namespace sidecar::cache
+{
+
+class KeyTemplate
+{
+public:
+	// Empty: the cache's own form, in which '%' and ':' inside a value are written
+	// %25 and %3A. Any other text takes the values as they are. Throws
+	// std::invalid_argument where the text has a fault of its own.
+	explicit KeyTemplate(std::string_view text = {});
+
+	// What is wrong with the text, or nothing: a placeholder that is missing or
+	// unknown, braces that do not pair, no text of its own at the beginning, or
+	// keys that might be the cache's own under `prefix`. An empty text may have the
+	// last fault alone.
+	static std::optional<std::string> fault(std::string_view text, std::string_view prefix);
+
+	// Without {actor_type} users alone are cached, or an API key with a user's id
+	// would read the user's token.
+	bool caches(const oauth::Identity &identity) const noexcept;
+
+	std::string key(const oauth::Identity &identity) const;
+
+	// A glob of Redis' that matches every key that this can make.
+	std::string scan_pattern() const;
+
+	// A text, and the field that comes after it.
+	enum class Field { none, provider, workspace_id, actor_type, actor_id };
+	struct Part {
+		std::string literal;
+		Field field = Field::none; // none: the end
+	};
+
+private:
+	std::vector<Part> parts_;
+	bool escapes_;
+	bool has_actor_type_;
+};
+
+} // namespace sidecar::cache

@@ -1,0 +1,18 @@
+// How long an entry may stand (CACHE.md, "Entries").
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+namespace sidecar::cache
+{
+
+// A token is not given from the cache in its last seconds.
+inline constexpr std::chrono::seconds kExpiryMargin{30};
+inline constexpr std::chrono::seconds kLifeOfUnknownExpiry{300};
+
+// Both times in seconds since 1970 UTC, by one clock. Nothing: not to be cached.
+std::optional<std::chrono::milliseconds> entry_life(std::optional<double> expires_at, double now,
+													std::chrono::seconds max_ttl);
+
+} // namespace sidecar::cache

@@ -1,0 +1,202 @@
+#include "cache/redis_cache.hpp"
+
+#include <cmath>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "cache/lifetime.hpp"
+#include "cache/scripts.hpp"
+#include "log.hpp"
+
+namespace sidecar::cache
+{
+
+namespace asio = boost::asio;
+
+namespace
+{
+
+// Longer than a database may take to answer (database/pool.hpp).
+constexpr std::chrono::seconds kLeaseLife{10};
+
+std::optional<long long> whole_seconds(const std::optional<double> &time)
+{
+	return time ? std::optional(static_cast<long long>(std::floor(*time))) : std::nullopt;
+}
+
+Entry entry_of(const database::StoredToken &token, bool with_refresh_token)
+{
+	Entry entry;
+	entry.access_token = token.access_token.clone();
+	if (with_refresh_token && token.has_refresh_token)
+		entry.refresh_token = token.refresh_token.clone();
+	entry.expires_at = whole_seconds(token.expires_at);
+	entry.scope = token.scopes;
+	return entry;
+}
+
+} // namespace
+
+RedisCache::RedisCache(asio::any_io_executor executor, redis::Connection &connection,
+					   const Keys &keys, const Coherence &coherence,
+					   const settings::Cache &settings, Metrics &metrics)
+	: executor_(std::move(executor)), connection_(connection), keys_(keys), coherence_(coherence),
+	  settings_(settings), metrics_(metrics), entries_(settings.key), companions_(settings.key)
+{
+}
+
+CacheState RedisCache::state() const noexcept
+{
+	if (connection_.server() == nullptr || circuit_.is_open())
+		return CacheState::down;
+	return usable() ? CacheState::ok : CacheState::off;
+}
+
+// Another run of Redis may have come back with what it saved long ago.
+std::shared_ptr<const Coherence::Known> RedisCache::usable() const
+{
+	const redis::ServerInfo *server = connection_.server();
+	const auto &known = coherence_.known;
+	return server != nullptr && known && known->epoch.run_id == server->run_id ? known : nullptr;
+}
+
+asio::awaitable<Lookup> RedisCache::look_up(const oauth::Identity &identity)
+{
+	Lookup result;
+	if (!keys_.entries.caches(identity) || !usable() || !circuit_.admit(Circuit::Clock::now())) {
+		metrics_.cache_read(CacheRead::bypass);
+		co_return result;
+	}
+	try {
+		co_await ask(identity, result);
+		circuit_.succeed();
+		metrics_.cache_read(result.hit ? CacheRead::hit : CacheRead::miss);
+	} catch (const redis::Error &error) {
+		failed(error);
+		metrics_.cache_read(CacheRead::bypass);
+	}
+	co_return result;
+}
+
+// Entry, companion and heartbeat as of one moment.
+asio::awaitable<void> RedisCache::ask(const oauth::Identity &identity, Lookup &result)
+{
+	const auto known = usable();
+	std::string key = keys_.entries.key(identity);
+	redis::Command read{"MGET", key, keys_.companion(key), keys_.live};
+	const redis::Reply values = co_await connection_.run(std::move(read));
+	// Where the heartbeat is of no epoch or of another, nobody would believe a fill.
+	if (values.size() != 3 || values[2].text() != known->epoch.id)
+		co_return;
+	result.hit = open(identity, key, values, *known);
+	if (result.hit)
+		co_return;
+	Lease lease{identity, std::move(key), new_epoch_id(), known};
+	co_await take_lease(lease, result);
+}
+
+std::optional<CachedToken> RedisCache::open(const oauth::Identity &identity, const std::string &key,
+											const redis::Reply &values,
+											const Coherence::Known &known)
+{
+	const std::string_view value = values[0].text();
+	auto companion = companions_.read(values[1].text(), identity, value);
+	if (!companion || companion->epoch_id != known.epoch.id)
+		return std::nullopt;
+	auto entry = entries_.read(key, value);
+	if (!entry)
+		return std::nullopt;
+	return CachedToken{std::move(*entry), std::move(companion->details)};
+}
+
+asio::awaitable<void> RedisCache::take_lease(Lease &lease, Lookup &result)
+{
+	const std::string name = keys_.lease(lease.entry_key);
+	const std::string life = std::to_string(std::chrono::milliseconds(kLeaseLife).count());
+	redis::Command take{"SET", name, lease.id, "NX", "PX", life};
+	const redis::Reply taken = co_await connection_.run(std::move(take));
+	// Nil: somebody else fills. An error: Redis is full, say.
+	if (taken.kind() == redis::Reply::Kind::status)
+		result.lease = std::move(lease);
+}
+
+void RedisCache::fill(Lease lease, const database::StoredToken *found)
+{
+	std::optional<std::chrono::milliseconds> life;
+	// A standby, a deposed primary, or a registration that the epoch is not of, says
+	// nothing about what the marks will tell.
+	if (found != nullptr && found->incarnation == lease.known->epoch.incarnation)
+		life = entry_life(found->expires_at, found->now, settings_.max_ttl);
+	Secret value;
+	if (life)
+		value = entries_.write(lease.entry_key, entry_of(*found, settings_.refresh_token));
+	if (value.empty()) {
+		asio::co_spawn(executor_, release(std::move(lease)), asio::detached);
+		return;
+	}
+	std::string companion =
+		companions_.write(lease.known->epoch.id, lease.identity, value.reveal(), found->details);
+	asio::co_spawn(executor_,
+				   store(std::move(lease), std::move(value), std::move(companion), *life),
+				   asio::detached);
+}
+
+asio::awaitable<void> RedisCache::store(Lease lease, Secret value, std::string companion,
+										std::chrono::milliseconds life)
+{
+	const std::string key_count = "4";
+	const std::string lease_name = keys_.lease(lease.entry_key);
+	const std::string companion_name = keys_.companion(lease.entry_key);
+	const std::string milliseconds = std::to_string(life.count());
+	redis::Command fill{"EVAL",          kFillScript,    key_count,         keys_.epoch, lease_name,
+						lease.entry_key, companion_name, lease.known->text, lease.id};
+	fill.add(value);
+	fill.add(companion);
+	fill.add(milliseconds);
+	try {
+		const redis::Reply filled = co_await connection_.run(std::move(fill));
+		metrics_.cache_fill(filled.integer() == 1 ? CacheFill::stored : CacheFill::refused);
+	} catch (const redis::Error &error) {
+		failed(error);
+		metrics_.cache_fill(CacheFill::failed);
+	}
+}
+
+// Or others would not fill before it ends by itself.
+asio::awaitable<void> RedisCache::release(Lease lease)
+{
+	const std::string name = keys_.lease(lease.entry_key);
+	redis::Command release{"EVAL", kReleaseScript, "1", name, lease.id};
+	try {
+		co_await connection_.run(std::move(release));
+	} catch (const redis::Error &error) {
+		failed(error);
+	}
+}
+
+asio::awaitable<void> RedisCache::forget(const oauth::Identity &identity)
+{
+	if (!usable() || circuit_.is_open())
+		co_return;
+	const std::string key = keys_.entries.key(identity);
+	redis::Command drop{"DEL", key, keys_.companion(key), keys_.lease(key)};
+	try {
+		co_await connection_.run(std::move(drop));
+	} catch (const redis::Error &error) {
+		failed(error);
+	}
+}
+
+void RedisCache::failed(const redis::Error &error)
+{
+	if (error.kind() != redis::Error::Kind::unavailable)
+		return;
+	const bool was_open = circuit_.is_open();
+	circuit_.fail(Circuit::Clock::now());
+	if (!was_open && circuit_.is_open())
+		log::warning("the cache is left aside: Redis does not answer in time",
+					 {{"reason", std::string_view(error.what())}});
+}
+
+} // namespace sidecar::cache

@@ -1,0 +1,55 @@
+// The cache in Redis: what endpoints read through, and fill after a miss (CACHE.md,
+// "Protocol", 3 and 4).
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "cache/circuit.hpp"
+#include "cache/companion.hpp"
+#include "cache/entry.hpp"
+#include "cache/keys.hpp"
+#include "cache/token_cache.hpp"
+#include "metrics.hpp"
+#include "redis/connection.hpp"
+#include "settings/settings.hpp"
+
+namespace sidecar::cache
+{
+
+class RedisCache : public TokenCache
+{
+public:
+	// All of these live as long as it does.
+	RedisCache(boost::asio::any_io_executor executor, redis::Connection &connection,
+			   const Keys &keys, const Coherence &coherence, const settings::Cache &settings,
+			   Metrics &metrics);
+
+	boost::asio::awaitable<Lookup> look_up(const oauth::Identity &identity) override;
+	void fill(Lease lease, const database::StoredToken *found) override;
+	boost::asio::awaitable<void> forget(const oauth::Identity &identity) override;
+	bool keeps_refresh_tokens() const noexcept override { return settings_.refresh_token; }
+	CacheState state() const noexcept override;
+
+private:
+	std::shared_ptr<const Coherence::Known> usable() const;
+	std::optional<CachedToken> open(const oauth::Identity &identity, const std::string &key,
+									const redis::Reply &values, const Coherence::Known &known);
+	boost::asio::awaitable<void> ask(const oauth::Identity &identity, Lookup &result);
+	boost::asio::awaitable<void> take_lease(Lease &lease, Lookup &result);
+	boost::asio::awaitable<void> store(Lease lease, Secret value, std::string companion,
+									   std::chrono::milliseconds life);
+	boost::asio::awaitable<void> release(Lease lease);
+	void failed(const redis::Error &error);
+
+	const boost::asio::any_io_executor executor_;
+	redis::Connection &connection_;
+	const Keys &keys_;
+	const Coherence &coherence_;
+	const settings::Cache &settings_;
+	Metrics &metrics_;
+	const EntryFormat entries_;
+	const CompanionFormat companions_;
+	Circuit circuit_;
+};
+
+} // namespace sidecar::cache

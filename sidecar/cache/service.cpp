@@ -1,0 +1,73 @@
+#include "cache/service.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+namespace sidecar::cache
+{
+
+namespace
+{
+
+// A reader rather asks the database than to wait longer.
+constexpr std::chrono::milliseconds kReadTime{100};
+// Many entries are dropped by one command.
+constexpr std::chrono::milliseconds kDropTime{2000};
+
+redis::Limits limits_of(std::chrono::milliseconds command)
+{
+	redis::Limits limits;
+	limits.command = command;
+	return limits;
+}
+
+redis::Endpoint endpoint_of(const settings::Settings &settings)
+{
+	return std::get<redis::Endpoint>(redis::parse_endpoint(settings.redis_url.reveal()));
+}
+
+// Passes go one after the other, on one connection.
+database::PoolLimits one_connection()
+{
+	database::PoolLimits limits;
+	limits.connections = 1;
+	return limits;
+}
+
+std::string home_of(const settings::Settings &settings)
+{
+	return std::to_string(endpoint_of(settings).database) + "/" + settings.cache.prefix;
+}
+
+} // namespace
+
+Service::Service(boost::asio::any_io_executor executor, const settings::Settings &settings,
+				 Metrics &metrics)
+	: executor_(executor), keys_(settings.cache.key_template, settings.cache.prefix),
+	  reading_(executor, endpoint_of(settings), limits_of(kReadTime), settings.ca_file,
+			   "oauth-sidecar"),
+	  dropping_(executor, endpoint_of(settings), limits_of(kDropTime), settings.ca_file,
+				"oauth-sidecar-invalidator"),
+	  pool_(executor, settings.database_url.clone(), one_connection()), marks_(pool_),
+	  tokens_(executor, reading_, keys_, coherence_, settings.cache, metrics),
+	  invalidator_(executor, marks_, dropping_, keys_, home_of(settings),
+				   {settings.cache.require_ephemeral, !settings.cache.key.empty()}, coherence_,
+				   metrics)
+{
+}
+
+void Service::start()
+{
+	reading_.start();
+	dropping_.start();
+	boost::asio::co_spawn(executor_, invalidator_.run(), boost::asio::detached);
+}
+
+void Service::close()
+{
+	reading_.close();
+	dropping_.close();
+	pool_.close();
+}
+
+} // namespace sidecar::cache

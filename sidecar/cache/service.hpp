@@ -1,0 +1,37 @@
+// Everything that the cache consists of, put together.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "cache/invalidator.hpp"
+#include "cache/redis_cache.hpp"
+#include "database/pool.hpp"
+#include "database/postgres_marks.hpp"
+
+namespace sidecar::cache
+{
+
+class Service
+{
+public:
+	// `settings`, whose REDIS_URL has no fault, and `metrics` live as long as it does.
+	Service(boost::asio::any_io_executor executor, const settings::Settings &settings,
+			Metrics &metrics);
+
+	TokenCache &tokens() noexcept { return tokens_; }
+	void start();
+	void close();
+
+private:
+	const boost::asio::any_io_executor executor_;
+	const Keys keys_;
+	redis::Connection reading_;
+	redis::Connection dropping_;
+	database::Pool pool_;
+	database::PostgresMarks marks_;
+	Coherence coherence_;
+	RedisCache tokens_;
+	Invalidator invalidator_;
+};
+
+} // namespace sidecar::cache

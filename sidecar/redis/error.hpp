@@ -1,0 +1,48 @@
+// Why a command has no answer. The text is for the log: it holds no part of a
+// command or of what is stored.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace sidecar::redis
+{
+
+class Error : public std::runtime_error
+{
+public:
+	enum class Kind {
+		// No connection, no answer in time, or a Redis that cannot serve now
+		// (LOADING, READONLY, MASTERDOWN, CLUSTERDOWN, BUSY, NOAUTH). Whether the
+		// command was carried out is not known.
+		unavailable,
+		// Redis will not do this, as it is asked: WRONGTYPE, NOPERM, OOM, NOSCRIPT…
+		refused
+	};
+
+	static Error unavailable(const std::string &why, std::string_view code = {})
+	{
+		return Error(Kind::unavailable, why, code);
+	}
+	static Error refused(std::string_view code)
+	{
+		return Error(Kind::refused, "Redis refused a command: " + std::string(code), code);
+	}
+
+	Kind kind() const noexcept { return kind_; }
+	bool is_unavailable() const noexcept { return kind_ == Kind::unavailable; }
+	// The first word of what Redis said; empty where it said nothing.
+	const std::string &code() const noexcept { return code_; }
+
+private:
+	Error(Kind kind, const std::string &text, std::string_view code)
+		: std::runtime_error(text), kind_(kind), code_(code)
+	{
+	}
+
+	Kind kind_;
+	std::string code_;
+};
+
+} // namespace sidecar::redis

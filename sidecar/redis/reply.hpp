@@ -1,0 +1,53 @@
+// What Redis answered. Texts may be tokens, and are wiped when a reply dies.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "secret.hpp"
+
+namespace sidecar::redis
+{
+
+class Reply
+{
+public:
+	enum class Kind { nil, status, text, integer, array, error };
+
+	Reply() = default; // nil
+	static Reply of_text(Kind kind, std::string_view text);
+	static Reply of_integer(long long value);
+	static Reply of_array(std::size_t expected = 0);
+	Reply(Reply &&) noexcept = default;
+	Reply &operator=(Reply &&) noexcept = default;
+
+	Kind kind() const noexcept { return kind_; }
+	bool is_nil() const noexcept { return kind_ == Kind::nil; }
+	bool is_error() const noexcept { return kind_ == Kind::error; }
+
+	// Of a status, text or error; empty otherwise. An error's may quote the
+	// command: for the log, take error_code().
+	std::string_view text() const noexcept { return text_.reveal(); }
+	// Of a text; leaves nothing there.
+	Secret take_text() noexcept { return std::move(text_); }
+	// The first word of an error, such as "WRONGTYPE"; "ERR" where it is no such word.
+	std::string_view error_code() const noexcept;
+
+	// 0 of what is no integer.
+	long long integer() const noexcept { return integer_; }
+
+	// Of an array; nil beyond its end, so that an answer of another form is none.
+	std::size_t size() const noexcept { return elements_.size(); }
+	const Reply &operator[](std::size_t i) const noexcept;
+	Reply &operator[](std::size_t i) noexcept;
+	// Stays where it is until the next is added.
+	Reply &add(Reply element);
+
+private:
+	Kind kind_ = Kind::nil;
+	long long integer_ = 0;
+	Secret text_;
+	std::vector<Reply> elements_;
+};
+
+} // namespace sidecar::redis

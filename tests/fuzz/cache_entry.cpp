@@ -1,0 +1,118 @@
+// Reads what may stand in Redis, made of arbitrary bytes (libFuzzer). The first
+// byte of an input, '0' to '4' in text, chooses what the rest is:
+//
+//   entry      the value of an entry, plain or a Fernet token
+//   sealed     the JSON within a sealed entry, sealed here
+//   companion  a companion of a fixed entry
+//   details    what stands behind a companion's digest, which is made here
+//   epoch      the epoch's value
+//
+// Whatever is accepted must be written and read to the very same again.
+#include <cstdlib>
+
+#include "../unit/sidecar_cache/samples.hpp"
+#include "cache/companion.hpp"
+#include "cache/epoch.hpp"
+
+using namespace sidecar;
+using namespace sidecar::cache;
+
+namespace
+{
+
+constexpr std::string_view kName = "oauth:token:google:w:user:7";
+constexpr std::string_view kValue = R"({"access_token":"a"})";
+const std::string kEpochId(32, 'e');
+
+void require(bool good)
+{
+	if (!good)
+		std::abort();
+}
+
+// Made once: all formats with one key.
+struct Formats {
+	explicit Formats(std::string_view key) : entry(Secret(key)), companion(Secret(key)) {}
+	EntryFormat entry;
+	CompanionFormat companion;
+};
+
+const Formats &plain()
+{
+	static const Formats formats("");
+	return formats;
+}
+
+const Formats &sealed()
+{
+	static const Formats formats(samples::kCacheKey);
+	return formats;
+}
+
+bool same(const std::optional<Secret> &one, const std::optional<Secret> &other)
+{
+	return one.has_value() == other.has_value() && (!one || one->equals(other->reveal()));
+}
+
+void check_entry(const EntryFormat &format, std::string_view value)
+{
+	const auto entry = format.read(kName, value);
+	if (!entry)
+		return;
+	require(value.size() <= kMaxValueBytes && !entry->access_token.empty());
+	const Secret again = format.write(kName, *entry);
+	const auto reread = format.read(kName, again.reveal());
+	require(reread && reread->access_token.equals(entry->access_token.reveal()) &&
+			same(reread->refresh_token, entry->refresh_token) &&
+			reread->expires_at == entry->expires_at && reread->scope == entry->scope);
+}
+
+void check_companion(const CompanionFormat &format, std::string_view text)
+{
+	const auto identity = samples::identity();
+	const auto companion = format.read(text, identity, kValue);
+	if (!companion)
+		return;
+	require(is_epoch_id(companion->epoch_id));
+	require(companion->details.empty() || companion->details.starts_with('{'));
+	const std::string again =
+		format.write(companion->epoch_id, identity, kValue, companion->details);
+	const auto reread = format.read(again, identity, kValue);
+	require(reread && reread->epoch_id == companion->epoch_id &&
+			reread->details == companion->details);
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t size)
+{
+	if (size == 0)
+		return 0;
+	const std::string_view body(reinterpret_cast<const char *>(bytes + 1), size - 1);
+	switch (bytes[0] % 5) {
+	case '0' % 5:
+		check_entry(plain().entry, body);
+		check_entry(sealed().entry, body);
+		break;
+	case '1' % 5:
+		check_entry(sealed().entry, Sealer(Secret(samples::kCacheKey)).seal(body));
+		break;
+	case '2' % 5:
+		check_companion(plain().companion, body);
+		check_companion(sealed().companion, body);
+		break;
+	case '3' % 5: {
+		std::string text = plain().companion.write(kEpochId, samples::identity(), kValue, "");
+		text.pop_back();
+		text += body;
+		check_companion(plain().companion, text);
+		check_companion(sealed().companion, text);
+		break;
+	}
+	case '4' % 5:
+		if (const auto epoch = Epoch::parse(body))
+			require(epoch->text() == body);
+		break;
+	}
+	return 0;
+}

@@ -1,0 +1,840 @@
+/*
+ * The cache's coherence, as "Protocol" in the design of the cache tells it: one
+ * identity, the database that holds its token, the Redis that holds a copy, and
+ * all who touch either. README.md says what is left out. A step that is one
+ * command of Redis, or one statement or commit of the database, is one atomic
+ * block; anybody may stop for good between two of them.
+ *
+ * Promises, all asserted in Reader(), of what Redis would serve at any moment:
+ *
+ *  P1  nothing older than a change that somebody has finished invalidating
+ *  P2  nothing that was superseded LIFE or more ago, with every sidecar dead
+ *  P3  nothing but the committed version, where everything rests
+ *
+ * A scenario is a set of the bounds below; scripts/check-model has the list.
+ * A name in capitals after #ifdef, which is no bound, takes one guard away.
+ */
+
+#ifndef SIDECARS
+#define SIDECARS 2
+#endif
+#ifndef FILLERS
+#define FILLERS 2
+#endif
+#ifndef CHANGES
+#define CHANGES 2 /* commits of all writers */
+#endif
+#ifndef DATABASES
+#define DATABASES 1 /* 2: the second is a standby, promoted once, the first lives on */
+#endif
+#ifndef REDISES
+#define REDISES 1 /* 2: sidecar and filler 1 have a Redis of their own */
+#endif
+#ifndef INCARNATIONS
+#define INCARNATIONS 4 /* ids of registrations; a bound for two sidecars who take turns */
+#endif
+/*
+ * Other bounds, each absent or there: PAGED (marks are read a few at a time),
+ * FOREIGN (a late SETEX by somebody else), EMPTY (it starts with nothing
+ * registered), ENDS (a writer ends the registration once), DB_CRASH, TRUNCATES
+ * (a change may be one of all identities), REDIS_LOSS, REDIS_OLD (it comes back
+ * from a dump), TICKS=n (time passes, n times).
+ */
+#if defined(EMPTY) || defined(ENDS) || defined(DB_CRASH) || defined(TRUNCATES) ||             \
+	defined(REDIS_LOSS) || defined(REDIS_OLD) || DATABASES > 1 || REDISES > 1
+#define EPOCH_MOVES
+#endif
+
+#define LIFE 2 /* of the heartbeat, in ticks; five seconds */
+#define EPOCHS 10
+
+#define VERSIONS 8
+#define max(a, b) (a > b -> a : b)
+
+typedef Database {
+	byte version;     /* committed */
+	byte incarnation; /* of the valid registration, 0 where there is none */
+	byte cache;       /* the run of Redis that is registered */
+	byte marks;       /* committed, a set of ids */
+	byte all          /* those of them that name no identity */
+};
+
+typedef Redis {
+	byte run_id;
+	byte epoch;
+	bit ready;        /* and not "dropping" */
+	byte live;        /* the epoch that it vouches for */
+	byte until;
+	byte entry;       /* the version in it, 0 where there is none */
+	byte sealed;      /* companion: the version whose digest it has */
+	byte sealed_in;   /* companion: the epoch */
+	byte lease        /* the filler that holds it, from 1 on */
+};
+
+Database database[DATABASES];
+Redis redis[REDISES];
+#ifdef REDIS_OLD
+Redis dump;
+#endif
+
+/* What the value of an epoch says; ids that nobody knows any more are used again. */
+byte epoch_incarnation[EPOCHS];
+byte epoch_run[EPOCHS];
+
+byte truth;            /* the database that counts */
+byte last = 1;         /* version given out */
+byte incarnations;     /* given out */
+byte runs;             /* given out */
+byte changes;          /* committed */
+
+/* Writer w has the mark id w: it got it when its transaction began. */
+bit writing[2];        /* it holds its lock on the table, and on the row */
+bit finished[2];
+bit knows[2];          /* it found a registration */
+#ifdef REGISTRY_READ_BY_OLD_SNAPSHOT
+bit begun[2];
+#endif
+
+byte known[SIDECARS];  /* the epoch that the sidecar works for */
+bit busy[SIDECARS];
+byte filling[FILLERS]; /* the epoch that the filler knew at its start */
+
+byte done[REDISES];    /* ghost: what is older has been invalidated there */
+
+#ifdef TICKS
+byte now;
+byte superseded[VERSIONS]; /* ghost: when, plus 1 */
+#define supersede(v) superseded[v] = (superseded[v] -> superseded[v] : now + 1)
+#else
+#define supersede(v) skip
+#endif
+
+#if SIDECARS > 1
+#define known_to_sidecar(e) (known[0] == e || known[1] == e)
+#define sidecars_rest (!busy[0] && !busy[1])
+#else
+#define known_to_sidecar(e) (known[0] == e)
+#define sidecars_rest (!busy[0])
+#endif
+#if FILLERS > 1
+#define known_to_filler(e) (filling[0] == e || filling[1] == e)
+#define fillers_rest (!filling[0] && !filling[1])
+#else
+#define known_to_filler(e) (filling[0] == e)
+#define fillers_rest (!filling[0])
+#endif
+#define kept(r, e) (r.epoch == e || r.live == e || r.sealed_in == e)
+#if REDISES > 1
+#define known_to_redis(e) (kept(redis[0], e) || kept(redis[1], e))
+#elif defined(REDIS_OLD)
+#define known_to_redis(e) (kept(redis[0], e) || kept(dump, e))
+#else
+#define known_to_redis(e) (kept(redis[0], e))
+#endif
+
+/* Random ids are never the same twice: takes one that nobody knows. */
+inline new_epoch(r, incarnation_of, run_of, result) {
+	d_step {
+		e = 1;
+		do
+		:: e < EPOCHS ->
+			if
+			:: !known_to_sidecar(e) && !known_to_filler(e) && !known_to_redis(e) ->
+				if
+				:: !result -> result = e
+				:: else -> epoch_incarnation[e] = 0; epoch_run[e] = 0
+				fi
+			:: else
+			fi;
+			e++
+		:: else -> break
+		od;
+		assert(result); /* EPOCHS is too small */
+		epoch_incarnation[result] = incarnation_of;
+		epoch_run[result] = run_of;
+		redis[r].epoch = result;
+		redis[r].ready = 0;
+		e = 0
+	}
+}
+
+inline drop_entry(r) {
+	redis[r].entry = 0;
+	redis[r].sealed = 0;
+	redis[r].sealed_in = 0
+}
+
+/* ---------------------------------------------------------------- writers */
+
+inline commit(w) {
+	d_step {
+		supersede(database[truth].version);
+		last++;
+		database[truth].version = last;
+		if
+		:: knows[w] -> database[truth].marks = database[truth].marks | (1 << w)
+		:: else
+		fi;
+		changes++;
+		writing[w] = 0;
+		knows[w] = 0;
+		finished[w] = 1
+	}
+}
+
+/* Both update the one row, so that one waits for the other; either may be first. */
+proctype Writers() {
+	byte w;
+
+	do
+	:: atomic {
+		changes < CHANGES && !writing[0] && !writing[1] ->
+		if
+		:: !finished[0] -> w = 0
+		:: !finished[1] -> w = 1
+		fi;
+#ifdef REGISTRY_READ_BY_OLD_SNAPSHOT
+		if
+		:: !begun[w] -> begun[w] = 1; knows[w] = (database[truth].incarnation != 0)
+		:: begun[w] -> writing[w] = 1
+		fi;
+#else
+		writing[w] = 1;
+		knows[w] = (database[truth].incarnation != 0);
+#endif
+		w = 0
+	}
+	:: atomic {
+		writing[0] || writing[1] ->
+		w = (writing[1] -> 1 : 0);
+		if
+		:: commit(w)
+#ifdef TRUNCATES
+		:: knows[w] -> database[truth].all = database[truth].all | (1 << w); commit(w)
+#endif
+#ifdef ENDS
+		:: knows[w] && incarnations < INCARNATIONS && database[truth].incarnation ->
+			/* Marks are too many or too old: its deletion of the row commits with it. */
+			database[truth].incarnation = 0;
+			database[truth].cache = 0;
+			commit(w)
+#endif
+		fi;
+		w = 0
+	}
+	od
+}
+
+/* ---------------------------------------------------------------- sidecars */
+
+#define DB database[db]
+#define R redis[r]
+#define connected (connection == R.run_id)
+#ifdef REDIS_RESURRECTS
+#define same_run(e) true
+#else
+#define same_run(e) (epoch_run[e] == R.run_id)
+#endif
+
+/* It took all of `upto` into account, and did it where the truth is. */
+inline vouch() {
+	if
+	:: db == truth && DB.incarnation && DB.incarnation == epoch_incarnation[known[me]] ->
+		done[r] = max(done[r], upto)
+	:: else
+	fi
+}
+
+inline register() {
+	DB.marks = 0;
+	DB.all = 0;
+	incarnations++;
+	DB.incarnation = incarnations;
+	DB.cache = connection;
+	incarnation = incarnations
+}
+
+#ifdef WRITER_SLIPS_PAST_REGISTRATION
+#define share_lock true
+#else
+#define share_lock (db != truth || !(writing[0] || writing[1]))
+#endif
+
+/* The sidecar dies and starts again, before any step. */
+#define or_crash :: goto again
+
+proctype Sidecar(byte me) {
+	byte db = (DATABASES > 1 -> me : 0);
+	byte r = (REDISES > 1 -> me : 0);
+	byte connection, before, incarnation, seen, upto, at, e, swapped;
+	bit whole;
+#ifdef CURSOR_INSTEAD_OF_MARKS
+	byte cursor;
+#endif
+
+again:
+	atomic {
+		db <= truth ->
+		known[me] = 0;
+		busy[me] = 1;
+		incarnation = 0;
+		seen = 0;
+		upto = 0;
+		at = 0;
+		whole = 0;
+		swapped = 0;
+		before = (connection && connection != R.run_id -> connection : 0);
+		connection = R.run_id;
+#ifndef EPOCH_MOVES
+		/* Then whoever starts again finds what it left. */
+		known[me] = R.epoch;
+		before = 0;
+		busy[me] = 0;
+		goto pass
+#endif
+	}
+
+	/* Its Redis has started anew: the registration of the former run ends. */
+	if
+	:: atomic {
+		before ->
+		if
+		:: DB.cache == before ->
+			DB.incarnation = 0;
+			DB.cache = 0;
+			DB.marks = 0;
+			DB.all = 0
+		:: else
+#ifdef UNREGISTER_DELETES_OTHERS_MARKS
+			-> DB.marks = 0; DB.all = 0
+#endif
+		fi;
+		before = 0
+	}
+	:: !before
+	fi;
+
+	if
+	:: atomic { DB.incarnation && DB.cache == connection -> incarnation = DB.incarnation }
+	:: atomic {
+		/* None, or another Redis that nobody has spoken for in 30 seconds. */
+		(!DB.incarnation || (DB.cache != connection && connected)) &&
+			share_lock && incarnations < INCARNATIONS ->
+		register()
+	}
+	or_crash
+	fi;
+
+	if
+	:: atomic {
+		if
+		:: !connected -> goto again
+		:: connected && R.epoch && epoch_incarnation[R.epoch] == incarnation &&
+				same_run(R.epoch) ->
+			known[me] = R.epoch
+#if DATABASES > 1 && !defined(DEPOSED_TAKES_OVER)
+		/* Redis serves a later timeline of this database: hands off, heartbeat or not. */
+		:: connected && R.epoch && epoch_incarnation[R.epoch] != incarnation && db < truth &&
+				epoch_incarnation[R.epoch] == database[truth].incarnation ->
+			goto again
+#endif
+		:: else ->
+#ifdef DROP_WITHOUT_EPOCH
+			if
+			:: R.epoch ->
+				known[me] = R.epoch;
+				epoch_incarnation[R.epoch] = incarnation;
+				epoch_run[R.epoch] = connection;
+				swapped = 1
+			:: else ->
+				new_epoch(r, incarnation, connection, known[me])
+			fi
+#else
+			new_epoch(r, incarnation, connection, known[me])
+#endif
+		fi;
+		incarnation = 0
+	}
+	or_crash
+	fi;
+
+dropping:
+	if
+	:: atomic { R.epoch == known[me] && R.ready && !swapped && connected }
+	:: atomic {
+		connected && (!R.ready || swapped || R.epoch != known[me]) ->
+		R.lease = 0
+	}
+		if
+		:: atomic { connected -> drop_entry(r) }
+		:: !connected -> goto again
+		or_crash
+		fi;
+		if
+		:: atomic {
+			connected && R.epoch == known[me] ->
+			if
+			:: !R.ready -> R.ready = 1; upto = max(upto, DB.version); vouch()
+			:: else
+			fi;
+			swapped = 0
+		}
+		:: !connected || R.epoch != known[me] -> goto again
+		or_crash
+		fi
+	:: !connected -> goto again
+	fi;
+	if
+	:: seen -> goto acknowledge
+	:: else -> atomic { upto = 0; busy[me] = 0 }
+	fi;
+
+pass:
+#ifdef TICKS
+	if
+	:: atomic {
+		connected ->
+		busy[me] = 1;
+#ifndef HEARTBEAT_STAMPED_LATE
+		at = now;
+#endif
+	}
+	:: !connected -> goto again
+	or_crash
+	fi;
+#endif
+
+	if
+	:: atomic {
+		if
+#ifndef INCARNATION_NOT_CHECKED_AT_PASS
+		:: DB.incarnation != epoch_incarnation[known[me]] -> goto again
+		:: DB.incarnation == epoch_incarnation[known[me]] ->
+#else
+		:: true ->
+#endif
+			whole = 1;
+#ifdef CURSOR_INSTEAD_OF_MARKS
+			seen = DB.marks & ~((1 << cursor) - 1);
+			cursor = (seen & 2 -> 2 : (seen & 1 -> 1 : cursor))
+#else
+			seen = DB.marks
+#endif
+#ifdef PAGED
+		:: DB.incarnation == epoch_incarnation[known[me]] && DB.marks == 3 ->
+			seen = 1
+		:: DB.incarnation == epoch_incarnation[known[me]] && DB.marks == 3 ->
+			seen = 2
+#endif
+		fi;
+		busy[me] = 1;
+		upto = (whole -> DB.version : 0);
+#ifdef STAMPS_AFTER_PARTIAL_READ
+		upto = DB.version;
+		whole = 1;
+#endif
+	}
+	or_crash
+	fi;
+
+#ifdef MARKS_DELETED_BEFORE_REDIS
+	if
+	:: atomic { DB.incarnation == epoch_incarnation[known[me]] -> DB.marks = DB.marks & ~seen }
+	or_crash
+	fi;
+#endif
+
+	if
+	:: seen & DB.all ->
+		/* The change of all identities: nothing of this epoch is to be served. */
+		if
+		:: atomic {
+			connected && R.epoch == known[me] ->
+			new_epoch(r, epoch_incarnation[known[me]], connection, swapped);
+			known[me] = swapped;
+			swapped = 0
+		}
+#ifdef ALL_DONE_BY_FOREIGN_EPOCH
+		:: atomic { connected && R.epoch && R.epoch != known[me] &&
+				epoch_incarnation[R.epoch] == epoch_incarnation[known[me]] ->
+			known[me] = R.epoch
+		}
+#endif
+		:: !connected || R.epoch != known[me] -> goto again
+		or_crash
+		fi;
+		goto dropping
+	:: !(seen & DB.all) && seen ->
+		if
+		:: atomic {
+			connected ->
+			drop_entry(r);
+#ifndef INVALIDATION_LEAVES_LEASE
+			R.lease = 0;
+#endif
+			vouch()
+		}
+		:: !connected -> goto again
+		or_crash
+		fi
+	:: !seen
+	fi;
+
+acknowledge:
+	if
+#ifndef CURSOR_INSTEAD_OF_MARKS
+	:: atomic {
+		seen &&
+#ifndef INCARNATION_NOT_CHECKED_AT_ACK
+			DB.incarnation == epoch_incarnation[known[me]] &&
+#endif
+			true ->
+#ifdef DELETES_UNREAD_MARKS
+		seen = 3;
+#endif
+		DB.marks = DB.marks & ~seen;
+		DB.all = DB.all & ~seen;
+		seen = 0
+	}
+#ifndef INCARNATION_NOT_CHECKED_AT_ACK
+	:: seen && DB.incarnation != epoch_incarnation[known[me]] -> goto again
+#endif
+#else
+	:: seen -> seen = 0
+#endif
+	:: !seen
+	or_crash
+	fi;
+
+	if
+	:: atomic {
+		whole && connected &&
+#ifdef STAMP_WITHOUT_EPOCH_CHECK
+			R.epoch && R.ready ->
+		R.live = R.epoch;
+#else
+			R.epoch == known[me] && R.ready ->
+		R.live = known[me];
+#endif
+#ifdef TICKS
+#ifdef HEARTBEAT_STAMPED_LATE
+		at = now;
+#endif
+		/* Born expired, it takes away what there was. */
+		R.until = (at + LIFE > now -> at + LIFE : 0);
+		R.live = (at + LIFE > now -> R.live : 0);
+#endif
+		vouch();
+		upto = 0;
+		whole = 0;
+		at = 0;
+		busy[me] = 0
+	}
+#ifndef STAMP_WITHOUT_EPOCH_CHECK
+	:: whole && (!connected || R.epoch != known[me] || !R.ready) -> goto again
+#endif
+	:: atomic { !whole -> upto = 0; at = 0; busy[me] = 0 }
+	or_crash
+	fi;
+	goto pass
+}
+
+/* ----------------------------------------------------------------- fillers */
+
+#ifdef INCARNATION_NOT_CHECKED_AT_FILL
+#define right_incarnation(i, e) true
+#else
+#define right_incarnation(i, e) (i == epoch_incarnation[e])
+#endif
+
+/* The sidecar's pool may lead to either database, whichever its sidecar is at. */
+inline read_database() {
+	if
+	:: value = database[0].version;
+		right = right_incarnation(database[0].incarnation, filling[me])
+#if DATABASES > 1
+	:: truth -> value = database[1].version;
+		right = right_incarnation(database[1].incarnation, filling[me])
+#endif
+	fi
+}
+
+proctype Filler(byte me) {
+	byte r = (REDISES > 1 -> me : 0);
+	byte value;
+	bit right;
+
+	do
+	:: atomic { R.epoch && R.ready && same_run(R.epoch) ->
+		filling[me] = R.epoch;
+#ifdef EPOCH_MOVES
+		}
+		atomic {
+#endif
+#ifdef SNAPSHOT_BEFORE_LEASE
+		read_database()
+		}
+		atomic {
+#endif
+		/* It is free, or has run out: it may at any moment. */
+		R.lease = me + 1
+		}
+#ifndef SNAPSHOT_BEFORE_LEASE
+		atomic { read_database() }
+#endif
+		atomic {
+			if
+			:: right &&
+#ifndef EPOCH_NOT_CHECKED_AT_FILL
+				R.epoch == filling[me] &&
+#endif
+#ifdef LEASE_OF_ANYBODY
+				R.lease &&
+#elif !defined(WITHOUT_LEASE)
+				R.lease == me + 1 &&
+#endif
+				R.ready ->
+				R.entry = value;
+				R.sealed = value;
+				R.sealed_in = R.epoch;
+				R.lease = 0
+			:: else
+			fi;
+			filling[me] = 0;
+			value = 0;
+			right = 0
+		}
+	od
+}
+
+/* ----------------------------------------------------------------- readers */
+
+#ifdef COMPANION_IGNORED
+#define sealed(q) true
+#else
+#define sealed(q) (q.sealed == q.entry && q.sealed_in == q.live)
+#endif
+#ifdef REDIS_RESURRECTS
+#define on_its_run(q) true
+#else
+#define on_its_run(q) (epoch_run[q.live] == q.run_id)
+#endif
+#define current(q) (epoch_incarnation[q.live] == database[truth].incarnation)
+#define everything_rests                                                              \
+	(!database[truth].marks && !writing[0] && !writing[1] && sidecars_rest && fillers_rest)
+
+/* MGET is one step: what it would give now is what a read that begins now gets. */
+proctype Reader(byte r) {
+	do
+	:: atomic {
+		R.entry && R.live && sealed(R) ->
+#ifdef TICKS
+		/* Whoever does not look at the run of Redis, has this promise left. P2 */
+		assert(!superseded[R.entry] || now + 1 < superseded[R.entry] + LIFE ||
+			(DATABASES > 1 && !current(R)));
+#endif
+		if
+		:: on_its_run(R) ->
+			assert(R.entry >= done[r]); /* P1 */
+			assert(!everything_rests || !current(R) || R.entry == database[truth].version) /* P3 */
+		:: else
+		fi
+	}
+	od
+}
+
+/* ------------------------------------------------------------------ events */
+
+inline database_starts(d) {
+	database[d].incarnation = 0;
+	database[d].cache = 0;
+	database[d].marks = 0;
+	database[d].all = 0;
+	writing[0] = 0;
+	writing[1] = 0;
+	knows[0] = 0;
+	knows[1] = 0;
+	/* The ids of transactions whose commit is lost are given out again. */
+	finished[0] = 0;
+	finished[1] = 0
+}
+
+inline redis_takes(q) {
+	redis[0].epoch = q.epoch;
+	redis[0].ready = q.ready;
+	redis[0].live = q.live;
+	redis[0].until = q.until;
+	redis[0].entry = q.entry;
+	redis[0].sealed = q.sealed;
+	redis[0].sealed_in = q.sealed_in;
+	redis[0].lease = q.lease
+}
+
+#ifdef DB_CRASH
+/* Restarts by itself; what was committed asynchronously may be lost, and the row
+ * as it was before counts as a version of its own. */
+proctype DatabaseCrash() {
+	atomic {
+		if
+		:: true
+		:: last > 1 -> supersede(database[0].version); last++; database[0].version = last
+		fi;
+#ifdef INCARNATION_SURVIVES_CRASH
+		database[0].marks = 0;
+		database[0].all = 0;
+		writing[0] = 0;
+		writing[1] = 0
+#else
+		database_starts(0)
+#endif
+	}
+}
+#endif
+
+#if DATABASES > 1
+/* The standby lacks the last commit, or not. */
+proctype Promotion() {
+	atomic {
+		database[1].version = database[0].version;
+		if
+		:: true
+		:: supersede(database[0].version); last++; database[1].version = last
+		fi;
+		truth = 1;
+		database_starts(1)
+	}
+}
+#endif
+
+#ifdef FOREIGN
+proctype ForeignWriter() {
+	byte version = 1;
+
+	do
+	:: version < last -> version++
+	:: break
+	od;
+	atomic { redis[0].entry = version; version = 0 }
+}
+#endif
+
+#ifdef REDIS_LOSS
+/* FLUSHALL, or a start without a dump. */
+proctype RedisLoss() {
+	atomic {
+		redis[0].epoch = 0;
+		redis[0].ready = 0;
+		redis[0].live = 0;
+		redis[0].until = 0;
+		redis[0].lease = 0;
+		drop_entry(0);
+		if
+		:: true
+		:: runs++; redis[0].run_id = runs
+		fi
+	}
+}
+#endif
+
+#ifdef REDIS_OLD
+proctype RedisOld() {
+	d_step {
+		dump.epoch = redis[0].epoch;
+		dump.ready = redis[0].ready;
+		dump.live = redis[0].live;
+		dump.until = redis[0].until;
+		dump.entry = redis[0].entry;
+		dump.sealed = redis[0].sealed;
+		dump.sealed_in = redis[0].sealed_in;
+		dump.lease = redis[0].lease
+	}
+	d_step {
+		redis_takes(dump);
+#ifdef TICKS
+		if
+		:: redis[0].until <= now -> redis[0].live = 0; redis[0].until = 0
+		:: else
+		fi;
+#endif
+		runs++;
+		redis[0].run_id = runs;
+		dump.epoch = 0;
+		dump.ready = 0;
+		dump.live = 0;
+		dump.until = 0;
+		dump.entry = 0;
+		dump.sealed = 0;
+		dump.sealed_in = 0;
+		dump.lease = 0
+	}
+}
+#endif
+
+#ifdef TICKS
+inline expire(q) {
+	if
+	:: q.live && q.until <= now -> q.live = 0; q.until = 0
+	:: else
+	fi
+}
+
+proctype Clock() {
+	do
+	:: d_step {
+		now < TICKS ->
+		now++;
+		expire(redis[0]);
+#if REDISES > 1
+		expire(redis[1]);
+#endif
+	}
+	od
+}
+#endif
+
+init {
+	atomic {
+		byte i;
+		database[0].version = 1;
+		for (i : 0 .. REDISES - 1) {
+			runs++;
+			redis[i].run_id = runs;
+			run Reader(i)
+		}
+#ifndef EMPTY
+		incarnations = 1;
+		database[0].incarnation = 1;
+		database[0].cache = redis[0].run_id;
+		epoch_incarnation[1] = 1;
+		epoch_run[1] = redis[0].run_id;
+		redis[0].epoch = 1;
+		redis[0].ready = 1;
+#endif
+		for (i : 0 .. SIDECARS - 1) {
+			run Sidecar(i)
+		}
+		for (i : 0 .. FILLERS - 1) {
+			run Filler(i)
+		}
+		i = 0;
+		run Writers();
+#ifdef DB_CRASH
+		run DatabaseCrash();
+#endif
+#if DATABASES > 1
+		run Promotion();
+#endif
+#ifdef FOREIGN
+		run ForeignWriter();
+#endif
+#ifdef REDIS_LOSS
+		run RedisLoss();
+#endif
+#ifdef REDIS_OLD
+		run RedisOld();
+#endif
+#ifdef TICKS
+		run Clock();
+#endif
+	}
+}

@@ -1,0 +1,202 @@
+#include "redis/decoder.hpp"
+
+#include <gtest/gtest.h>
+
+#include "redis/command.hpp"
+
+namespace sidecar::redis
+{
+
+using namespace std::string_literals;
+
+namespace
+{
+
+constexpr std::size_t kMax = 1 << 20;
+
+std::string shown(const Reply &reply)
+{
+	switch (reply.kind()) {
+	case Reply::Kind::nil:
+		return "nil";
+	case Reply::Kind::status:
+		return "+" + std::string(reply.text());
+	case Reply::Kind::error:
+		return "-" + std::string(reply.text());
+	case Reply::Kind::text:
+		return "\"" + std::string(reply.text()) + "\"";
+	case Reply::Kind::integer:
+		return std::to_string(reply.integer());
+	case Reply::Kind::array:
+		break;
+	}
+	std::string text = "[";
+	for (std::size_t i = 0; i < reply.size(); i++)
+		text += (i == 0 ? "" : " ") + shown(reply[i]);
+	return text + "]";
+}
+
+// All replies in `bytes`, fed in pieces of such a size.
+std::string decoded(std::string_view bytes, std::size_t piece, std::size_t max = kMax)
+{
+	Decoder decoder(max);
+	std::string text;
+	while (!bytes.empty() && !decoder.has_failed()) {
+		decoder.feed(bytes.substr(0, piece));
+		bytes.remove_prefix(std::min(piece, bytes.size()));
+		while (const std::optional<Reply> reply = decoder.next())
+			text += shown(*reply) + ";";
+	}
+	return text + (decoder.has_failed() ? "failed" : "");
+}
+
+std::string bulk(const std::string &text)
+{
+	return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n";
+}
+
+std::string written(const Command &command)
+{
+	Buffer out;
+	command.write_to(out);
+	return std::string(out.view());
+}
+
+} // namespace
+
+TEST(RedisDecoder, ReadsRepliesInAnyPieces)
+{
+	const std::string bytes = "+OK\r\n"
+							  ":-12\r\n"
+							  "$-1\r\n"
+							  "*-1\r\n"
+							  "-WRONGTYPE no such\r\n"
+							  "$0\r\n\r\n"
+							  "*0\r\n"
+							  "$6\r\na\r\n\0b\r\n"
+							  "*3\r\n$1\r\nx\r\n*2\r\n:1\r\n*2\r\n$-1\r\n+s\r\n$2\r\nyz\r\n"
+							  "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:7\r\n"s;
+	const std::string expected = "+OK;-12;nil;nil;-WRONGTYPE no such;\"\";[];\"a\r\n\0b\r\n\";"
+								 "[\"x\" [1 [nil +s]] \"yz\"];[[[[[[7]]]]]];"s;
+	for (std::size_t piece = 1; piece <= bytes.size(); piece++)
+		EXPECT_EQ(decoded(bytes, piece), expected) << piece;
+	// A cut at every byte.
+	for (std::size_t cut = 0; cut <= bytes.size(); cut++) {
+		Decoder decoder(kMax);
+		std::string text;
+		for (const std::string_view part :
+			 {std::string_view(bytes).substr(0, cut), std::string_view(bytes).substr(cut)}) {
+			decoder.feed(part);
+			while (const std::optional<Reply> reply = decoder.next())
+				text += shown(*reply) + ";";
+		}
+		EXPECT_EQ(text, expected) << cut;
+	}
+}
+
+TEST(RedisDecoder, ReadsMuchAndLong)
+{
+	std::string big(300'000, 'x');
+	for (std::size_t i = 0; i < big.size(); i++)
+		big[i] = static_cast<char>('a' + i % 23);
+	const std::string bytes =
+		bulk("one") + bulk(big) + "*2\r\n" + bulk(big) + bulk("two") + ":3\r\n";
+	const std::string expected = "\"one\";\"" + big + "\";[\"" + big + "\" \"two\"];3;";
+	for (const std::size_t piece :
+		 {std::size_t{7}, std::size_t{1000}, Decoder::kBite, bytes.size()})
+		EXPECT_TRUE(decoded(bytes, piece) == expected) << piece;
+
+	std::string many, all;
+	for (int i = 0; i < 20'000; i++) {
+		many += bulk(std::to_string(i));
+		all += "\"" + std::to_string(i) + "\";";
+	}
+	EXPECT_TRUE(decoded(many, Decoder::kBite) == all);
+	const std::string array = decoded("*20000\r\n" + many, Decoder::kBite);
+	EXPECT_EQ(array.size(), all.size() + 2) << array.substr(0, 100);
+}
+
+TEST(RedisDecoder, RefusesWhatIsNoReply)
+{
+	for (const std::string_view bytes :
+		 {"HTTP/1.1 400 Bad Request\r\n", "?\r\n", ":12x\r\n", "$-2\r\n", "*-2\r\n", "$x\r\n",
+		  "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:7\r\n",
+		  "*1000001\r\n:1\r\n", "*99999999999999999999\r\n"})
+		for (const std::size_t piece : {1, 3, 1000})
+			EXPECT_EQ(decoded(bytes, piece), "failed") << bytes;
+	EXPECT_EQ(decoded("+OK\r\n?", 100), "+OK;failed");
+	EXPECT_EQ(decoded("*2\r\n$3\r\nabc\r\n!", 1), "failed");
+}
+
+TEST(RedisDecoder, BoundsAReply)
+{
+	const std::string fits(9'980, 'x');
+	EXPECT_EQ(decoded(bulk(fits) + bulk(fits) + bulk(fits), 100, 10'000),
+			  "\"" + fits + "\";\"" + fits + "\";\"" + fits + "\";");
+	EXPECT_EQ(decoded(bulk(fits + std::string(100, 'x')), 100, 10'000), "failed");
+	EXPECT_EQ(decoded("+" + std::string(20'000, 'x'), 100, 10'000), "failed");
+	EXPECT_EQ(decoded("*1000\r\n" + std::string(20'000, ' '), 100, 10'000), "failed");
+}
+
+TEST(RedisReply, IsNilBeyondItsEnd)
+{
+	Reply array = Reply::of_array();
+	array.add(Reply::of_integer(5));
+	EXPECT_EQ(array[0].integer(), 5);
+	EXPECT_TRUE(array[1].is_nil());
+	EXPECT_TRUE(array[0][3][4].is_nil());
+	EXPECT_EQ(array.text(), "");
+	Reply text = Reply::of_text(Reply::Kind::text, "token");
+	EXPECT_EQ(text.take_text().reveal(), "token");
+	EXPECT_EQ(text.text(), "");
+}
+
+TEST(RedisReply, HasTheFirstWordOfAnError)
+{
+	const auto code_of = [](std::string_view text) {
+		return std::string(Reply::of_text(Reply::Kind::error, text).error_code());
+	};
+	EXPECT_EQ(code_of("WRONGTYPE Operation against"), "WRONGTYPE");
+	EXPECT_EQ(code_of("NOAUTH"), "NOAUTH");
+	EXPECT_EQ(code_of(""), "ERR");
+	EXPECT_EQ(code_of("secret text"), "ERR");
+	EXPECT_EQ(code_of(std::string(33, 'A')), "ERR");
+	EXPECT_EQ(Reply::of_text(Reply::Kind::text, "OOM").error_code(), "");
+}
+
+TEST(RedisCommand, IsAnArrayOfWords)
+{
+	EXPECT_EQ(written({"GET", "a b"}), "*2\r\n$3\r\nGET\r\n$3\r\na b\r\n");
+	Command command{"SET"};
+	command.add("k\0\r\n"s).add(Secret("token")).add("PX").add(-5LL).add(7).add("");
+	EXPECT_EQ(command.words(), 7U);
+	const std::string bytes = "*7\r\n$3\r\nSET\r\n$4\r\nk\0\r\n\r\n$5\r\ntoken\r\n$2\r\nPX\r\n"
+							  "$2\r\n-5\r\n$1\r\n7\r\n$0\r\n\r\n"s;
+	EXPECT_EQ(written(command), bytes);
+	const Command moved = std::move(command);
+	EXPECT_EQ(written(moved), bytes);
+	EXPECT_EQ(decoded(bytes, 1), "[\"SET\" \"k\0\r\n\" \"token\" \"PX\" \"-5\" \"7\" \"\"];"s);
+}
+
+TEST(RedisBuffer, KeepsWhatIsLeft)
+{
+	Buffer buffer;
+	std::string expected;
+	for (int i = 0; i < 5000; i++) {
+		const std::string more = std::to_string(i) + ",";
+		buffer.append(more);
+		expected += more;
+		if (i % 3 == 0) {
+			buffer.consume(2);
+			expected.erase(0, 2);
+		}
+	}
+	EXPECT_EQ(buffer.view(), expected);
+	Buffer other = std::move(buffer);
+	EXPECT_TRUE(buffer.empty());
+	EXPECT_EQ(other.view(), expected);
+	other.consume(expected.size());
+	EXPECT_TRUE(other.empty());
+}
+
+} // namespace sidecar::redis
