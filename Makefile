@@ -35,8 +35,8 @@ export PG_CONFIG
 SIDECAR     ?= yes
 
 .PHONY: help sidecar deps quickstart psql stop check check-static check-unit check-sanitize check-fuzz \
-        check-regress check-e2e check-sanitize-e2e bench bench-core \
-        bench-sidecar soak format stamp dist stopped
+        check-model check-regress check-e2e check-sanitize-e2e bench \
+        bench-core bench-sidecar bench-cache soak format stamp dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
 install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
@@ -69,19 +69,23 @@ check-static:   ## check versions, layout and scripts
 check-unit:     ## run the unit tests (T=regular expression)
 check-sanitize: ## run them with the address and undefined behaviour sanitizers (T=…)
 check-fuzz:     ## run the fuzz targets (T=seconds each, 20 by default)
+check-model:    ## check the model of the cache, and that its weakened variants fail
 check-regress:  ## run the regression tests on a private server (T=test names)
 check-e2e:      ## run the end-to-end tests (T=pytest arguments)
 check-sanitize-e2e: ## run the daemon's end-to-end tests on its sanitizer build (T=pytest arguments)
-check-static check-unit check-sanitize check-fuzz check-regress check-e2e check-sanitize-e2e:
+check-static check-unit check-sanitize check-fuzz check-model check-regress check-e2e check-sanitize-e2e:
 	@scripts/deps all
 	@scripts/$@ $(T)
 
 bench:          ## measure against the baselines, on a private server (T=arguments of bench/run)
-bench: bench-core bench-sidecar
+bench: bench-core bench-sidecar bench-cache
 	@scripts/bench $(T)
 
 bench-sidecar:  ## measure the daemon against a bare server that answers a constant
 	@scripts/bench-sidecar
+
+bench-cache:    ## measure how soon changes leave the cache, and what a miss costs
+	@scripts/bench-cache
 
 bench-core:     ## measure the Fernet core against bare OpenSSL calls
 	@scripts/bench-core

@@ -51,9 +51,9 @@ EpochKeeper::Awaitable<database::Registration> EpochKeeper::enroll(const std::st
 	} catch (const database::StoreError &error) {
 		if (error.sqlstate() != kRegisteredElsewhere)
 			throw;
-		throw Refused("the database names another Redis, or another prefix, as its cache, and has "
+		throw Refused("the database names another Redis, or other settings, as its cache, and has "
 					  "heard of it within 30 seconds; give all sidecars of one database the same "
-					  "REDIS_URL and OAUTH_CACHE_PREFIX");
+					  "REDIS_URL and OAUTH_CACHE_…");
 	}
 	held_ = cache_id;
 	found = co_await marks_.registration();

@@ -103,6 +103,16 @@ Invalidator::Awaitable<void> Invalidator::begin()
 	log::info("the cache is on", {{"epoch", std::string_view(coherence_.known->epoch.id)}});
 }
 
+// It may have come back between two commands, with an epoch that it had saved: what
+// is vouched for then is what stood there long ago.
+redis::Connection &Invalidator::same_redis()
+{
+	const redis::ServerInfo *server = connection_.server();
+	if (server != nullptr && server->run_id != coherence_.known->epoch.run_id)
+		throw EpochLost("Redis was restarted");
+	return connection_;
+}
+
 // The time is taken before the marks are read: whatever was committed by then is
 // gone from Redis when the heartbeat is set.
 Invalidator::Awaitable<void> Invalidator::pass()
@@ -148,7 +158,7 @@ Invalidator::Awaitable<void> Invalidator::drop(const std::vector<database::Mark>
 		commands.back().add(keys_.companion(entry));
 		commands.back().add(keys_.lease(entry));
 	}
-	const std::vector<redis::Reply> replies = co_await connection_.run(std::move(commands));
+	const std::vector<redis::Reply> replies = co_await same_redis().run(std::move(commands));
 	for (const redis::Reply &reply : replies)
 		if (reply.is_error())
 			throw redis::Error::refused(reply.error_code());
@@ -174,7 +184,7 @@ bool Invalidator::is_stamp_due() const
 Invalidator::Awaitable<std::int64_t> Invalidator::redis_time()
 {
 	redis::Command ask{"TIME"};
-	const redis::Reply time = co_await connection_.run(std::move(ask));
+	const redis::Reply time = co_await same_redis().run(std::move(ask));
 	co_return number(time[0].text()) * 1000 + number(time[1].text()) / 1000;
 }
 
@@ -184,7 +194,7 @@ Invalidator::Awaitable<void> Invalidator::stamp(std::int64_t since)
 	const std::string until = std::to_string(since + kHeartbeatLife.count());
 	redis::Command stamp{"EVAL",     kStampScript,   "2",  keys_.epoch, keys_.live,
 						 known.text, known.epoch.id, until};
-	const redis::Reply stamped = co_await connection_.run(std::move(stamp));
+	const redis::Reply stamped = co_await same_redis().run(std::move(stamp));
 	if (stamped.integer() != 1)
 		throw EpochLost("another epoch stands in Redis");
 	stamped_ = Clock::now();

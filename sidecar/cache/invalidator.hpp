@@ -39,6 +39,7 @@ private:
 
 	Awaitable<void> begin();
 	Awaitable<void> pass();
+	redis::Connection &same_redis();
 	Awaitable<void> drop(const std::vector<database::Mark> &marks);
 	Awaitable<void> acknowledge(const std::vector<database::Mark> &marks);
 	Awaitable<std::int64_t> redis_time();

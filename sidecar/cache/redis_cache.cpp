@@ -80,11 +80,16 @@ asio::awaitable<Lookup> RedisCache::look_up(const oauth::Identity &identity)
 }
 
 // Entry, companion and heartbeat as of one moment.
+redis::Command RedisCache::reading(const std::string &key) const
+{
+	return {"MGET", key, keys_.companion(key), keys_.live};
+}
+
 asio::awaitable<void> RedisCache::ask(const oauth::Identity &identity, Lookup &result)
 {
 	const auto known = usable();
 	std::string key = keys_.entries.key(identity);
-	redis::Command read{"MGET", key, keys_.companion(key), keys_.live};
+	redis::Command read = reading(key);
 	const redis::Reply values = co_await connection_.run(std::move(read));
 	// Where the heartbeat is of no epoch or of another, nobody would believe a fill.
 	if (values.size() != 3 || values[2].text() != known->epoch.id)
@@ -110,14 +115,23 @@ std::optional<CachedToken> RedisCache::open(const oauth::Identity &identity, con
 	return CachedToken{std::move(*entry), std::move(companion->details)};
 }
 
+// Whoever held the lease may have filled since we looked, so we look once more.
 asio::awaitable<void> RedisCache::take_lease(Lease &lease, Lookup &result)
 {
 	const std::string name = keys_.lease(lease.entry_key);
 	const std::string life = std::to_string(std::chrono::milliseconds(kLeaseLife).count());
-	redis::Command take{"SET", name, lease.id, "NX", "PX", life};
-	const redis::Reply taken = co_await connection_.run(std::move(take));
+	std::vector<redis::Command> commands;
+	commands.push_back(redis::Command{"SET", name, lease.id, "NX", "PX", life});
+	commands.push_back(reading(lease.entry_key));
+	const std::vector<redis::Reply> replies = co_await connection_.run(std::move(commands));
 	// Nil: somebody else fills. An error: Redis is full, say.
-	if (taken.kind() == redis::Reply::Kind::status)
+	if (replies[0].kind() != redis::Reply::Kind::status)
+		co_return;
+	if (replies[1].size() == 3 && replies[1][2].text() == lease.known->epoch.id)
+		result.hit = open(lease.identity, lease.entry_key, replies[1], *lease.known);
+	if (result.hit)
+		fill(std::move(lease), nullptr);
+	else
 		result.lease = std::move(lease);
 }
 
@@ -154,6 +168,11 @@ asio::awaitable<void> RedisCache::store(Lease lease, Secret value, std::string c
 	fill.add(value);
 	fill.add(companion);
 	fill.add(milliseconds);
+	// What Redis had saved of epoch and lease means nothing.
+	if (usable() != lease.known) {
+		metrics_.cache_fill(CacheFill::refused);
+		co_return;
+	}
 	try {
 		const redis::Reply filled = co_await connection_.run(std::move(fill));
 		metrics_.cache_fill(filled.integer() == 1 ? CacheFill::stored : CacheFill::refused);

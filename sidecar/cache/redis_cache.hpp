@@ -34,6 +34,7 @@ private:
 	std::shared_ptr<const Coherence::Known> usable() const;
 	std::optional<CachedToken> open(const oauth::Identity &identity, const std::string &key,
 									const redis::Reply &values, const Coherence::Known &known);
+	redis::Command reading(const std::string &key) const;
 	boost::asio::awaitable<void> ask(const oauth::Identity &identity, Lookup &result);
 	boost::asio::awaitable<void> take_lease(Lease &lease, Lookup &result);
 	boost::asio::awaitable<void> store(Lease lease, Secret value, std::string companion,

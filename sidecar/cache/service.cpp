@@ -3,6 +3,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include "oauth/digest.hpp"
+
 namespace sidecar::cache
 {
 
@@ -13,6 +15,7 @@ namespace
 constexpr std::chrono::milliseconds kReadTime{100};
 // Many entries are dropped by one command.
 constexpr std::chrono::milliseconds kDropTime{2000};
+constexpr std::size_t kFormBytes = 8; // of a digest
 
 redis::Limits limits_of(std::chrono::milliseconds command)
 {
@@ -34,9 +37,16 @@ database::PoolLimits one_connection()
 	return limits;
 }
 
+// Whoever names or seals entries otherwise would not drop ours, and has another cache.
 std::string home_of(const settings::Settings &settings)
 {
-	return std::to_string(endpoint_of(settings).database) + "/" + settings.cache.prefix;
+	Secret form(settings.cache.key_template);
+	form.append("\n");
+	form.append(settings.cache.key.reveal());
+	const oauth::Digest digest = oauth::sha256(form.reveal());
+	const std::string_view bytes(reinterpret_cast<const char *>(digest.data()), kFormBytes);
+	return std::to_string(endpoint_of(settings).database) + "/" + settings.cache.prefix + "/" +
+		   oauth::hex(bytes);
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -28,7 +29,7 @@ asio::awaitable<void> Connection::Impl::keep_up(std::shared_ptr<Impl> self)
 {
 	boost::system::error_code ignored;
 	while (!self->is_closed) {
-		if (!self->session)
+		if (!self->session && self->backoff.is_due(Clock::now()))
 			co_await self->try_once();
 		if (self->is_closed)
 			break;
@@ -61,7 +62,7 @@ void Connection::Impl::go_up(Connector::Opened opened)
 	generation++;
 	since = Clock::now();
 	fault.clear();
-	session->on_end([weak = weak_from_this()](const std::string &why) {
+	session->serve([weak = weak_from_this()](const std::string &why) {
 		if (const auto self = weak.lock())
 			self->go_down(why);
 	});
@@ -91,7 +92,9 @@ void Connection::Impl::go_down(const std::string &why)
 void Connection::Impl::send(WaiterPtr waiter, const Command *commands, std::size_t count,
 							std::chrono::milliseconds timeout)
 {
-	if (session && count > 0)
+	if (count == 0)
+		asio::post(executor, [waiter = std::move(waiter)] { waiter->complete(nullptr); });
+	else if (session)
 		session->send(std::move(waiter), commands, count, timeout);
 	else
 		fail_soon(executor, std::move(waiter),

@@ -22,7 +22,7 @@ namespace
 {
 
 constexpr std::size_t kHandshakeInput = 4096;
-constexpr const char *kTimeout = "time-out";
+constexpr const char *kTimeout = "no answer in time";
 
 std::string name_of(const HostPort &host)
 {
@@ -119,20 +119,17 @@ asio::awaitable<HostPort> Connector::ask_sentinel(HostPort sentinel)
 {
 	bool wants_password = false;
 	std::vector<Reply> replies;
-	for (int attempt = 0; attempt < 2 && replies.empty(); attempt++) {
+	for (int attempt = 0; attempt < 2; attempt++) {
 		std::vector<Command> commands;
 		if (wants_password)
 			commands.push_back(auth_command(endpoint_));
 		commands.push_back({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", endpoint_.sentinel_master});
 		SessionPtr session = co_await reach(sentinel);
-		try {
-			replies = co_await run(session, std::move(commands));
-		} catch (const Error &error) {
-			if (error.code() != "NOAUTH" || wants_password)
-				throw;
-			wants_password = true;
-		}
+		replies = co_await run(session, std::move(commands));
 		session->end("asked");
+		wants_password = replies.back().error_code() == "NOAUTH";
+		if (!wants_password)
+			break;
 	}
 	const Reply &address = replies.back();
 	if (address.is_error())
@@ -251,7 +248,7 @@ asio::awaitable<std::unique_ptr<Tls>> Connector::shake_hands(std::string host)
 			room, asio::redirect_error(asio::use_awaitable, error));
 		tls->receive({input.data(), got});
 	}
-	throw Error::unavailable(has_expired_ ? kTimeout : "TLS failed: " + error.message());
+	throw Error::unavailable("TLS failed: " + (has_expired_ ? kTimeout : error.message()));
 }
 
 asio::awaitable<std::vector<tcp::endpoint>> Connector::resolve(HostPort host)

@@ -180,8 +180,6 @@ void Decoder::feed(std::string_view bytes) noexcept
 try {
 	redisReader &reader = *impl_->reader;
 	impl_->taken += bytes.size();
-	if (impl_->taken > impl_->max_reply)
-		impl_->has_failed = true;
 	if (impl_->has_failed || bytes.empty())
 		return;
 	if (reader.len + bytes.size() > impl_->capacity)
@@ -203,6 +201,7 @@ std::optional<Reply> Decoder::next()
 	}
 	if (done == nullptr) {
 		impl_->wipe();
+		impl_->has_failed = impl_->taken > impl_->max_reply;
 		return std::nullopt;
 	}
 	impl_->taken = reader.len - reader.pos;

@@ -18,15 +18,17 @@ namespace
 
 constexpr std::size_t kInput = 64 << 10; // bytes to read at once
 
-// A server in such a state is of no use to the next command, either. Until 7.0,
+// Why the server is of no use to the next command, either; or nothing. Until 7.0,
 // what a script ran into stood at the end of the text.
-bool is_unavailable(const Reply &reply) noexcept
+std::string_view unavailable_code(const Reply &reply) noexcept
 {
 	static constexpr std::string_view kCodes[] = {"READONLY",    "LOADING", "MASTERDOWN",
 												  "CLUSTERDOWN", "BUSY",    "NOAUTH"};
 	const std::string_view code = reply.error_code();
-	return std::find(std::begin(kCodes), std::end(kCodes), code) != std::end(kCodes) ||
-		   (code == "ERR" && reply.text().find(": -READONLY ") != std::string_view::npos);
+	if (code == "ERR" && reply.text().find(": -READONLY ") != std::string_view::npos)
+		return kCodes[0];
+	const auto found = std::find(std::begin(kCodes), std::end(kCodes), code);
+	return found != std::end(kCodes) ? *found : std::string_view();
 }
 
 } // namespace
@@ -50,9 +52,10 @@ void Session::start()
 	receive();
 }
 
-void Session::on_end(std::function<void(const std::string &)> handler)
+void Session::serve(std::function<void(const std::string &)> on_end)
 {
-	on_end_ = std::move(handler);
+	is_serving_ = true;
+	on_end_ = std::move(on_end);
 }
 
 void Session::send(WaiterPtr waiter, const Command *commands, std::size_t count,
@@ -199,10 +202,9 @@ void Session::deliver(Reply reply)
 {
 	if (waiters_.empty())
 		return end("Redis sent a reply that nobody asked for");
-	if (reply.is_error() && is_unavailable(reply)) {
-		const std::string code(reply.error_code());
-		return end("Redis cannot serve: " + code, code);
-	}
+	if (is_serving_ && reply.is_error())
+		if (const std::string_view code = unavailable_code(reply); !code.empty())
+			return end("Redis cannot serve: " + std::string(code), code);
 	if (!waiters_.front()->take(std::move(reply)))
 		return;
 	const WaiterPtr done = std::move(waiters_.front());

@@ -36,8 +36,10 @@ public:
 
 	void start();
 	bool is_open() const noexcept { return !has_ended_; }
-	// Called once, when it ends, with the reason.
-	void on_end(std::function<void(const std::string &fault)> handler);
+	// The greeting is over: from now on, an answer by which this Redis cannot serve
+	// (READONLY and its like) ends the session. `on_end` is called once, with the
+	// reason of the end.
+	void serve(std::function<void(const std::string &fault)> on_end);
 
 	void send(WaiterPtr waiter, const Command *commands, std::size_t count,
 			  std::chrono::milliseconds timeout);
@@ -69,6 +71,7 @@ private:
 	std::deque<WaiterPtr> waiters_;
 	std::function<void(const std::string &)> on_end_;
 	bool has_ended_ = false;
+	bool is_serving_ = false;
 	bool is_flush_due_ = false;
 	bool is_blocked_ = false; // until the socket takes more
 	bool is_second_look_ = false;

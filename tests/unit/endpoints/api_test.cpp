@@ -208,4 +208,111 @@ TEST(Api, SaysWhetherItIsReady)
 	EXPECT_EQ(site.ask("POST", "/healthz").status, 405);
 }
 
+namespace
+{
+
+const std::string kTokenOfAlice = "/oauth/plain/token?" + kAlice;
+
+cache::CachedToken cached(std::optional<long long> expires_at)
+{
+	cache::CachedToken token;
+	token.entry.access_token = Secret("from the cache");
+	token.entry.expires_at = expires_at;
+	token.entry.scope = "mail";
+	token.details = R"({"account_id":"42","extra":{"instance_url":"https://one.example.com"}})";
+	return token;
+}
+
+database::StoredToken stored()
+{
+	database::StoredToken token;
+	token.access_token = Secret("from the database");
+	return token;
+}
+
+constexpr long long kNow = 1763803957; // the site's clock
+
+} // namespace
+
+TEST(Api, GivesACachedTokenWithoutAskingTheDatabase)
+{
+	Site site;
+	site.cache.hit = cached(kNow + 60);
+	const http::Response response = site.ask("GET", kTokenOfAlice, true);
+	EXPECT_EQ(response.status, 200);
+	EXPECT_EQ(boost::json::parse(response.body), boost::json::parse(R"({
+		"access_token": "from the cache", "token_type": "Bearer",
+		"expires_at": "2025-11-22T09:33:37+00:00", "expires_in": 60, "scopes": "mail",
+		"account": {"id": "42", "label": null},
+		"extra": {"instance_url": "https://one.example.com"}})"));
+	EXPECT_EQ(site.store.tokens, 0);
+}
+
+// THREATS C5
+TEST(Api, AsksTheDatabaseWhereACachedTokenLivesTooShort)
+{
+	for (const auto &[expires_at, min_ttl, from_cache] :
+		 {std::tuple{std::optional(kNow + 60), 59, true},
+		  {kNow + 60, 60, false},
+		  {kNow, 0, false},
+		  {kNow - 1, 0, false},
+		  {std::nullopt, 86400, true}}) {
+		Site site;
+		site.cache.hit = cached(expires_at);
+		site.store.known_token = stored();
+		const http::Response response =
+			site.ask("GET", kTokenOfAlice + "&min_ttl=" + std::to_string(min_ttl), true);
+		EXPECT_EQ(text(response, "access_token"),
+				  from_cache ? "from the cache" : "from the database")
+			<< min_ttl;
+	}
+}
+
+TEST(Api, FillsTheCacheWithWhatTheDatabaseSaid)
+{
+	Site site;
+	site.cache.has_lease = true;
+	site.store.known_token = stored();
+	EXPECT_EQ(site.ask("GET", kTokenOfAlice, true).status, 200);
+	EXPECT_EQ(site.cache.filled, 1);
+}
+
+// Or nobody else would fill until the lease ends by itself.
+TEST(Api, LetsGoOfALeaseThatItCannotUse)
+{
+	Site site;
+	site.cache.has_lease = true;
+	EXPECT_EQ(site.ask("GET", kTokenOfAlice, true).status, 404);
+	EXPECT_EQ(site.cache.released, 1);
+	site.store.error = database::StoreError("57014", "canceled");
+	EXPECT_EQ(site.ask("GET", kTokenOfAlice, true).status, 503);
+	EXPECT_EQ(site.cache.released, 2);
+	EXPECT_EQ(site.cache.filled, 0);
+}
+
+TEST(Api, ForgetsWhatItDeletes)
+{
+	Site site;
+	EXPECT_EQ(site.ask("DELETE", kTokenOfAlice, true).status, 200);
+	EXPECT_EQ(site.cache.forgotten, 1);
+	// The answer may have been lost behind a commit.
+	site.store.error = database::StoreError("", "no answer");
+	EXPECT_EQ(site.ask("DELETE", kTokenOfAlice, true).status, 503);
+	EXPECT_EQ(site.cache.forgotten, 2);
+}
+
+TEST(Ready, WhateverBecomesOfTheCache)
+{
+	Site site;
+	EXPECT_FALSE(json(site.ask("GET", "/readyz")).contains("cache"));
+	for (const auto &[state, name] : {std::pair{cache::CacheState::ok, "ok"},
+									  {cache::CacheState::off, "off"},
+									  {cache::CacheState::down, "down"}}) {
+		site.cache.is = state;
+		const http::Response response = site.ask("GET", "/readyz");
+		EXPECT_EQ(response.status, 200);
+		EXPECT_EQ(text(response, "cache"), name);
+	}
+}
+
 } // namespace sidecar::endpoints

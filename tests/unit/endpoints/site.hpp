@@ -149,6 +149,35 @@ public:
 	}
 };
 
+class FakeCache : public cache::TokenCache
+{
+public:
+	std::optional<cache::CachedToken> hit;
+	bool has_lease = false;
+	int filled = 0, released = 0, forgotten = 0;
+	cache::CacheState is = cache::CacheState::none;
+
+	boost::asio::awaitable<cache::Lookup> look_up(const oauth::Identity &identity) override
+	{
+		cache::Lookup result;
+		result.hit = std::move(hit);
+		if (!result.hit && has_lease)
+			result.lease.emplace().identity = identity;
+		co_return result;
+	}
+	void fill(cache::Lease, const database::StoredToken *found) override
+	{
+		(found != nullptr ? filled : released)++;
+	}
+	boost::asio::awaitable<void> forget(const oauth::Identity &) override
+	{
+		forgotten++;
+		co_return;
+	}
+	bool keeps_refresh_tokens() const noexcept override { return false; }
+	cache::CacheState state() const noexcept override { return is; }
+};
+
 class Site
 {
 public:
@@ -189,7 +218,7 @@ public:
 	{
 		boost::asio::io_context context;
 		providers::Directory directory(context.get_executor(), settings.providers, client, {});
-		Router router({settings, store, store, client, admission, directory, metrics,
+		Router router({settings, store, store, cache, client, admission, directory, metrics,
 					   [] { return 1763803957000LL; }, [] { return true; }, [] { return true; }},
 					  [] { return Metrics::Gauges{}; });
 		std::optional<http::Response> response;
@@ -205,6 +234,7 @@ public:
 
 	settings::Settings settings;
 	FakeStore store;
+	FakeCache cache;
 	FakeClient client;
 	Admission admission;
 	Metrics metrics;

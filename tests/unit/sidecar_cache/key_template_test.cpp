@@ -185,6 +185,7 @@ TEST(KeyTemplate, KeysAreNeverTheCachesOwn)
 		{by_provider, "oauth:cache", false}, // a provider called cache
 		{by_provider, "oauth:cache:live", true},
 		{by_actor, "oauth:cache", false},
+		{by_actor, "oauth:CACHE", false}, // a raw actor_id with a colon in it
 		{by_actor, "p", true},
 	};
 	for (const Case &test : cases)
