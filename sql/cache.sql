@@ -239,6 +239,21 @@ SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
 SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS ended, oauth_changes_ack(:'incarnation', '{}') IS NULL AS refused, count(*) FROM marks;
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
 SELECT count(*) FROM marks;
+-- A minute, with a million of them or as much room; a new registration gives the room back.
+SELECT oauth_cache_register('redis three') AS incarnation \gset
+INSERT INTO oauth_tokens_internal.cache_marks SELECT i, :'w', 'g', 'user', repeat('x', 1900) FROM generate_series(1, 70000) i;
+UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '50 s';
+SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
+SELECT oauth_tokens_internal.cache_incarnation() = :'incarnation' AS valid;
+UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '61 s';
+SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
+SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS ended;
+SELECT oauth_cache_register('redis three') IS NOT NULL AS registered;
+SELECT pg_relation_size('oauth_tokens_internal.cache_marks') AS room, count(*) FROM marks;
+UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '61 s';
+SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
+SELECT oauth_tokens_internal.cache_incarnation() IS NOT NULL AS valid;
+SELECT oauth_cache_unregister('redis three');
 -- A cache that was not seen for 30 s gives way.
 SELECT oauth_cache_register('redis three') <> :'incarnation' AS another;
 UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '29 s';

@@ -13,6 +13,10 @@ namespace
 // From then on it need not be renewed again.
 constexpr std::int64_t kRenewAfter = 5 * USECS_PER_SEC;
 
+static_assert(offsetof(RegistrationRow, server_started) == 16 &&
+				  offsetof(RegistrationRow, database) == 40 && sizeof(RegistrationRow) == 48,
+			  "as PostgreSQL lays out the columns");
+
 bool is_valid(const CacheTables &tables, const RegistrationRow &row)
 {
 	return tables.triggers_whole && row.server_started == PgStartTime &&

@@ -53,7 +53,7 @@ EpochKeeper::Awaitable<database::Registration> EpochKeeper::enroll(const std::st
 			throw;
 		throw Refused("the database names another Redis, or other settings, as its cache, and has "
 					  "heard of it within 30 seconds; give all sidecars of one database the same "
-					  "REDIS_URL and OAUTH_CACHE_…");
+					  "REDIS_URL and cache settings");
 	}
 	held_ = cache_id;
 	found = co_await marks_.registration();

@@ -97,10 +97,16 @@ Invalidator::Awaitable<void> Invalidator::begin()
 		co_await pause(kConnectPause);
 	co_await check_persistence(connection_, ephemeral_);
 	coherence_.known = co_await epochs_.establish();
-	stamped_ = {};
-	has_more_ = true;
+	begin_at_once();
 	last_reason_.clear();
 	log::info("the cache is on", {{"epoch", std::string_view(coherence_.known->epoch.id)}});
+}
+
+// Nobody may read before the first heartbeat of an epoch, so it need not wait.
+void Invalidator::begin_at_once()
+{
+	stamped_ = {};
+	has_more_ = true;
 }
 
 // It may have come back between two commands, with an epoch that it had saved: what
@@ -144,6 +150,7 @@ Invalidator::Awaitable<void> Invalidator::drop(const std::vector<database::Mark>
 {
 	if (tells_of_all(marks)) {
 		coherence_.known = co_await epochs_.renew(coherence_.known);
+		begin_at_once();
 		co_return;
 	}
 	std::unordered_set<std::string> entries;

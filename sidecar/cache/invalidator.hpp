@@ -45,6 +45,7 @@ private:
 	Awaitable<std::int64_t> redis_time();
 	Awaitable<void> stamp(std::int64_t since);
 	Awaitable<void> pause(std::chrono::milliseconds duration);
+	void begin_at_once();
 	bool is_stamp_due() const;
 	void turn_off(std::string_view reason);
 
