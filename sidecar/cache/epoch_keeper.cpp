@@ -1,5 +1,8 @@
 #include "cache/epoch_keeper.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "cache/drop.hpp"
 #include "cache/scripts.hpp"
 #include "log.hpp"
@@ -40,12 +43,16 @@ EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::establish()
 }
 
 // Where the Redis that this process has registered was restarted, that one is gone,
-// and need not be waited out.
+// and need not be waited out. Unless it lives on beyond a partition: then what vouches
+// for it does so for one heartbeat more, which nobody restamps.
 EpochKeeper::Awaitable<database::Registration> EpochKeeper::enroll(const std::string &cache_id)
 {
 	database::Registration found = co_await marks_.registration();
-	if (!held_.empty() && held_ != cache_id && found.cache_id == held_)
+	if (!held_.empty() && held_ != cache_id && found.cache_id == held_) {
 		co_await marks_.withdraw(held_);
+		asio::steady_timer timer(executor_, kHeartbeatLife);
+		co_await timer.async_wait(asio::use_awaitable);
+	}
 	try {
 		co_await marks_.enroll(cache_id);
 	} catch (const database::StoreError &error) {
@@ -114,17 +121,22 @@ EpochKeeper::Awaitable<bool> EpochKeeper::swap(const std::string &expected, cons
 }
 
 // Whoever finds a drop that was begun goes through with it: its beginner may be dead.
+// Where it is not, one of both comes second, and finds the epoch ready.
 EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::finish_drop(Epoch epoch)
 {
 	log::info("the cache begins anew: every entry is dropped",
 			  {{"epoch", std::string_view(epoch.id)}});
 	const std::string dropping = epoch.text();
-	const bool dropped = co_await drop_entries(connection_, keys_, dropping);
-	if (!dropped)
-		co_return nullptr;
 	epoch.state = Epoch::State::ready;
-	const bool swapped = co_await swap(dropping, epoch);
-	if (!swapped)
+	bool is_ready = co_await drop_entries(connection_, keys_, dropping);
+	if (is_ready)
+		is_ready = co_await swap(dropping, epoch);
+	if (!is_ready) {
+		redis::Command read{"GET", keys_.epoch};
+		const redis::Reply there = co_await connection_.run(std::move(read));
+		is_ready = there.text() == epoch.text();
+	}
+	if (!is_ready)
 		co_return nullptr;
 	co_return std::make_shared<const Coherence::Known>(std::move(epoch));
 }

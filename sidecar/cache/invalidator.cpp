@@ -18,9 +18,7 @@ using namespace std::chrono_literals;
 namespace
 {
 
-// Readers believe a heartbeat for so long after the moment at which it was true.
-constexpr auto kHeartbeatLife = 5000ms;
-// Between two of them, at least; the longest wait for a change comes on top.
+// Between two heartbeats, at least; the longest wait for a change comes on top.
 constexpr auto kHeartbeatDistance = 500ms;
 constexpr int kMarksAtOnce = 10000;
 constexpr std::size_t kIdentitiesAtOnce = 200; // three keys each
@@ -48,7 +46,7 @@ Invalidator::Invalidator(asio::any_io_executor executor, database::MarkStore &ma
 						 redis::Connection &connection, const Keys &keys, std::string home,
 						 Ephemeral ephemeral, Coherence &coherence, Metrics &metrics)
 	: executor_(std::move(executor)), marks_(marks), connection_(connection), keys_(keys),
-	  epochs_(marks, connection, keys, std::move(home)), ephemeral_(ephemeral),
+	  epochs_(executor_, marks, connection, keys, std::move(home)), ephemeral_(ephemeral),
 	  coherence_(coherence), metrics_(metrics)
 {
 }

@@ -15,7 +15,7 @@ extern const std::string_view kReleaseScript;
 
 // KEYS epoch, live; ARGV epoch, its id, when it ends (milliseconds since 1970). 1, or
 // 0 where the epoch is another by now. Absolute, so that a stamp which comes late is
-// born expired.
+// born expired; one that another sidecar has set for longer stays.
 extern const std::string_view kStampScript;
 
 // KEYS epoch, live; ARGV the epoch expected (empty: none), the new one. 1, or 0 where

@@ -30,6 +30,9 @@
 #ifndef REDISES
 #define REDISES 1 /* 2: sidecar and filler 1 have a Redis of their own */
 #endif
+#ifndef CRASH_AFTER
+#define CRASH_AFTER 0 /* changes; the database does not crash before */
+#endif
 #ifndef INCARNATIONS
 #define INCARNATIONS 4 /* ids of registrations; a bound for two sidecars who take turns */
 #endif
@@ -37,19 +40,20 @@
  * Other bounds, each absent or there: PAGED (marks are read a few at a time),
  * FOREIGN (a late SETEX by somebody else), EMPTY (it starts with nothing
  * registered), ENDS (a writer ends the registration once), DB_CRASH, TRUNCATES
- * (a change may be one of all identities), REDIS_LOSS, REDIS_OLD (it comes back
- * from a dump), TICKS=n (time passes, n times).
+ * (a change may be one of all identities), REDIS_RESTARTS (once, with
+ * nothing or with what it last dumped), TICKS=n (time passes, n times).
  */
 #if defined(EMPTY) || defined(ENDS) || defined(DB_CRASH) || defined(TRUNCATES) ||             \
-	defined(REDIS_LOSS) || defined(REDIS_OLD) || DATABASES > 1 || REDISES > 1
+	defined(REDIS_RESTARTS) || DATABASES > 1 || REDISES > 1
 #define EPOCH_MOVES
 #endif
 
+#define OTHERS 4 /* a mark of another identity */
 #define LIFE 2 /* of the heartbeat, in ticks; five seconds */
-#define EPOCHS 10
+#define EPOCHS 9 /* known to anybody at one time, from 1 on */
 
 #define VERSIONS 8
-#define max(a, b) (a > b -> a : b)
+#define max(a, b) ((a) > (b) -> (a) : (b))
 
 typedef Database {
 	byte version;     /* committed */
@@ -73,7 +77,7 @@ typedef Redis {
 
 Database database[DATABASES];
 Redis redis[REDISES];
-#ifdef REDIS_OLD
+#ifdef REDIS_RESTARTS
 Redis dump;
 #endif
 
@@ -110,52 +114,104 @@ byte superseded[VERSIONS]; /* ghost: when, plus 1 */
 #endif
 
 #if SIDECARS > 1
-#define known_to_sidecar(e) (known[0] == e || known[1] == e)
 #define sidecars_rest (!busy[0] && !busy[1])
 #else
-#define known_to_sidecar(e) (known[0] == e)
 #define sidecars_rest (!busy[0])
 #endif
 #if FILLERS > 1
-#define known_to_filler(e) (filling[0] == e || filling[1] == e)
 #define fillers_rest (!filling[0] && !filling[1])
 #else
-#define known_to_filler(e) (filling[0] == e)
 #define fillers_rest (!filling[0])
 #endif
-#define kept(r, e) (r.epoch == e || r.live == e || r.sealed_in == e)
-#if REDISES > 1
-#define known_to_redis(e) (kept(redis[0], e) || kept(redis[1], e))
-#elif defined(REDIS_OLD)
-#define known_to_redis(e) (kept(redis[0], e) || kept(dump, e))
+
+/* Each process has a db and an r. */
+#define DB database[db]
+#define R redis[r]
+#define connected (connection == R.run_id)
+#ifdef REDIS_RESURRECTS
+#define same_run(e) true
 #else
-#define known_to_redis(e) (kept(redis[0], e))
+#define same_run(e) (epoch_run[e] == R.run_id)
 #endif
 
-/* Random ids are never the same twice: takes one that nobody knows. */
-inline new_epoch(r, incarnation_of, run_of, result) {
+/*
+ * Which random id an epoch has makes no difference: renumbers them in the order
+ * of those who know them, and forgets those whom nobody knows. Fewer states.
+ */
+hidden byte name[EPOCHS];
+hidden byte incarnation_of[EPOCHS];
+hidden byte run_of[EPOCHS];
+hidden byte names;
+hidden byte k;
+
+#define rename(e)                                                                     \
+	if                                                                                \
+	:: e && !name[e] ->                                                               \
+		names++;                                                                      \
+		name[e] = names;                                                              \
+		incarnation_of[names] = epoch_incarnation[e];                                 \
+		run_of[names] = epoch_run[e]                                                  \
+	:: else                                                                           \
+	fi;                                                                               \
+	e = name[e]
+
+inline settle() {
 	d_step {
-		e = 1;
+		names = 0;
+		k = 0;
 		do
-		:: e < EPOCHS ->
-			if
-			:: !known_to_sidecar(e) && !known_to_filler(e) && !known_to_redis(e) ->
-				if
-				:: !result -> result = e
-				:: else -> epoch_incarnation[e] = 0; epoch_run[e] = 0
-				fi
-			:: else
-			fi;
-			e++
+		:: k < EPOCHS -> name[k] = 0; incarnation_of[k] = 0; run_of[k] = 0; k++
 		:: else -> break
 		od;
-		assert(result); /* EPOCHS is too small */
-		epoch_incarnation[result] = incarnation_of;
-		epoch_run[result] = run_of;
-		redis[r].epoch = result;
-		redis[r].ready = 0;
-		e = 0
+		rename(redis[0].epoch);
+		rename(redis[0].live);
+		rename(redis[0].sealed_in);
+#if REDISES > 1
+		rename(redis[1].epoch);
+		rename(redis[1].live);
+		rename(redis[1].sealed_in);
+#endif
+#ifdef REDIS_RESTARTS
+		rename(dump.epoch);
+		rename(dump.live);
+		rename(dump.sealed_in);
+#endif
+		rename(known[0]);
+#if SIDECARS > 1
+		rename(known[1]);
+#endif
+		rename(filling[0]);
+#if FILLERS > 1
+		rename(filling[1]);
+#endif
+		k = 0;
+		do
+		:: k < EPOCHS ->
+			epoch_incarnation[k] = incarnation_of[k];
+			epoch_run[k] = run_of[k];
+			k++
+		:: else -> break
+		od;
+		k = 0
 	}
+}
+
+inline new_epoch(incarnation_then, run_then) {
+	d_step {
+		k = 1;
+		do
+		:: epoch_run[k] -> k++
+		:: else -> break
+		od;
+		assert(k < EPOCHS); /* or there must be more of them */
+		epoch_incarnation[k] = incarnation_then;
+		epoch_run[k] = run_then;
+		R.epoch = k;
+		R.ready = 0;
+		known[me] = k;
+		k = 0
+	}
+	settle()
 }
 
 inline drop_entry(r) {
@@ -227,15 +283,6 @@ proctype Writers() {
 
 /* ---------------------------------------------------------------- sidecars */
 
-#define DB database[db]
-#define R redis[r]
-#define connected (connection == R.run_id)
-#ifdef REDIS_RESURRECTS
-#define same_run(e) true
-#else
-#define same_run(e) (epoch_run[e] == R.run_id)
-#endif
-
 /* It took all of `upto` into account, and did it where the truth is. */
 inline vouch() {
 	if
@@ -260,14 +307,18 @@ inline register() {
 #define share_lock (db != truth || !(writing[0] || writing[1]))
 #endif
 
-/* The sidecar dies and starts again, before any step. */
+/* It dies and starts again, before any step. (Dead for good it may be anyway.) */
+#ifdef NO_RESTARTS
+#define or_crash
+#else
 #define or_crash :: goto again
+#endif
 
 proctype Sidecar(byte me) {
 	byte db = (DATABASES > 1 -> me : 0);
 	byte r = (REDISES > 1 -> me : 0);
-	byte connection, before, incarnation, seen, upto, at, e, swapped;
-	bit whole;
+	byte connection, before, incarnation, seen, upto, at;
+	bit whole, swapped;
 #ifdef CURSOR_INSTEAD_OF_MARKS
 	byte cursor;
 #endif
@@ -276,6 +327,7 @@ again:
 	atomic {
 		db <= truth ->
 		known[me] = 0;
+		settle();
 		busy[me] = 1;
 		incarnation = 0;
 		seen = 0;
@@ -294,6 +346,7 @@ again:
 #endif
 	}
 
+#ifdef REDIS_RESTARTS
 	/* Its Redis has started anew: the registration of the former run ends. */
 	if
 	:: atomic {
@@ -313,6 +366,7 @@ again:
 	}
 	:: !before
 	fi;
+#endif
 
 	if
 	:: atomic { DB.incarnation && DB.cache == connection -> incarnation = DB.incarnation }
@@ -322,7 +376,7 @@ again:
 			share_lock && incarnations < INCARNATIONS ->
 		register()
 	}
-	or_crash
+	:: !connected -> goto again
 	fi;
 
 	if
@@ -331,7 +385,8 @@ again:
 		:: !connected -> goto again
 		:: connected && R.epoch && epoch_incarnation[R.epoch] == incarnation &&
 				same_run(R.epoch) ->
-			known[me] = R.epoch
+			known[me] = R.epoch;
+			settle()
 #if DATABASES > 1 && !defined(DEPOSED_TAKES_OVER)
 		/* Redis serves a later timeline of this database: hands off, heartbeat or not. */
 		:: connected && R.epoch && epoch_incarnation[R.epoch] != incarnation && db < truth &&
@@ -343,14 +398,15 @@ again:
 			if
 			:: R.epoch ->
 				known[me] = R.epoch;
+				settle();
 				epoch_incarnation[R.epoch] = incarnation;
 				epoch_run[R.epoch] = connection;
 				swapped = 1
 			:: else ->
-				new_epoch(r, incarnation, connection, known[me])
+				new_epoch(incarnation, connection)
 			fi
 #else
-			new_epoch(r, incarnation, connection, known[me])
+			new_epoch(incarnation, connection)
 #endif
 		fi;
 		incarnation = 0
@@ -366,7 +422,7 @@ dropping:
 		R.lease = 0
 	}
 		if
-		:: atomic { connected -> drop_entry(r) }
+		:: atomic { connected -> drop_entry(r); settle() }
 		:: !connected -> goto again
 		or_crash
 		fi;
@@ -421,10 +477,9 @@ pass:
 			seen = DB.marks
 #endif
 #ifdef PAGED
-		:: DB.incarnation == epoch_incarnation[known[me]] && DB.marks == 3 ->
-			seen = 1
-		:: DB.incarnation == epoch_incarnation[known[me]] && DB.marks == 3 ->
-			seen = 2
+		/* No more than fit into a page; the pass after this one reads on. */
+		:: (DB.marks & OTHERS) && (DB.marks & 3) -> seen = OTHERS
+		:: (DB.marks & OTHERS) && (DB.marks & 3) -> seen = DB.marks & 3
 #endif
 		fi;
 		busy[me] = 1;
@@ -450,25 +505,25 @@ pass:
 		if
 		:: atomic {
 			connected && R.epoch == known[me] ->
-			new_epoch(r, epoch_incarnation[known[me]], connection, swapped);
-			known[me] = swapped;
-			swapped = 0
+			new_epoch(epoch_incarnation[known[me]], connection)
 		}
 #ifdef ALL_DONE_BY_FOREIGN_EPOCH
 		:: atomic { connected && R.epoch && R.epoch != known[me] &&
 				epoch_incarnation[R.epoch] == epoch_incarnation[known[me]] ->
-			known[me] = R.epoch
+			known[me] = R.epoch;
+			settle()
 		}
 #endif
 		:: !connected || R.epoch != known[me] -> goto again
 		or_crash
 		fi;
 		goto dropping
-	:: !(seen & DB.all) && seen ->
+	:: !(seen & DB.all) && (seen & 3) ->
 		if
 		:: atomic {
 			connected ->
 			drop_entry(r);
+			settle();
 #ifndef INVALIDATION_LEAVES_LEASE
 			R.lease = 0;
 #endif
@@ -477,7 +532,7 @@ pass:
 		:: !connected -> goto again
 		or_crash
 		fi
-	:: !seen
+	:: !(seen & 3)
 	fi;
 
 acknowledge:
@@ -490,7 +545,7 @@ acknowledge:
 #endif
 			true ->
 #ifdef DELETES_UNREAD_MARKS
-		seen = 3;
+		seen = 7;
 #endif
 		DB.marks = DB.marks & ~seen;
 		DB.all = DB.all & ~seen;
@@ -525,6 +580,7 @@ acknowledge:
 		R.live = (at + LIFE > now -> R.live : 0);
 #endif
 		vouch();
+		settle();
 		upto = 0;
 		whole = 0;
 		at = 0;
@@ -556,7 +612,8 @@ inline read_database() {
 	:: truth -> value = database[1].version;
 		right = right_incarnation(database[1].incarnation, filling[me])
 #endif
-	fi
+	fi;
+	value = (right -> value : 0)
 }
 
 proctype Filler(byte me) {
@@ -567,6 +624,7 @@ proctype Filler(byte me) {
 	do
 	:: atomic { R.epoch && R.ready && same_run(R.epoch) ->
 		filling[me] = R.epoch;
+		settle();
 #ifdef EPOCH_MOVES
 		}
 		atomic {
@@ -602,7 +660,8 @@ proctype Filler(byte me) {
 			fi;
 			filling[me] = 0;
 			value = 0;
-			right = 0
+			right = 0;
+			settle()
 		}
 	od
 }
@@ -614,7 +673,7 @@ proctype Filler(byte me) {
 #else
 #define sealed(q) (q.sealed == q.entry && q.sealed_in == q.live)
 #endif
-#ifdef REDIS_RESURRECTS
+#if defined(REDIS_RESURRECTS) || defined(READER_IGNORES_RUN)
 #define on_its_run(q) true
 #else
 #define on_its_run(q) (epoch_run[q.live] == q.run_id)
@@ -675,6 +734,7 @@ inline redis_takes(q) {
  * as it was before counts as a version of its own. */
 proctype DatabaseCrash() {
 	atomic {
+		changes >= CRASH_AFTER ->
 		if
 		:: true
 		:: last > 1 -> supersede(database[0].version); last++; database[0].version = last
@@ -718,26 +778,8 @@ proctype ForeignWriter() {
 }
 #endif
 
-#ifdef REDIS_LOSS
-/* FLUSHALL, or a start without a dump. */
-proctype RedisLoss() {
-	atomic {
-		redis[0].epoch = 0;
-		redis[0].ready = 0;
-		redis[0].live = 0;
-		redis[0].until = 0;
-		redis[0].lease = 0;
-		drop_entry(0);
-		if
-		:: true
-		:: runs++; redis[0].run_id = runs
-		fi
-	}
-}
-#endif
-
-#ifdef REDIS_OLD
-proctype RedisOld() {
+#ifdef REDIS_RESTARTS
+proctype RedisRestart() {
 	d_step {
 		dump.epoch = redis[0].epoch;
 		dump.ready = redis[0].ready;
@@ -748,16 +790,26 @@ proctype RedisOld() {
 		dump.sealed_in = redis[0].sealed_in;
 		dump.lease = redis[0].lease
 	}
-	d_step {
-		redis_takes(dump);
+	atomic {
+		if
+		:: redis_takes(dump); runs++; redis[0].run_id = runs
+		:: redis[0].epoch = 0;
+			redis[0].ready = 0;
+			redis[0].live = 0;
+			redis[0].until = 0;
+			redis[0].lease = 0;
+			drop_entry(0);
+			if
+			:: true /* FLUSHALL */
+			:: runs++; redis[0].run_id = runs
+			fi
+		fi;
 #ifdef TICKS
 		if
 		:: redis[0].until <= now -> redis[0].live = 0; redis[0].until = 0
 		:: else
 		fi;
 #endif
-		runs++;
-		redis[0].run_id = runs;
 		dump.epoch = 0;
 		dump.ready = 0;
 		dump.live = 0;
@@ -765,7 +817,8 @@ proctype RedisOld() {
 		dump.entry = 0;
 		dump.sealed = 0;
 		dump.sealed_in = 0;
-		dump.lease = 0
+		dump.lease = 0;
+		settle()
 	}
 }
 #endif
@@ -781,7 +834,7 @@ inline expire(q) {
 proctype Clock() {
 	do
 	:: d_step {
-		now < TICKS ->
+		now < TICKS && truth == DATABASES - 1 ->
 		now++;
 		expire(redis[0]);
 #if REDISES > 1
@@ -805,6 +858,9 @@ init {
 		incarnations = 1;
 		database[0].incarnation = 1;
 		database[0].cache = redis[0].run_id;
+#ifdef PAGED
+		database[0].marks = OTHERS;
+#endif
 		epoch_incarnation[1] = 1;
 		epoch_run[1] = redis[0].run_id;
 		redis[0].epoch = 1;
@@ -827,11 +883,8 @@ init {
 #ifdef FOREIGN
 		run ForeignWriter();
 #endif
-#ifdef REDIS_LOSS
-		run RedisLoss();
-#endif
-#ifdef REDIS_OLD
-		run RedisOld();
+#ifdef REDIS_RESTARTS
+		run RedisRestart();
 #endif
 #ifdef TICKS
 		run Clock();

@@ -14,7 +14,8 @@ TEST(Messages, Response)
 	EXPECT_EQ(moved.content_type, "text/plain");
 	EXPECT_EQ(moved.body, "text");
 	ASSERT_EQ(moved.headers.size(), 3u);
-	EXPECT_EQ(moved.headers[2], std::make_pair(std::string("Set-Cookie"), std::string("c")));
+	EXPECT_EQ(moved.headers[2].first, "Set-Cookie");
+	EXPECT_EQ(moved.headers[2].second, "c");
 }
 
 TEST(Messages, Request)
