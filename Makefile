@@ -90,7 +90,7 @@ bench-cache:    ## measure how soon changes leave the cache, and what a miss cos
 bench-core:     ## measure the Fernet core against bare OpenSSL calls
 	@scripts/bench-core
 
-soak:           ## load a private server for minutes and watch its memory (T=seconds)
+soak:           ## load private servers for minutes; watch memory, and that no read is stale (T=seconds)
 	@scripts/soak $(T)
 
 format:         ## lay out the C++ sources as .clang-format says

@@ -56,10 +56,12 @@ def described(state):
 @dataclass
 class Verdict:
     """`is_bound` where any older version would have been found out by the strict rule; `fault` is
-    what is wrong, or None; `known` is False where the journal does not reach back so far."""
+    what is wrong, or None, and `history` where it begins in that identity's; `known` is False where
+    the journal does not reach back so far."""
 
     is_bound: bool = False
     fault: str = None
+    history: str = None
     known: bool = True
 
 
@@ -159,12 +161,14 @@ class Journal:
                 version -= 1
             else:
                 return Verdict(known=False)
-            return Verdict(fault=self._fault(slot, state, version, began, dropped))
+            held = [one for one in self._versions(slot) if self._get(slot, one, STATE) == state]
+            begin = max((one for one in held if one < version), default=version)
+            return Verdict(fault=self._fault(slot, state, held, version, began, dropped),
+                           history=self.history(slot, begin, ended))
 
-    def _fault(self, slot, state, newer, began, dropped):
+    def _fault(self, slot, state, held, newer, began, dropped):
         if state < 0 or state and (state // _PER_SLOT not in self.slots):
             return "a token that nobody has stored"
-        held = [version for version in self._versions(slot) if self._get(slot, version, STATE) == state]
         if not held:
             return f"a token of another identity: {described(state)}"
         if all(self._get(slot, version, OUTCOME) == ROLLED_BACK for version in held):
@@ -176,20 +180,21 @@ class Journal:
         return (f"stale: {described(state)} was replaced by {described(self._get(slot, newer, STATE))},"
                 f" {rule} before this read began")
 
-    def history(self, slot, around=None, lines=14):
-        """The last versions, or those about a moment, for a person to read."""
-        versions = list(self._versions(slot))
-        if around is not None:
-            before = [version for version in versions if self._get(slot, version, BEGAN) < around]
-            versions = versions[:len(before) + 3]
-        text = [f"  identity {slot}: state, began, ended, marks gone (s), outcome"]
-        for version in versions[-lines:]:
-            times = [self._get(slot, version, field) for field in (BEGAN, ENDED, DROPPED)]
-            text.append(
-                f"    {described(self._get(slot, version, STATE)):>12}"
+    def history(self, slot, begin=None, until=NOT_YET):
+        """For a person to read: some versions from `begin` on, and the last before a moment."""
+        versions = [one for one in self._versions(slot) if self._get(slot, one, BEGAN) < until]
+        first = [] if begin is None else [version for version in versions if version >= begin][:5]
+        last = [version for version in versions[-10:] if not first or version > first[-1]]
+        lines = [self._line(slot, version) for version in first + last]
+        if first and last and last[0] != first[-1] + 1:
+            lines.insert(len(first), "             ...")
+        return "\n".join([f"  identity {slot}: state, began, ended, marks gone (s), outcome", *lines])
+
+    def _line(self, slot, version):
+        times = [self._get(slot, version, field) for field in (BEGAN, ENDED, DROPPED)]
+        return (f"    {described(self._get(slot, version, STATE)):>12}"
                 + "".join(f" {self.moment(one) if 0 < one < NOT_YET else '-':>9}" for one in times)
                 + f"  {_NAMES[int(self._get(slot, version, OUTCOME))]}")
-        return "\n".join(text)
 
     def moment(self, when):
         return f"{when - self._zero:.4f}"

@@ -212,6 +212,7 @@ class Observer:
 
     def __init__(self, journal, cluster, db, control):
         self.journal, self.cluster, self.db, self.control = journal, cluster, db, control
+        self.name = "observer"
         self.incarnation, self.since = None, None
         self.told = {slot: 0 for slot in journal.slots}
 
@@ -250,7 +251,12 @@ def read_state(connection, whose):
 
 def resolve(journal, connection, slots, control):
     """What the database says of them, to whom owns them; and that it may say so."""
-    states = {slot: read_state(connection, journal.whose[slot]) for slot in slots}
+    with connection.transaction():
+        # A backend that was killed may be about to have committed, which recovery will tell; until
+        # then its lock stands.
+        connection.execute("SET LOCAL lock_timeout = '5s'")
+        connection.execute("LOCK TABLE oauth_tokens IN SHARE MODE")
+        states = {slot: read_state(connection, journal.whose[slot]) for slot in slots}
     for slot, state in states.items():
         if fault := journal.resolve(slot, state):
             control.broken(fault)

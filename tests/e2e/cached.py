@@ -120,20 +120,26 @@ class Watch:
 
     def __enter__(self):
         self._thread.start()
+        wait_until(lambda: self.seen > 0 or self.wrong, 20, what="the first look")
         return self
 
     def __exit__(self, kind, error, trace):
         self._ended.set()
         self._thread.join(60)
         if kind is None:
-            assert not self._thread.is_alive() and self.seen > 0 and not self.wrong, \
-                (self.seen, len(self.wrong), self.wrong[:5])
+            assert not self._thread.is_alive() and not self.wrong, (len(self.wrong), self.seen, self.wrong[:5])
 
     def change(self, sidecar, whose, token):
         """Stores a token, which is right from now on; the one before for `bound` seconds more."""
-        self.commits.append((token, float("inf")))
+        self.announce(token)
         sidecar.store(whose, token)
-        self.commits[-1] = (token, time.monotonic())
+        self.committed()
+
+    def announce(self, token):
+        self.commits.append((token, float("inf")))
+
+    def committed(self):
+        self.commits[-1] = (self.commits[-1][0], time.monotonic())
 
     def _run(self):
         while not self._ended.wait(0.01):

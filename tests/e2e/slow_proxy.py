@@ -4,6 +4,7 @@ been told is old before it arrives. It listens on a socket of its own and runs a
 import asyncio
 import contextlib
 import random
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from harness import new_directory, wait_until
 
@@ -20,9 +21,16 @@ class SlowProxy:
         self.process = context.Process(target=self._run, name="proxy", daemon=True)
 
     def start(self):
+        """Its process."""
         self.process.start()
         wait_until((self.socket_dir / self._name).exists, what="the proxy's socket")
-        return self
+        return self.process
+
+    def url(self, url):
+        """What leads here instead of to the server."""
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query)) | {"host": str(self.socket_dir)}
+        return parts._replace(query=urlencode(query)).geturl()
 
     def _run(self):
         asyncio.run(self._serve())

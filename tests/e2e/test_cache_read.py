@@ -95,9 +95,9 @@ def test_the_answer_is_the_database_s(cached, plain, client, kind):
     left = [answer.pop("expires_in") for answer in (hit, direct)]
     assert hit == direct and direct["access_token"] == token
     assert left == [None, None] or abs(left[0] - left[1]) <= 5, left
-    for member in ("account_id", "account_label", "extra"):
-        if details and member in details:
-            assert str(details[member])[:3] in str(direct), direct
+    if details:
+        assert direct["extra"] == details.get("extra")
+        assert (direct["account"] or {}).get("id") == details.get("account_id")
 
 
 def test_of_the_python_service(cached, plain, client):
@@ -263,8 +263,6 @@ def test_metrics(cached, client):
     assert 0 <= count(cached, "cache_heartbeat_age_seconds") < 5
     names = {name for name, _ in metrics(cached.get("/metrics", token=API_TOKEN).text)}
     assert "oauth_sidecar_cache_pending_marks" in names
-    # A fill that came too late is counted, too: the lease goes with the change.
-    assert "outcome" in str(cached.get("/metrics", token=API_TOKEN).text)
 
 
 def test_heartbeat_and_epoch(cached, client):

@@ -1,5 +1,6 @@
 // Against functions in plain SQL with the signatures of the extension's, which
 // tell what they were given.
+#include "database/postgres_marks.hpp"
 #include "database/postgres_store.hpp"
 
 #include <gtest/gtest.h>
@@ -61,6 +62,17 @@ CREATE FUNCTION oauth_delete(workspace_id uuid, provider text, actor_type text, 
 CREATE VIEW oauth_connections AS SELECT workspace_id, provider, actor_type, actor_id, scopes,
 	refresh_token IS NOT NULL AS has_refresh_token, expires_at, 'connected' AS state, details,
 	updated_at AS created_at, updated_at FROM tokens;
+CREATE FUNCTION oauth_cache_register(cache_id text) RETURNS uuid LANGUAGE sql AS $$
+	INSERT INTO public.seen VALUES (cache_id) RETURNING '22222222-2222-2222-2222-222222222222'::uuid $$;
+CREATE FUNCTION oauth_cache_unregister(cache_id text) RETURNS boolean LANGUAGE sql AS $$ SELECT cache_id = 'mine' $$;
+CREATE FUNCTION oauth_changes_pending(max_rows integer = 1000) RETURNS TABLE (id bigint, workspace_id uuid,
+	provider text, actor_type text, actor_id text) LANGUAGE sql AS $$
+	SELECT 7, '11111111-1111-1111-1111-111111111111'::uuid, 'google.work', 'user', 'it''s "ann"' WHERE max_rows > 1
+	UNION ALL SELECT 9007199254740993, NULL, NULL, NULL, NULL WHERE max_rows > 1 $$;
+CREATE FUNCTION oauth_changes_ack(incarnation uuid, ids bigint[]) RETURNS bigint LANGUAGE sql AS $$
+	INSERT INTO public.seen VALUES (ids::text);
+	SELECT cardinality(ids) WHERE incarnation = '22222222-2222-2222-2222-222222222222' $$;
+CREATE FUNCTION oauth_changes_wait(timeout interval = '1 s') RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
 CREATE FUNCTION oauth_tokens_current() RETURNS text LANGUAGE sql AS $$ SELECT 'bb51836389e7 (head)' $$;
 
 SET search_path = oauth_tokens_internal;
@@ -89,6 +101,18 @@ CREATE FUNCTION flow_store(ticket_hash bytea, access_token text, refresh_token t
 		COALESCE(refresh_token, 'NULL'), COALESCE(expires_in::text, 'NULL'), COALESCE(scopes, 'NULL'),
 		COALESCE(details::text, 'NULL')));
 	SELECT outcome, flow FROM public.answer $$;
+CREATE FUNCTION connection(workspace_id uuid, provider text, actor_type text, actor_id text)
+	RETURNS SETOF )" + kSchema +
+						  R"(.oauth_connections LANGUAGE sql STABLE AS $$
+	SELECT c.* FROM )" + kSchema +
+						  R"(.oauth_connections c
+		WHERE (c.workspace_id, c.provider, c.actor_type, c.actor_id) = ($1, $2, $3, $4) $$;
+CREATE FUNCTION cache_incarnation() RETURNS uuid LANGUAGE sql AS $$
+	SELECT '22222222-2222-2222-2222-222222222222'::uuid $$;
+CREATE FUNCTION cache_registration() RETURNS TABLE (cache_id text, incarnation uuid, system_identifier text,
+	timeline integer, database oid, started_at timestamptz) LANGUAGE sql AS $$
+	SELECT 'mine', '22222222-2222-2222-2222-222222222222'::uuid, '18446744073709551615', 3, 4294967295::oid,
+		'2026-11-22 09:32:37.123456+00'::timestamptz $$;
 CREATE FUNCTION flow_purge() RETURNS bigint LANGUAGE sql AS $$ SELECT 5000000000 $$;
 )";
 
@@ -257,6 +281,9 @@ TEST_F(PostgresStoreTest, ReadsTokens)
 	EXPECT_TRUE(token->has_refresh_token);
 	EXPECT_NEAR(token->now, static_cast<double>(time(nullptr)), 5);
 	EXPECT_EQ(token->details, R"({"account_id": "7"})");
+	EXPECT_EQ(token->incarnation, "22222222-2222-2222-2222-222222222222");
+	EXPECT_TRUE(token->refresh_token.empty());
+	EXPECT_TRUE(finish(io, store.token(kAnn, true))->refresh_token.equals("R"));
 	const auto connection = finish(io, store.connection(kAnn));
 	ASSERT_TRUE(connection);
 	EXPECT_EQ(connection->state, "connected");
@@ -277,6 +304,46 @@ TEST_F(PostgresStoreTest, ReadsTokens)
 	EXPECT_FALSE(finish(io, store.token(kAnn, false)));
 	EXPECT_FALSE(finish(io, store.connection(kAnn)));
 	EXPECT_EQ(finish(io, store.purge()), 5000000000);
+}
+
+TEST_F(PostgresStoreTest, ReadsMarks)
+{
+	PostgresMarks marks(pool);
+	const std::string incarnation = "22222222-2222-2222-2222-222222222222";
+	const Registration registration = finish(io, marks.registration());
+	EXPECT_EQ(registration.cache_id, "mine");
+	EXPECT_EQ(registration.incarnation, incarnation);
+	const cache::DatabaseId database{"18446744073709551615", 4294967295u, 3, 1795339957123456};
+	EXPECT_EQ(registration.database, database);
+
+	const PendingMarks pending = finish(io, marks.pending(10));
+	EXPECT_EQ(pending.incarnation, incarnation);
+	ASSERT_EQ(pending.marks.size(), 2u);
+	EXPECT_EQ(pending.marks[0].id, 7);
+	EXPECT_EQ(pending.marks[0].identity->actor_id, kAnn.actor_id);
+	EXPECT_EQ(pending.marks[1].id, 9007199254740993); // more than a double holds
+	EXPECT_FALSE(pending.marks[1].identity);
+	const PendingMarks none = finish(io, marks.pending(1));
+	EXPECT_EQ(none.incarnation, incarnation);
+	EXPECT_TRUE(none.marks.empty());
+
+	EXPECT_TRUE(finish(io, marks.acknowledge(incarnation, {7, 9007199254740993})));
+	EXPECT_EQ(seen(), "{7,9007199254740993}");
+	EXPECT_TRUE(finish(io, marks.acknowledge(incarnation, {})));
+	EXPECT_FALSE(finish(io, marks.acknowledge("33333333-3333-3333-3333-333333333333", {7})));
+	finish(io, marks.enroll("theirs"));
+	EXPECT_TRUE(finish(io, marks.withdraw("mine")));
+	EXPECT_FALSE(finish(io, marks.withdraw("theirs")));
+	finish(io, marks.wait());
+
+	server->run(
+		"CREATE OR REPLACE FUNCTION oauth_tokens_internal.cache_registration() RETURNS TABLE ("
+		"cache_id text, incarnation uuid, system_identifier text, timeline integer, database "
+		"oid, started_at timestamptz) LANGUAGE sql AS 'SELECT NULL::text, NULL::uuid, ''1'', "
+		"1, 5::oid, now()'");
+	EXPECT_EQ(finish(io, marks.registration()).incarnation, "");
+	EXPECT_EQ(finish(io, marks.pending(10)).incarnation, "");
+	EXPECT_TRUE(finish(io, marks.pending(10)).marks.empty());
 }
 
 TEST_F(PostgresStoreTest, FindsTheExtensionWhereverItIs)

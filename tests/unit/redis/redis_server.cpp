@@ -31,27 +31,40 @@ sockaddr_in local(unsigned short port)
 	return address;
 }
 
+// A node of a cluster also takes the port 10,000 above its own.
 unsigned short free_port()
 {
+	for (int i = 0; i < 100; i++) {
+		const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+		sockaddr_in address = local(0);
+		socklen_t size = sizeof address;
+		const bool is_bound =
+			bind(socket, reinterpret_cast<sockaddr *>(&address), size) == 0 &&
+			getsockname(socket, reinterpret_cast<sockaddr *>(&address), &size) == 0;
+		close(socket);
+		if (is_bound && ntohs(address.sin_port) < 55'000)
+			return ntohs(address.sin_port);
+	}
+	throw std::runtime_error("no free port");
+}
+
+// -1 where nobody listens.
+int connect_to(unsigned short port)
+{
 	const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
-	sockaddr_in address = local(0);
-	socklen_t size = sizeof address;
-	const bool is_bound = bind(socket, reinterpret_cast<sockaddr *>(&address), size) == 0 &&
-						  getsockname(socket, reinterpret_cast<sockaddr *>(&address), &size) == 0;
+	const sockaddr_in address = local(port);
+	if (connect(socket, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0)
+		return socket;
 	close(socket);
-	if (!is_bound)
-		throw std::runtime_error("no free port");
-	return ntohs(address.sin_port);
+	return -1;
 }
 
 bool listens(unsigned short port)
 {
-	const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
-	const sockaddr_in address = local(port);
-	const int result =
-		connect(socket, reinterpret_cast<const sockaddr *>(&address), sizeof address);
-	close(socket);
-	return result == 0;
+	const int socket = connect_to(port);
+	if (socket >= 0)
+		close(socket);
+	return socket >= 0;
 }
 
 // An authority of one day, and a certificate by it.
@@ -154,6 +167,19 @@ void RedisServer::stop(int signal)
 void RedisServer::send(int signal) const
 {
 	kill(pid_, signal);
+}
+
+std::string RedisServer::say(const std::string &words) const
+{
+	const int socket = connect_to(port_);
+	const std::string line = words + "\r\n";
+	std::string answer;
+	char next = 0;
+	if (write(socket, line.data(), line.size()) > 0)
+		while (read(socket, &next, 1) == 1 && next != '\r')
+			answer += next;
+	close(socket);
+	return answer;
 }
 
 std::string RedisServer::url(const std::string &user, const std::string &rest) const

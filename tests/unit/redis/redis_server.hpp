@@ -28,6 +28,9 @@ public:
 	void stop(int signal);
 	void send(int signal) const; // SIGSTOP, SIGCONT
 
+	// Runs a command of plain words, blocking, and gives its first line of answer.
+	std::string say(const std::string &words) const;
+
 	unsigned short port() const noexcept { return port_; }
 	std::string socket() const { return directory_ + "/socket"; }
 	std::string ca_file() const { return directory_ + "/ca.pem"; }

@@ -1,0 +1,199 @@
+"""A Redis that keeps what it is given longer than it runs, or elsewhere: a warning, a refusal, or
+entries that are sealed (C4)."""
+
+import base64
+import json
+
+import pytest
+from cached import (PROVIDERS, cache_state, companion_of, epoch, fill, hits, read, store_and_fill, wait_cache,
+                    wait_drained)
+from cryptography.fernet import Fernet, InvalidToken
+from harness import wait_until
+from psycopg.types.json import Jsonb
+from redis_server import companion_key, entry_key, is_trusted
+from sidecar import someone
+
+KEY = "5DUzFqLzE0u0hHJpGq4sCZbQF0oRr8ZgZ5m6mHf1b5Q="
+OUTLIVE = "tokens in this Redis outlive it"
+
+
+def saves(make_redis):
+    return make_redis(settings={"save": '"3600 1"'})
+
+
+def appends(make_redis):
+    return make_redis(settings={"appendonly": "yes"})
+
+
+def has_a_replica(make_redis):
+    redis = make_redis()
+    make_redis(settings={"replicaof": f"127.0.0.1 {redis.port}", "repl-diskless-sync-delay": "0"})
+    with redis.client as client:
+        wait_until(lambda: client.info("replication")["connected_slaves"] == 1, 20, what="the replica")
+    return redis
+
+
+KEEPERS = {saves: "saves snapshots to disk", appends: "writes an append-only file", has_a_replica: "has replicas"}
+
+
+@pytest.fixture(params=KEEPERS, ids=lambda keeper: keeper.__name__)
+def keeper(request, make_redis):
+    """A Redis that is not ephemeral, and how it is called."""
+    return request.param(make_redis), KEEPERS[request.param]
+
+
+def check_line(sidecar, about="cache"):
+    """The lines of --check about the cache."""
+    done = sidecar.run("--check")
+    return [line.split(None, 2) for line in done.stdout.splitlines() if line.split(None, 2)[1] == about], done
+
+
+def test_a_warning(make_sidecar, keeper):  # C4
+    redis, how = keeper
+    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
+    wait_cache(sidecar)
+    warnings = [line for line in sidecar.log_lines() if line["message"].startswith(OUTLIVE)]
+    assert [(line["level"], line["reason"]) for line in warnings] == [("warning", how)]
+    with redis.client as client:
+        store_and_fill(sidecar, client, someone(), "token")
+    lines, done = check_line(sidecar)
+    assert ["warning"] == [level for level, _, text in lines if how in text] and done.returncode == 0, done
+
+
+def test_a_refusal(make_sidecar, keeper):  # C4
+    redis, how = keeper
+    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url, "OAUTH_CACHE_REQUIRE_EPHEMERAL": "on"})
+    sidecar.wait_log(how)
+    whose = someone()
+    sidecar.store(whose, "never-in-redis")
+    for _ in range(5):
+        assert read(sidecar, whose) == "never-in-redis" and cache_state(sidecar) == "off"
+    off = [line["reason"] for line in sidecar.log_lines() if line["level"] == "error"]
+    assert len(off) == 1 and how in off[0] and "OAUTH_CACHE_REQUIRE_EPHEMERAL" in off[0], off
+    assert redis.everything() == ""
+    lines, done = check_line(sidecar)
+    assert ["error"] == [level for level, _, text in lines if how in text] and done.returncode != 0, done
+
+
+def test_neither_where_nothing_is_kept(make_sidecar, make_redis):  # C4
+    redis = make_redis()
+    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url, "OAUTH_CACHE_REQUIRE_EPHEMERAL": "on"})
+    wait_cache(sidecar)
+    assert OUTLIVE not in sidecar.log()
+    lines, done = check_line(sidecar)
+    assert [level for level, _, _ in lines] == ["ok"] and done.returncode == 0, done
+
+
+def test_it_comes_to_keep_them_later(make_sidecar, make_redis):  # C4
+    """It is asked again with each connection."""
+    redis = make_redis()
+    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url, "OAUTH_CACHE_REQUIRE_EPHEMERAL": "on"})
+    wait_cache(sidecar)
+    redis.settings["save"] = '"3600 1"'
+    redis.restart()
+    sidecar.wait_log("saves snapshots to disk", 20)
+    wait_cache(sidecar, "off")
+    with redis.client as client:
+        client.config_set("save", "")
+    wait_cache(sidecar)
+
+
+@pytest.fixture
+def sealed(make_sidecar, keeper):
+    redis, _ = keeper
+    sidecar = make_sidecar(PROVIDERS, settings={
+        "REDIS_URL": redis.url, "OAUTH_CACHE_KEY": KEY, "OAUTH_CACHE_REQUIRE_EPHEMERAL": "on",
+        "OAUTH_CACHE_REFRESH_TOKEN": "on"})
+    wait_cache(sidecar)
+    return sidecar, redis
+
+
+def every_byte(redis):
+    """Whatever it has written to its directory."""
+    return b"".join(path.read_bytes() for path in redis.path.rglob("*") if path.is_file())
+
+
+def test_sealed_entries_may_be_kept(sealed):  # C4
+    """No warning, and no token in a value, a dump or an append-only file."""
+    sidecar, redis = sealed
+    assert OUTLIVE not in sidecar.log()
+    whose = someone()
+    with redis.client as client:
+        sidecar.store(whose, "the-access-token", refresh_token="the-refresh-token", scopes="the-scope",
+                      details=Jsonb({"account_label": "the-label@example.org"}))
+        wait_drained(sidecar)
+        fill(sidecar, client, whose)
+        before = hits(sidecar)
+        reply = sidecar.api("token", whose).json
+        assert hits(sidecar) == before + 1
+        assert reply["access_token"] == "the-access-token" and "the-label@example.org" in str(reply["account"])
+        client.save()
+        everything = redis.everything().encode() + every_byte(redis)
+        assert entry_key(whose).encode() in everything
+        for secret in (b"the-access-token", b"the-refresh-token", b"the-scope", b"the-label", KEY.encode(),
+                       base64.urlsafe_b64decode(KEY)):
+            assert secret not in everything, secret
+            assert base64.b64encode(secret)[:8] not in everything
+        # Any Fernet library opens it, and finds the name of its own key in it.
+        value = json.loads(Fernet(KEY).decrypt(client.get(entry_key(whose)).encode()))
+        assert value == {"access_token": "the-access-token", "refresh_token": "the-refresh-token",
+                         "expires_at": None, "scope": "the-scope", "key": entry_key(whose)}
+        with pytest.raises(InvalidToken):
+            Fernet(Fernet.generate_key()).decrypt(client.get(entry_key(whose)).encode())
+    lines, done = check_line(sidecar)
+    assert [level for level, _, _ in lines] == ["ok"] and "sealed" in lines[0][2] and done.returncode == 0, done
+
+
+@pytest.fixture
+def moving(make_sidecar, make_redis):
+    """A sidecar that seals, and two identities with entries."""
+    redis = make_redis()
+    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url, "OAUTH_CACHE_KEY": KEY})
+    wait_cache(sidecar)
+    mine, theirs = someone(), someone()
+    with redis.client as client:
+        store_and_fill(sidecar, client, mine, "mine")
+        store_and_fill(sidecar, client, theirs, "theirs")
+        yield sidecar, client, mine, theirs
+
+
+def test_a_sealed_entry_cannot_be_moved(moving):  # C4
+    """Not with its own companion, nor with one that is made to fit."""
+    sidecar, client, mine, theirs = moving
+    stolen = client.get(entry_key(theirs))
+    client.set(entry_key(mine), stolen)
+    client.set(companion_key(mine), client.get(companion_key(theirs)))
+    assert is_trusted(client, mine)
+    assert read(sidecar, mine) == "mine"
+    client.set(entry_key(mine), stolen)
+    client.set(companion_key(mine), companion_of(epoch(client)[0], mine, stolen))
+    assert read(sidecar, mine) == "mine" and read(sidecar, theirs) == "theirs"
+
+
+@pytest.mark.parametrize("forge", [
+    lambda mine: json.dumps({"access_token": "forged", "refresh_token": None, "expires_at": None, "scope": None}),
+    lambda mine: Fernet(Fernet.generate_key()).encrypt(json.dumps(
+        {"access_token": "forged", "key": entry_key(mine)}).encode()).decode(),
+    lambda mine: Fernet(KEY).encrypt(b'{"access_token": "forged"}').decode(),
+    lambda mine: Fernet(KEY).encrypt(b"nonsense").decode(),
+    lambda mine: "gAAAAA",
+], ids=["plain", "another key", "without a name", "no JSON", "cut off"])
+def test_what_was_not_sealed_for_it(moving, forge):  # C4
+    """With a companion that fits, whoever may write to Redis brings in no token without the key."""
+    sidecar, client, mine, _ = moving
+    value = forge(mine)
+    client.mset({entry_key(mine): value, companion_key(mine): companion_of(epoch(client)[0], mine, value)})
+    assert read(sidecar, mine) == "mine"
+    # It would have been served, had it been right.
+    value = Fernet(KEY).encrypt(json.dumps({"access_token": "with the key", "key": entry_key(mine)}).encode()).decode()
+    client.mset({entry_key(mine): value, companion_key(mine): companion_of(epoch(client)[0], mine, value)})
+    assert read(sidecar, mine) == "with the key"
+
+
+def test_a_key_and_a_shared_template(make_sidecar, make_redis):  # C4
+    sidecar = make_sidecar(PROVIDERS, start=False, settings={
+        "REDIS_URL": make_redis().url, "OAUTH_CACHE_KEY": KEY,
+        "OAUTH_CACHE_KEY_TEMPLATE": "oauth:token:{provider}:{workspace_id}:{actor_id}"})
+    done = sidecar.run()
+    assert done.returncode != 0 and "OAUTH_CACHE_KEY_TEMPLATE" in done.stdout + done.stderr
+    assert KEY not in done.stdout + done.stderr
