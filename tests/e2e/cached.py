@@ -71,6 +71,7 @@ def fill(sidecar, client, whose, **where):
 
 def store_and_fill(sidecar, client, whose, access, **parameters):
     sidecar.store(whose, access, **parameters)
+    wait_drained(sidecar)  # or what was there before may be trusted a little longer
     assert fill(sidecar, client, whose) == access
 
 

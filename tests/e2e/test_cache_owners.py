@@ -9,7 +9,7 @@ from cached import (PROVIDERS, Watch, cache_state, epoch, fill, hits, read, stor
                     wait_dropped)
 from harness import wait_until
 from redis_server import PREFIX, entry_key, is_trusted, trusted_entry
-from sidecar import prepare_database, someone
+from sidecar import someone
 from tokens import get, store
 
 OTHER_DATABASE = "another database uses this Redis"
@@ -151,7 +151,8 @@ def test_two_databases_of_one_redis(make_sidecar, redis, client):  # C12
     assert read(first, whose) == "of the first" and read(second, whose) == "of the second"
     # A change in the second one's database is no business of this Redis.
     second.store(whose, "of the second, new")
-    assert read(second, whose) == "of the second, new" and trusted_entry(client, whose)["access_token"] == "of the first"
+    assert read(second, whose) == "of the second, new"
+    assert trusted_entry(client, whose)["access_token"] == "of the first"
     # It takes over when the first is gone, and the first stays off then.
     first.kill()
     wait_cache(second)

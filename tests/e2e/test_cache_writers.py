@@ -274,7 +274,7 @@ def test_a_writer_stays_open(cached, writer, client):  # C15
         # It began before all of this, and writes now.
         store(strict, someone(), "strict")
         python_store(strict, someone(), "strict")
-        strict.execute(f"UPDATE oauth_tokens SET scopes = 'x' WHERE actor_id = %s", [someone()[3]])
+        strict.execute("UPDATE oauth_tokens SET scopes = 'x' WHERE actor_id = %s", [someone()[3]])
         strict.commit()
         slow.commit()
     wait_dropped(client, whose)
@@ -344,6 +344,32 @@ def test_a_snapshot_from_before(server, make_redis, make_sidecar):  # C13
         assert fill(sidecar, client, whose) == "new" and read(sidecar, another) == "old"
 
 
+def test_a_fill_is_under_way(cached, writer, client):  # C1
+    """It has read the old token, and comes after the change has been dropped: its lease is gone."""
+    people = [someone() for _ in range(4)]
+    for whose in people:
+        store(writer, whose, "0")
+    for number in range(1, 16):
+        wait_drained(cached)
+        client.delete(*map(entry_key, people))
+        with writer.transaction():
+            # Readers wait here, with snapshots from before.
+            writer.execute("LOCK TABLE oauth_tokens IN ACCESS EXCLUSIVE MODE")
+            for whose in people:
+                store(writer, whose, str(number))
+            readers = [threading.Thread(target=cached.api, args=["token", whose], daemon=True) for whose in people]
+            for reader in readers:
+                reader.start()
+            wait_until(lambda: cached.sql("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation ="
+                                          " 'oauth_tokens'::regclass")[0][0] >= len(people), what="the readers")
+        for reader in readers:
+            reader.join(30)
+        wait_drained(cached)
+        found = [entry(client, whose) for whose in people]
+        assert [one for one in found if one and one["access_token"] != str(number)] == [], number
+        assert [read(cached, whose) for whose in people] == [str(number)] * len(people)
+
+
 # Everything at once
 
 
@@ -378,7 +404,7 @@ def test_everything_is_dropped_while_fills_run(cached, client, way):  # C18
     for thread in threads:
         thread.start()
     try:
-        survived, seen = [], 0
+        survived = []
         for number in range(1, rounds + 1):
             wait_until(lambda: any(is_trusted(client, whose) for whose in people), 20, interval=0, what="a fill")
             if way == "epoch":

@@ -11,8 +11,11 @@
 
 using sidecar::Secret;
 using sidecar::database::Parameters;
+using sidecar::database::PendingMarks;
 using sidecar::database::Pool;
+using sidecar::database::PostgresMarks;
 using sidecar::database::PostgresStore;
+using sidecar::database::Registration;
 using sidecar::database::StoreError;
 using sidecar::oauth::Digest;
 using sidecar::oauth::Identity;
@@ -313,7 +316,7 @@ TEST_F(PostgresStoreTest, ReadsMarks)
 	const Registration registration = finish(io, marks.registration());
 	EXPECT_EQ(registration.cache_id, "mine");
 	EXPECT_EQ(registration.incarnation, incarnation);
-	const cache::DatabaseId database{"18446744073709551615", 4294967295u, 3, 1795339957123456};
+	const sidecar::cache::DatabaseId database{"18446744073709551615", 4294967295u, 3, 1795339957123456};
 	EXPECT_EQ(registration.database, database);
 
 	const PendingMarks pending = finish(io, marks.pending(10));
