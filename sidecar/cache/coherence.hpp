@@ -1,6 +1,7 @@
 // What the invalidator has found out, and readers go by.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -8,6 +9,9 @@
 
 namespace sidecar::cache
 {
+
+// Readers believe a heartbeat for so long after the moment at which it was true.
+inline constexpr std::chrono::milliseconds kHeartbeatLife{5000};
 
 // The epoch that entries are filled and served under. Nothing while it is not known:
 // then tokens come from the database.
@@ -19,6 +23,13 @@ struct Coherence {
 	};
 
 	std::shared_ptr<const Known> known;
+	// When a heartbeat of this epoch was last seen or set, by whomever.
+	std::chrono::steady_clock::time_point vouched_at{};
+
+	bool is_vouched() const
+	{
+		return known && std::chrono::steady_clock::now() - vouched_at < kHeartbeatLife;
+	}
 };
 
 } // namespace sidecar::cache

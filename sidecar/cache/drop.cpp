@@ -1,5 +1,7 @@
 #include "cache/drop.hpp"
 
+#include <chrono>
+
 #include "cache/scripts.hpp"
 
 namespace sidecar::cache
@@ -10,13 +12,19 @@ namespace asio = boost::asio;
 namespace
 {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::string_view kKeysAtOnce = "1000";
+constexpr std::chrono::seconds kKeepAlive{1};
 
 class Drop
 {
 public:
-	Drop(redis::Connection &connection, const Keys &keys, const std::string &epoch)
-		: connection_(connection), keys_(keys), epoch_(epoch)
+	using KeepAlive = std::function<asio::awaitable<void>()>;
+
+	Drop(redis::Connection &connection, const Keys &keys, const std::string &epoch,
+		 const KeepAlive &keep_alive)
+		: connection_(connection), keys_(keys), epoch_(epoch), keep_alive_(keep_alive)
 	{
 	}
 
@@ -40,6 +48,10 @@ private:
 	{
 		redis::Command hold{"EVAL", kHoldScript, "2", keys_.epoch, keys_.live, epoch_};
 		const redis::Reply held = co_await connection_.run(std::move(hold));
+		if (Clock::now() - kept_alive_ > kKeepAlive) {
+			co_await keep_alive_();
+			kept_alive_ = Clock::now();
+		}
 		co_return held.integer() == 1;
 	}
 
@@ -56,17 +68,20 @@ private:
 	redis::Connection &connection_;
 	const Keys &keys_;
 	const std::string &epoch_;
+	const KeepAlive &keep_alive_;
+	Clock::time_point kept_alive_ = Clock::now();
 };
 
 } // namespace
 
 // No part of a prefix means anything in a pattern (settings/cache.cpp).
 asio::awaitable<bool> drop_entries(redis::Connection &connection, const Keys &keys,
-								   const std::string &epoch)
+								   const std::string &epoch,
+								   const std::function<asio::awaitable<void>()> &keep_alive)
 {
 	const std::string patterns[] = {keys.lease_prefix + "*", keys.entries.scan_pattern(),
 									keys.companion_prefix + "*"};
-	Drop drop(connection, keys, epoch);
+	Drop drop(connection, keys, epoch, keep_alive);
 	for (const std::string &pattern : patterns) {
 		const bool done = co_await drop.matching(pattern);
 		if (!done)

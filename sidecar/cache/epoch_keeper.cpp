@@ -1,7 +1,6 @@
 #include "cache/epoch_keeper.hpp"
 
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <functional>
 
 #include "cache/drop.hpp"
 #include "cache/scripts.hpp"
@@ -17,6 +16,8 @@ namespace
 
 constexpr std::string_view kRegisteredElsewhere = "OT016";
 constexpr int kTries = 3;
+// Seconds: a heartbeat's life, and what passes between two that the database hears of.
+constexpr double kForgotten = 7;
 
 Epoch next_epoch(const database::Registration &registration, const std::string &run_id)
 {
@@ -42,16 +43,18 @@ EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::establish()
 	throw EpochLost("other sidecars change the epoch, too");
 }
 
-// Where the Redis that this process has registered was restarted, that one is gone,
-// and need not be waited out. Unless it lives on beyond a partition: then what vouches
-// for it does so for one heartbeat more, which nobody restamps.
+// Where the Redis that this process has registered is another now, nobody need wait for
+// long until that one is forgotten: only until its last heartbeat has ended. But where
+// others still work with it, it is they who have the cache.
 EpochKeeper::Awaitable<database::Registration> EpochKeeper::enroll(const std::string &cache_id)
 {
 	database::Registration found = co_await marks_.registration();
 	if (!held_.empty() && held_ != cache_id && found.cache_id == held_) {
+		if (found.undrained < kForgotten)
+			throw Refused(
+				"Redis is not the one that it was; waiting until nobody vouches for that one");
 		co_await marks_.withdraw(held_);
-		asio::steady_timer timer(executor_, kHeartbeatLife);
-		co_await timer.async_wait(asio::use_awaitable);
+		held_.clear();
 	}
 	try {
 		co_await marks_.enroll(cache_id);
@@ -78,12 +81,17 @@ EpochKeeper::agree(const database::Registration &registration, const std::string
 	const std::string text(there[0].text());
 	const bool is_alive = !there[1].is_nil();
 	const auto found = Epoch::parse(text);
-	const Claim claim = found
-							? judge(*found, registration.database, registration.incarnation, run_id)
-							: Claim::foreign;
+	Claim claim = text.empty() ? Claim::take_over : Claim::foreign;
+	if (found)
+		claim = judge(*found, registration.database, registration.incarnation, run_id);
+	// Nobody works with it, and both starts are of one line: a clock that was put right.
+	if (claim == Claim::deposed && !is_alive &&
+		found->database.timeline == registration.database.timeline)
+		claim = Claim::take_over;
 	if (claim == Claim::deposed)
 		throw Refused("this Redis serves a later primary of the same database; DATABASE_URL leads "
-					  "to one that was deposed");
+					  "to one that was deposed. If it was not: DEL " +
+					  keys_.epoch);
 	if (claim == Claim::foreign && is_alive)
 		throw Refused("another database uses this Redis under the same prefix; give each database "
 					  "an OAUTH_CACHE_PREFIX or a database number of its own");
@@ -128,7 +136,12 @@ EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::finish_drop(Epoch epo
 			  {{"epoch", std::string_view(epoch.id)}});
 	const std::string dropping = epoch.text();
 	epoch.state = Epoch::State::ready;
-	bool is_ready = co_await drop_entries(connection_, keys_, dropping);
+	// A long drop must not be taken for a dead sidecar.
+	const std::function<Awaitable<void>()> keep_alive = [this, &epoch]() -> Awaitable<void> {
+		const std::vector<std::int64_t> none;
+		co_await marks_.acknowledge(epoch.incarnation, none);
+	};
+	bool is_ready = co_await drop_entries(connection_, keys_, dropping, keep_alive);
 	if (is_ready)
 		is_ready = co_await swap(dropping, epoch);
 	if (!is_ready) {

@@ -2,7 +2,6 @@
 // (CACHE.md, "Protocol", 5).
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <stdexcept>
 #include <string>
@@ -37,10 +36,9 @@ public:
 	using KnownPtr = std::shared_ptr<const Coherence::Known>;
 
 	// `home`: which part of its Redis the cache lives in.
-	EpochKeeper(boost::asio::any_io_executor executor, database::MarkStore &marks,
-				redis::Connection &connection, const Keys &keys, std::string home)
-		: executor_(std::move(executor)), marks_(marks), connection_(connection), keys_(keys),
-		  home_(std::move(home))
+	EpochKeeper(database::MarkStore &marks, redis::Connection &connection, const Keys &keys,
+				std::string home)
+		: marks_(marks), connection_(connection), keys_(keys), home_(std::move(home))
 	{
 	}
 
@@ -59,7 +57,6 @@ private:
 	Awaitable<bool> swap(const std::string &expected, const Epoch &next);
 	Awaitable<KnownPtr> finish_drop(Epoch epoch);
 
-	const boost::asio::any_io_executor executor_;
 	database::MarkStore &marks_;
 	redis::Connection &connection_;
 	const Keys &keys_;

@@ -24,6 +24,7 @@ constexpr int kMarksAtOnce = 10000;
 constexpr std::size_t kIdentitiesAtOnce = 200; // three keys each
 constexpr auto kRefusedPause = 1000ms;
 constexpr auto kConnectPause = 50ms;
+constexpr auto kBusyPause = 100ms;
 
 std::int64_t number(std::string_view text)
 {
@@ -43,10 +44,11 @@ bool tells_of_all(const std::vector<database::Mark> &marks)
 } // namespace
 
 Invalidator::Invalidator(asio::any_io_executor executor, database::MarkStore &marks,
-						 redis::Connection &connection, const Keys &keys, std::string home,
-						 Ephemeral ephemeral, Coherence &coherence, Metrics &metrics)
-	: executor_(std::move(executor)), marks_(marks), connection_(connection), keys_(keys),
-	  epochs_(executor_, marks, connection, keys, std::move(home)), ephemeral_(ephemeral),
+						 redis::Connection &connection, redis::Connection &reading,
+						 const Keys &keys, std::string home, Ephemeral ephemeral,
+						 Coherence &coherence, Metrics &metrics)
+	: executor_(std::move(executor)), marks_(marks), connection_(connection), reading_(reading),
+	  keys_(keys), epochs_(marks, connection, keys, std::move(home)), persistence_(ephemeral),
 	  coherence_(coherence), metrics_(metrics)
 {
 }
@@ -54,50 +56,64 @@ Invalidator::Invalidator(asio::any_io_executor executor, database::MarkStore &ma
 Invalidator::Awaitable<void> Invalidator::run()
 {
 	for (;;) {
-		auto wait = 0ms;
-		try {
-			if (!coherence_.known)
-				co_await begin();
-			co_await pass();
-			backoff_.succeed();
-		} catch (const Refused &refused) {
-			turn_off(refused.what());
-			wait = kRefusedPause;
-		} catch (const EpochLost &lost) {
-			coherence_.known.reset();
-			wait = kConnectPause;
-		} catch (const redis::Error &error) {
-			coherence_.known.reset();
-			turn_off(error.what());
-			wait = kConnectPause;
-		} catch (const database::StoreError &error) {
-			// Other sidecars may go on: the heartbeat tells readers.
-			backoff_.fail(Clock::now());
-			wait = std::chrono::ceil<std::chrono::milliseconds>(backoff_.next() - Clock::now());
-			if (!error.sqlstate().empty())
-				turn_off(error.what());
-		}
+		const std::chrono::milliseconds wait = co_await try_once();
 		if (wait > 0ms)
 			co_await pause(wait);
 	}
 }
 
+// How long to wait before the next try.
+Invalidator::Awaitable<std::chrono::milliseconds> Invalidator::try_once()
+{
+	try {
+		if (!coherence_.known)
+			co_await begin();
+		co_await pass();
+		backoff_.succeed();
+		co_return 0ms;
+	} catch (const Refused &refused) {
+		turn_off(refused.what());
+		co_return kRefusedPause;
+	} catch (const EpochLost &) {
+		coherence_.known.reset();
+	} catch (const redis::Error &error) {
+		turn_off(error.what());
+		if (error.is_unavailable())
+			co_return kConnectPause;
+	} catch (const database::StoreError &error) {
+		// Other sidecars may go on: the heartbeat tells readers. The pool logs a
+		// database that does not answer.
+		if (!error.sqlstate().empty())
+			complain("the database does not tell the cache of changes", error.what());
+	} catch (const std::exception &error) {
+		turn_off(error.what());
+	}
+	backoff_.fail(Clock::now());
+	co_return std::chrono::ceil<std::chrono::milliseconds>(backoff_.next() - Clock::now());
+}
+
 void Invalidator::turn_off(std::string_view reason)
 {
+	coherence_.known.reset();
+	complain("the cache is off; tokens come from the database", reason);
+}
+
+// Each complaint once, until a heartbeat is set again.
+void Invalidator::complain(std::string_view what, std::string_view reason)
+{
 	if (last_reason_ != reason)
-		log::error("the cache is off; tokens come from the database", {{"reason", reason}});
+		log::error(what, {{"reason", reason}});
 	last_reason_ = reason;
+	is_on_ = false;
 }
 
 Invalidator::Awaitable<void> Invalidator::begin()
 {
 	while (connection_.server() == nullptr)
 		co_await pause(kConnectPause);
-	co_await check_persistence(connection_, ephemeral_);
+	co_await persistence_.look(connection_);
 	coherence_.known = co_await epochs_.establish();
 	begin_at_once();
-	last_reason_.clear();
-	log::info("the cache is on", {{"epoch", std::string_view(coherence_.known->epoch.id)}});
 }
 
 // Nobody may read before the first heartbeat of an epoch, so it need not wait.
@@ -142,6 +158,8 @@ Invalidator::Awaitable<void> Invalidator::pass()
 		co_await acknowledge(pending.marks);
 	if (since != 0 && !has_more_)
 		co_await stamp(since);
+	if (persistence_.is_due())
+		co_await persistence_.look(same_redis());
 }
 
 Invalidator::Awaitable<void> Invalidator::drop(const std::vector<database::Mark> &marks)
@@ -176,9 +194,12 @@ Invalidator::Awaitable<void> Invalidator::acknowledge(const std::vector<database
 	ids.reserve(marks.size());
 	for (const database::Mark &mark : marks)
 		ids.push_back(mark.id);
-	const bool done = co_await marks_.acknowledge(coherence_.known->epoch.incarnation, ids);
-	if (!done)
+	const auto deleted = co_await marks_.acknowledge(coherence_.known->epoch.incarnation, ids);
+	if (!deleted)
 		throw EpochLost("the registration has ended");
+	// Somebody else is about to delete them: what lies behind them has to wait.
+	if (has_more_ && !ids.empty() && *deleted == 0)
+		co_await pause(kBusyPause);
 }
 
 bool Invalidator::is_stamp_due() const
@@ -186,11 +207,25 @@ bool Invalidator::is_stamp_due() const
 	return Clock::now() - stamped_ >= kHeartbeatDistance;
 }
 
+// And whether it still is the same run of Redis: a proxy may have put another one behind
+// this connection.
 Invalidator::Awaitable<std::int64_t> Invalidator::redis_time()
 {
-	redis::Command ask{"TIME"};
-	const redis::Reply time = co_await same_redis().run(std::move(ask));
-	co_return number(time[0].text()) * 1000 + number(time[1].text()) / 1000;
+	std::vector<redis::Command> questions;
+	questions.push_back(redis::Command{"TIME"});
+	questions.push_back(redis::Command{"INFO", "server"});
+	const std::vector<redis::Reply> answers = co_await same_redis().run(std::move(questions));
+	for (const redis::Reply &answer : answers)
+		if (answer.is_error())
+			throw redis::Error::refused(answer.error_code());
+	if (redis::parse_server_info(answers[1].text()).run_id != coherence_.known->epoch.run_id) {
+		connection_.drop();
+		throw EpochLost("another Redis answers");
+	}
+	const std::int64_t seconds = number(answers[0][0].text());
+	if (seconds <= 0)
+		throw redis::Error::refused("TIME");
+	co_return seconds * 1000 + number(answers[0][1].text()) / 1000;
 }
 
 Invalidator::Awaitable<void> Invalidator::stamp(std::int64_t since)
@@ -202,8 +237,16 @@ Invalidator::Awaitable<void> Invalidator::stamp(std::int64_t since)
 	const redis::Reply stamped = co_await same_redis().run(std::move(stamp));
 	if (stamped.integer() != 1)
 		throw EpochLost("another epoch stands in Redis");
-	stamped_ = Clock::now();
+	stamped_ = coherence_.vouched_at = Clock::now();
 	metrics_.cache_heartbeat();
+	if (!is_on_)
+		log::info("the cache is on", {{"epoch", std::string_view(known.epoch.id)}});
+	is_on_ = true;
+	last_reason_.clear();
+	// It may have stayed behind with a Redis that is not the one any more.
+	if (const redis::ServerInfo *server = reading_.server();
+		server != nullptr && server->run_id != known.epoch.run_id)
+		reading_.drop();
 }
 
 Invalidator::Awaitable<void> Invalidator::pause(std::chrono::milliseconds duration)

@@ -28,8 +28,8 @@ public:
 	// All of these live as long as it does; the connection is its own, for one command
 	// of it may take longer than a reader would wait.
 	Invalidator(boost::asio::any_io_executor executor, database::MarkStore &marks,
-				redis::Connection &connection, const Keys &keys, std::string home,
-				Ephemeral ephemeral, Coherence &coherence, Metrics &metrics);
+				redis::Connection &connection, redis::Connection &reading, const Keys &keys,
+				std::string home, Ephemeral ephemeral, Coherence &coherence, Metrics &metrics);
 
 	// For ever. What goes wrong is logged, once, and tried again.
 	Awaitable<void> run();
@@ -37,6 +37,7 @@ public:
 private:
 	using Clock = std::chrono::steady_clock;
 
+	Awaitable<std::chrono::milliseconds> try_once();
 	Awaitable<void> begin();
 	Awaitable<void> pass();
 	redis::Connection &same_redis();
@@ -48,18 +49,21 @@ private:
 	void begin_at_once();
 	bool is_stamp_due() const;
 	void turn_off(std::string_view reason);
+	void complain(std::string_view what, std::string_view reason);
 
 	const boost::asio::any_io_executor executor_;
 	database::MarkStore &marks_;
 	redis::Connection &connection_;
+	redis::Connection &reading_;
 	const Keys &keys_;
 	EpochKeeper epochs_;
-	const Ephemeral ephemeral_;
+	Persistence persistence_;
 	Coherence &coherence_;
 	Metrics &metrics_;
 	database::Backoff backoff_;
 	Clock::time_point stamped_{};
 	bool has_more_ = false; // marks that the last pass did not read
+	bool is_on_ = false;
 	std::string last_reason_;
 };
 

@@ -1,7 +1,6 @@
 // The names of everything that the cache keeps in Redis (CACHE.md, "Entries").
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -9,9 +8,6 @@
 
 namespace sidecar::cache
 {
-
-// Readers believe a heartbeat for so long after the moment at which it was true.
-inline constexpr std::chrono::milliseconds kHeartbeatLife{5000};
 
 struct Keys {
 	Keys(std::string_view key_template, const std::string &prefix)

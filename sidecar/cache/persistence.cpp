@@ -23,14 +23,7 @@ std::string_view field(std::string_view info, std::string_view name)
 	return {};
 }
 
-// Managed ones do not let everybody read the configuration; then a snapshot that
-// was ever taken tells.
-bool takes_snapshots(const redis::Reply &configured, std::string_view info)
-{
-	if (!configured.is_error() && configured.size() == 2)
-		return !configured[1].text().empty();
-	return field(info, "rdb_saves") != "" && field(info, "rdb_saves") != "0";
-}
+constexpr std::chrono::minutes kBetweenLooks{1};
 
 } // namespace
 
@@ -47,27 +40,29 @@ asio::awaitable<std::string> persistence_of(redis::Connection &connection)
 	const std::string_view replicas = field(answers[1].text(), "connected_slaves");
 	if (field(answers[0].text(), "aof_enabled") == "1")
 		co_return "writes an append-only file";
-	if (takes_snapshots(answers[2], answers[0].text()))
-		co_return "saves snapshots to disk";
 	if (!replicas.empty() && replicas != "0")
 		co_return "has replicas";
-	co_return "";
+	// Managed ones do not let everybody read the configuration.
+	if (answers[2].is_error() || answers[2].size() != 2)
+		co_return "does not tell whether it saves snapshots (CONFIG GET is refused)";
+	co_return answers[2][1].text().empty() ? "" : "saves snapshots to disk";
 }
 
-asio::awaitable<void> check_persistence(redis::Connection &connection, Ephemeral ephemeral)
+asio::awaitable<void> Persistence::look(redis::Connection &connection)
 {
-	if (ephemeral.sealed)
+	next_ = Clock::now() + kBetweenLooks;
+	if (ephemeral_.sealed)
 		co_return;
 	const std::string how = co_await persistence_of(connection);
-	if (how.empty())
-		co_return;
-	if (ephemeral.required)
+	if (!how.empty() && ephemeral_.required)
 		throw Refused("this Redis " + how +
 					  ", and OAUTH_CACHE_REQUIRE_EPHEMERAL is on; switch that "
 					  "off in Redis, or set OAUTH_CACHE_KEY");
-	log::warning(
-		"tokens in this Redis outlive it; set OAUTH_CACHE_KEY, or switch that off in Redis",
-		{{"reason", std::string_view(how)}});
+	if (!how.empty() && how != told_)
+		log::warning(
+			"tokens in this Redis may outlive it; set OAUTH_CACHE_KEY, or switch that off in Redis",
+			{{"reason", std::string_view(how)}});
+	told_ = how;
 }
 
 } // namespace sidecar::cache

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <string>
 
 #include "redis/connection.hpp"
@@ -14,11 +15,27 @@ struct Ephemeral {
 	bool sealed = false;   // entries are, so that it does not matter
 };
 
-// "writes an append-only file", "has 2 replicas", …; empty: nothing. Throws
+// "writes an append-only file", "has replicas", …; empty: nothing. Throws
 // redis::Error.
 boost::asio::awaitable<std::string> persistence_of(redis::Connection &connection);
 
-// Logs a warning where it does, or throws Refused where that is asked for.
-boost::asio::awaitable<void> check_persistence(redis::Connection &connection, Ephemeral ephemeral);
+class Persistence
+{
+public:
+	explicit Persistence(Ephemeral ephemeral) : ephemeral_(ephemeral) {}
+
+	// Somebody may switch it on while we work.
+	bool is_due() const { return Clock::now() >= next_; }
+	// Logs a warning where entries outlive Redis, or throws Refused where that is not
+	// wanted. Throws redis::Error, too.
+	boost::asio::awaitable<void> look(redis::Connection &connection);
+
+private:
+	using Clock = std::chrono::steady_clock;
+
+	const Ephemeral ephemeral_;
+	Clock::time_point next_{};
+	std::string told_; // what the log knows
+};
 
 } // namespace sidecar::cache

@@ -39,8 +39,8 @@ Entry entry_of(const database::StoredToken &token, bool with_refresh_token)
 } // namespace
 
 RedisCache::RedisCache(asio::any_io_executor executor, redis::Connection &connection,
-					   const Keys &keys, const Coherence &coherence,
-					   const settings::Cache &settings, Metrics &metrics)
+					   const Keys &keys, Coherence &coherence, const settings::Cache &settings,
+					   Metrics &metrics)
 	: executor_(std::move(executor)), connection_(connection), keys_(keys), coherence_(coherence),
 	  settings_(settings), metrics_(metrics), entries_(settings.key), companions_(settings.key)
 {
@@ -50,7 +50,7 @@ CacheState RedisCache::state() const noexcept
 {
 	if (connection_.server() == nullptr || circuit_.is_open())
 		return CacheState::down;
-	return usable() ? CacheState::ok : CacheState::off;
+	return usable() && coherence_.is_vouched() ? CacheState::ok : CacheState::off;
 }
 
 // Another run of Redis may have come back with what it saved long ago.
@@ -75,6 +75,8 @@ asio::awaitable<Lookup> RedisCache::look_up(const oauth::Identity &identity)
 	} catch (const redis::Error &error) {
 		failed(error);
 		metrics_.cache_read(CacheRead::bypass);
+	} catch (const std::exception &) { // no memory, or OpenSSL has none
+		metrics_.cache_read(CacheRead::bypass);
 	}
 	co_return result;
 }
@@ -92,13 +94,21 @@ asio::awaitable<void> RedisCache::ask(const oauth::Identity &identity, Lookup &r
 	redis::Command read = reading(key);
 	const redis::Reply values = co_await connection_.run(std::move(read));
 	// Where the heartbeat is of no epoch or of another, nobody would believe a fill.
-	if (values.size() != 3 || values[2].text() != known->epoch.id)
+	if (!is_vouched(values, *known))
 		co_return;
 	result.hit = open(identity, key, values, *known);
 	if (result.hit)
 		co_return;
 	Lease lease{identity, std::move(key), new_epoch_id(), known};
 	co_await take_lease(lease, result);
+}
+
+bool RedisCache::is_vouched(const redis::Reply &values, const Coherence::Known &known)
+{
+	if (values.size() != 3 || values[2].text() != known.epoch.id)
+		return false;
+	coherence_.vouched_at = std::chrono::steady_clock::now();
+	return true;
 }
 
 std::optional<CachedToken> RedisCache::open(const oauth::Identity &identity, const std::string &key,
@@ -123,11 +133,13 @@ asio::awaitable<void> RedisCache::take_lease(Lease &lease, Lookup &result)
 	std::vector<redis::Command> commands;
 	commands.push_back(redis::Command{"SET", name, lease.id, "NX", "PX", life});
 	commands.push_back(reading(lease.entry_key));
+	if (usable() != lease.known)
+		co_return;
 	const std::vector<redis::Reply> replies = co_await connection_.run(std::move(commands));
 	// Nil: somebody else fills. An error: Redis is full, say.
 	if (replies[0].kind() != redis::Reply::Kind::status)
 		co_return;
-	if (replies[1].size() == 3 && replies[1][2].text() == lease.known->epoch.id)
+	if (is_vouched(replies[1], *lease.known))
 		result.hit = open(lease.identity, lease.entry_key, replies[1], *lease.known);
 	if (result.hit)
 		fill(std::move(lease), nullptr);
@@ -137,36 +149,46 @@ asio::awaitable<void> RedisCache::take_lease(Lease &lease, Lookup &result)
 
 void RedisCache::fill(Lease lease, const database::StoredToken *found)
 {
-	std::optional<std::chrono::milliseconds> life;
-	// A standby, a deposed primary, or a registration that the epoch is not of, says
-	// nothing about what the marks will tell.
-	if (found != nullptr && found->incarnation == lease.known->epoch.incarnation)
-		life = entry_life(found->expires_at, found->now, settings_.max_ttl);
-	Secret value;
-	if (life)
-		value = entries_.write(lease.entry_key, entry_of(*found, settings_.refresh_token));
-	if (value.empty()) {
-		asio::co_spawn(executor_, release(std::move(lease)), asio::detached);
-		return;
+	try {
+		Filling filling = filling_of(lease, found);
+		if (filling.value.empty())
+			asio::co_spawn(executor_, release(std::move(lease)), asio::detached);
+		else
+			asio::co_spawn(executor_, store(std::move(lease), std::move(filling)), asio::detached);
+	} catch (const std::exception &) { // the lease ends by itself
+		metrics_.cache_fill(CacheFill::failed);
 	}
-	std::string companion =
-		companions_.write(lease.known->epoch.id, lease.identity, value.reveal(), found->details);
-	asio::co_spawn(executor_,
-				   store(std::move(lease), std::move(value), std::move(companion), *life),
-				   asio::detached);
 }
 
-asio::awaitable<void> RedisCache::store(Lease lease, Secret value, std::string companion,
-										std::chrono::milliseconds life)
+// A standby, a deposed primary, or a registration that the epoch is not of, says
+// nothing about what the marks will tell.
+RedisCache::Filling RedisCache::filling_of(const Lease &lease,
+										   const database::StoredToken *found) const
+{
+	const Epoch &epoch = lease.known->epoch;
+	Filling filling;
+	if (found == nullptr || found->incarnation != epoch.incarnation)
+		return filling;
+	const auto life = entry_life(found->expires_at, found->now, settings_.max_ttl);
+	if (!life)
+		return filling;
+	filling.life = *life;
+	filling.value = entries_.write(lease.entry_key, entry_of(*found, settings_.refresh_token));
+	filling.companion =
+		companions_.write(epoch.id, lease.identity, filling.value.reveal(), found->details);
+	return filling;
+}
+
+asio::awaitable<void> RedisCache::store(Lease lease, Filling filling)
 {
 	const std::string key_count = "4";
 	const std::string lease_name = keys_.lease(lease.entry_key);
 	const std::string companion_name = keys_.companion(lease.entry_key);
-	const std::string milliseconds = std::to_string(life.count());
+	const std::string milliseconds = std::to_string(filling.life.count());
 	redis::Command fill{"EVAL",          kFillScript,    key_count,         keys_.epoch, lease_name,
 						lease.entry_key, companion_name, lease.known->text, lease.id};
-	fill.add(value);
-	fill.add(companion);
+	fill.add(filling.value);
+	fill.add(filling.companion);
 	fill.add(milliseconds);
 	// What Redis had saved of epoch and lease means nothing.
 	if (usable() != lease.known) {

@@ -21,7 +21,7 @@ class RedisCache : public TokenCache
 public:
 	// All of these live as long as it does.
 	RedisCache(boost::asio::any_io_executor executor, redis::Connection &connection,
-			   const Keys &keys, const Coherence &coherence, const settings::Cache &settings,
+			   const Keys &keys, Coherence &coherence, const settings::Cache &settings,
 			   Metrics &metrics);
 
 	boost::asio::awaitable<Lookup> look_up(const oauth::Identity &identity) override;
@@ -31,21 +31,29 @@ public:
 	CacheState state() const noexcept override;
 
 private:
+	// An empty value: nothing to keep.
+	struct Filling {
+		Secret value;
+		std::string companion;
+		std::chrono::milliseconds life{};
+	};
+
+	Filling filling_of(const Lease &lease, const database::StoredToken *found) const;
 	std::shared_ptr<const Coherence::Known> usable() const;
 	std::optional<CachedToken> open(const oauth::Identity &identity, const std::string &key,
 									const redis::Reply &values, const Coherence::Known &known);
 	redis::Command reading(const std::string &key) const;
 	boost::asio::awaitable<void> ask(const oauth::Identity &identity, Lookup &result);
 	boost::asio::awaitable<void> take_lease(Lease &lease, Lookup &result);
-	boost::asio::awaitable<void> store(Lease lease, Secret value, std::string companion,
-									   std::chrono::milliseconds life);
+	boost::asio::awaitable<void> store(Lease lease, Filling filling);
 	boost::asio::awaitable<void> release(Lease lease);
+	bool is_vouched(const redis::Reply &values, const Coherence::Known &known);
 	void failed(const redis::Error &error);
 
 	const boost::asio::any_io_executor executor_;
 	redis::Connection &connection_;
 	const Keys &keys_;
-	const Coherence &coherence_;
+	Coherence &coherence_;
 	const settings::Cache &settings_;
 	Metrics &metrics_;
 	const EntryFormat entries_;

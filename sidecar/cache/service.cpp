@@ -60,7 +60,7 @@ Service::Service(boost::asio::any_io_executor executor, const settings::Settings
 				"oauth-sidecar-invalidator"),
 	  pool_(executor, settings.database_url.clone(), one_connection()), marks_(pool_),
 	  tokens_(executor, reading_, keys_, coherence_, settings.cache, metrics),
-	  invalidator_(executor, marks_, dropping_, keys_, home_of(settings),
+	  invalidator_(executor, marks_, dropping_, reading_, keys_, home_of(settings),
 				   {settings.cache.require_ephemeral, !settings.cache.key.empty()}, coherence_,
 				   metrics)
 {

@@ -21,6 +21,7 @@ struct Registration {
 	std::string cache_id;
 	std::string incarnation;
 	cache::DatabaseId database;
+	double undrained = 0; // seconds since a sidecar has last acknowledged
 };
 
 struct Mark {
@@ -49,9 +50,9 @@ public:
 	virtual Awaitable<void> wait() = 0;
 	// Incarnation and marks as of one moment.
 	virtual Awaitable<PendingMarks> pending(int most) = 0;
-	// False where the incarnation is another by now, and nothing was deleted.
-	virtual Awaitable<bool> acknowledge(const std::string &incarnation,
-										const std::vector<std::int64_t> &ids) = 0;
+	// How many were deleted; nothing where the incarnation is another by now.
+	virtual Awaitable<std::optional<std::int64_t>>
+	acknowledge(const std::string &incarnation, const std::vector<std::int64_t> &ids) = 0;
 };
 
 } // namespace sidecar::database

@@ -15,6 +15,7 @@ PostgresMarks::Awaitable<Registration> PostgresMarks::registration()
 	found.database.timeline = static_cast<std::uint32_t>(columns.integer());
 	found.database.database = static_cast<std::uint32_t>(columns.integer());
 	found.database.started_at = columns.integer();
+	found.undrained = columns.number();
 	co_return found;
 }
 
@@ -66,13 +67,16 @@ PostgresMarks::Awaitable<PendingMarks> PostgresMarks::pending(int most)
 	co_return pending;
 }
 
-PostgresMarks::Awaitable<bool> PostgresMarks::acknowledge(const std::string &incarnation,
-														  const std::vector<std::int64_t> &ids)
+PostgresMarks::Awaitable<std::optional<std::int64_t>>
+PostgresMarks::acknowledge(const std::string &incarnation, const std::vector<std::int64_t> &ids)
 {
 	Parameters parameters;
 	parameters.add(incarnation).add(ids);
 	const Rows rows = co_await caller_.run(&Statements::changes_ack, std::move(parameters));
-	co_return !rows.is_null(0, 0);
+	if (rows.is_null(0, 0))
+		co_return std::nullopt;
+	Columns columns(rows);
+	co_return columns.integer();
 }
 
 } // namespace sidecar::database

@@ -19,8 +19,8 @@ public:
 	Awaitable<bool> withdraw(const std::string &cache_id) override;
 	Awaitable<void> wait() override;
 	Awaitable<PendingMarks> pending(int most) override;
-	Awaitable<bool> acknowledge(const std::string &incarnation,
-								const std::vector<std::int64_t> &ids) override;
+	Awaitable<std::optional<std::int64_t>>
+	acknowledge(const std::string &incarnation, const std::vector<std::int64_t> &ids) override;
 
 private:
 	Caller caller_;

@@ -50,7 +50,8 @@ constexpr const char *kToken = R"(SELECT t.access_token, t.scopes,
 
 // Microseconds since 1970: a time that can be compared, whoever reads it.
 constexpr const char *kCacheRegistration = R"(SELECT cache_id, incarnation, system_identifier,
-	timeline, database, (extract(epoch FROM started_at) * 1000000)::bigint
+	timeline, database, (extract(epoch FROM started_at) * 1000000)::bigint,
+	extract(epoch FROM pg_catalog.clock_timestamp() - drained_at)::float8
 	FROM oauth_tokens_internal.cache_registration())";
 
 constexpr const char *kCacheRegister = "SELECT {}.oauth_cache_register($1::text)";

@@ -227,8 +227,10 @@ void Session::arm(Clock::time_point when)
 void Session::look_for_late()
 {
 	armed_ = Clock::time_point::max();
-	if (waiters_.empty())
+	if (waiters_.empty()) {
+		is_second_look_ = false;
 		return;
+	}
 	const auto first = std::min_element(
 		waiters_.begin(), waiters_.end(),
 		[](const WaiterPtr &a, const WaiterPtr &b) { return a->deadline < b->deadline; });

@@ -5,6 +5,7 @@ Tests talk to it by Debian's redis package for Python, as anybody's client would
 """
 
 import atexit
+import hashlib
 import json
 import pathlib
 import signal
@@ -51,6 +52,11 @@ class RedisServer:
         """A new client; text in, text out."""
         return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True,
                            socket_timeout=TIMEOUT, **self.login)
+
+    @property
+    def bytes_client(self):
+        """A new client as most people have it: bytes out."""
+        return redis.Redis(port=self.port, socket_timeout=TIMEOUT)
 
     @property
     def running(self):
@@ -149,7 +155,7 @@ def is_trusted(client, whose, template=None, prefix=PREFIX):
 
 
 def trusted_entry(client, whose, template=None, prefix=PREFIX):
-    """The same as README's five lines have it: only while the heartbeat vouches for it."""
+    """The same as README has it: only while the heartbeat vouches for it."""
     value = _trusted_value(client, whose, template, prefix)
     return None if value is None else json.loads(value)
 
@@ -158,6 +164,9 @@ def _trusted_value(client, whose, template, prefix):
     value, companion, live = client.mget(
         entry_key(whose, template), companion_key(whose, template, prefix), f"{prefix}:live"
     )
-    if not (value and companion and live) or companion.split(" ", 1)[0] != live:
+    if not (value and companion and live):
         return None
-    return value
+    texts = [str(text).encode() for text in (*whose, value)]
+    lengths = b"".join(len(text).to_bytes(8, "big") for text in texts)
+    digest = hashlib.sha256(lengths + b"".join(texts)).hexdigest()
+    return value if companion.split(" ")[:2] == [live, digest] else None

@@ -127,7 +127,10 @@ def test_registrars_exclude_each_other(server, session):
     begin(session)
     register(session, "one")
     with server.connect(autocommit=True) as other:
-        assert sqlstate(other, "SELECT oauth_cache_register('two')") == "55P03"
+        # Whose turn it is not does not stand in a queue: writers would stand behind it.
+        with pytest.raises(psycopg.Error, match="another session is registering a cache") as caught:
+            other.execute("SELECT oauth_cache_register('two')")
+        assert caught.value.sqlstate == "55P03"
         session.execute("COMMIT")
         assert sqlstate(other, "SELECT oauth_cache_register('two')") == "OT016"
     assert session.execute("SELECT count(*) FROM oauth_tokens_internal.cache_registrations").fetchone() == (1,)
@@ -145,7 +148,37 @@ def test_a_registration_does_not_hold_up_writers(server, session):
         session.execute("RESET lock_timeout")
 
 
+def test_who_is_registered_already_waits_for_no_other_registrar(server, session):
+    with server.connect(autocommit=True) as other:
+        begin(other)
+        other.execute(
+            "LOCK TABLE oauth_tokens_internal.cache_registrations IN SHARE UPDATE EXCLUSIVE MODE")
+        assert register(session) == session.incarnation
+
+
 # An open writer
+
+
+def test_room_of_many_marks_is_given_back(server, session):
+    """Not while a writer is under way, who is not held up, but as soon as none is."""
+    size = "SELECT pg_relation_size('oauth_tokens_internal.cache_marks')"
+    session.execute(
+        "INSERT INTO oauth_tokens_internal.cache_marks SELECT i, gen_random_uuid(), 'g', 'user',"
+        " repeat('x', 900) FROM generate_series(1, 20000) i")
+    with server.connect(autocommit=True) as writer:
+        begin(writer)
+        store(writer, identity("open"), "a")
+        session.execute("SET lock_timeout = '1 ms'")
+        assert ack(session) == 20000
+        assert session.execute(size).fetchone()[0] > 2**23
+        writer.execute("COMMIT")
+    assert ack(session, []) == 0
+    assert session.execute(size).fetchone()[0] > 2**23
+    assert marked(session) == ["open"]
+    assert ack(session) == 1
+    assert session.execute(size).fetchone() == (0,)
+    store(session, identity("after"), "a")
+    assert marked(session) == ["after"]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -307,9 +340,9 @@ def test_standby_and_promotion(server, session):
     try:
         with standby.connect(autocommit=True) as replica:
             assert replica.execute(INCARNATION).fetchone() == (None,)
-            cache, incarnation, system, timeline, database, _ = replica.execute(
+            cache, incarnation, system, timeline, database, _, drained = replica.execute(
                 "SELECT * FROM oauth_tokens_internal.cache_registration()").fetchone()
-            assert (cache, incarnation) == (None, None)
+            assert (cache, incarnation, drained) == (None, None, None)
             assert (system, timeline, database) == session.execute(
                 "SELECT system_identifier, timeline, database FROM oauth_tokens_internal.cache_registration()"
             ).fetchone()

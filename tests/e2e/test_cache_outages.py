@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from cached import (BOUND, PROVIDERS, Watch, cache_state, epoch, fill, hits, read, store_and_fill, wait_cache,
+from cached import (BOUND, PROVIDERS, Watch, cache_state, count, epoch, fill, hits, read, store_and_fill, wait_cache,
                     wait_drained, wait_dropped)
 from harness import wait_until
 from redis_server import PREFIX, is_trusted, trusted_entry
@@ -199,6 +199,8 @@ def test_redis_loses_keys(pair, redis, client, what):  # C3
         for one in pair:
             wait_cache(one)
     works_again(pair, client, whose)
+    if what == "epoch":
+        assert not [one for one in pair if "another database" in one.log()]
 
 
 def test_a_hanging_redis_costs_next_to_nothing(pair, redis, client):  # C3
@@ -237,6 +239,12 @@ def test_redis_is_full(pair, redis, client):  # C3
             assert read(pair[0], another) == "another's"
             cache_state(pair[0])
         wait_until(lambda: not is_trusted(client, whose), what="the old entry's end")
+        for one in pair:
+            wait_cache(one, "off")
+        time.sleep(3)  # in which it must not say the same over and over
+        for one in pair:
+            about = [line for line in one.log_lines() if "cache" in line["message"]]
+            assert len(about) < 20, about[-20:]
         client.config_set("maxmemory", "0")
         for one in pair:
             wait_cache(one)
@@ -310,6 +318,8 @@ def test_postgres_is_away(pair, server, redis, client):  # C3
         assert ended - stopped < BOUND + 1
         for one in pair:
             assert one.api("token", whose).status == 503
+            # Not ready, for the database is away; but the metrics tell.
+            wait_until(lambda: count(one, "cache_up") == 0, what="its end")  # noqa: B023
         assert not is_trusted(client, whose)
     finally:
         server.start()

@@ -14,7 +14,7 @@ from redis_server import companion_key, entry_key, is_trusted
 from sidecar import someone
 
 KEY = "5DUzFqLzE0u0hHJpGq4sCZbQF0oRr8ZgZ5m6mHf1b5Q="
-OUTLIVE = "tokens in this Redis outlive it"
+OUTLIVE = "tokens in this Redis may outlive it"
 
 
 def saves(make_redis):
@@ -73,6 +73,23 @@ def test_a_refusal(make_sidecar, keeper):  # C4
     assert redis.everything() == ""
     lines, done = check_line(sidecar)
     assert ["error"] == [level for level, _, text in lines if how in text] and done.returncode != 0, done
+
+
+def test_nobody_knows(make_sidecar, make_redis):  # C4
+    """Managed ones refuse CONFIG; what cannot be known is not taken for granted."""
+    redis = make_redis(settings={"rename-command": 'CONFIG ""'})
+    settings = {"REDIS_URL": redis.url, "OAUTH_CACHE_REQUIRE_EPHEMERAL": "on"}
+    refusing = make_sidecar(PROVIDERS, settings=settings)
+    refusing.wait_log("CONFIG GET is refused")
+    whose = someone()
+    refusing.store(whose, "never-in-redis")
+    assert read(refusing, whose) == "never-in-redis" and cache_state(refusing) == "off"
+    assert redis.everything() == ""
+    refusing.stop()
+    warning = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
+    wait_cache(warning)
+    assert [line["reason"] for line in warning.log_lines() if line["message"].startswith(OUTLIVE)] == [
+        "does not tell whether it saves snapshots (CONFIG GET is refused)"]
 
 
 def test_neither_where_nothing_is_kept(make_sidecar, make_redis):  # C4
@@ -163,7 +180,7 @@ def test_a_sealed_entry_cannot_be_moved(moving):  # C4
     stolen = client.get(entry_key(theirs))
     client.set(entry_key(mine), stolen)
     client.set(companion_key(mine), client.get(companion_key(theirs)))
-    assert is_trusted(client, mine)
+    assert not is_trusted(client, mine)
     assert read(sidecar, mine) == "mine"
     client.set(entry_key(mine), stolen)
     client.set(companion_key(mine), companion_of(epoch(client)[0], mine, stolen))
