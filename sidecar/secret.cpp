@@ -10,8 +10,8 @@ namespace sidecar
 
 void wipe(std::string &text) noexcept
 {
-	text.resize(text.capacity());
-	explicit_bzero(text.data(), text.size());
+	// Beyond its size, too: it may have been longer, or moved away.
+	explicit_bzero(text.data(), text.capacity());
 	text.clear();
 }
 

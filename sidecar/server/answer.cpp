@@ -143,7 +143,8 @@ std::string answer_text(const http::Response &response, const AnswerKind &kind)
 	std::string out;
 	out.reserve(room_for(response)); // growing would leave copies behind
 	const int status = response.status >= 200 && response.status <= 599 ? response.status : 500;
-	fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", status, reason(status));
+	out.append("HTTP/1.1 ").append(fmt::format_int(status).c_str()).append(" ");
+	out.append(reason(status)).append("\r\n");
 	add(out, "Date", date());
 	if (!response.content_type.empty())
 		add_checked(out, "Content-Type", response.content_type, kind.request_id);

@@ -156,6 +156,30 @@ def test_who_is_registered_already_waits_for_no_other_registrar(server, session)
         assert register(session) == session.incarnation
 
 
+# What is no longer as it was when the cache was registered
+
+
+@pytest.mark.parametrize("change", [
+    "ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_mark_row; UPDATE oauth_tokens SET scopes = 'x';"
+    " ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_mark_row",
+    "ALTER TABLE oauth_tokens ALTER COLUMN encrypted_access_token TYPE text USING 'x'",
+    "CREATE TABLE child () INHERITS (oauth_tokens); INSERT INTO child SELECT * FROM oauth_tokens",
+])
+def test_changes_that_leave_no_mark_end_it(server, session, change):
+    """Also what another session did at one stroke, so that nobody saw it on the way."""
+    store(session, identity("a"), "a")
+    assert ack(session) == 1
+    with server.connect(autocommit=True) as other:
+        other.execute(f"BEGIN; {change}; COMMIT")
+    try:
+        assert session.execute(INCARNATION).fetchone() == (None,)
+        assert ack(session, []) is None
+    finally:
+        session.execute("DROP TABLE IF EXISTS child")
+    assert ack(session, []) is None
+    assert register(session) != session.incarnation
+
+
 # An open writer
 
 
