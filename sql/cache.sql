@@ -11,7 +11,7 @@ SET TimeZone = 'UTC';
 \set alice '''11111111-1111-4111-8111-111111111111'', ''google'', ''user'', ''alice'''
 
 -- Before the migration.
-SELECT cache_id IS NULL AND incarnation IS NULL AS nobody, system_identifier = (SELECT c.system_identifier::text FROM pg_control_system() c) AS system,
+SELECT cache_id IS NULL AND incarnation IS NULL AND drained_at IS NULL AS nobody, system_identifier = (SELECT c.system_identifier::text FROM pg_control_system() c) AS system,
     timeline = (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline, database = (SELECT oid FROM pg_database WHERE datname = current_database()) AS database,
     started_at = pg_postmaster_start_time() AS started
 FROM oauth_tokens_internal.cache_registration();
@@ -35,13 +35,17 @@ END $$;
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
 SELECT count(*) FROM marks;
 
--- Registering.
+-- Registering. After the grant, which writes the columns' rows anew.
+CREATE ROLE regress_writer;
+SET client_min_messages = warning;
+SELECT oauth_tokens_grant('regress_writer', 'writer');
+RESET client_min_messages;
 SELECT oauth_cache_register(NULL);
 SELECT oauth_cache_register('');
 SELECT length(oauth_cache_register(repeat('x', 1025))::text);
 SELECT oauth_cache_register('redis one') AS incarnation \gset
 SELECT oauth_cache_register('redis one') = :'incarnation' AS the_same, oauth_tokens_internal.cache_incarnation() = :'incarnation' AS known;
-SELECT cache_id, incarnation = :'incarnation' AS known FROM oauth_tokens_internal.cache_registration();
+SELECT cache_id, incarnation = :'incarnation' AS known, now() - drained_at < interval '1 min' AS heard_of FROM oauth_tokens_internal.cache_registration();
 SELECT oauth_cache_register('redis two');
 \set VERBOSITY sqlstate
 SELECT oauth_cache_register('redis tw');
@@ -126,10 +130,6 @@ CALL oauth_rotate_keys();
 SELECT count(*) FROM marks;
 
 -- Whatever a policy hides.
-CREATE ROLE regress_writer;
-SET client_min_messages = warning;
-SELECT oauth_tokens_grant('regress_writer', 'writer');
-RESET client_min_messages;
 ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON oauth_tokens TO regress_writer USING (actor_id = 'alice');
 SET ROLE regress_writer;
@@ -175,24 +175,50 @@ SELECT count(*) > 0 AS for_everything FROM oauth_changes_pending(200000) WHERE w
 SELECT oauth_changes_ack(:'incarnation', array(SELECT id FROM oauth_changes_pending(200000))) > 0 AS acknowledged;
 
 -- The room of marks is used again.
-SELECT pg_relation_size('oauth_tokens_internal.cache_marks') AS size \gset
-DO $$
+CREATE PROCEDURE come_and_go(rounds integer) LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1 .. 100 LOOP
+    FOR i IN 1 .. rounds LOOP
         PERFORM oauth_store('11111111-1111-4111-8111-111111111111', 'google', 'user', 'user ' || j, 'a') FROM generate_series(1, 100) j;
         PERFORM oauth_changes_ack(oauth_tokens_internal.cache_incarnation(), array(SELECT id FROM oauth_changes_pending()));
         COMMIT;
     END LOOP;
 END $$;
+CALL come_and_go(2);
+SELECT pg_relation_size('oauth_tokens_internal.cache_marks') AS size \gset
+CALL come_and_go(100);
 SELECT pg_relation_size('oauth_tokens_internal.cache_marks') = :size AS has_not_grown, count(*) FROM marks;
+-- But where an index would point to it, it is left to VACUUM.
+CREATE INDEX one_too_many ON oauth_tokens_internal.cache_marks (id);
+CALL come_and_go(100);
+SELECT pg_relation_size('oauth_tokens_internal.cache_marks') > 10 * :size AS has_grown;
+DROP INDEX oauth_tokens_internal.one_too_many;
+-- What many took is given back, though not in a transaction that goes on.
+INSERT INTO oauth_tokens_internal.cache_marks SELECT i, :'w', 'g', 'user', repeat('x', 900) FROM generate_series(1, 20000) i;
+BEGIN;
+SELECT oauth_changes_ack(:'incarnation', array(SELECT id FROM oauth_changes_pending(100000)));
+SELECT count(*) FROM pg_locks WHERE relation = 'oauth_tokens_internal.cache_marks'::regclass AND mode = 'AccessExclusiveLock';
+COMMIT;
+SELECT pg_relation_size('oauth_tokens_internal.cache_marks') > 8388608 AS still_there;
+SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
+SELECT oauth_changes_ack(:'incarnation', '{}');
+SELECT pg_relation_size('oauth_tokens_internal.cache_marks') > 8388608 AS still_there, count(*) FROM marks;
+SELECT oauth_changes_ack(:'incarnation', array(SELECT id FROM oauth_changes_pending()));
+SELECT pg_relation_size('oauth_tokens_internal.cache_marks') AS size, count(*) FROM marks;
+-- An identity that only raw SQL can write is marked by one for everything: with
+-- its own, the room of what is stored out of line would never be given back.
+INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token) SELECT :'w', 'long', 'user', string_agg(md5(i::text), '') || j, 'x' FROM generate_series(1, 60) i, generate_series(1, 2) j GROUP BY j; SELECT * FROM taken();
+SELECT oauth_store(:'w', repeat('p', 255), 'api_key', repeat('a', 1024), 'a') IS NOT NULL AS stored;
+SELECT length(actor_id) FROM marks; SELECT acknowledged FROM taken();
 TRUNCATE oauth_tokens;
 SELECT * FROM taken();
 
 -- A column that is not as it must be: everything.
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored; SELECT * FROM taken();
+BEGIN;
+UPDATE oauth_tokens SET scopes = 'x';
 ALTER TABLE oauth_tokens RENAME actor_id TO actor;
-UPDATE oauth_tokens SET scopes = 'x'; SELECT * FROM taken();
-ALTER TABLE oauth_tokens RENAME actor TO actor_id;
+UPDATE oauth_tokens SET scopes = 'x'; SELECT * FROM marks;
+ROLLBACK;
 ALTER TYPE actor_type_enum RENAME VALUE 'user' TO 'person';
 UPDATE oauth_tokens SET scopes = 'x'; SELECT * FROM taken();
 ALTER TYPE actor_type_enum RENAME VALUE 'person' TO 'user';
@@ -206,6 +232,84 @@ SELECT oauth_tokens_upgrade();
 SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void, oauth_changes_ack(:'incarnation', '{}') IS NULL AS refused;
 SELECT oauth_cache_register('redis two') AS incarnation \gset
 UPDATE oauth_tokens SET scopes = 'x'; SELECT * FROM taken();
+-- Also what is as it was by the time that somebody looks: changes between left no mark.
+CREATE FUNCTION begun_anew(OUT void boolean, OUT refused boolean, OUT whole boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    void := oauth_tokens_internal.cache_incarnation() IS NULL;
+    refused := oauth_changes_ack(current_setting('regress.incarnation')::uuid, '{}') IS NULL;
+    whole := oauth_tokens_current() IS NOT NULL;
+    PERFORM set_config('regress.incarnation', oauth_cache_register('redis two')::text, false);
+END $$;
+SELECT set_config('regress.incarnation', :'incarnation', false) IS NOT NULL AS kept;
+BEGIN;
+ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_mark_row;
+UPDATE oauth_tokens SET encrypted_access_token = 'y';
+ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_mark_row;
+COMMIT;
+SELECT * FROM begun_anew();
+BEGIN;
+DROP TRIGGER oauth_cache_mark_truncate ON oauth_tokens;
+TRUNCATE oauth_tokens;
+CREATE TRIGGER oauth_cache_mark_truncate AFTER TRUNCATE ON oauth_tokens FOR EACH STATEMENT EXECUTE FUNCTION oauth_tokens_internal.mark_change();
+ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_mark_truncate;
+ALTER TRIGGER oauth_cache_mark_truncate ON oauth_tokens DEPENDS ON EXTENSION oauth_tokens;
+COMMIT;
+SELECT * FROM begun_anew();
+-- A rewrite fires no trigger.
+SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored; SELECT acknowledged FROM taken();
+ALTER TABLE oauth_tokens ALTER COLUMN encrypted_access_token TYPE text USING 'y';
+SELECT * FROM begun_anew();
+BEGIN;
+ALTER TABLE oauth_tokens DROP COLUMN scopes CASCADE;
+ALTER TABLE oauth_tokens ADD COLUMN scopes text DEFAULT 'everything';
+ALTER TABLE oauth_tokens ALTER COLUMN scopes DROP DEFAULT;
+SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void;
+ROLLBACK;
+SELECT oauth_tokens_internal.cache_incarnation() = current_setting('regress.incarnation')::uuid AS as_before;
+-- What changes no token ends nothing.
+BEGIN;
+ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_mark_row;
+ROLLBACK;
+CREATE INDEX one_more ON oauth_tokens (provider);
+ALTER TABLE oauth_tokens SET (fillfactor = 90);
+VACUUM FULL oauth_tokens;
+VACUUM (FREEZE, ANALYZE) oauth_tokens;
+VACUUM (FREEZE) pg_trigger;
+VACUUM (FREEZE) pg_attribute;
+VACUUM FULL pg_trigger;
+VACUUM FULL pg_attribute;
+DROP INDEX one_more;
+SELECT oauth_tokens_upgrade();
+SELECT oauth_tokens_internal.cache_incarnation() = current_setting('regress.incarnation')::uuid AS as_before;
+\c -
+SELECT oauth_tokens_internal.cache_incarnation() IS NOT NULL AS as_before;
+SELECT oauth_tokens_internal.cache_incarnation() AS incarnation \gset
+-- Child tables have no such triggers: nothing may be kept while there are any. What
+-- changes in the table itself leaves its marks, for the time when they are gone.
+CREATE TABLE child () INHERITS (oauth_tokens);
+SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void, cache_id IS NULL AS nobody FROM oauth_tokens_internal.cache_registration();
+SELECT oauth_cache_register('redis two');
+SELECT oauth_cache_register('redis three');
+INSERT INTO child SELECT * FROM oauth_tokens;
+UPDATE oauth_tokens SET scopes = 'z'; SELECT * FROM marks;
+DROP TABLE child;
+SELECT oauth_tokens_internal.cache_incarnation() = :'incarnation' AS as_before, count(*) FROM marks;
+SELECT acknowledged FROM taken();
+-- But who was told so is not told otherwise later.
+CREATE TABLE child () INHERITS (oauth_tokens);
+SELECT oauth_changes_ack(:'incarnation', '{}') IS NULL AS refused;
+DROP TABLE child;
+SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void;
+SELECT oauth_cache_register('redis two') AS incarnation \gset
+CREATE TABLE child () INHERITS (oauth_tokens);
+SELECT oauth_cache_unregister('redis two');
+DROP TABLE child;
+SELECT oauth_cache_register('redis two') AS incarnation \gset
+-- Ending a registration waits for nobody and lets nobody wait.
+BEGIN;
+SELECT oauth_cache_unregister('redis two') AS ended;
+SELECT count(*) FROM pg_locks WHERE relation = 'oauth_tokens_internal.cache_marks'::regclass AND mode = 'AccessExclusiveLock';
+ROLLBACK;
 SELECT oauth_tokens_internal.mark_change();
 CREATE TABLE other (LIKE oauth_tokens);
 CREATE TRIGGER t AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.mark_change();
@@ -234,23 +338,27 @@ SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
 SELECT oauth_tokens_internal.cache_incarnation() = :'incarnation' AS valid;
 SELECT oauth_changes_ack(:'incarnation', '{}');
 SELECT now() - drained_at < interval '1 min' AS renewed FROM oauth_tokens_internal.cache_registrations;
+UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '2 s' RETURNING drained_at \gset
+SELECT oauth_changes_ack(:'incarnation', '{}');
+SELECT drained_at > :'drained_at' AS renewed FROM oauth_tokens_internal.cache_registration();
 UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '11 min';
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
 SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS ended, oauth_changes_ack(:'incarnation', '{}') IS NULL AS refused, count(*) FROM marks;
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
 SELECT count(*) FROM marks;
--- A minute, with a million of them or as much room; a new registration gives the room back.
+-- A minute, with a million of them or as much room, however lately it was seen; a
+-- new registration gives the room back.
 SELECT oauth_cache_register('redis three') AS incarnation \gset
 INSERT INTO oauth_tokens_internal.cache_marks SELECT i, :'w', 'g', 'user', repeat('x', 1900) FROM generate_series(1, 70000) i;
-UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '50 s';
+UPDATE oauth_tokens_internal.cache_registrations SET registered_at = now() - interval '50 s';
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
 SELECT oauth_tokens_internal.cache_incarnation() = :'incarnation' AS valid;
-UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '61 s';
+UPDATE oauth_tokens_internal.cache_registrations SET registered_at = now() - interval '61 s';
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
 SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS ended;
 SELECT oauth_cache_register('redis three') IS NOT NULL AS registered;
 SELECT pg_relation_size('oauth_tokens_internal.cache_marks') AS room, count(*) FROM marks;
-UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '61 s';
+UPDATE oauth_tokens_internal.cache_registrations SET registered_at = now() - interval '61 s', drained_at = now() - interval '61 s';
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
 SELECT oauth_tokens_internal.cache_incarnation() IS NOT NULL AS valid;
 SELECT oauth_cache_unregister('redis three');
@@ -295,6 +403,7 @@ DROP OWNED BY regress_writer;
 DROP ROLE regress_writer;
 SELECT oauth_tokens_downgrade(true) AS revision \gset
 DROP VIEW marks CASCADE;
-DROP FUNCTION taken;
+DROP FUNCTION taken, begun_anew;
+DROP PROCEDURE come_and_go;
 DROP EXTENSION oauth_tokens;
 DROP TYPE actor_type_enum;

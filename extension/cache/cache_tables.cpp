@@ -1,7 +1,5 @@
 #include "cache/cache_tables.hpp"
 
-#include <cstdint>
-
 #include "cache/triggers.hpp"
 #include "token_table.hpp"
 
@@ -48,13 +46,35 @@ AttrNumber identity_column(Relation table, TableColumn column, Oid type)
 	return (OidIsValid(type) ? actual == type : type_is_enum(actual)) ? attno : 0;
 }
 
+// ALTER TABLE may rewrite a column's values; it writes the column's row anew. A
+// frozen row still tells by whom it was written.
+std::uint64_t add_columns(std::uint64_t version, Oid table)
+{
+	for (int column = 0; column < kTableColumns; column++) {
+		const char *name = table_column_name(static_cast<TableColumn>(column));
+		const HeapTuple tuple = SearchSysCacheAttName(table, name);
+		if (!HeapTupleIsValid(tuple))
+			return 0;
+		version = add_to_version(version, HeapTupleHeaderGetRawXmin(tuple->t_data));
+		ReleaseSysCache(tuple);
+	}
+	return version;
+}
+
+std::uint64_t table_version(Oid table)
+{
+	const std::uint64_t version = triggers_version(table);
+	return version == 0 ? 0 : add_columns(version, table);
+}
+
 void look_up()
 {
 	const std::uint64_t changes = catalog_changes;
 	const Oid internal = get_namespace_oid("oauth_tokens_internal", false);
 	cached.marks = internal_table(internal, kMarksName);
 	cached.registrations = internal_table(internal, kRegistrationsName);
-	cached.triggers_whole = false;
+	cached.version = 0;
+	cached.has_children = false;
 	cached.tokens = get_relname_relid(kTableName, extension_schema());
 	if (!OidIsValid(cached.tokens) || !is_ordinary_table(cached.tokens)) {
 		cached.tokens = InvalidOid; // look again: nobody tells of a new table
@@ -72,11 +92,17 @@ void look_up()
 	cached.identity[2] = identity_column(table, kActorType, InvalidOid);
 	cached.identity[3] = identity_column(table, kActorId, TEXTOID);
 	RelationClose(table);
-	cached.triggers_whole = triggers_are_whole(cached.tokens);
+	cached.version = table_version(cached.tokens);
+	cached.has_children = has_child_tables(cached.tokens);
 	looked_at = changes; // what changed meanwhile makes us look again
 }
 
 } // namespace
+
+std::uint64_t add_to_version(std::uint64_t version, std::uint32_t number)
+{
+	return hash_bytes_uint32_extended(number, version) | 1;
+}
 
 void cache_tables_init()
 {
@@ -91,6 +117,8 @@ const CacheTables &cache_tables()
 	AcceptInvalidationMessages();
 	if (looked_at != catalog_changes)
 		look_up();
+	else if (cached.has_children) // nobody tells when the last one goes
+		cached.has_children = has_child_tables(cached.tokens);
 	return cached;
 }
 

@@ -2,6 +2,8 @@
 // oauth_tokens. Found once, and again when the catalog has changed.
 #pragma once
 
+#include <cstdint>
+
 #include "identity.hpp"
 #include "postgres.hpp"
 
@@ -16,8 +18,15 @@ struct CacheTables {
 	Oid registrations;
 	Oid tokens;                            // InvalidOid: not migrated
 	AttrNumber identity[kIdentityColumns]; // in oauth_tokens; 0 where a column is not as it must be
-	bool triggers_whole;                   // every change of oauth_tokens leaves its mark
+	// 0 where not every change of oauth_tokens leaves its mark. Another number after
+	// each change of its triggers and columns, which may have changed tokens without
+	// one; the same after VACUUM FULL, and whatever else only moves rows.
+	std::uint64_t version;
+	bool has_children; // whose rows are read as tokens, and leave no marks
 };
+
+// Mixes a number into a version, which is never 0 then.
+std::uint64_t add_to_version(std::uint64_t version, std::uint32_t number);
 
 void cache_tables_init();
 

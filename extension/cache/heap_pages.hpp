@@ -19,7 +19,7 @@ struct HeapPage {
 
 // Gives freed room of the pages that are visited back to those who insert: a page
 // a minute would come from autovacuum only, and the heap would grow meanwhile.
-// Only for a heap without indexes and without WAL.
+// Not done to a heap with indexes or with WAL, should somebody have made it one.
 enum class Tidy { no, yes };
 
 void open_heap_page(Relation relation, BlockNumber block, Snapshot snapshot, Tidy tidy,
@@ -33,6 +33,8 @@ void end_tidying(Relation relation, bool tidied);
 template <typename Visit>
 void visit_tuples(Relation relation, Snapshot snapshot, Tidy tidy, Visit visit)
 {
+	if (RelationNeedsWAL(relation) || relation->rd_rel->relhasindex)
+		tidy = Tidy::no;
 	HeapPage page;
 	bool go_on = true;
 	bool tidied = false;

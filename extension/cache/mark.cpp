@@ -15,6 +15,9 @@ std::int64_t id_of(HeapTuple tuple)
 	return *reinterpret_cast<const std::int64_t *>(GETSTRUCT(tuple));
 }
 
+constexpr std::uint64_t kMuchRoom = 8 * 1024 * 1024;
+constexpr Size kMaxIdentityBytes = 1900; // TOAST_TUPLE_THRESHOLD, less all the rest
+
 template <typename Chosen>
 std::int64_t delete_chosen(Relation relation, Chosen chosen)
 {
@@ -33,7 +36,36 @@ std::int64_t delete_chosen(Relation relation, Chosen chosen)
 	return deleted;
 }
 
+bool has_marks(const CacheTables &tables)
+{
+	bool has = false;
+	const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Relation relation = table_open(tables.marks, AccessShareLock);
+	visit_tuples(relation, snapshot, Tidy::no, [&](HeapTuple) {
+		has = true;
+		return false;
+	});
+	table_close(relation, AccessShareLock);
+	UnregisterSnapshot(snapshot);
+	return has;
+}
+
+void give_new_file(const CacheTables &tables)
+{
+	Relation relation = table_open(tables.marks, NoLock);
+	compat::set_new_storage(relation);
+	table_close(relation, NoLock);
+	CommandCounterIncrement();
+}
+
 } // namespace
+
+bool fits_mark(const MarkedIdentity &identity)
+{
+	return toast_raw_datum_size(identity.provider) + toast_raw_datum_size(identity.actor_type) +
+			   toast_raw_datum_size(identity.actor_id) <=
+		   kMaxIdentityBytes;
+}
 
 void write_mark(const CacheTables &tables, std::int64_t id, const MarkedIdentity *identity)
 {
@@ -71,15 +103,24 @@ std::int64_t delete_marks(const CacheTables &tables, const std::int64_t *ids, in
 	return deleted;
 }
 
+void empty_marks(const CacheTables &tables)
+{
+	if (ConditionalLockRelationOid(tables.marks, AccessExclusiveLock))
+		give_new_file(tables);
+	else
+		delete_all_marks(tables);
+}
+
+// Whoever has written a mark holds a lock on the table until it is seen, or gone.
+void shrink_marks(const CacheTables &tables)
+{
+	if (marks_size(tables) > kMuchRoom && !has_marks(tables) &&
+		ConditionalLockRelationOid(tables.marks, AccessExclusiveLock) && !has_marks(tables))
+		give_new_file(tables);
+}
+
 void delete_all_marks(const CacheTables &tables)
 {
-	if (ConditionalLockRelationOid(tables.marks, AccessExclusiveLock)) {
-		Relation relation = table_open(tables.marks, NoLock);
-		compat::set_new_storage(relation);
-		table_close(relation, NoLock);
-		CommandCounterIncrement();
-		return;
-	}
 	Relation relation = table_open(tables.marks, RowExclusiveLock);
 	delete_chosen(relation, [](HeapTuple) { return true; });
 	table_close(relation, NoLock);

@@ -14,6 +14,10 @@ struct MarkedIdentity {
 	Datum actor_id;
 };
 
+// Whether a mark can hold it in its row. What is stored out of line would stay
+// when the marks get a new file. Whatever oauth_store() takes fits.
+bool fits_mark(const MarkedIdentity &identity);
+
 // Appends one, with no identity for "everything". Needs no right, waits for
 // nobody, and writes no WAL.
 void write_mark(const CacheTables &tables, std::int64_t id, const MarkedIdentity *identity);
@@ -25,7 +29,15 @@ std::uint64_t marks_size(const CacheTables &tables);
 // just deleting; how many.
 std::int64_t delete_marks(const CacheTables &tables, const std::int64_t *ids, int count);
 
-// Deletes all, at once where nobody reads or writes them.
+// Deletes all that are seen now.
 void delete_all_marks(const CacheTables &tables);
+
+// The same, and gives their room back where nobody reads or writes them just now.
+// Only for those who have locked writers out of oauth_tokens, or will soon end.
+void empty_marks(const CacheTables &tables);
+
+// Where they took much room, and none is left or under way, gives it back: every
+// reader would go through all of it.
+void shrink_marks(const CacheTables &tables);
 
 } // namespace oauth_tokens

@@ -18,8 +18,12 @@ namespace
 // Marks that nobody drains end the registration, so that they do not pile up for
 // ever: the cache then begins anew, with an empty one.
 constexpr std::int64_t kUndrained = 10 * SECS_PER_MINUTE * USECS_PER_SEC;
-constexpr std::int64_t kUndrainedWhileMany = SECS_PER_MINUTE * USECS_PER_SEC;
-constexpr std::uint64_t kManyBytes = 128 * 1024 * 1024; // about a million marks
+
+// So does room for more than a million, even if they are drained: every reader
+// goes through it, and an old snapshot may keep it from being given back. A new
+// registration has a minute's peace.
+constexpr std::int64_t kMinuteOfMany = SECS_PER_MINUTE * USECS_PER_SEC;
+constexpr std::uint64_t kManyBytes = 128 * 1024 * 1024;
 
 // Past that many, one mark for everything is cheaper for all.
 constexpr std::int64_t kMarksOfTransaction = 100'000;
@@ -66,9 +70,9 @@ void end_of_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionI
 
 void end_if_undrained(const CacheTables &tables, const Registration &registration)
 {
-	const std::int64_t undrained = GetCurrentTimestamp() - registration.row.drained_at;
-	if (undrained > kUndrained ||
-		(undrained > kUndrainedWhileMany && marks_size(tables) > kManyBytes))
+	const TimestampTz now = GetCurrentTimestamp();
+	if (now - registration.row.drained_at > kUndrained ||
+		(now - registration.row.registered_at > kMinuteOfMany && marks_size(tables) > kManyBytes))
 		end_registrations(tables, Wait::no);
 }
 
@@ -91,7 +95,7 @@ void mark(const CacheTables &tables, const MarkedIdentity *identity)
 {
 	if (ours.everything)
 		return;
-	if (identity == nullptr || ours.marks >= kMarksOfTransaction) {
+	if (identity == nullptr || ours.marks >= kMarksOfTransaction || !fits_mark(*identity)) {
 		identity = nullptr;
 		ours.everything = true;
 	}

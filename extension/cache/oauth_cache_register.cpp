@@ -14,7 +14,7 @@ namespace
 {
 
 constexpr int kMaxCacheIdBytes = 1024;
-constexpr int kLockMilliseconds = 200;
+constexpr int kLockMilliseconds = 100;
 
 // A cache that has drained its marks as lately is one that works.
 constexpr std::int64_t kSeenLately = 30 * USECS_PER_SEC;
@@ -51,13 +51,23 @@ void refuse_second_cache(const Registration &registration, const text *id)
 							"call oauth_cache_unregister().")));
 }
 
-void refuse_broken_triggers(const CacheTables &tables)
+void refuse_unmarked_changes(const CacheTables &tables)
 {
-	if (!tables.triggers_whole)
+	if (tables.has_children)
+		ereport(ERROR,
+				(errcode(ERRCODE_TABLE_DIFFERS), errmsg("changes of oauth_tokens are not marked"),
+				 errdetail("It has child tables, whose changes would not be."),
+				 errhint("Move their rows into oauth_tokens, and drop them.")));
+	if (tables.version == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_TABLE_DIFFERS), errmsg("changes of oauth_tokens are not marked"),
 				 errdetail("A trigger is missing, or is not ENABLE ALWAYS."),
 				 errhint("SELECT oauth_tokens_upgrade() mends it.")));
+}
+
+bool is_present(const Registration &registration, const text *id)
+{
+	return registration.valid && !cache_tables().has_children && is_of(registration, id);
 }
 
 // Not for long: all who want to write stand in the queue behind us.
@@ -74,27 +84,39 @@ int begin_short_wait()
 void lock_out_writers()
 {
 	const Oid table = token_table().relid;
+	refuse_unmarked_changes(cache_tables()); // it need not come to a lock
 	if (!ConditionalLockRelationOid(table, ShareLock))
 		lock_token_table(ShareLock);
 	else if (token_table().relid != table)
 		lock_token_table(ShareLock);
 }
 
+// All who register stand before writers, each for a while: so one at a time.
+void lock_out_registrars()
+{
+	if (!ConditionalLockRelationOid(cache_tables().registrations, ShareUpdateExclusiveLock))
+		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						errmsg("another session is registering a cache"), errhint("Try again.")));
+}
+
 pg_uuid_t register_cache(text *id)
 {
-	LockRelationOid(cache_tables().registrations, ShareUpdateExclusiveLock);
 	Registration registration = latest_registration(cache_tables());
-	if (registration.valid && is_of(registration, id)) {
+	if (!is_present(registration, id)) {
+		lock_out_registrars();
+		registration = latest_registration(cache_tables()); // one may just have been at it
+	}
+	if (is_present(registration, id)) {
 		renew_registration(cache_tables(), registration);
 		return registration.row.incarnation;
 	}
 	refuse_second_cache(registration, id);
 	lock_out_writers();
 	const CacheTables &tables = cache_tables();
-	refuse_broken_triggers(tables);
+	refuse_unmarked_changes(tables);
 	refuse_second_cache(latest_registration(tables), id); // it may just have come back
 	end_registrations(tables, Wait::yes);
-	delete_all_marks(tables);
+	empty_marks(tables);
 	return add_registration(tables, id);
 }
 
@@ -110,9 +132,10 @@ TimeLineID timeline()
 // As the statement's snapshot sees it. A standby has no rows of unlogged tables.
 Registration visible_registration()
 {
-	if (RecoveryInProgress() || !OidIsValid(cache_tables().tokens))
+	const CacheTables &tables = cache_tables();
+	if (RecoveryInProgress() || !OidIsValid(tables.tokens) || tables.has_children)
 		return {};
-	return find_registration(cache_tables(), GetActiveSnapshot());
+	return find_registration(tables, GetActiveSnapshot());
 }
 
 } // namespace
@@ -166,7 +189,9 @@ OAUTH_FUNCTION(oauth_cache_registration)
 					  CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier())),
 					  Int32GetDatum(static_cast<int32>(timeline())),
 					  ObjectIdGetDatum(MyDatabaseId),
-					  TimestampTzGetDatum(PgStartTime)};
-	bool nulls[lengthof(values)] = {!registration.valid, !registration.valid};
+					  TimestampTzGetDatum(PgStartTime),
+					  TimestampTzGetDatum(registration.row.drained_at)};
+	const bool nobody = !registration.valid;
+	bool nulls[lengthof(values)] = {nobody, nobody, false, false, false, false, nobody};
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
 }

@@ -125,8 +125,15 @@ OAUTH_FUNCTION(oauth_changes_ack)
 	const Registration registration = latest_registration(tables);
 	if (!is_incarnation(registration, *PG_GETARG_UUID_P(0)))
 		PG_RETURN_NULL();
+	if (tables.has_children) { // what is void for one who asked stays so
+		end_registrations(tables, Wait::no);
+		PG_RETURN_NULL();
+	}
 	renew_registration(tables, registration);
-	PG_RETURN_INT64(ids.count == 0 ? 0 : delete_marks(tables, ids.values, ids.count));
+	const std::int64_t deleted = ids.count == 0 ? 0 : delete_marks(tables, ids.values, ids.count);
+	if (!IsTransactionBlock()) // which would keep writers waiting
+		shrink_marks(tables);
+	PG_RETURN_INT64(deleted);
 }
 
 OAUTH_FUNCTION(oauth_changes_wait)

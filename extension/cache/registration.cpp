@@ -10,17 +10,21 @@ namespace oauth_tokens
 namespace
 {
 
+constexpr AttrNumber kCacheIdColumn = 8;
+
 // From then on it need not be renewed again.
-constexpr std::int64_t kRenewAfter = 5 * USECS_PER_SEC;
+constexpr std::int64_t kRenewAfter = 1 * USECS_PER_SEC;
 
 static_assert(offsetof(RegistrationRow, server_started) == 16 &&
-				  offsetof(RegistrationRow, database) == 40 && sizeof(RegistrationRow) == 48,
+				  offsetof(RegistrationRow, database) == 40 &&
+				  offsetof(RegistrationRow, table_version) == 48 && sizeof(RegistrationRow) == 56,
 			  "as PostgreSQL lays out the columns");
 
 bool is_valid(const CacheTables &tables, const RegistrationRow &row)
 {
-	return tables.triggers_whole && row.server_started == PgStartTime &&
-		   row.database == MyDatabaseId && row.token_table == tables.tokens;
+	return tables.version != 0 && row.table_version == tables.version &&
+		   row.server_started == PgStartTime && row.database == MyDatabaseId &&
+		   row.token_table == tables.tokens;
 }
 
 const RegistrationRow *row_of(HeapTuple tuple)
@@ -31,7 +35,7 @@ const RegistrationRow *row_of(HeapTuple tuple)
 text *cache_id_of(HeapTuple tuple, Relation relation)
 {
 	bool is_null;
-	const Datum id = heap_getattr(tuple, 7, RelationGetDescr(relation), &is_null);
+	const Datum id = heap_getattr(tuple, kCacheIdColumn, RelationGetDescr(relation), &is_null);
 	return DatumGetTextPCopy(id);
 }
 
@@ -74,7 +78,12 @@ void renew_registration(const CacheTables &tables, const Registration &registrat
 	if (now - registration.row.drained_at < kRenewAfter && now >= registration.row.drained_at)
 		return;
 	Relation relation = table_open(tables.registrations, RowExclusiveLock);
-	Buffer buffer = ReadBuffer(relation, ItemPointerGetBlockNumber(&registration.tid));
+	const BlockNumber block = ItemPointerGetBlockNumber(&registration.tid);
+	if (block >= RelationGetNumberOfBlocks(relation)) { // VACUUM FULL has moved it
+		table_close(relation, RowExclusiveLock);
+		return;
+	}
+	Buffer buffer = ReadBuffer(relation, block);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	const Page page = BufferGetPage(buffer);
 	const OffsetNumber offset = ItemPointerGetOffsetNumber(&registration.tid);
@@ -103,6 +112,7 @@ pg_uuid_t add_registration(const CacheTables &tables, text *cache_id)
 					  TimestampTzGetDatum(now),
 					  ObjectIdGetDatum(MyDatabaseId),
 					  ObjectIdGetDatum(tables.tokens),
+					  UInt64GetDatum(tables.version),
 					  PointerGetDatum(cache_id)};
 	bool nulls[lengthof(values)] = {};
 	Relation relation = table_open(tables.registrations, RowExclusiveLock);

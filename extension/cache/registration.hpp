@@ -15,6 +15,7 @@ struct RegistrationRow {
 	TimestampTz drained_at;
 	Oid database;
 	Oid token_table;
+	std::uint64_t table_version; // CacheTables
 };
 
 struct Registration {
@@ -24,8 +25,9 @@ struct Registration {
 	text *cache_id;
 };
 
-// The registration that the snapshot sees, if it is one of this server's run,
-// this database and the present table, whose triggers are whole.
+// The registration that the snapshot sees, if it is one of this server's run, this
+// database and the present table, whose triggers and columns nobody has changed.
+// While there are child tables, its marks are written, but nothing may be kept.
 Registration find_registration(const CacheTables &tables, Snapshot snapshot);
 
 // The same as of now, whatever the transaction's isolation level.

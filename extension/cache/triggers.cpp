@@ -1,5 +1,6 @@
 #include "cache/triggers.hpp"
 
+#include "cache/cache_tables.hpp"
 #include "table_definition.hpp"
 #include "token_table.hpp"
 
@@ -30,6 +31,7 @@ struct TriggerState {
 	Oid oid; // InvalidOid: there is none
 	bool fits;
 	bool fires_always;
+	TransactionId written_by;
 };
 
 // Whoever asks need not have a right to it.
@@ -49,7 +51,7 @@ bool fits(HeapTuple tuple, Relation catalog, const TriggerDefinition &wanted)
 
 TriggerState find_trigger(Oid table, const TriggerDefinition &wanted)
 {
-	TriggerState state = {InvalidOid, false, false};
+	TriggerState state = {InvalidOid, false, false, InvalidTransactionId};
 	Relation catalog = table_open(TriggerRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	ScanKeyInit(&keys[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
@@ -60,7 +62,8 @@ TriggerState find_trigger(Oid table, const TriggerDefinition &wanted)
 	const HeapTuple tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple)) {
 		const Form_pg_trigger form = (Form_pg_trigger)GETSTRUCT(tuple);
-		state = {form->oid, fits(tuple, catalog, wanted), form->tgenabled == TRIGGER_FIRES_ALWAYS};
+		state = {form->oid, fits(tuple, catalog, wanted), form->tgenabled == TRIGGER_FIRES_ALWAYS,
+				 HeapTupleHeaderGetRawXmin(tuple->t_data)};
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -119,14 +122,17 @@ Difference *trigger_difference(Oid table, const char *name, const TriggerDefinit
 
 } // namespace
 
-bool triggers_are_whole(Oid table)
+std::uint64_t triggers_version(Oid table)
 {
+	std::uint64_t version = 1;
 	for (const TriggerDefinition &wanted : kTriggers) {
 		const TriggerState state = find_trigger(table, wanted);
 		if (!state.fits || !state.fires_always)
-			return false;
+			return 0;
+		version = add_to_version(version, state.oid);
+		version = add_to_version(version, state.written_by);
 	}
-	return true;
+	return version;
 }
 
 List *trigger_differences(Oid table, const char *name)

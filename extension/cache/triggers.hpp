@@ -2,13 +2,17 @@
 // there and fire always, also while a replica applies changes.
 #pragma once
 
+#include <cstdint>
+
 #include "postgres.hpp"
 
 namespace oauth_tokens
 {
 
-// Whether every change leaves a mark. Needs no lock on the table.
-bool triggers_are_whole(Oid table);
+// 0 where not every change leaves a mark. Else another number after each change of
+// a trigger, be it as before or not: while it was otherwise, rows may have changed.
+// Needs no lock on the table.
+std::uint64_t triggers_version(Oid table);
 
 // Every way in which they differ, as a list of Difference *. `name` is the
 // table's qualified and quoted name, for the fixes.

@@ -11,10 +11,11 @@ CREATE UNLOGGED TABLE oauth_tokens_internal.cache_registrations (
     drained_at timestamptz NOT NULL,
     database oid NOT NULL,
     token_table oid NOT NULL,
+    table_version bigint NOT NULL,
     cache_id text NOT NULL
 ) WITH (vacuum_truncate = false);
 COMMENT ON TABLE oauth_tokens_internal.cache_registrations IS
-    'the cache that is registered; void where the server was started anew or the table of tokens is another one';
+    'the cache that is registered; void where the server was started anew, or the table of tokens is another one, or its triggers or columns were changed';
 
 -- A mark without identity stands for all tokens. No index: marks come and go.
 CREATE UNLOGGED TABLE oauth_tokens_internal.cache_marks (
@@ -39,7 +40,7 @@ CREATE FUNCTION oauth_cache_register(cache_id text) RETURNS uuid
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON FUNCTION oauth_cache_register(text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_cache_register(text) IS
-    'registers the one cache of this database, whose changes are marked from now on; returns the incarnation, under which it may keep what it reads after this has committed. The same as before where this cache is registered already. Locks writers out until the transaction ends: call it by itself. Errors: OT004, OT005 table; OT016 another cache is registered and was seen within 30 s; 22004 null; 22023 cache_id of no or over 1,024 bytes; 25006 read-only; 55P03 a writer was under way for 200 ms: try again';
+    'registers the one cache of this database, whose changes are marked from now on; returns the incarnation, under which it may keep what it reads after this has committed. The same as before where this cache is registered already. Where it is not, locks writers out until the transaction ends: call it by itself. Errors: OT004, OT005 table; OT016 another cache is registered and was seen within 30 s; 22004 null; 22023 cache_id of no or over 1,024 bytes; 25006 read-only; 55P03 a writer was under way for 100 ms, or another session is registering: try again';
 
 CREATE FUNCTION oauth_cache_unregister(cache_id text) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -74,12 +75,12 @@ COMMENT ON FUNCTION oauth_changes_wait(interval) IS
 
 CREATE FUNCTION oauth_tokens_internal.cache_registration(
     OUT cache_id text, OUT incarnation uuid, OUT system_identifier text, OUT timeline integer,
-    OUT database oid, OUT started_at timestamptz)
+    OUT database oid, OUT started_at timestamptz, OUT drained_at timestamptz)
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'oauth_cache_registration';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.cache_registration() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.cache_registration() IS
-    'the cache that is registered, both columns null where none is, and what tells this server''s run and this database from others';
+    'the cache that is registered, and when it was last heard of, to a second; these three null where none is. And what tells this server''s run and this database from others';
 
 CREATE FUNCTION oauth_tokens_internal.cache_incarnation() RETURNS uuid
     LANGUAGE c STABLE PARALLEL RESTRICTED

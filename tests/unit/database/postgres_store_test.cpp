@@ -316,8 +316,10 @@ TEST_F(PostgresStoreTest, ReadsMarks)
 	const Registration registration = finish(io, marks.registration());
 	EXPECT_EQ(registration.cache_id, "mine");
 	EXPECT_EQ(registration.incarnation, incarnation);
-	const sidecar::cache::DatabaseId database{"18446744073709551615", 4294967295u, 3, 1795339957123456};
+	const sidecar::cache::DatabaseId database{"18446744073709551615", 4294967295u, 3,
+											  1795339957123456};
 	EXPECT_EQ(registration.database, database);
+	EXPECT_NEAR(registration.undrained, 3, 2);
 
 	const PendingMarks pending = finish(io, marks.pending(10));
 	EXPECT_EQ(pending.incarnation, incarnation);
@@ -342,8 +344,8 @@ TEST_F(PostgresStoreTest, ReadsMarks)
 	server->run(
 		"CREATE OR REPLACE FUNCTION oauth_tokens_internal.cache_registration() RETURNS TABLE ("
 		"cache_id text, incarnation uuid, system_identifier text, timeline integer, database "
-		"oid, started_at timestamptz) LANGUAGE sql AS 'SELECT NULL::text, NULL::uuid, ''1'', "
-		"1, 5::oid, now()'");
+		"oid, started_at timestamptz, drained_at timestamptz) LANGUAGE sql AS "
+		"'SELECT NULL::text, NULL::uuid, ''1'', 1, 5::oid, now(), NULL::timestamptz'");
 	EXPECT_EQ(finish(io, marks.registration()).incarnation, "");
 	EXPECT_EQ(finish(io, marks.pending(10)).incarnation, "");
 	EXPECT_TRUE(finish(io, marks.pending(10)).marks.empty());
