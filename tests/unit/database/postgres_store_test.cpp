@@ -113,9 +113,9 @@ CREATE FUNCTION connection(workspace_id uuid, provider text, actor_type text, ac
 CREATE FUNCTION cache_incarnation() RETURNS uuid LANGUAGE sql AS $$
 	SELECT '22222222-2222-2222-2222-222222222222'::uuid $$;
 CREATE FUNCTION cache_registration() RETURNS TABLE (cache_id text, incarnation uuid, system_identifier text,
-	timeline integer, database oid, started_at timestamptz) LANGUAGE sql AS $$
+	timeline integer, database oid, started_at timestamptz, drained_at timestamptz) LANGUAGE sql AS $$
 	SELECT 'mine', '22222222-2222-2222-2222-222222222222'::uuid, '18446744073709551615', 3, 4294967295::oid,
-		'2026-11-22 09:32:37.123456+00'::timestamptz $$;
+		'2026-11-22 09:32:37.123456+00'::timestamptz, clock_timestamp() - interval '3 s' $$;
 CREATE FUNCTION flow_purge() RETURNS bigint LANGUAGE sql AS $$ SELECT 5000000000 $$;
 )";
 
