@@ -1,0 +1,82 @@
+"""Redis is another one of a sudden (C12)."""
+
+import shutil
+import time
+
+import pytest
+from cached import PROVIDERS, cache_state, epoch, read, store_and_fill, wait_cache, wait_drained
+from forward import Forward
+from redis_server import PREFIX, trusted_entry
+from sidecar import someone
+
+
+@pytest.fixture
+def make_forward():
+    made = []
+
+    def make(redis):
+        made.append(Forward(redis.port))
+        return made[-1]
+
+    yield make
+    for forward in made:
+        forward.close()
+
+
+def test_one_of_two_is_led_elsewhere(make_sidecar, make_redis, make_forward):  # C12
+    """Whoever still works with the first Redis keeps the cache, and nobody takes it away in turn."""
+    first, second = make_redis(), make_redis()
+    forward = make_forward(first)
+    stays = make_sidecar(PROVIDERS, settings={"REDIS_URL": first.url})
+    moves = make_sidecar(PROVIDERS, settings={"REDIS_URL": forward.url}, db=stays.db)
+    for one in (stays, moves):
+        wait_cache(one)
+    whose = someone()
+    with first.client as client:
+        store_and_fill(stays, client, whose, "token 0")
+        before = epoch(client)
+        forward.move(second.port, keep_connections=False)
+        end = time.monotonic() + 12
+        number = 0
+        while time.monotonic() < end:
+            number += 1
+            stays.store(whose, f"token {number}")
+            wait_drained(stays)
+            for one in (stays, moves):
+                assert read(one, whose) == f"token {number}"
+            time.sleep(0.2)
+        assert epoch(client) == before and cache_state(stays) == "ok"
+        assert cache_state(moves) == "off"
+    assert second.everything() == ""
+    # Without the first sidecar nobody vouches for the first Redis any more.
+    stays.kill()
+    wait_cache(moves, timeout=40)
+    with second.client as client:
+        store_and_fill(moves, client, whose, "in the second")
+
+
+def test_a_proxy_leads_to_a_copy(make_sidecar, make_redis, make_forward):  # C12
+    """Behind connections that stay open: one that lacks the last deletions, with the same epoch."""
+    first, second = make_redis({"dbfilename": "dump.rdb"}), make_redis(start=False)
+    forward = make_forward(first)
+    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": forward.url})
+    wait_cache(sidecar)
+    whose = someone()
+    with first.client as client:
+        store_and_fill(sidecar, client, whose, "old")
+        client.save()
+        shutil.copy(first.path / "dump.rdb", second.path / "dump.rdb")
+        sidecar.store(whose, "new")
+        wait_drained(sidecar)
+    second.start()
+    with second.client as client:
+        last = client.execute_command("PEXPIRETIME", f"{PREFIX}:live")
+        forward.move(second.port, keep_connections=True)
+        end = time.monotonic() + 6
+        while time.monotonic() < end:
+            if client.execute_command("PEXPIRETIME", f"{PREFIX}:live") > max(last, 0):
+                token = (trusted_entry(client, whose) or {}).get("access_token")
+                assert token != "old", "vouched for what was deleted"
+            time.sleep(0.01)
+    wait_cache(sidecar, timeout=40)
+    assert read(sidecar, whose) == "new"
