@@ -80,3 +80,43 @@ def test_a_proxy_leads_to_a_copy(make_sidecar, make_redis, make_forward):  # C12
             time.sleep(0.01)
     wait_cache(sidecar, timeout=40)
     assert read(sidecar, whose) == "new"
+
+
+def planted(client, change):
+    """The epoch in Redis, changed by somebody; with nobody alive who vouches for it."""
+    words = epoch(client)
+    system, database, timeline, start = words[4].split("/")
+    words[2] = "99999999-9999-4999-8999-999999999999"
+    words[4] = "/".join([system, database, *change(int(timeline), int(start))])
+    client.delete(f"{PREFIX}:live")
+    client.set(f"{PREFIX}:epoch", " ".join(words))
+
+
+def test_a_clock_was_ahead(make_sidecar, make_redis):  # C12
+    """The same line of the same database, which seems to have started later: nobody else is there."""
+    redis = make_redis()
+    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
+    wait_cache(sidecar)
+    sidecar.stop()
+    with redis.client as client:
+        planted(client, lambda timeline, start: (str(timeline), str(start + 24 * 3600 * 10**6)))
+        sidecar.start()
+        wait_cache(sidecar, timeout=40)
+        store_and_fill(sidecar, client, someone(), "token")
+
+
+def test_a_later_line_of_the_database_was_here(make_sidecar, make_redis):  # C12
+    """Even where it is silent; somebody who knows better may delete the epoch, as the log says."""
+    redis = make_redis()
+    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
+    wait_cache(sidecar)
+    sidecar.stop()
+    with redis.client as client:
+        planted(client, lambda timeline, start: (str(timeline + 1), str(start)))
+        before = epoch(client)
+        sidecar.start()
+        sidecar.wait_log("deposed")
+        assert cache_state(sidecar) == "off" and epoch(client) == before
+        assert f"DEL {PREFIX}:epoch" in sidecar.log()
+        client.delete(f"{PREFIX}:epoch")
+        wait_cache(sidecar, timeout=40)
