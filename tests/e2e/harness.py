@@ -251,7 +251,7 @@ class Cluster:
         self.process.kill()
         self.process.wait(TIMEOUT)
         wait_until(
-            lambda: not any(os.path.exists(f"/proc/{child}") for child in children),
+            lambda: not any(_birth_of(child) == birth for child, birth in children.items()),
             TIMEOUT,
             what="the end of the backends",
         )
@@ -478,11 +478,18 @@ class Cluster:
 
 
 def _children(pid):
-    """The processes whose parent is `pid`."""
-    found = []
+    """The processes whose parent is `pid`, and when they were born: a pid may soon be another's."""
+    found = {}
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()
             if int(fields[1]) == pid:
-                found.append(int(stat.parent.name))
+                found[int(stat.parent.name)] = fields[19]
     return found
+
+
+def _birth_of(pid):
+    with contextlib.suppress(OSError):
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        return stat.rpartition(")")[2].split()[19]
+    return None

@@ -195,7 +195,7 @@ def test_two_identities_of_one_key(cached, client):  # C7
     for _ in range(10):
         assert read(sidecar, one) == "of one"
         assert read(sidecar, two) == "of two"
-    assert is_trusted(client, one, template)
+    assert is_trusted(client, one, template) != is_trusted(client, two, template)
     sidecar.store(one, "of one, newer")
     wait_drained(sidecar)
     for _ in range(3):

@@ -348,7 +348,8 @@ def test_nothing_of_a_flow_lies_in_clear(db):
     for secret in secrets:
         assert secret not in kept and secret.encode().hex() not in kept
         assert secret not in dumped
-    assert "oauth_tokens_internal" not in dumped
+    # But for the function of the triggers on the table, which marks changes.
+    assert "oauth_tokens_internal" not in dumped.replace("oauth_tokens_internal.mark_change()", "")
     # Nor in the files and the WAL of the server.
     db.rows("CHECKPOINT")
     for file in [*db.datadir.glob("base/*/*"), *db.datadir.glob("pg_wal/0*")]:

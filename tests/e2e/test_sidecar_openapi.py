@@ -754,7 +754,7 @@ def test_the_document_is_whole():
         if item.get("type") == "object" and "properties" in item and path[-1] != "FlowResult":
             assert item["additionalProperties"] is False, path
             optional = set(item["properties"]) - set(item["required"])
-            assert optional <= {"parameter"}, (path, optional)
+            assert optional <= {"parameter", "cache"}, (path, optional)
     for kind in ("parameters", "headers", "responses", "schemas"):
         for name in DOCUMENT["components"][kind]:
             header_of_all = kind == "headers" and DOCUMENT["components"][kind][name]["description"] == "On every answer."
