@@ -202,8 +202,8 @@ struct Position {
 };
 
 // Looks at rows from `position` on and rotates up to `batch_size` of them.
-void rotate_batch(const TokenTable &table, Relation relation, int batch_size, Position &position,
-				  Progress &progress)
+void rotate_batch(const TokenTable &table, Relation relation, std::int64_t batch_size,
+				  Position &position, Progress &progress)
 {
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "oauth_rotate_keys batch",
 												ALLOCSET_DEFAULT_SIZES);
@@ -219,7 +219,7 @@ void rotate_batch(const TokenTable &table, Relation relation, int batch_size, Po
 	const BlockNumber first_block = ItemPointerGetBlockNumber(&position.next);
 	TableScanDesc scan = table_beginscan_tidrange(relation, snapshot, &position.next, &last);
 	TupleTableSlot *slot = table_slot_create(relation, nullptr);
-	int rotated_rows = 0;
+	std::int64_t rotated_rows = 0;
 	position.at_end = true;
 	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot)) {
 		CHECK_FOR_INTERRUPTS();
@@ -243,7 +243,7 @@ void rotate_batch(const TokenTable &table, Relation relation, int batch_size, Po
 }
 
 // One transaction: a batch, and the row that tells of it.
-void run_batch(int batch_size, Position &position, Progress &progress)
+void run_batch(std::int64_t batch_size, Position &position, Progress &progress)
 {
 	Relation relation = open_token_table(RowExclusiveLock);
 	const TokenTable &table = token_table();
@@ -263,7 +263,7 @@ void run_batch(int batch_size, Position &position, Progress &progress)
 }
 
 // The whole table once.
-void run_pass(int batch_size, Progress &progress)
+void run_pass(std::int64_t batch_size, Progress &progress)
 {
 	Position position;
 	ItemPointerSet(&position.next, 0, FirstOffsetNumber);
@@ -338,7 +338,7 @@ void pause_for_others(int64 left)
 }
 
 // Passes until nothing is left.
-void rotate_table(int batch_size, Progress &progress)
+void rotate_table(std::int64_t batch_size, Progress &progress)
 {
 	Fingerprint waited_for = {};
 	for (;;) {
@@ -366,10 +366,10 @@ using namespace oauth_tokens;
 OAUTH_FUNCTION(oauth_rotate_keys)
 {
 	refuse_unless_it_may_commit(fcinfo);
-	if (PG_ARGISNULL(0) || PG_GETARG_INT32(0) < 1)
+	if (PG_ARGISNULL(0) || PG_GETARG_INT64(0) < 1)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("batch_size must be at least 1")));
-	const int batch_size = PG_GETARG_INT32(0);
+	const std::int64_t batch_size = PG_GETARG_INT64(0);
 	PreventCommandIfReadOnly("CALL oauth_rotate_keys()");
 	check_rights(token_table());
 	key_ring_size(); // raises where there is no usable key

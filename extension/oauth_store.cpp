@@ -35,7 +35,7 @@ bool read_expiry(FunctionCallInfo fcinfo, TimestampTz *expires_at)
 	if (at)
 		*expires_at = PG_GETARG_TIMESTAMPTZ(kExpiresAt);
 	else if (in)
-		*expires_at = expiry_from_now(PG_GETARG_INT32(kExpiresIn));
+		*expires_at = expiry_from_now(PG_GETARG_INT64(kExpiresIn));
 	return at || in;
 }
 

@@ -144,12 +144,18 @@ bytea *token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t
 
 } // namespace
 
-TimestampTz expiry_from_now(int32 seconds)
+TimestampTz expiry_from_now(std::int64_t seconds)
 {
 	if (seconds < 0)
 		ereport(ERROR, (errcode(ERRCODE_EXPIRY_INVALID), errmsg("expires_in is negative"),
 						errhint("It is the number of seconds that the token still lives.")));
-	return GetCurrentTimestamp() + static_cast<int64>(seconds) * USECS_PER_SEC;
+	const TimestampTz now = GetCurrentTimestamp();
+	if (seconds > (END_TIMESTAMP - 1 - now) / USECS_PER_SEC)
+		ereport(ERROR, (errcode(ERRCODE_EXPIRY_INVALID), errmsg("expires_in is out of range"),
+						errdetail("The token would expire after the last day of a timestamp."),
+						errhint("It is the number of seconds that the token still lives, not "
+								"milliseconds or a point in time.")));
+	return now + seconds * USECS_PER_SEC;
 }
 
 const TokenTable &lock_table_to_store()

@@ -20,8 +20,9 @@ struct Grant {
 	bool keep_scopes;
 };
 
-// The moment that a provider's expires_in means. Raises OT009 where it is negative.
-TimestampTz expiry_from_now(int32 seconds);
+// The moment that a provider's expires_in means. Raises OT009 if it is
+// negative, or past the last timestamp.
+TimestampTz expiry_from_now(std::int64_t seconds);
 
 // The table, locked for writing. Raises OT005 where nothing keeps an identity
 // unique, and what lock_token_table() does.

@@ -143,6 +143,7 @@ DROP POLICY own ON oauth_tokens;
 -- max_rows, and acknowledging a part, twice, strangers, and for another incarnation.
 SELECT count(oauth_store(:'w', 'google', 'user', 'user ' || i, 'a')) FROM generate_series(1, 5) i;
 SELECT count(*) FROM oauth_changes_pending(3);
+SELECT count(*) FROM oauth_changes_pending(9223372036854775807);
 SELECT count(*) FROM oauth_changes_pending(0);
 SELECT count(*) FROM oauth_changes_pending(-1);
 SELECT count(*) FROM oauth_changes_pending(NULL);

@@ -135,7 +135,7 @@ SELECT attempt('regress_nobody', $$SELECT oauth_get('11111111-1111-4111-8111-111
 REVOKE regress_reader FROM regress_nobody;
 
 -- EXECUTE alone is of no use: the table's rights count, column by column.
-GRANT EXECUTE ON FUNCTION oauth_get(uuid, text, text, text), oauth_access_token(uuid, text, text, text, interval), oauth_store(uuid, text, text, text, text, text, timestamptz, text, integer, boolean, jsonb), oauth_delete(uuid, text, text, text, boolean)
+GRANT EXECUTE ON FUNCTION oauth_get(uuid, text, text, text), oauth_access_token(uuid, text, text, text, interval), oauth_store(uuid, text, text, text, text, text, timestamptz, text, bigint, boolean, jsonb), oauth_delete(uuid, text, text, text, boolean)
     TO regress_nobody;
 SELECT count(oauth_tokens_revoke('regress_access', 'access'));
 GRANT regress_access TO regress_nobody;

@@ -21,7 +21,7 @@ CREATE FUNCTION begin(ticket text, name text DEFAULT NULL, provider text DEFAULT
 CREATE FUNCTION claim(named text, browser text DEFAULT NULL, provider text DEFAULT 'google') RETURNS text LANGUAGE sql AS $$
     SELECT CASE WHEN c.code_verifier = a.code_verifier AND c.nonce = a.nonce THEN 'same secrets of ' ELSE 'other secrets of ' END || c.actor_id
     FROM attempts a, oauth_tokens_internal.flow_claim(sha256(a.state::bytea), sha256(COALESCE(browser, a.browser_secret)::bytea), provider) c WHERE a.name = named $$;
-CREATE FUNCTION store(ticket text, access text DEFAULT 'access', refresh text DEFAULT 'refresh', expires_in integer DEFAULT 3600, scopes text DEFAULT 'mail', details jsonb DEFAULT NULL) RETURNS TABLE (outcome text, flow text) LANGUAGE sql AS $$
+CREATE FUNCTION store(ticket text, access text DEFAULT 'access', refresh text DEFAULT 'refresh', expires_in bigint DEFAULT 3600, scopes text DEFAULT 'mail', details jsonb DEFAULT NULL) RETURNS TABLE (outcome text, flow text) LANGUAGE sql AS $$
     SELECT * FROM oauth_tokens_internal.flow_store(sha256(ticket::bytea), access, refresh, expires_in, scopes, details) $$;
 CREATE VIEW flows AS SELECT (SELECT count(*) FROM oauth_tokens_internal.flow_links) AS links, (SELECT count(*) FROM oauth_tokens_internal.flow_attempts) AS attempts,
     (SELECT count(*) FROM oauth_tokens_internal.flow_confirmations) AS confirmations;
@@ -140,7 +140,7 @@ SELECT begin(:'oldest');
 DELETE FROM oauth_tokens_internal.flow_links;
 
 -- One grant, whole (F17). The refresh token stays only where both are one account's.
-CREATE FUNCTION connect(access text, refresh text, details jsonb, scopes text DEFAULT 'mail', expires_in integer DEFAULT 3600) RETURNS SETOF record LANGUAGE plpgsql AS $$
+CREATE FUNCTION connect(access text, refresh text, details jsonb, scopes text DEFAULT 'mail', expires_in bigint DEFAULT 3600) RETURNS SETOF record LANGUAGE plpgsql AS $$
 DECLARE t text := ticket('bob'); o text;
 BEGIN
     SELECT outcome INTO o FROM store(t, access, refresh, expires_in, scopes, details);
@@ -261,12 +261,14 @@ SELECT * FROM store(NULL);
 SELECT * FROM store(:'ticket', '');
 SELECT * FROM store(:'ticket', refresh => '');
 SELECT * FROM store(:'ticket', expires_in => -1);
+SELECT * FROM store(:'ticket', expires_in => 9300000000000);
 SELECT * FROM store(:'ticket', details => '{"unknown": 1}');
 SELECT * FROM store(:'confirmed', NULL);
 SELECT * FROM store(:'confirmed', '');
 SELECT * FROM store(:'confirmed', repeat('a', 65537));
 SELECT * FROM store(:'confirmed', refresh => '');
 SELECT * FROM store(:'confirmed', expires_in => -1);
+SELECT * FROM store(:'confirmed', expires_in => 9300000000000);
 SELECT * FROM store(:'confirmed', details => '[]');
 SELECT * FROM store(:'confirmed', details => '{"lifetime": -1}');
 SELECT * FROM store(:'confirmed', scopes => repeat('s', 1024 * 1024));
@@ -316,7 +318,7 @@ TABLE flows;
 \set VERBOSITY sqlstate
 SELECT oauth_flow_confirm(:'w', 'google', 'user', 'carol', :'c_flow');
 -- In the other form; kept and replaced refresh tokens as without the wait.
-CREATE FUNCTION confirm(access text, refresh text, details jsonb, scopes text DEFAULT 'mail', expires_in integer DEFAULT 3600) RETURNS SETOF record LANGUAGE plpgsql AS $$
+CREATE FUNCTION confirm(access text, refresh text, details jsonb, scopes text DEFAULT 'mail', expires_in bigint DEFAULT 3600) RETURNS SETOF record LANGUAGE plpgsql AS $$
 DECLARE code text;
 BEGIN
     SELECT flow INTO code FROM store(ticket('carol', '/done', true), access, refresh, expires_in, scopes, details);

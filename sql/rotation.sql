@@ -41,7 +41,7 @@ CALL oauth_rotate_keys(0);
 \set VERBOSITY sqlstate
 CALL oauth_rotate_keys(-1);
 CALL oauth_rotate_keys(NULL);
-CALL oauth_rotate_keys(3000000000);
+CALL oauth_rotate_keys(99999999999999999999);
 CALL oauth_rotate_keys('many');
 SET default_transaction_read_only = on;
 CALL oauth_rotate_keys();
@@ -53,7 +53,7 @@ SELECT pg_temp.state() = :'state' AS nothing_changed;
 -- Nothing to do: no row is touched, and a row tells of the call.
 CALL oauth_rotate_keys();
 CALL oauth_rotate_keys(batch_size => 1);
-CALL oauth_rotate_keys(2147483647);
+CALL oauth_rotate_keys(9223372036854775807);
 DO $$ BEGIN CALL oauth_rotate_keys(3); END $$;
 CREATE PROCEDURE rotate_twice() LANGUAGE plpgsql AS $$ BEGIN CALL oauth_rotate_keys(); CALL oauth_rotate_keys(); END $$;
 CALL rotate_twice();

@@ -68,15 +68,26 @@ SELECT oauth_store(:alice, 'a', expires_in => 0) = :'id' AS at_once;
 SELECT updated_at - expires_at BETWEEN interval '0' AND interval '1 min' AS expired FROM oauth_get(:alice);
 SELECT oauth_store(:alice, 'a', expires_in => 2147483647) = :'id' AS stored;
 SELECT updated_at + interval '2147483647 s' - expires_at BETWEEN interval '0' AND interval '1 min' AS in_68_years FROM oauth_get(:alice);
+-- A bigint, as Java clients bind it; up to the last day of a timestamp.
+PREPARE from_java (bigint) AS SELECT oauth_store(:alice, 'a', expires_in => $1) = :'id' AS stored, oauth_store(:'w', 'google', 'user'::actor_type_enum, 'alice', 'a', expires_in => $1) = :'id' AS by_enum;
+EXECUTE from_java (3599);
+EXECUTE from_java (9000000000000);
+DEALLOCATE from_java;
+SELECT extract(year FROM timezone('UTC', expires_at)) > 280000 AS far FROM oauth_get(:alice);
+SELECT oauth_store(:alice, 'a', expires_in => extract(epoch FROM timestamptz '294276-12-31 23:59:59+00' - clock_timestamp())::bigint - 60) = :'id' AS the_last_minute;
 SELECT oauth_store(:alice, 'access-9', NULL, NULL, NULL, NULL, NULL, NULL) = :'id' AS all_null, pg_temp.expiry() IS NULL AS unknown;
 SELECT pg_temp.state() AS state \gset
 SELECT oauth_store(:alice, 'sentinel', expires_at => now(), expires_in => 3600);
 SELECT oauth_store(:alice, 'sentinel', expires_in => -1);
+SELECT oauth_store(:alice, 'sentinel', expires_in => 9300000000000);
 SELECT oauth_store(:alice, 'sentinel', expires_at => 'infinity');
 \set VERBOSITY sqlstate
 SELECT oauth_store(:alice, 'sentinel', expires_at => '-infinity');
 SELECT oauth_store(:alice, 'sentinel', expires_in => -2147483648);
-SELECT oauth_store(:alice, 'sentinel', expires_in => 2147483648);
+SELECT oauth_store(:alice, 'sentinel', expires_in => -9223372036854775808);
+SELECT oauth_store(:alice, 'sentinel', expires_in => 9223372036854775807);
+SELECT oauth_store(:alice, 'sentinel', expires_in => extract(epoch FROM timestamptz '294276-12-31 23:59:59+00' - clock_timestamp())::bigint + 60);
+SELECT oauth_store(:alice, 'sentinel', expires_in => 99999999999999999999);
 SELECT oauth_store(:alice, 'sentinel', expires_at => '294277-01-01');
 \set VERBOSITY default
 SELECT pg_temp.state() = :'state' AS nothing_changed;

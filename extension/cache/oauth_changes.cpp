@@ -95,7 +95,7 @@ using namespace oauth_tokens;
 OAUTH_FUNCTION(oauth_changes_pending)
 {
 	refuse_null(fcinfo, 0, "max_rows");
-	int32 left = PG_GETARG_INT32(0);
+	std::int64_t left = PG_GETARG_INT64(0);
 	if (left < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("max_rows must not be negative")));

@@ -59,7 +59,7 @@ Grant read_grant(FunctionCallInfo fcinfo)
 	grant.scopes = text_argument(fcinfo, kScopesArgument);
 	grant.expires = !PG_ARGISNULL(kExpiresIn);
 	if (grant.expires)
-		grant.expires_at = expiry_from_now(PG_GETARG_INT32(kExpiresIn));
+		grant.expires_at = expiry_from_now(PG_GETARG_INT64(kExpiresIn));
 	grant.details = PG_ARGISNULL(kDetails) ? nullptr : PG_GETARG_JSONB_P(kDetails);
 	return grant;
 }

@@ -5,7 +5,7 @@ CREATE FUNCTION oauth_store(
     workspace_id uuid, provider text, actor_type text, actor_id text,
     access_token text, refresh_token text DEFAULT NULL,
     expires_at timestamptz DEFAULT NULL, scopes text DEFAULT NULL,
-    expires_in integer DEFAULT NULL, keep_refresh_token boolean DEFAULT true,
+    expires_in bigint DEFAULT NULL, keep_refresh_token boolean DEFAULT true,
     details jsonb DEFAULT NULL) RETURNS uuid
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME';
@@ -13,15 +13,15 @@ CREATE FUNCTION oauth_store(
     workspace_id uuid, provider text, actor_type anyenum, actor_id text,
     access_token text, refresh_token text DEFAULT NULL,
     expires_at timestamptz DEFAULT NULL, scopes text DEFAULT NULL,
-    expires_in integer DEFAULT NULL, keep_refresh_token boolean DEFAULT true,
+    expires_in bigint DEFAULT NULL, keep_refresh_token boolean DEFAULT true,
     details jsonb DEFAULT NULL) RETURNS uuid
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME';
-REVOKE ALL ON FUNCTION oauth_store(uuid, text, text, text, text, text, timestamptz, text, integer, boolean, jsonb) FROM PUBLIC;
-REVOKE ALL ON FUNCTION oauth_store(uuid, text, anyenum, text, text, text, timestamptz, text, integer, boolean, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION oauth_store(uuid, text, text, text, text, text, timestamptz, text, integer, boolean, jsonb) IS
+REVOKE ALL ON FUNCTION oauth_store(uuid, text, text, text, text, text, timestamptz, text, bigint, boolean, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION oauth_store(uuid, text, anyenum, text, text, text, timestamptz, text, bigint, boolean, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_store(uuid, text, text, text, text, text, timestamptz, text, bigint, boolean, jsonb) IS
     'encrypts a grant and stores it, replacing the one of the same identity; returns the row''s id. NULL refresh_token keeps the stored one unless keep_refresh_token is false; NULL scopes keep the stored ones; expires_in is in seconds from now; no expiry means unknown. Errors: OT001, OT002 key; OT004, OT005 table; OT006 empty token; OT007 token over 65,536 bytes; OT008 provider over 255 or actor_id over 1,024 bytes; OT009 expiry; 22004 null; 22021 not UTF-8; 22023 unknown actor_type or bad details';
-COMMENT ON FUNCTION oauth_store(uuid, text, anyenum, text, text, text, timestamptz, text, integer, boolean, jsonb) IS
+COMMENT ON FUNCTION oauth_store(uuid, text, anyenum, text, text, text, timestamptz, text, bigint, boolean, jsonb) IS
     'the same for actor_type as an enum';
 
 CREATE FUNCTION oauth_get(workspace_id uuid, provider text, actor_type text, actor_id text)

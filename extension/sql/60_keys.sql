@@ -76,9 +76,9 @@ CREATE VIEW oauth_key_usage WITH (security_invoker) AS
 COMMENT ON VIEW oauth_key_usage IS
     'how many values each key of the ring opens: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
 
-CREATE PROCEDURE oauth_rotate_keys(batch_size integer DEFAULT 1000)
+CREATE PROCEDURE oauth_rotate_keys(batch_size bigint DEFAULT 1000)
     LANGUAGE c
     AS 'MODULE_PATHNAME';
-REVOKE ALL ON PROCEDURE oauth_rotate_keys(integer) FROM PUBLIC;
-COMMENT ON PROCEDURE oauth_rotate_keys(integer) IS
+REVOKE ALL ON PROCEDURE oauth_rotate_keys(bigint) FROM PUBLIC;
+COMMENT ON PROCEDURE oauth_rotate_keys(bigint) IS
     're-encrypts under the first key of the ring what other keys open, batch_size rows a transaction, beside readers and writers. Keeps updated_at and the Fernet timestamp, fires no trigger. May be stopped and started again. Errors: 25001 inside a transaction block; OT001, OT002 key; 42501 rights, or a row security policy hides rows';

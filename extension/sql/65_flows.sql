@@ -153,12 +153,12 @@ COMMENT ON FUNCTION oauth_tokens_internal.flow_claim(bytea, bytea, text) IS
     'uses up the attempt with this state and browser secret, both as SHA-256, and provider, with its label or without; no row, and nothing used up, where one does not fit or it has expired. Errors: OT001, OT002 key; 22004 null';
 
 CREATE FUNCTION oauth_tokens_internal.flow_store(
-    ticket_hash bytea, access_token text, refresh_token text, expires_in integer, scopes text,
+    ticket_hash bytea, access_token text, refresh_token text, expires_in bigint, scopes text,
     details jsonb, OUT outcome text, OUT flow text)
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'oauth_flow_store';
-REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_store(bytea, text, text, integer, text, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION oauth_tokens_internal.flow_store(bytea, text, text, integer, text, jsonb) IS
+REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_store(bytea, text, text, bigint, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.flow_store(bytea, text, text, bigint, text, jsonb) IS
     'ends the link and replaces the whole grant of its identity (connected), or keeps the grant for oauth_flow_confirm() under a one-time code (confirm), or does nothing because the link has ended (expired). Errors: as oauth_store(), and OT007 a grant over 1 MiB';
 
 CREATE FUNCTION oauth_tokens_internal.flow_purge() RETURNS bigint

@@ -50,13 +50,13 @@ COMMENT ON FUNCTION oauth_cache_unregister(text) IS
     'ends the registration of this cache, and deletes its marks; whether it was registered. Errors: 22004 null; 22023 cache_id of no or over 1,024 bytes; 25006 read-only';
 
 CREATE FUNCTION oauth_changes_pending(
-    max_rows integer DEFAULT 1000,
+    max_rows bigint DEFAULT 1000,
     OUT id bigint, OUT workspace_id uuid, OUT provider text, OUT actor_type text, OUT actor_id text)
     RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10
     AS 'MODULE_PATHNAME';
-REVOKE ALL ON FUNCTION oauth_changes_pending(integer) FROM PUBLIC;
-COMMENT ON FUNCTION oauth_changes_pending(integer) IS
+REVOKE ALL ON FUNCTION oauth_changes_pending(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_changes_pending(bigint) IS
     'up to max_rows changes that are not acknowledged yet, of all identities whatever policies say; one without identity stands for all tokens. No rows on a standby. Errors: 22004 null; 22023 max_rows is negative';
 
 CREATE FUNCTION oauth_changes_ack(incarnation uuid, ids bigint[]) RETURNS bigint

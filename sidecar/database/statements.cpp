@@ -34,7 +34,7 @@ constexpr const char *kClaim = R"(SELECT workspace_id, provider, actor_type, act
 	FROM oauth_tokens_internal.flow_claim($1::bytea, $2::bytea, $3::text))";
 
 constexpr const char *kStore = R"(SELECT outcome, flow
-	FROM oauth_tokens_internal.flow_store($1::bytea, $2::text, $3::text, $4::integer, $5::text, $6::jsonb))";
+	FROM oauth_tokens_internal.flow_store($1::bytea, $2::text, $3::text, $4::bigint, $5::text, $6::jsonb))";
 
 constexpr const char *kConnection = R"(SELECT c.state, c.scopes, c.has_refresh_token,
 	extract(epoch FROM c.expires_at)::float8, c.details, extract(epoch FROM c.updated_at)::float8
@@ -63,7 +63,7 @@ constexpr const char *kChangesWait = "SELECT {}.oauth_changes_wait()";
 // One statement, so that the marks are all that there were under this incarnation.
 constexpr const char *kChangesPending = R"(SELECT r.incarnation, p.id, p.workspace_id, p.provider,
 	p.actor_type, p.actor_id FROM oauth_tokens_internal.cache_registration() r
-	LEFT JOIN {}.oauth_changes_pending($1::integer) p ON r.incarnation IS NOT NULL)";
+	LEFT JOIN {}.oauth_changes_pending($1::bigint) p ON r.incarnation IS NOT NULL)";
 
 constexpr const char *kChangesAck = "SELECT {}.oauth_changes_ack($1::uuid, $2::bigint[])";
 

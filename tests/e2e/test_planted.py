@@ -49,7 +49,7 @@ STEAL = """
     "CREATE TABLE oauth_key_usage (x integer)",
     "CREATE TABLE oauth_tokens_decrypted (x integer)",
     "CREATE SCHEMA oauth_tokens_internal",
-    "CREATE PROCEDURE oauth_rotate_keys(batch_size integer) LANGUAGE sql AS 'SELECT 1'",
+    "CREATE PROCEDURE oauth_rotate_keys(batch_size bigint) LANGUAGE sql AS 'SELECT 1'",
 ])
 def test_objects_of_our_names_stop_the_installation(db, plant):  # E1
     """They are never taken over as members, nor left in place of ours."""

@@ -68,7 +68,7 @@ CREATE VIEW oauth_connections AS SELECT workspace_id, provider, actor_type, acto
 CREATE FUNCTION oauth_cache_register(cache_id text) RETURNS uuid LANGUAGE sql AS $$
 	INSERT INTO public.seen VALUES (cache_id) RETURNING '22222222-2222-2222-2222-222222222222'::uuid $$;
 CREATE FUNCTION oauth_cache_unregister(cache_id text) RETURNS boolean LANGUAGE sql AS $$ SELECT cache_id = 'mine' $$;
-CREATE FUNCTION oauth_changes_pending(max_rows integer = 1000) RETURNS TABLE (id bigint, workspace_id uuid,
+CREATE FUNCTION oauth_changes_pending(max_rows bigint = 1000) RETURNS TABLE (id bigint, workspace_id uuid,
 	provider text, actor_type text, actor_id text) LANGUAGE sql AS $$
 	SELECT 7, '11111111-1111-1111-1111-111111111111'::uuid, 'google.work', 'user', 'it''s "ann"' WHERE max_rows > 1
 	UNION ALL SELECT 9007199254740993, NULL, NULL, NULL, NULL WHERE max_rows > 1 $$;
@@ -98,7 +98,7 @@ CREATE FUNCTION flow_claim(state_hash bytea, browser_hash bytea, provider text)
 	LANGUAGE sql AS $$
 	SELECT $2, '11111111-1111-1111-1111-111111111111'::uuid, 'google.work', 'user', 'ann', 'a b', NULL::text,
 		false, 'V', 'N', NULL::text, 'https://op/token', 'C' WHERE get_byte($1, 0) = 1 $$;
-CREATE FUNCTION flow_store(ticket_hash bytea, access_token text, refresh_token text, expires_in integer,
+CREATE FUNCTION flow_store(ticket_hash bytea, access_token text, refresh_token text, expires_in bigint,
 	scopes text, details jsonb, OUT outcome text, OUT flow text) LANGUAGE sql AS $$
 	INSERT INTO public.seen VALUES (concat_ws('|', encode(ticket_hash, 'hex'), access_token,
 		COALESCE(refresh_token, 'NULL'), COALESCE(expires_in::text, 'NULL'), COALESCE(scopes, 'NULL'),
