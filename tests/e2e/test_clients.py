@@ -1,12 +1,18 @@
 """Applications bring a plain client: each way to pass an actor_type finds its function."""
 
+import asyncio
+import json
+import re
 import shutil
 import subprocess
 import uuid
+from datetime import datetime, timedelta, timezone
 
+import asyncpg
 import psycopg
 import pytest
-from harness import as_server, clean_environment, free_port, wait_until
+import sqlalchemy
+from harness import CHECKOUT, DATABASE, as_server, clean_environment, free_port, wait_until
 from psycopg.types.enum import EnumInfo, register_enum
 from tokens import WORKSPACE, get, identity, store
 
@@ -169,6 +175,7 @@ max_client_conn = 50
         return psycopg.connect(host=str(stored.socket_dir), port=port, dbname="app", user="postgres",
                                **kwargs)
 
+    connect.host, connect.port = str(stored.socket_dir), port
     yield connect
     process.terminate()
     process.wait(10)
@@ -193,3 +200,116 @@ def test_pgbouncer_in_transaction_mode(stored, bouncer):
     assert get(connections[0], identity("bounced-1"))[0] == "1 in 4"
     for connection in connections:
         connection.close()
+
+
+# What docs/clients.md says.
+
+
+def asynchronously(run, host, port, **settings):
+    """Calls `run` with a connection of asyncpg."""
+
+    async def call():
+        connection = await asyncpg.connect(host=host, port=port, user="postgres", database=DATABASE,
+                                           **settings)
+        try:
+            return await run(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(call())
+
+
+ASYNCPG_STORE = "SELECT oauth_store($1, $2, {}, $4, $5, $6, expires_in => $7, details => $8)"
+
+
+@pytest.mark.parametrize("actor_type", ["$3", "$3::text", "$3::actor_type_enum"])
+@pytest.mark.parametrize("workspace", [WORKSPACE, str(WORKSPACE)], ids=["UUID", "str"])
+def test_asyncpg(stored, actor_type, workspace):
+    whose = [workspace, "google", "user", "asynchronous"]
+
+    async def run(connection):
+        for number in range(3):  # the second call finds it prepared
+            await connection.execute(ASYNCPG_STORE.format(actor_type), *whose, f"token {number}", None,
+                                     3599, json.dumps({"account_id": "7"}))
+            sql = f"FROM oauth_get($1, $2, {actor_type}, $4)"
+            row = await connection.fetchrow("SELECT access_token, expires_at " + sql, *whose)
+            assert row["access_token"] == f"token {number}"
+            assert row["expires_at"] > datetime.now(timezone.utc) + timedelta(minutes=59)
+            assert await connection.fetchval(
+                f"SELECT oauth_access_token($1, $2, {actor_type}, $4, $5)", *whose, timedelta(minutes=2)
+            ) == f"token {number}"
+        joined = await connection.fetch(
+            "SELECT g.access_token FROM oauth_tokens t, LATERAL oauth_get(t.workspace_id, t.provider,"
+            " t.actor_type, t.actor_id) g WHERE t.actor_id = $1", "asynchronous")
+        assert [row["access_token"] for row in joined] == ["token 2"]
+        with pytest.raises(asyncpg.PostgresError) as caught:
+            await connection.fetch(f"SELECT * FROM oauth_get($1, $2, {actor_type}, $4)",
+                                   workspace, "google", "robot", "x")
+        assert caught.value.sqlstate in ("22023", "22P02")
+
+    asynchronously(run, str(stored.socket_dir), stored.port)
+
+
+def test_asyncpg_behind_pgbouncer(stored, bouncer):
+    async def run(connection):
+        for number in range(5):
+            await connection.execute(ASYNCPG_STORE.format("$3"), WORKSPACE, "google", "user", "bounced",
+                                     f"token {number}", None, 3599, None)
+            assert await connection.fetchval(
+                "SELECT oauth_access_token($1, $2, $3, $4)", WORKSPACE, "google", "user", "bounced"
+            ) == f"token {number}"
+
+    for _ in range(3):
+        asynchronously(run, bouncer.host, bouncer.port, statement_cache_size=0)
+
+
+def test_sqlalchemy_hides_parameters(stored):
+    def error_of(**settings):
+        engine = sqlalchemy.create_engine(
+            f"postgresql+psycopg2://postgres@/{DATABASE}?host={stored.socket_dir}&port={stored.port}", **settings)
+        with pytest.raises(sqlalchemy.exc.DBAPIError) as caught, engine.begin() as connection:
+            connection.execute(
+                sqlalchemy.text("SELECT oauth_store(:workspace, 'google', :kind, 'alice', :access)"),
+                {"workspace": str(WORKSPACE), "kind": "robot", "access": "sentinel"})
+        return str(caught.value)
+
+    assert "sentinel" in error_of()
+    assert "sentinel" not in error_of(hide_parameters=True)
+
+
+def page_sql(words):
+    """Statements of the SQL block with these words."""
+    page = (CHECKOUT / "docs/clients.md").read_text()
+    return next(block for block in re.findall(r"```sql\n(.*?)```", page, re.DOTALL) if words in block)
+
+
+def test_grant_by_name_and_postgrest(stored):
+    """PostgREST reads pg_proc, and writes its call with the parameters' declared types."""
+    with stored.connect(autocommit=True) as connection:
+        connection.execute("CREATE ROLE web; CREATE SCHEMA api; GRANT USAGE ON SCHEMA api TO web")
+        for words in ("oauth_tokens_grant('web'", "CREATE FUNCTION api."):
+            for statement in page_sql(words).split(";\n"):
+                connection.execute(statement)
+        functions = connection.execute(
+            "SELECT p.proargnames[i], t::regtype::text FROM pg_proc p, unnest(p.proargtypes) WITH ORDINALITY a (t, i)"
+            " WHERE p.proname = 'access_token' AND pronamespace = 'api'::regnamespace ORDER BY i").fetchall()
+        assert [name for name, _ in functions] == ["workspace_id", "provider", "actor_type", "actor_id"]
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in functions)
+        call = ", ".join(f'"{name}" := b."{name}"' for name, _ in functions)
+        sql = (f"SELECT api.access_token({call}) FROM (SELECT %s::json AS data) p,"
+               f" LATERAL (SELECT * FROM json_to_record(p.data) AS _({columns}) LIMIT 1) b")
+        body = json.dumps(dict(zip(["workspace_id", "provider", "actor_type", "actor_id"],
+                                   [str(WORKSPACE), "google", "user", "alice"])))
+        connection.execute("SET ROLE web")
+        assert connection.execute(sql, [body]).fetchall() == [("the token",)]
+        assert connection.execute(GET.format("%s", "%s", "%s", "%s").replace(
+            "access_token FROM oauth_get", "oauth_access_token"), identity()).fetchall() == [("the token",)]
+        connection.execute("RESET ROLE")
+        # Others may neither by the wrapper, nor by its like that PUBLIC may call.
+        connection.execute("CREATE ROLE stranger; GRANT USAGE ON SCHEMA api TO stranger")
+        for grant in ("SELECT", "GRANT EXECUTE ON FUNCTION api.access_token TO PUBLIC"):
+            connection.execute("RESET ROLE")
+            connection.execute(grant)
+            connection.execute("SET ROLE stranger")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(sql, [body])
