@@ -16,6 +16,7 @@
 #include "errors.hpp"
 #include "function.hpp"
 #include "key_ring.hpp"
+#include "owner_rights.hpp"
 #include "row_replacement.hpp"
 #include "token_codec.hpp"
 #include "token_table.hpp"
@@ -249,7 +250,9 @@ void run_batch(std::int64_t batch_size, Position &position, Progress &progress)
 	const TokenTable &table = token_table();
 	check_rights(table);
 	const int64 before = progress.rotated;
+	const CallersRights caller = begin_owner_rights(relation);
 	rotate_batch(table, relation, batch_size, position, progress);
+	end_owner_rights(caller);
 	table_close(relation, NoLock);
 	if (progress.rotated > before) {
 		PushActiveSnapshot(GetTransactionSnapshot());

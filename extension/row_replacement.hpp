@@ -1,6 +1,7 @@
 // Replaces rows below SQL, as logical replication applies an update: with index
 // entries, generated columns and WAL, but without triggers and without a plan
-// for each row. For new versions that change no indexed column.
+// for each row. For new versions that change no indexed column. Runs expressions
+// of the table's owner: within begin_owner_rights().
 #pragma once
 
 #include "postgres.hpp"

@@ -102,14 +102,20 @@ bool has_type(Form_pg_attribute attribute, TableColumn column)
 		   attribute->atttypid == kColumns[column].other_type_id;
 }
 
+// By the catalog alone: the relation cache's list of conditions is simplified, and
+// so runs functions of whoever made the index.
+bool is_partial(Relation index)
+{
+	return !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+}
+
 // Whether an index does what `wanted` asks, under whatever name.
 bool serves(Relation table, Oid index_id, const IndexDefinition &wanted)
 {
 	Relation index = index_open(index_id, AccessShareLock);
 	const Form_pg_index form = index->rd_index;
 	bool fits = index->rd_rel->relam == BTREE_AM_OID && form->indisvalid && form->indisready &&
-				form->indislive && form->indnkeyatts == wanted.columns &&
-				RelationGetIndexPredicate(index) == NIL;
+				form->indislive && form->indnkeyatts == wanted.columns && !is_partial(index);
 	if (wanted.unique)
 		fits = fits && form->indisunique && form->indimmediate &&
 			   (!wanted.primary || form->indisprimary);
