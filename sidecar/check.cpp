@@ -1,8 +1,5 @@
 #include "check.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 
 #include <chrono>
@@ -14,8 +11,10 @@
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
 #include "database/postgres_store.hpp"
+#include "event_loop.hpp"
 #include "providers/directory.hpp"
 #include "server/tls_context.hpp"
+#include "task.hpp"
 
 namespace asio = boost::asio;
 
@@ -140,7 +139,7 @@ asio::awaitable<void> check_provider(Report &report, providers::Directory &direc
 
 asio::awaitable<void> check_all(Report &report, const settings::Settings &settings,
 								database::PostgresStore &store, redis::Connection *redis,
-								providers::Directory &directory)
+								providers::Directory &directory, bool &is_done)
 {
 	co_await check_database(report, settings, store);
 	if (redis != nullptr)
@@ -151,13 +150,14 @@ asio::awaitable<void> check_all(Report &report, const settings::Settings &settin
 		report.warning("providers", "none is configured: no account can be connected");
 	if (settings.api_tokens.empty())
 		report.warning("api", "no token is configured: the API answers 401");
+	is_done = true;
 }
 
 } // namespace
 
 int run_check(settings::Settings settings)
 {
-	asio::io_context context{1};
+	EventLoop context;
 	Report report;
 	for (const std::string &warning : settings.warnings)
 		report.warning("settings", warning);
@@ -173,15 +173,16 @@ int run_check(settings::Settings settings)
 				redis::Limits{}, settings.ca_file, "oauth-sidecar");
 		client::CurlClient client(context.get_executor(), settings.ca_file);
 		providers::Directory directory(context.get_executor(), settings.providers, client, {});
-		asio::co_spawn(context,
-					   check_all(report, settings, store, redis ? &*redis : nullptr, directory),
-					   [&](std::exception_ptr) {
-						   pool.close();
-						   if (redis)
-							   redis->close();
-						   context.stop();
-					   });
-		context.run();
+		const EventLoop::EndFirst end_first(context);
+		bool is_done = false;
+		start_task(
+			context.get_executor(), "check",
+			check_all(report, settings, store, redis ? &*redis : nullptr, directory, is_done));
+		while (!is_done && context.run_one() > 0) {
+		}
+		pool.close();
+		if (redis)
+			redis->close();
 	}
 	return report.faults() == 0 ? 0 : 1;
 }

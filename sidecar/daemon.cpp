@@ -1,8 +1,5 @@
 #include "daemon.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -22,11 +19,13 @@
 #include "database/postgres_store.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/router.hpp"
+#include "event_loop.hpp"
 #include "log.hpp"
 #include "metrics.hpp"
 #include "process.hpp"
 #include "providers/directory.hpp"
 #include "server/server.hpp"
+#include "task.hpp"
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
@@ -89,6 +88,7 @@ class Daemon
 {
 public:
 	explicit Daemon(settings::Settings settings);
+	~Daemon();
 	int run();
 
 private:
@@ -99,27 +99,31 @@ private:
 	asio::awaitable<void> publish();
 	asio::awaitable<void> purge();
 	asio::awaitable<void> drain();
+	asio::awaitable<void> drain_api(asio::steady_timer &drained);
 	std::unique_ptr<server::Server> make_server();
 	asio::awaitable<void> pause(std::chrono::milliseconds duration);
 	cache::TokenCache &tokens();
 	Metrics::Gauges gauges();
 
+	// In this order (event_loop.hpp): what does no I/O, the loop, what does I/O on it,
+	// and at last what destroys the coroutines that refer to any of these.
 	settings::Settings settings_;
-	asio::io_context context_{1};
 	Metrics metrics_;
+	endpoints::Admission admission_;
+	cache::NoCache no_cache_;
+	bool published_ = false;
+	EventLoop context_;
 	database::Pool api_pool_;
 	database::Pool browser_pool_;
 	database::PostgresStore api_store_;
 	database::PostgresStore browser_store_;
 	client::CurlClient client_;
 	providers::Directory directory_;
-	endpoints::Admission admission_;
 	std::unique_ptr<cache::Service> cache_; // where REDIS_URL is set
-	cache::NoCache no_cache_;
-	bool published_ = false;
 	endpoints::Router router_;
 	std::unique_ptr<server::Server> server_;
 	std::unique_ptr<server::Server> api_server_; // where the API has a listener of its own
+	EventLoop::EndFirst end_first_{context_};
 };
 
 Daemon::Daemon(settings::Settings settings)
@@ -140,6 +144,13 @@ Daemon::Daemon(settings::Settings settings)
 			  [this] { return gauges(); }),
 	  server_(make_server()), api_server_(settings_.api_listen ? make_server() : nullptr)
 {
+}
+
+// Those who wait for Redis are in the hands of its connections, and not of the loop.
+Daemon::~Daemon()
+{
+	if (cache_)
+		cache_->close();
 }
 
 std::unique_ptr<server::Server> Daemon::make_server()
@@ -251,18 +262,18 @@ asio::awaitable<void> Daemon::keep_house()
 asio::awaitable<void> Daemon::drain()
 {
 	asio::steady_timer api_drained(context_, asio::steady_timer::time_point::max());
-	bool is_api_drained = true;
-	if (api_server_) {
-		is_api_drained = false;
-		asio::co_spawn(context_, api_server_->drain(kDrainTime), [&](std::exception_ptr) {
-			is_api_drained = true;
-			api_drained.cancel();
-		});
-	}
+	if (api_server_)
+		start_task(context_.get_executor(), "drain of the API", drain_api(api_drained));
 	co_await server_->drain(kDrainTime);
 	boost::system::error_code ignored;
-	if (!is_api_drained)
+	if (api_server_)
 		co_await api_drained.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+asio::awaitable<void> Daemon::drain_api(asio::steady_timer &drained)
+{
+	co_await api_server_->drain(kDrainTime);
+	drained.expires_at(asio::steady_timer::time_point::min()); // for whoever waits later, too
 }
 
 asio::awaitable<void> Daemon::await_signals()
@@ -303,8 +314,8 @@ int Daemon::run()
 		log::error("cannot listen", {{"reason", std::string_view(error.what())}});
 		return 1;
 	}
-	asio::co_spawn(context_, await_signals(), asio::detached);
-	asio::co_spawn(context_, keep_house(), asio::detached);
+	start_task(context_.get_executor(), "signals", await_signals());
+	start_task(context_.get_executor(), "housekeeping", keep_house());
 	if (cache_)
 		cache_->start();
 	log::info("listening", {{"public_url", std::string_view(settings_.public_url)},

@@ -2,12 +2,10 @@
 
 #include <cmath>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-
 #include "cache/lifetime.hpp"
 #include "cache/scripts.hpp"
 #include "log.hpp"
+#include "task.hpp"
 
 namespace sidecar::cache
 {
@@ -152,9 +150,9 @@ void RedisCache::fill(Lease lease, const database::StoredToken *found)
 	try {
 		Filling filling = filling_of(lease, found);
 		if (filling.value.empty())
-			asio::co_spawn(executor_, release(std::move(lease)), asio::detached);
+			start_task(executor_, "release of a lease", release(std::move(lease)));
 		else
-			asio::co_spawn(executor_, store(std::move(lease), std::move(filling)), asio::detached);
+			start_task(executor_, "fill of the cache", store(std::move(lease), std::move(filling)));
 	} catch (const std::exception &) { // the lease ends by itself
 		metrics_.cache_fill(CacheFill::failed);
 	}

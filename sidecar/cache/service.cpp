@@ -1,9 +1,7 @@
 #include "cache/service.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-
 #include "oauth/digest.hpp"
+#include "task.hpp"
 
 namespace sidecar::cache
 {
@@ -70,7 +68,7 @@ void Service::start()
 {
 	reading_.start();
 	dropping_.start();
-	boost::asio::co_spawn(executor_, invalidator_.run(), boost::asio::detached);
+	start_task(executor_, "invalidator", invalidator_.run());
 }
 
 void Service::close()

@@ -1,8 +1,6 @@
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-
 #include "database/pool_impl.hpp"
 #include "log.hpp"
+#include "task.hpp"
 
 namespace sidecar::database
 {
@@ -62,7 +60,7 @@ void Pool::Impl::connected(ConnectionHandle connection, const std::string &error
 	try {
 		auto session =
 			std::make_shared<Session>(executor, std::move(connection), limits.statement + kGrace);
-		asio::co_spawn(executor, introduce(shared_from_this(), session), asio::detached);
+		start_task(executor, "database session", introduce(shared_from_this(), session));
 	} catch (const std::exception &caught) { // no descriptor, no memory
 		failed(caught.what());
 	}

@@ -1,13 +1,12 @@
 #include "providers/directory.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "flow/provider_name.hpp"
 #include "log.hpp"
 #include "oauth/metadata.hpp"
+#include "task.hpp"
 
 namespace asio = boost::asio;
 
@@ -61,7 +60,7 @@ void Directory::fetch_in_background(const oauth::Provider &provider,
 		return;
 	entry->under_way = true;
 	entry->arrived.expires_at(Clock::time_point::max());
-	asio::co_spawn(executor_, fetch(provider, entry), asio::detached);
+	start_task(executor_, "metadata of a provider", fetch(provider, entry));
 }
 
 asio::awaitable<std::optional<oauth::Endpoints>>

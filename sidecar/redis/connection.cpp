@@ -1,13 +1,12 @@
 #include "redis/connection.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "log.hpp"
 #include "redis/connection_impl.hpp"
+#include "task.hpp"
 
 namespace sidecar::redis
 {
@@ -105,11 +104,9 @@ asio::awaitable<void> Connection::Impl::wait_connected(std::shared_ptr<Impl> sel
 													   std::chrono::milliseconds timeout)
 {
 	if (!self->session && !self->is_closed) {
-		asio::steady_timer timer(self->executor, timeout);
-		const auto place = self->waiting.insert(self->waiting.end(), &timer);
+		Waiting waiting(*self, timeout);
 		boost::system::error_code ignored;
-		co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-		self->waiting.erase(place);
+		co_await waiting.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 	}
 	if (!self->session)
 		throw Error::unavailable("Redis is not connected");
@@ -142,7 +139,7 @@ void Connection::start()
 {
 	if (std::exchange(impl_->is_started, true))
 		return;
-	asio::co_spawn(impl_->executor, Impl::keep_up(impl_), asio::detached);
+	start_task(impl_->executor, "connection to Redis", Impl::keep_up(impl_));
 }
 
 bool Connection::is_connected() const noexcept

@@ -32,6 +32,22 @@ struct Connection::Impl : std::enable_shared_from_this<Impl> {
 	void go_down(const std::string &why);
 	void close();
 
+	// Stands in the list as long as it lives.
+	struct Waiting {
+		Waiting(Impl &connection, std::chrono::milliseconds timeout)
+			: list(connection.waiting), timer(connection.executor, timeout),
+			  place(list.insert(list.end(), &timer))
+		{
+		}
+		~Waiting() { list.erase(place); }
+		Waiting(const Waiting &) = delete;
+		Waiting &operator=(const Waiting &) = delete;
+
+		std::list<boost::asio::steady_timer *> &list;
+		boost::asio::steady_timer timer;
+		const std::list<boost::asio::steady_timer *>::iterator place;
+	};
+
 	const boost::asio::any_io_executor executor;
 	const Limits limits;
 	const std::string name;

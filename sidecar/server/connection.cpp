@@ -1,8 +1,6 @@
 #include "server/connection.hpp"
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <iterator>
 #include <utility>
@@ -10,6 +8,7 @@
 #include "log.hpp"
 #include "secret.hpp"
 #include "server/answer.hpp"
+#include "task.hpp"
 
 namespace sidecar::server
 {
@@ -264,7 +263,7 @@ void Connection::expire()
 	if (late == Phase::handler) {
 		is_taken_over_ = true;
 		enter(Phase::write);
-		asio::co_spawn(core_->context, answer_late(shared_from_this()), asio::detached);
+		start_task(core_->context.get_executor(), "late answer", answer_late(shared_from_this()));
 		return;
 	}
 	enter(Phase::linger);

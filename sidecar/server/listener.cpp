@@ -5,9 +5,7 @@
 #include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/detached.hpp>
 #include <cerrno>
 #include <iterator>
 #include <stdexcept>
@@ -15,6 +13,7 @@
 
 #include "log.hpp"
 #include "server/connection.hpp"
+#include "task.hpp"
 
 namespace sidecar::server
 {
@@ -114,7 +113,8 @@ void Listener::admit(const std::shared_ptr<Core> &core, int descriptor)
 	try {
 		auto connection =
 			std::make_shared<Connection>(core, std::move(socket), tls_.get(), surface_);
-		asio::co_spawn(core->context, Connection::run(std::move(connection)), asio::detached);
+		start_task(core->context.get_executor(), "connection",
+				   Connection::run(std::move(connection)));
 	} catch (const std::exception &) {
 		log::error("no memory for a connection");
 	}

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <utility>
@@ -13,6 +11,7 @@
 #include "server/core.hpp"
 #include "server/listener.hpp"
 #include "server/tls_context.hpp"
+#include "task.hpp"
 
 namespace sidecar::server
 {
@@ -60,7 +59,7 @@ Server::Server(asio::io_context &context, Limits limits, Handler handler, Refusa
 	: core_(std::make_shared<Core>(context, limits, std::move(handler), std::move(refusal),
 								   std::move(observer)))
 {
-	asio::co_spawn(context, watch(core_), asio::detached);
+	start_task(context.get_executor(), "clock of connections", watch(core_));
 }
 
 Server::~Server()
@@ -76,7 +75,8 @@ unsigned short Server::listen(const settings::Address &address, http::Surface su
 		const auto tls = address.unix_path.empty() ? core_->tls : nullptr;
 		auto listener = std::make_shared<Listener>(*core_, std::move(socket), tls, surface);
 		core_->listeners.push_back(listener);
-		asio::co_spawn(core_->context, Listener::run(std::move(listener), core_), asio::detached);
+		start_task(core_->context.get_executor(), "listener",
+				   Listener::run(std::move(listener), core_));
 	}
 	return port;
 }

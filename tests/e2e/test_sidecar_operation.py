@@ -266,6 +266,30 @@ def test_it_stops_though_clients_stay(make_sidecar, fake):  # C9
         one.close()
 
 
+def test_it_stops_though_a_callback_is_under_way(make_sidecar, fake):  # C9
+    """The drain's 30 s end before the callback does: a wait for the database, then one for the provider. What the
+    callback still has then goes before what it refers to; only the sanitizers see where it does not."""
+    if not is_sanitized():
+        pytest.skip("for the sanitizers' build: it takes half a minute")
+    sidecar = make_sidecar({"fake": fake.settings()}, settings={"OAUTH_PROVIDER_TIMEOUT_SECONDS": "30"})
+    browser, hold = MiniBrowser(), threading.Event()
+    callback = browser.open(sidecar.link(someone()), until="/callback?").url
+    fake.answers.append(Answer(hold=hold))
+    try:
+        with sidecar.cluster.connect(sidecar.db) as holder, holder.transaction():
+            holder.execute("LOCK oauth_tokens_internal.flow_attempts IN ACCESS EXCLUSIVE MODE")
+            threading.Thread(target=lambda: _quietly(browser.fetch, callback), daemon=True).start()
+            wait_until(lambda: sidecar.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                           " AND datname = current_database()"), what="the callback's wait")
+            sidecar.send_signal(signal.SIGTERM)
+            time.sleep(2)
+        fake.wait_token_request()
+        assert sidecar.process.wait(40) == 0
+        assert '"stopped"' in sidecar.log() and "Sanitizer" not in sidecar.log()
+    finally:
+        hold.set()
+
+
 # Crashes
 
 

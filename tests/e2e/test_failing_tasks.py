@@ -1,0 +1,98 @@
+"""A task of the daemon that ends by an exception which nobody expected ends the process, and says
+so (C21). The daemon here is built so that the task which FAILING_TASK names fails when it begins. All tasks but the "late answer", for which no request
+takes long enough here; tests/unit/sidecar/task_test.cpp has what they share."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+
+import pytest
+import sidecar as sidecar_module
+from cached import PROVIDERS
+from harness import CHECKOUT
+from sidecar import someone
+
+
+@pytest.fixture(scope="module")
+def failing_binary():
+    weakened = os.environ.get("WEAKENED_BINARY") or subprocess.run(
+        [CHECKOUT / "scripts/weakened"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    return pathlib.Path(weakened).with_name("oauth-sidecar-with-failing-task")
+
+
+@pytest.fixture
+def failing(make_sidecar, failing_binary, monkeypatch):
+    """Starts a daemon with a task that fails."""
+    monkeypatch.setattr(sidecar_module, "binary", lambda: failing_binary)
+
+    def make(task, start=True, **settings):
+        one = make_sidecar(PROVIDERS, start=False, settings=settings | {"FAILING_TASK": task})
+        return one.start(ready=False) if start else one
+
+    return make
+
+
+def ended(sidecar, task):
+    """Whether it ended by that task, with a word and a status that say so."""
+    status = sidecar.process.wait(20)
+    last = sidecar.log_lines()[-1]
+    return (status, last["level"], last["task"], last["reason"]) == (1, "error", task, "a fault of the tests")
+
+
+def knock(call, *args, **parameters):
+    with contextlib.suppress(OSError, AssertionError):
+        call(*args, **parameters)
+
+
+@pytest.mark.parametrize("task", ["signals", "housekeeping", "listener", "clock of connections", "database session"])
+def test_at_once(failing, task):
+    assert ended(failing(task), task)
+
+
+def test_with_a_connection(failing):
+    sidecar = failing("connection")
+    sidecar.wait_log("listening")
+    knock(sidecar.get, "/healthz")
+    assert ended(sidecar, "connection")
+
+
+@pytest.mark.parametrize("task", ["connection to Redis", "invalidator"])
+def test_of_the_cache(failing, make_redis, task):
+    assert ended(failing(task, REDIS_URL=make_redis().url), task)
+
+
+@pytest.mark.parametrize("task", ["fill of the cache", "release of a lease"])
+def test_of_a_reader(failing, make_redis, task):
+    sidecar = failing(task, REDIS_URL=make_redis().url)
+    whose = someone()
+    if task == "fill of the cache":
+        sidecar.store(whose, "token")
+    sidecar.wait_log("the cache is on", 30)
+    sidecar.wait_log('"ready"')
+    for _ in range(50):  # until Redis is connected for readers, too
+        if sidecar.running:
+            knock(sidecar.api, "token", whose)
+    assert ended(sidecar, task)
+
+
+def test_of_a_provider(failing):
+    sidecar = failing("metadata of a provider", start=False)
+    sidecar.providers = {"fake": {"issuer": "http://127.0.0.1:9", "client_id": "c", "client_secret": "s"}}
+    sidecar.start(ready=False)
+    sidecar.wait_log('"ready"')
+    knock(sidecar.get, sidecar.link(someone()).removeprefix(sidecar.public_url))
+    assert ended(sidecar, "metadata of a provider")
+
+
+def test_at_the_end(failing):
+    sidecar = failing("drain of the API", start=False)
+    sidecar.settings["OAUTH_API_LISTEN"] = f"unix:{sidecar.path / 'api.sock'}"
+    sidecar.start()
+    assert sidecar.stop() == 1 and ended(sidecar, "drain of the API")
+
+
+def test_check(failing):
+    """--check does not end well where it did not come to its end."""
+    done = failing("check", start=False).run("--check")
+    assert done.returncode == 1 and "a fault of the tests" in done.stderr, done
