@@ -1,6 +1,8 @@
 // oauth_tokens_grant and oauth_tokens_revoke: the privileges that a role needs
 // for a purpose, and no other.
 
+#include "capabilities.hpp"
+
 #include "errors.hpp"
 #include "function.hpp"
 #include "safe_settings.hpp"
@@ -11,27 +13,6 @@ namespace oauth_tokens
 
 namespace
 {
-
-enum Capability : unsigned {
-	kAccess = 1,
-	kReader = 2,
-	kWriter = 4,
-	kSidecar = 8,
-	kAdmin = 16,
-	kReaders = kReader | kSidecar | kAdmin,
-	kWriters = kWriter | kSidecar | kAdmin,
-	// The application's word, which the sidecar must not give for it.
-	kConfirmers = kWriter | kAdmin,
-	kSidecars = kSidecar | kAdmin,
-	kAll = 31
-};
-
-struct CapabilityName {
-	const char *name;
-	Capability capability;
-	// A function that shows who holds it: the most telling one of its own.
-	const char *marker;
-};
 
 constexpr CapabilityName kNames[] = {{"access", kAccess, "oauth_access_token"},
 									 {"reader", kReader, "oauth_get"},
@@ -84,15 +65,6 @@ constexpr FunctionGrant kFunctions[] = {
 	{"oauth_tokens_downgrade", kAdmin},
 };
 
-enum class In { extension_schema, internal };
-
-struct RelationGrant {
-	In schema;
-	const char *relation;
-	const char *privileges;
-	unsigned capabilities;
-};
-
 constexpr RelationGrant kRelations[] = {
 	{In::extension_schema, kTableName,
 	 "SELECT (workspace_id, provider, actor_type, actor_id, encrypted_access_token,"
@@ -127,6 +99,35 @@ constexpr RelationGrant kRelations[] = {
 	 "SELECT (flow_hash, expires_at), INSERT, UPDATE (expires_at), DELETE", kSidecars},
 	{In::internal, "key_rotations", "SELECT, INSERT, UPDATE, DELETE", kAdmin},
 };
+
+} // namespace
+
+std::span<const CapabilityName> capability_names()
+{
+	return kNames;
+}
+
+std::span<const RelationGrant> relation_grants()
+{
+	return kRelations;
+}
+
+Oid schema_of(const RelationGrant &grant)
+{
+	return grant.schema == In::internal ? get_namespace_oid("oauth_tokens_internal", false)
+										: extension_schema();
+}
+
+unsigned capabilities_of_function(const char *name)
+{
+	for (const FunctionGrant &function : kFunctions)
+		if (strcmp(function.name, name) == 0)
+			return function.capabilities;
+	return 0;
+}
+
+namespace
+{
 
 const CapabilityName &capability_argument(const text *argument)
 {
@@ -205,9 +206,7 @@ void apply_to_relations(Verb verb, Capability capability, const char *role)
 	for (const RelationGrant &grant : kRelations) {
 		if ((grant.capabilities & capability) == 0)
 			continue;
-		const Oid schema = grant.schema == In::internal
-							   ? get_namespace_oid("oauth_tokens_internal", false)
-							   : extension_schema();
+		const Oid schema = schema_of(grant);
 		if (OidIsValid(get_relname_relid(grant.relation, schema)))
 			apply(verb, grant.privileges,
 				  psprintf("TABLE %s",
@@ -240,14 +239,6 @@ void apply_capability(Verb verb, Capability capability, Oid role_id)
 	if (verb == Verb::grant && !can_use_schema(role_id, schema))
 		apply(verb, "USAGE", psprintf("SCHEMA %s", quote_identifier(get_namespace_name(schema))),
 			  role);
-}
-
-unsigned capabilities_of_function(const char *name)
-{
-	for (const FunctionGrant &function : kFunctions)
-		if (strcmp(function.name, name) == 0)
-			return function.capabilities;
-	return 0;
 }
 
 // Whether the role was granted it by name, not through another role or PUBLIC.

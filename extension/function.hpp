@@ -13,6 +13,7 @@
 #include <exception>
 #include <new>
 
+#include "grant_hint.hpp"
 #include "postgres.hpp"
 
 namespace oauth_tokens
@@ -31,7 +32,7 @@ enum class Caught { nothing, out_of_memory, other };
 
 // Calls `body` and turns an exception into a PostgreSQL error.
 template <typename Body>
-inline Datum guarded(const char *function, FunctionCallInfo fcinfo, Body body)
+inline Datum without_exceptions(const char *function, FunctionCallInfo fcinfo, Body body)
 {
 	Caught caught = Caught::nothing;
 	try {
@@ -42,6 +43,23 @@ inline Datum guarded(const char *function, FunctionCallInfo fcinfo, Body body)
 		caught = Caught::other;
 	}
 	raise_caught(caught, function);
+}
+
+template <typename Body>
+inline Datum guarded(const char *function, FunctionCallInfo fcinfo, Body body)
+{
+	const Oid caller = GetUserId();
+	volatile Datum result = 0;
+	PG_TRY();
+	{
+		result = without_exceptions(function, fcinfo, body);
+	}
+	PG_CATCH();
+	{
+		rethrow_with_grant_hint(function, caller);
+	}
+	PG_END_TRY();
+	return result;
 }
 
 } // namespace oauth_tokens

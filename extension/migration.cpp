@@ -9,6 +9,7 @@
 #include "function.hpp"
 #include "safe_settings.hpp"
 #include "token_table.hpp"
+#include "upgrade_notices.hpp"
 
 namespace oauth_tokens
 {
@@ -263,6 +264,8 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 		execute_safely(triggers_create_statement(name));
 	}
 	make_details(schema, get_relname_relid(kTableName, schema), details_name);
+	tell_missing_grants();
+	tell_alembic(OidIsValid(existing) ? Migrated::adopted : Migrated::made, kBefore, kHead);
 	SPI_finish();
 	end_safe_settings(settings);
 	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s (head)", kHead)));
@@ -288,6 +291,7 @@ OAUTH_FUNCTION(oauth_tokens_downgrade)
 		drop_table(table_id, extension_relation_name(kTableName), discard_tokens);
 	if (OidIsValid(get_relname_relid(kDetailsName, schema)))
 		execute_safely(psprintf("DROP TABLE %s", extension_relation_name(kDetailsName)));
+	tell_alembic(Migrated::dropped, kBefore, kHead);
 	SPI_finish();
 	end_safe_settings(settings);
 	PG_RETURN_TEXT_P(cstring_to_text(kBefore));
