@@ -212,8 +212,12 @@ std::uint64_t count_tokens(const char *name)
 // Locks before it counts, so that no token comes in between.
 void drop_table(Oid relid, const char *name, bool discard_tokens)
 {
-	if (!has_privs_of_role(GetUserId(), owner_of_relation(relid)))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, kTableName);
+	const Oid owner = owner_of_relation(relid);
+	if (!has_privs_of_role(GetUserId(), owner))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("must be owner of table %s", kTableName),
+						errhint("Call this as role %s, or as a superuser.",
+								quote_identifier(GetUserNameFromId(owner, false)))));
 	LockRelationOid(relid, AccessExclusiveLock);
 	const std::uint64_t tokens = count_tokens(name);
 	if (tokens > 0 && !discard_tokens)

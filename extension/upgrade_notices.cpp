@@ -38,9 +38,11 @@ bool has_on_columns(Oid role, Oid relid, AclMode mode, const char *columns)
 	return true;
 }
 
-// Appends what of "SELECT (a, b), INSERT" the role lacks, as "SELECT on t".
+// Appends what of "SELECT (a, b), INSERT" the role lacks, as "no SELECT on t".
 void append_missing(StringInfo missing, Oid role, Oid relid, const RelationGrant &grant)
 {
+	const char *separator = missing->len > 0 ? " and no " : "no ";
+	const int before = missing->len;
 	const char *privilege = grant.privileges;
 	while (*privilege != '\0') {
 		const std::size_t size = strcspn(privilege, " ,");
@@ -49,13 +51,16 @@ void append_missing(StringInfo missing, Oid role, Oid relid, const RelationGrant
 		const bool has_columns = strncmp(columns, " (", 2) == 0;
 		const bool has = pg_class_aclcheck(relid, role, mode) == ACLCHECK_OK ||
 						 (has_columns && has_on_columns(role, relid, mode, columns + 2));
-		if (!has)
-			appendStringInfo(missing, "%s%.*s on %s", missing->len > 0 ? ", " : "",
-							 static_cast<int>(size), privilege, grant.relation);
+		if (!has) {
+			appendStringInfo(missing, "%s%.*s", separator, static_cast<int>(size), privilege);
+			separator = ", ";
+		}
 		if (has_columns)
 			columns += strcspn(columns, ")") + 1;
 		privilege = columns + strspn(columns, ", ");
 	}
+	if (missing->len > before)
+		appendStringInfo(missing, " on %s", grant.relation);
 }
 
 void tell_missing_grants_of(Oid role, const CapabilityName &capability)
@@ -71,7 +76,7 @@ void tell_missing_grants_of(Oid role, const CapabilityName &capability)
 		return;
 	const char *name = quote_identifier(GetUserNameFromId(role, false));
 	ereport(NOTICE,
-			(errmsg("role %s has capability %s but no %s", name, capability.name, missing.data),
+			(errmsg("role %s has capability %s but %s", name, capability.name, missing.data),
 			 errhint("As a superuser: SELECT oauth_tokens_grant(%s, '%s').",
 					 quote_literal_cstr(name), capability.name)));
 }
