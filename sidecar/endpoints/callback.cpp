@@ -42,8 +42,13 @@ Awaitable<Action> exchange(Context &context, CallbackFlow &flow, const std::stri
 }
 
 Awaitable<Action> store(Context &context, const http::Request &request, CallbackFlow &flow,
-						const oauth::Store &grant)
+						const std::string &provider, const oauth::Store &grant)
 {
+	for (const std::string &warning : grant.grant.warnings)
+		log::warning("the token answer was not understood whole",
+					 {{"request_id", std::string_view(request.id)},
+					  {"provider", std::string_view(provider)},
+					  {"detail", std::string_view(warning)}});
 	try {
 		oauth::StoreResult result =
 			co_await context.browser_store.store(grant.ticket_hash, grant.grant);
@@ -97,7 +102,7 @@ Awaitable<http::Response> callback(Context &context, const http::Request &reques
 	if (auto *next = std::get_if<oauth::Exchange>(&action))
 		action = co_await exchange(context, flow, provider->name, std::move(*next));
 	if (auto *next = std::get_if<oauth::Store>(&action))
-		action = co_await store(context, request, flow, *next);
+		action = co_await store(context, request, flow, provider->name, *next);
 
 	const oauth::End &end = std::get<oauth::End>(action);
 	if (end.outcome == oauth::Outcome::connected)

@@ -18,13 +18,28 @@ constexpr std::string_view kProtocol[] = {
 	"nonce",         "redirect_uri",   "response_mode",
 	"response_type", "scope",          "state"};
 
-void append(std::string &address, std::string_view name, std::string_view value)
+void append_encoded(std::string &address, std::string_view name, std::string_view value)
 {
 	if (const char last = address.back(); last != '?' && last != '&')
 		address += address.find('?') == address.npos ? '?' : '&';
 	address += http::percent_encode(name);
 	address += '=';
-	address += http::percent_encode(value);
+	address += value;
+}
+
+void append(std::string &address, std::string_view name, std::string_view value)
+{
+	append_encoded(address, name, http::percent_encode(value));
+}
+
+// A plus sign goes out as it is: who wants one between scopes (Typeform) reads it as
+// the space of a form. %2B would be a part of a scope's name.
+std::string encoded_scopes(std::vector<std::string> scopes, std::string_view separator)
+{
+	if (separator != "+")
+		return http::percent_encode(join_scopes(scopes, separator));
+	std::ranges::transform(scopes, scopes.begin(), http::percent_encode);
+	return join_scopes(scopes, separator);
 }
 
 } // namespace
@@ -37,10 +52,10 @@ std::string authorization_address(const Provider &provider, const Endpoints &end
 	if (address.empty())
 		return address;
 	append(address, "response_type", "code");
-	append(address, "client_id", provider.client_id);
+	append(address, provider.client_id_parameter, provider.client_id);
 	append(address, "redirect_uri", redirect_uri);
 	if (!scopes.empty())
-		append(address, "scope", join_scopes(scopes, provider.scope_separator));
+		append_encoded(address, "scope", encoded_scopes(scopes, provider.scope_separator));
 	append(address, "state", attempt.state.reveal());
 	if (std::ranges::find(scopes, "openid") != scopes.end())
 		append(address, "nonce", attempt.nonce.reveal());
@@ -49,7 +64,8 @@ std::string authorization_address(const Provider &provider, const Endpoints &end
 		append(address, "code_challenge_method", "S256");
 	}
 	for (const auto &[name, value] : provider.authorize_params)
-		if (std::ranges::find(kProtocol, name) == std::end(kProtocol))
+		if (std::ranges::find(kProtocol, name) == std::end(kProtocol) &&
+			name != provider.client_id_parameter)
 			append(address, name, value);
 	return address;
 }

@@ -143,6 +143,9 @@ Exchange CallbackFlow::exchange()
 	for (const std::string &name : provider.callback_extra)
 		if (const auto value = parameters_->get(name); value && !is_protocol(name))
 			callback_extra_.emplace_back(name, *value);
+	for (const std::string_view name : {"scope", "scopes", "granted_scopes"})
+		if (const auto value = parameters_->get(name); value && callback_scope_.empty())
+			callback_scope_ = *value;
 	asked_ = asked_scopes(provider, attempt_->link.scopes);
 	Exchange exchange{token_request(provider, attempt_->token_endpoint,
 									redirect_uri(site_.public_url, provider.name),
@@ -163,7 +166,8 @@ Action CallbackFlow::answered(const ProviderAnswer &answer, long long now)
 							   attempt_->nonce.reveal(),
 							   asked_,
 							   callback_extra_,
-							   now};
+							   now,
+							   callback_scope_};
 	auto read = read_token_answer(expected, answer);
 	if (const auto *no_grant = std::get_if<NoGrant>(&read))
 		return end(no_grant->kind == NoGrant::Kind::unavailable ? Outcome::unavailable

@@ -110,6 +110,7 @@ private:
 	std::optional<ClaimedAttempt> attempt_;
 	std::vector<std::string> asked_;
 	Pairs callback_extra_;
+	std::string callback_scope_;
 };
 
 } // namespace sidecar::oauth

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "secret.hpp"
 
@@ -17,6 +18,9 @@ struct Grant {
 	// The details of oauth_store(): account_id, account_label, issuer (only where
 	// an ID token was checked), client_id, extra, lifetime; a JSON object.
 	std::string details;
+	// What of the answer was left out or could not be understood, for the log. None
+	// has a value of the answer in it.
+	std::vector<std::string> warnings;
 };
 
 } // namespace sidecar::oauth

@@ -76,7 +76,7 @@ void add_answered(json::object &extra, const GrantDetails &details, std::string_
 {
 	const json::value *found = find_path(details.answer, path);
 	if (found == nullptr || found->is_null() || found->is_array() || is_secret_name(path) ||
-		path == details.provider.access_token_path)
+		path == details.provider.access_token_path || path == details.provider.refresh_token_path)
 		return;
 	if (auto open = copy_open(*found, details.tokens);
 		open && json::serialize(*open).size() <= kMaxExtraBytes)

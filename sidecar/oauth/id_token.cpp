@@ -109,18 +109,37 @@ bool is_recent(const json::value &claims, long long now)
 		   *issued >= static_cast<double>(now - kMaxAgeSeconds);
 }
 
-bool is_nonce(const json::value &claims, std::string_view expected)
+bool is_nonce(const json::value &claims, const IdTokenExpected &held)
 {
+	const std::string_view expected = held.nonce;
+	const json::value *found = find_path(claims, "nonce");
+	if (held.allow.no_nonce && (found == nullptr || found->is_null()))
+		return true;
 	const auto nonce = find_string(claims, "nonce");
 	return nonce && nonce->size() == expected.size() &&
 		   CRYPTO_memcmp(nonce->data(), expected.data(), expected.size()) == 0;
 }
 
-bool is_subject(const json::value &claims)
+// Empty: there is none that can be believed.
+std::string subject_of(const json::value &claims, bool numeric)
 {
+	const json::value *found = find_path(claims, "sub");
+	if (found != nullptr && numeric && found->is_int64())
+		return std::to_string(found->get_int64());
+	if (found != nullptr && numeric && found->is_uint64())
+		return std::to_string(found->get_uint64());
 	const auto subject = find_string(claims, "sub");
-	return subject && subject->size() <= kMaxSubjectBytes &&
-		   std::ranges::all_of(*subject, http::is_printable);
+	if (!subject || subject->size() > kMaxSubjectBytes ||
+		!std::ranges::all_of(*subject, http::is_printable))
+		return {};
+	return std::string(*subject);
+}
+
+bool is_algorithm(const json::value &header, const IdTokenAllowances &allow)
+{
+	const auto algorithm = find_string(header, "alg");
+	return algorithm && (std::ranges::find(kAlgorithms, *algorithm) != std::end(kAlgorithms) ||
+						 (allow.hs256 && *algorithm == "HS256"));
 }
 
 std::string email_of(const json::value &claims)
@@ -145,9 +164,9 @@ std::string_view fault_of(const json::value &claims, const IdTokenExpected &expe
 		return "the ID token's exp is past or missing";
 	if (!is_recent(claims, expected.now))
 		return "the ID token's iat is far off or missing";
-	if (!is_nonce(claims, expected.nonce))
+	if (!is_nonce(claims, expected))
 		return "the ID token's nonce is not this attempt's";
-	if (!is_subject(claims))
+	if (subject_of(claims, expected.allow.numeric_sub).empty())
 		return "the ID token's sub is missing or malformed";
 	return {};
 }
@@ -167,12 +186,11 @@ std::variant<IdTokenClaims, std::string_view> check_id_token(std::string_view to
 	if (!header || !claims || signature.empty() || !base64url_decode(signature) ||
 		find_path(*header, "crit") != nullptr)
 		return kMalformed;
-	const auto algorithm = find_string(*header, "alg");
-	if (!algorithm || std::ranges::find(kAlgorithms, *algorithm) == std::end(kAlgorithms))
+	if (!is_algorithm(*header, expected.allow))
 		return "the ID token's alg is not allowed";
 	if (const std::string_view fault = fault_of(*claims, expected); !fault.empty())
 		return fault;
-	return IdTokenClaims{std::string(*find_string(*claims, "sub")),
+	return IdTokenClaims{subject_of(*claims, expected.allow.numeric_sub),
 						 std::string(*find_string(*claims, "iss")), email_of(*claims)};
 }
 

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <variant>
 
+#include "oauth/provider.hpp"
+
 namespace sidecar::oauth
 {
 
@@ -25,10 +27,12 @@ struct IdTokenExpected {
 	std::string_view client_id;
 	std::string_view nonce;
 	long long now; // seconds since 1970 UTC
+	IdTokenAllowances allow = {};
 };
 
 // The claims, or a fixed text that says which check failed: form, alg (none of
-// the asymmetric ones), iss, aud, azp, exp, iat, nonce, sub.
+// the asymmetric ones), iss, aud, azp, exp, iat, nonce, sub. `allow` lets through
+// exactly what it names.
 std::variant<IdTokenClaims, std::string_view> check_id_token(std::string_view token,
 															 const IdTokenExpected &expected);
 

@@ -5,6 +5,7 @@
 #include <boost/json/value_stack.hpp>
 #include <openssl/crypto.h>
 
+#include <charconv>
 #include <cstdint>
 #include <limits>
 #include <new>
@@ -87,6 +88,14 @@ std::size_t count_members(const json::value &value)
 	return count;
 }
 
+const json::value *element_at(const json::array &array, std::string_view index) noexcept
+{
+	std::size_t number = 0;
+	const char *end = index.data() + index.size();
+	const auto read = std::from_chars(index.data(), end, number);
+	return read.ec == std::errc() && read.ptr == end ? array.if_contains(number) : nullptr;
+}
+
 } // namespace
 
 json::storage_ptr wiped_memory()
@@ -94,6 +103,12 @@ json::storage_ptr wiped_memory()
 	// It has no state, so all share it, and it is never taken down.
 	static WipedMemory *const memory = new WipedMemory;
 	return memory;
+}
+
+std::string_view without_bom(std::string_view text) noexcept
+{
+	constexpr std::string_view kMark = "\xef\xbb\xbf";
+	return text.starts_with(kMark) ? text.substr(kMark.size()) : text;
 }
 
 std::optional<json::value> parse_json(std::string_view text, int max_depth)
@@ -130,8 +145,12 @@ const json::value *find_path(const json::value &value, std::string_view path)
 	while (found != nullptr && !path.empty()) {
 		const std::string_view key = path.substr(0, path.find('.'));
 		path.remove_prefix(std::min(path.size(), key.size() + 1));
-		const json::object *object = found->if_object();
-		found = object ? object->if_contains(key) : nullptr;
+		if (const json::object *object = found->if_object())
+			found = object->if_contains(key);
+		else if (const json::array *array = found->if_array())
+			found = element_at(*array, key);
+		else
+			found = nullptr;
 	}
 	return found;
 }

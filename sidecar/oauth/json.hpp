@@ -22,7 +22,12 @@ std::optional<boost::json::value> parse_json(std::string_view text, int max_dept
 
 Secret serialize_secret(const boost::json::value &value);
 
-// The member at "a.b.c", or `value` itself at ""; nullptr where there is none.
+// The text without a UTF-8 byte order mark at its start, which RFC 8259 section 8.1
+// lets a reader ignore.
+std::string_view without_bom(std::string_view text) noexcept;
+
+// The member at "a.b.c", or `value` itself at ""; nullptr where there is none. In an
+// array a part is an element's index, from 0: "data.0.token".
 const boost::json::value *find_path(const boost::json::value &value, std::string_view path);
 
 // The member's text where it is a non-empty string.

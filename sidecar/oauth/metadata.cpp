@@ -134,7 +134,7 @@ std::variant<Endpoints, std::string_view> read_metadata(const Provider &provider
 {
 	if (answer.failure != ProviderAnswer::Failure::none || answer.status != 200)
 		return "the provider's metadata cannot be had";
-	const auto document = parse_json(answer.body.reveal());
+	const auto document = parse_json(without_bom(answer.body.reveal()));
 	if (!document || !document->is_object())
 		return "the provider's metadata is not a JSON object";
 	if (!is_issuer(provider, *document))

@@ -18,6 +18,25 @@ enum class TokenAuth { basic, post, none }; // RFC 6749 section 2.3.1
 enum class Body { form, json };
 enum class Revoke { automatic, always, never };
 
+// How the member at `expires_path` says when the access token expires. A text that
+// is no number is ISO 8601 in each of them.
+enum class ExpiryFormat {
+	automatic, // a number below 10^9: a lifetime in seconds; otherwise a unix time
+	seconds,   // a lifetime, as the next
+	milliseconds,
+	unix_seconds, // since 1970 UTC, as the next
+	unix_milliseconds,
+	iso8601, // a number: as `automatic`
+};
+
+// What a provider's ID tokens may be against OpenID Connect Core. A claim that is
+// there and wrong is refused all the same.
+struct IdTokenAllowances {
+	bool no_nonce = false;    // `nonce` may be missing
+	bool hs256 = false;       // `alg` may be HS256
+	bool numeric_sub = false; // `sub` may be an integer
+};
+
 struct Rotation {
 	enum class Kind { none, grace, strict } kind = Kind::strict;
 	std::chrono::seconds grace{0};
@@ -42,6 +61,7 @@ struct Provider {
 	bool discovers = false;
 
 	std::string client_id;
+	std::string client_id_parameter = "client_id"; // its name in requests
 	Secret client_secret;
 
 	std::vector<std::string> scopes;     // asked for where a link names none
@@ -55,13 +75,22 @@ struct Provider {
 	Body body = Body::form;
 	bool pkce = true;
 	std::optional<bool> require_iss; // not set: as the metadata promises
+	// An ID token may be missing where openid is asked for. One that came is checked.
 	bool id_token_optional = false;
+	IdTokenAllowances id_token_allow;
 	// Microsoft's multi-tenant endpoints: the token's issuer names the token's own
 	// tenant, https://login.microsoftonline.com/<tid>/v2.0.
 	bool issuer_per_tenant = false;
 
-	std::string access_token_path; // "authed_user.access_token"; empty: "access_token"
-	std::string account_id_path;   // in the token answer, where no ID token tells
+	// Paths in the token answer. Empty: beside the access token, by the usual names.
+	std::string access_token_path; // "authed_user.access_token", "data.0.token"
+	std::string refresh_token_path;
+	std::string expires_path;
+	ExpiryFormat expires_format = ExpiryFormat::automatic; // only with expires_path
+	std::string scope_path;
+	// Token types that need a proof of possession, and are taken all the same; lower case.
+	std::vector<std::string> allow_token_types;
+	std::string account_id_path; // in the token answer, where no ID token tells
 	std::string account_label_path;
 	std::vector<std::string> extra;          // paths in the token answer to keep
 	std::vector<std::string> callback_extra; // parameters of the callback to keep

@@ -46,6 +46,26 @@ std::vector<std::string> split_scopes(std::string_view text, std::string_view se
 	return without_doubles(std::move(scopes));
 }
 
+std::vector<std::string> granted_scopes(std::string_view text, std::string_view separator,
+										const std::vector<std::string> &asked)
+{
+	constexpr std::string_view kOthers = ",;+";
+	std::vector<std::string> scopes;
+	for (const std::string &part : split_scopes(text, separator)) {
+		if (std::ranges::find(asked, part) != asked.end()) {
+			scopes.push_back(part);
+			continue;
+		}
+		for (std::string_view rest = part; !rest.empty();) {
+			const std::string_view scope = rest.substr(0, rest.find_first_of(kOthers));
+			rest.remove_prefix(std::min(rest.size(), scope.size() + 1));
+			if (!scope.empty())
+				scopes.emplace_back(scope);
+		}
+	}
+	return without_doubles(std::move(scopes));
+}
+
 std::string join_scopes(const std::vector<std::string> &scopes, std::string_view separator)
 {
 	std::string text;

@@ -18,6 +18,11 @@ std::vector<std::string> asked_scopes(const Provider &provider,
 
 // Splits at white space and at the provider's separator, drops doubles.
 std::vector<std::string> split_scopes(std::string_view text, std::string_view separator);
+// What was granted. Some write another separator than they take: a part that was not
+// asked for as it is is split at commas, semicolons and plus signs, too.
+std::vector<std::string> granted_scopes(std::string_view text, std::string_view separator,
+										const std::vector<std::string> &asked);
+
 std::string join_scopes(const std::vector<std::string> &scopes, std::string_view separator);
 
 } // namespace sidecar::oauth

@@ -2,15 +2,14 @@
 
 #include "http/characters.hpp"
 #include "http/parameters.hpp"
+#include "oauth/answer_members.hpp"
 #include "oauth/error_reason.hpp"
+#include "oauth/expiry.hpp"
 #include "oauth/grant_details.hpp"
 #include "oauth/json.hpp"
 #include "oauth/scopes.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <limits>
 
 namespace sidecar::oauth
 {
@@ -27,17 +26,16 @@ constexpr std::size_t kMaxScopeBytes = 16 * 1024;
 constexpr NoGrant kMalformed = {Kind::invalid_answer,
 								"the token answer is neither a JSON object nor a form"};
 
-bool is_form(const ProviderAnswer &answer) noexcept
+// Whatever its type says, what begins with a brace is no form.
+bool is_form(std::string_view content_type, std::string_view text) noexcept
 {
-	if (answer.content_type == "application/x-www-form-urlencoded")
-		return true;
-	return answer.content_type == "text/plain" &&
-		   !http::trim(answer.body.reveal()).starts_with('{');
+	return !text.starts_with('{') &&
+		   (content_type == "application/x-www-form-urlencoded" || content_type == "text/plain");
 }
 
 std::optional<json::value> parse_form(std::string_view text)
 {
-	const http::Parameters parameters = http::Parameters::parse(http::trim(text), kMaxTokenBytes);
+	const http::Parameters parameters = http::Parameters::parse(text, kMaxTokenBytes);
 	if (parameters.fault() != http::Parameters::Fault::none)
 		return std::nullopt;
 	json::value form(json::object_kind, wiped_memory());
@@ -51,24 +49,39 @@ std::optional<json::value> parse_body(const ProviderAnswer &answer)
 {
 	if (answer.body.size() > kMaxBodyBytes)
 		return std::nullopt;
-	if (is_form(answer))
-		return parse_form(answer.body.reveal());
-	auto value = parse_json(answer.body.reveal(), kMaxJsonDepth);
+	const std::string_view text = http::trim(without_bom(answer.body.reveal()));
+	if (is_form(answer.content_type, text))
+		return parse_form(text);
+	auto value = parse_json(text, kMaxJsonDepth);
 	if (value && !value->is_object())
 		value.reset();
 	return value;
 }
 
+// Some write "" or false where they have none.
+bool is_nothing(const json::value &value)
+{
+	return value == json::value(false) || (value.is_string() && value.get_string().empty());
+}
+
+// null, false, 0, an empty text, list or object say that there is no error.
+bool is_no_error(const json::value &error)
+{
+	if (const json::object *object = error.if_object())
+		return object->empty();
+	if (const json::array *array = error.if_array())
+		return array->empty();
+	return error.is_null() || is_nothing(error) ||
+		   (error.is_number() && error.to_number<double>() == 0);
+}
+
 // RFC 6749 section 5.2, and those who answer 200 with an error in it: GitHub with
-// a text, Slack with "ok": false, others with an object. Only null, false and an
-// empty object are no error.
+// a text, Slack with "ok": false, others with an object.
 std::optional<NoGrant> find_error(const json::value &answer)
 {
 	const json::value *error = find_path(answer, "error");
 	const json::value *ok = find_path(answer, "ok");
-	const bool says_error = error != nullptr && !error->is_null() && *error != json::value(false) &&
-							!(error->is_object() && error->get_object().empty());
-	if (!says_error && (ok == nullptr || *ok != json::value(false)))
+	if ((error == nullptr || is_no_error(*error)) && (ok == nullptr || *ok != json::value(false)))
 		return std::nullopt;
 	return NoGrant{Kind::refused, error_reason(find_string(answer, "error").value_or(""))};
 }
@@ -120,46 +133,73 @@ bool is_token(std::string_view text) noexcept
 		   std::ranges::all_of(text, http::is_printable);
 }
 
-// Seconds, as a number or as text; NaN where it is neither.
-double read_seconds(const json::value &value)
+// Whoever has such a token must also prove that a key is his (RFC 9449, RFC 9201), and
+// to send it as a bearer's gets nothing, or gives it away.
+bool is_bound_type(std::string_view type, const std::vector<std::string> &allowed)
 {
-	if (value.is_number())
-		return value.to_number<double>();
-	double seconds = std::numeric_limits<double>::quiet_NaN();
-	if (const json::string *text = value.if_string()) {
-		const char *end = text->data() + text->size();
-		const auto read = std::from_chars(text->data(), end, seconds);
-		if (read.ec != std::errc() || read.ptr != end)
-			return std::numeric_limits<double>::quiet_NaN();
-	}
-	return seconds;
+	constexpr std::string_view kBound[] = {"dpop", "mac", "n_a", "pop"};
+	const auto is_type = [&](std::string_view bound) {
+		return http::equal_ignoring_case(http::trim(type), bound);
+	};
+	return std::ranges::any_of(kBound, is_type) && std::ranges::none_of(allowed, is_type);
 }
 
-// Takes a grant out of an answer, member by member.
+bool names_bound_type(const json::value &value, const std::vector<std::string> &allowed)
+{
+	if (const json::string *type = value.if_string())
+		return is_bound_type(*type, allowed);
+	const json::array *array = value.if_array();
+	return array != nullptr && std::ranges::any_of(*array, [&](const json::value &one) {
+			   return names_bound_type(one, allowed);
+		   });
+}
+
+// Scopes as text: an array's with spaces between. False where they are something else.
+bool append_scopes(std::string &text, const json::value &value)
+{
+	if (const json::string *scopes = value.if_string())
+		text.append(text.empty() ? "" : " ").append(*scopes);
+	else if (const json::array *array = value.if_array())
+		return std::ranges::all_of(*array, [&](const json::value &scope) {
+			return scope.is_string() && append_scopes(text, scope);
+		});
+	else
+		return false;
+	return true;
+}
+
+bool are_storable(std::string_view text)
+{
+	return text.size() <= kMaxScopeBytes && std::ranges::all_of(text, [](char c) {
+			   return http::is_visible(c) || http::is_white_space(c);
+		   });
+}
+
+std::string_view name_of(const AnswerMembers::LookAlike &other) noexcept
+{
+	return other.path.empty() ? "a member" : std::string_view(other.path);
+}
+
+// Takes a grant out of an answer, field by field. What protects is strict; what is
+// advice is taken if it can be understood, and otherwise a warning (FLOW.md, "Providers").
 class Reader
 {
 public:
 	Reader(const Expected &expected, const json::value &answer)
-		: expected_(expected), provider_(expected.provider), answer_(answer)
+		: expected_(expected), provider_(expected.provider), answer_(answer),
+		  members_(expected.provider, answer)
 	{
-		const std::string_view path = provider_.access_token_path;
-		const std::size_t dot = path.rfind('.');
-		token_name_ = path.empty() ? "access_token" : path.substr(dot + 1);
-		members_ = find_path(answer, dot == path.npos ? "" : path.substr(0, dot));
 	}
 
 	std::variant<Grant, NoGrant> read()
 	{
-		if (!read_tokens() || !check_type() || !read_expiry() || !read_scopes() ||
-			!check_identity())
+		if (!read_tokens() || !check_type() || !check_identity())
 			return NoGrant{Kind::invalid_answer, fault_};
-		std::vector<std::string_view> tokens = {grant_.access_token.reveal()};
-		if (grant_.refresh_token)
-			tokens.push_back(grant_.refresh_token->reveal());
-		if (const auto id_token = find_string(*members_, "id_token"))
-			tokens.push_back(*id_token);
-		grant_.details = write_details({provider_, expected_.client_id, answer_, claims_,
-										expected_.callback_extra, grant_.expires_in, tokens});
+		read_expiry();
+		read_scopes();
+		grant_.details =
+			write_details({provider_, expected_.client_id, answer_, claims_,
+						   expected_.callback_extra, grant_.expires_in, every_token()});
 		return std::move(grant_);
 	}
 
@@ -170,116 +210,209 @@ private:
 		return false;
 	}
 
-	// A member beside the access token: what stands elsewhere belongs to another
-	// grant (Slack answers a bot's token and a user's at once).
-	const json::value *member(std::string_view name) const
+	void warn(std::string_view name, std::string_view text)
 	{
-		const json::object *object = members_->if_object();
-		const json::value *found = object ? object->if_contains(name) : nullptr;
-		return found != nullptr && found->is_null() ? nullptr : found;
+		grant_.warnings.push_back(std::string(name).append(" ").append(text));
 	}
 
 	bool read_tokens()
 	{
-		const json::value *access = members_ ? member(token_name_) : nullptr;
+		const json::value *access = members_.access_token();
 		if (access == nullptr || !access->is_string())
 			return fail("the token answer has no access token");
 		if (!is_token(access->get_string()))
 			return fail("the access token is empty, too long or not printable");
 		grant_.access_token = Secret(access->get_string());
 
-		const json::value *refresh = member("refresh_token");
-		if (refresh == nullptr || (refresh->is_string() && refresh->get_string().empty()))
-			return true;
-		if (!refresh->is_string() || !is_token(refresh->get_string()))
-			return fail("the refresh token is too long or not printable");
-		grant_.refresh_token = Secret(refresh->get_string());
+		const Member refresh =
+			members_.at(provider_.refresh_token_path, {"refresh_token", "refreshToken"});
+		if (refresh && !is_nothing(*refresh.value)) {
+			if (!refresh.value->is_string() || !is_token(refresh.value->get_string()))
+				return fail("the refresh token is no text, too long or not printable");
+			grant_.refresh_token = Secret(refresh.value->get_string());
+		}
+		warn_of_refresh_tokens();
 		return true;
 	}
 
+	void warn_of_refresh_tokens()
+	{
+		for (const AnswerMembers::LookAlike &other : members_.refresh_tokens()) {
+			const std::string_view text = other.value->get_string();
+			if (text == grant_.access_token.reveal() ||
+				(grant_.refresh_token && text == grant_.refresh_token->reveal()))
+				continue;
+			warn(name_of(other),
+				 "looks like a refresh token and was not taken; if it belongs to this grant, name "
+				 "it in refresh_token_path");
+			others_.push_back(text);
+		}
+	}
+
+	// Beside the access token, or of the whole answer.
 	bool check_type()
 	{
-		const json::value *type = find_path(*members_, "token_type");
-		if (type == nullptr || !provider_.access_token_path.empty())
-			return true;
-		if (!type->is_string() || !http::equal_ignoring_case(type->get_string(), "bearer"))
-			return fail("the token's type is not bearer");
+		for (const json::value *type :
+			 {members_.beside({"token_type", "tokenType"}).value, find_path(answer_, "token_type")})
+			if (type != nullptr && names_bound_type(*type, provider_.allow_token_types))
+				return fail("the token's type needs a proof of possession, which we do not give");
 		return true;
 	}
 
-	bool read_expiry()
+	void read_expiry()
 	{
-		grant_.expires_in = provider_.default_expires_in;
-		const json::value *value = member("expires_in");
-		if (value == nullptr)
-			return true;
-		const double seconds = std::floor(read_seconds(*value));
-		// Written so that NaN fails.
-		if (!(seconds >= 1 && seconds <= kMaxLifetimeSeconds &&
-			  seconds <= std::numeric_limits<int>::max()))
-			return fail("expires_in is no possible number of seconds");
-		grant_.expires_in = static_cast<int>(seconds);
-		return true;
+		if (!provider_.expires_path.empty())
+			take_expiry(members_.at(provider_.expires_path, {}), provider_.expires_format);
+		else
+			find_expiry();
+		if (!grant_.expires_in)
+			for (const AnswerMembers::LookAlike &other : members_.expiries())
+				if (std::ranges::find(tried_, other.value) == tried_.end())
+					warn(name_of(other),
+						 "looks like an expiry and was not taken; if it is this token's, name it "
+						 "in expires_path");
+		if (!grant_.expires_in)
+			grant_.expires_in = provider_.default_expires_in;
 	}
 
-	bool read_scopes()
+	void find_expiry()
 	{
-		const json::value *value = member("scope");
-		if (value == nullptr) {
-			if (!expected_.asked.empty())
-				grant_.scopes = join_scopes(expected_.asked, " ");
+		for (const std::string_view name : {"expires_in", "expiresIn"})
+			if (const Member member = members_.beside({name})) {
+				const bool unix = looks_like_unix_time(*member.value, expected_.now);
+				if (unix)
+					warn(name, "is taken for a unix time: as seconds it would be 56 years or more");
+				if (take_expiry(member, unix ? ExpiryFormat::unix_seconds : ExpiryFormat::seconds))
+					return;
+			}
+		for (const std::string_view name :
+			 {"expires_at", "expiresAt", "expires_on", "expiresOn", "expires"})
+			if (take_expiry(members_.beside({name}), ExpiryFormat::automatic))
+				return;
+	}
+
+	bool take_expiry(const Member &member, ExpiryFormat format)
+	{
+		if (!member)
+			return false;
+		tried_.push_back(member.value);
+		const auto read = oauth::read_expiry(*member.value, format, expected_.now);
+		if (const int *seconds = std::get_if<int>(&read)) {
+			grant_.expires_in = *seconds;
 			return true;
 		}
-		std::string text;
-		if (!append_scopes(text, *value) || text.size() > kMaxScopeBytes ||
-			!std::ranges::all_of(text, http::is_printable))
-			return fail("the token answer's scope is malformed");
-		grant_.scopes = join_scopes(split_scopes(text, provider_.scope_separator), " ");
-		return true;
+		warn(member.name,
+			 std::string(std::get<std::string_view>(read)) +
+				 (provider_.default_expires_in ? "; default_expires_in is taken instead"
+											   : "; when the token expires is not known"));
+		return false;
 	}
 
-	static bool append_scopes(std::string &text, const json::value &value)
+	// What the answer says; if it is silent, what the callback said; if that was, too,
+	// what was asked for (RFC 6749 section 5.1).
+	void read_scopes()
 	{
-		if (const json::string *scopes = value.if_string())
-			text.append(text.empty() ? "" : " ").append(*scopes);
-		else if (const json::array *array = value.if_array())
-			return std::ranges::all_of(*array, [&](const json::value &scope) {
-				return scope.is_string() && append_scopes(text, scope);
-			});
-		else
-			return false;
-		return true;
+		const Member member = find_scopes();
+		std::string text;
+		const bool known = member && append_scopes(text, *member.value) && are_storable(text);
+		if (member && !known)
+			warn(member.name, "is malformed; the granted scopes are not known");
+		if (known && !http::trim(text).empty())
+			store_scopes(text);
+		else if (!http::trim(expected_.callback_scope).empty())
+			read_callback_scope();
+		else if (!member)
+			assume_scopes();
+		else if (known)
+			grant_.scopes = "";
 	}
 
-	// An ID token is believed only where one was asked for, and then must be there.
+	// Where there are two, the one that says something.
+	Member find_scopes() const
+	{
+		if (!provider_.scope_path.empty())
+			return members_.at(provider_.scope_path, {});
+		Member found;
+		for (const std::string_view name : {"scope", "scopes", "granted_scopes", "grantedScopes"})
+			if (const Member member = members_.beside({name}))
+				if (!found || is_nothing(*found.value))
+					found = member;
+		return found;
+	}
+
+	void store_scopes(std::string_view text)
+	{
+		grant_.scopes =
+			join_scopes(granted_scopes(text, provider_.scope_separator, expected_.asked), " ");
+	}
+
+	void read_callback_scope()
+	{
+		if (are_storable(expected_.callback_scope))
+			store_scopes(expected_.callback_scope);
+		else
+			warn("the callback's scope", "is malformed; the granted scopes are not known");
+	}
+
+	void assume_scopes()
+	{
+		for (const AnswerMembers::LookAlike &other : members_.scopes())
+			warn(name_of(other), "looks like the granted scopes and was not taken; if it is, name "
+								 "it in scope_path");
+		if (!expected_.asked.empty())
+			grant_.scopes = join_scopes(expected_.asked, " ");
+	}
+
+	// An ID token is believed only where one was asked for, and then must be there,
+	// unless it is optional.
 	bool check_identity()
 	{
 		const bool asked = std::ranges::find(expected_.asked, "openid") != expected_.asked.end();
-		const bool known = !expected_.issuer.empty() || provider_.issuer_per_tenant;
-		if (!asked || (!known && provider_.id_token_optional))
+		if (!asked)
 			return true;
-		if (!known)
-			return fail("openid was asked for, and no issuer is configured");
-		const json::value *token = member("id_token");
-		if (token == nullptr)
+		const Member token = members_.beside({"id_token", "idToken"});
+		const bool came = token && !is_nothing(*token.value);
+		if (expected_.issuer.empty() && !provider_.issuer_per_tenant) {
+			if (!provider_.id_token_optional)
+				return fail("openid was asked for, and no issuer is configured");
+			if (came)
+				warn(token.name, "was not looked at, since no issuer is configured");
+			return true;
+		}
+		if (!came)
 			return provider_.id_token_optional || fail("the token answer has no ID token");
-		if (!token->is_string())
+		if (!token.value->is_string())
 			return fail("the ID token is malformed");
-		const IdTokenExpected expected = {expected_.issuer, provider_.issuer_per_tenant,
-										  expected_.client_id, expected_.nonce, expected_.now};
-		auto checked = check_id_token(token->get_string(), expected);
+		const IdTokenExpected expected = {expected_.issuer,    provider_.issuer_per_tenant,
+										  expected_.client_id, expected_.nonce,
+										  expected_.now,       provider_.id_token_allow};
+		auto checked = check_id_token(token.value->get_string(), expected);
 		if (const auto *fault = std::get_if<std::string_view>(&checked))
 			return fail(*fault);
 		claims_ = std::move(std::get<IdTokenClaims>(checked));
 		return true;
 	}
 
+	// What must not be repeated in the details.
+	std::vector<std::string_view> every_token() const
+	{
+		std::vector<std::string_view> tokens = others_;
+		tokens.push_back(grant_.access_token.reveal());
+		if (grant_.refresh_token)
+			tokens.push_back(grant_.refresh_token->reveal());
+		for (const std::string_view name : {"id_token", "idToken"})
+			if (const Member token = members_.beside({name}); token && token.value->is_string())
+				tokens.push_back(token.value->get_string());
+		return tokens;
+	}
+
 	const Expected &expected_;
 	const Provider &provider_;
 	const json::value &answer_;
-	const json::value *members_; // the object that holds the access token
-	std::string_view token_name_;
+	const AnswerMembers members_;
 	std::string_view fault_;
+	std::vector<const json::value *> tried_; // for an expiry
+	std::vector<std::string_view> others_;   // what may be refresh tokens of other grants
 	std::optional<IdTokenClaims> claims_;
 	Grant grant_;
 };

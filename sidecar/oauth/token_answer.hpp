@@ -18,7 +18,6 @@ namespace sidecar::oauth
 
 inline constexpr std::size_t kMaxTokenBytes = 64 * 1024;
 inline constexpr int kMaxJsonDepth = 16;
-inline constexpr double kMaxLifetimeSeconds = 100.0 * 366 * 24 * 3600;
 
 // Why there is no grant. `reason` is a fixed text for the log.
 struct NoGrant {
@@ -41,6 +40,9 @@ struct Expected {
 	// Parameters of the callback that are to be kept (callback_extra).
 	const Pairs &callback_extra;
 	long long now; // seconds since 1970 UTC
+	// The callback's own parameter `scope`; empty: there was none. Strava tells the
+	// granted scopes there and nowhere else.
+	std::string_view callback_scope = {};
 };
 
 std::variant<Grant, NoGrant> read_token_answer(const Expected &expected,

@@ -79,7 +79,7 @@ ProviderRequest token_request(const Provider &provider, std::string_view token_e
 	if (provider.pkce)
 		fields.emplace_back("code_verifier", code_verifier);
 	if (provider.token_auth != TokenAuth::basic)
-		fields.emplace_back("client_id", provider.client_id);
+		fields.emplace_back(provider.client_id_parameter, provider.client_id);
 	if (provider.token_auth == TokenAuth::post)
 		fields.emplace_back("client_secret", provider.client_secret.reveal());
 	add_others(fields, provider.token_params);

@@ -26,6 +26,13 @@ constexpr Word<oauth::Body> kBodies[] = {{"form", oauth::Body::form}, {"json", o
 constexpr Word<oauth::Revoke> kRevokes[] = {{"auto", oauth::Revoke::automatic},
 											{"always", oauth::Revoke::always},
 											{"never", oauth::Revoke::never}};
+constexpr Word<oauth::ExpiryFormat> kExpiryFormats[] = {
+	{"auto", oauth::ExpiryFormat::automatic},
+	{"seconds", oauth::ExpiryFormat::seconds},
+	{"milliseconds", oauth::ExpiryFormat::milliseconds},
+	{"unix", oauth::ExpiryFormat::unix_seconds},
+	{"unix_milliseconds", oauth::ExpiryFormat::unix_milliseconds},
+	{"iso8601", oauth::ExpiryFormat::iso8601}};
 constexpr Word<bool> kIdTokens[] = {{"required", false}, {"optional", true}};
 
 constexpr std::string_view kGrace = "grace:";
@@ -118,6 +125,8 @@ void read_client(Block &block, ClientOverride &given, oauth::Provider &provider)
 		client_secret = block.secret("client_secret");
 	if (client_id)
 		provider.client_id = std::string(trimmed(*client_id));
+	if (auto name = block.text("client_id_parameter"))
+		provider.client_id_parameter = std::move(*name);
 	if (client_secret)
 		provider.client_secret = std::move(*client_secret);
 }
@@ -143,6 +152,24 @@ void read_scopes(Block &block, oauth::Provider &provider)
 	}
 	if (auto scopes = block.list("scopes", " \t\n\r" + provider.scope_separator))
 		provider.scopes = std::move(*scopes);
+}
+
+void read_id_token(Block &block, oauth::Provider &provider)
+{
+	read_word(block, "id_token", kIdTokens, provider.id_token_optional);
+	const std::pair<std::string_view, bool *> known[] = {
+		{"no_nonce", &provider.id_token_allow.no_nonce},
+		{"hs256", &provider.id_token_allow.hs256},
+		{"numeric_sub", &provider.id_token_allow.numeric_sub}};
+	for (const std::string &word :
+		 block.list("id_token_allow", ", ").value_or(std::vector<std::string>())) {
+		const auto found =
+			std::ranges::find(known, lower(word), &std::pair<std::string_view, bool *>::first);
+		if (found == std::end(known))
+			block.fault("id_token_allow", "it must be of no_nonce, hs256 and numeric_sub");
+		else
+			*found->second = true;
+	}
 }
 
 void read_account(Block &block, oauth::Provider &provider)
@@ -186,8 +213,21 @@ void read_rotation(Block &block, oauth::Provider &provider)
 
 void read_answer(Block &block, oauth::Provider &provider)
 {
-	if (auto path = block.text("access_token_path"))
-		provider.access_token_path = std::move(*path);
+	const std::pair<std::string_view, std::string *> paths[] = {
+		{"access_token_path", &provider.access_token_path},
+		{"refresh_token_path", &provider.refresh_token_path},
+		{"expires_path", &provider.expires_path},
+		{"scope_path", &provider.scope_path}};
+	for (const auto &[key, path] : paths)
+		if (auto text = block.text(key))
+			*path = std::move(*text);
+	read_word(block, "expires_format", kExpiryFormats, provider.expires_format);
+	if (block.has("expires_format") && !block.has("expires_path"))
+		block.fault("expires_format",
+					"it is of the member that expires_path names, which is missing");
+	if (auto types = block.list("allow_token_types", ", "))
+		for (const std::string &type : *types)
+			provider.allow_token_types.push_back(lower(type));
 	read_account(block, provider);
 	if (auto extra = block.list("extra", ", "))
 		provider.extra = std::move(*extra);
@@ -226,7 +266,7 @@ oauth::Provider read_provider(const std::string &name, Block &block, ClientOverr
 	read_word(block, "token_auth", kTokenAuths, provider.token_auth);
 	read_word(block, "body", kBodies, provider.body);
 	read_word(block, "revoke", kRevokes, provider.revoke);
-	read_word(block, "id_token", kIdTokens, provider.id_token_optional);
+	read_id_token(block, provider);
 	provider.pkce = block.flag("pkce").value_or(provider.pkce);
 	if (const auto required = block.flag("require_iss"))
 		provider.require_iss = required;

@@ -33,11 +33,11 @@ bool contains(Names names, std::string_view name)
 	return std::ranges::find(names, name) != names.end();
 }
 
-void check_parameters(const Block &block, std::string_view key, const oauth::Pairs &parameters,
-					  Names reserved)
+void check_parameters(const oauth::Provider &provider, const Block &block, std::string_view key,
+					  const oauth::Pairs &parameters, Names reserved)
 {
 	for (const auto &[name, value] : parameters)
-		if (contains(reserved, lower(name)))
+		if (contains(reserved, lower(name)) || name == provider.client_id_parameter)
 			block.fault(key,
 						"it must not have " + lower(name) + ", which the protocol sets itself");
 		else if (!all_visible(name) || name.empty())
@@ -86,6 +86,12 @@ void check_client(const oauth::Provider &provider, const Block &block)
 								 "application");
 	else if (!all_visible(provider.client_id))
 		block.fault("client_id", "it must be visible ASCII without spaces");
+	const std::string name = lower(provider.client_id_parameter);
+	if (name != "client_id" &&
+		(name.find('.') != name.npos || !is_path(name) || contains(kAuthorizeParameters, name) ||
+		 contains(kTokenParameters, name)))
+		block.fault("client_id_parameter", "it must be of letters, digits, _ and -, and no other "
+										   "parameter of the protocol");
 	if (without_secret && has_secret(provider, block))
 		block.fault("token_auth",
 					"none sends no client_secret; take it away, or use basic or post");
@@ -127,8 +133,11 @@ bool leads_to_token(const oauth::Provider &provider, std::string_view path)
 	for (const std::string &part : split(path, "."))
 		if (lower(part).ends_with("token"))
 			return true;
-	const std::string_view token = provider.access_token_path;
-	return token == path || (token.starts_with(path) && token.substr(path.size()).starts_with('.'));
+	const auto leads_to = [&](std::string_view token) {
+		return token == path ||
+			   (token.starts_with(path) && token.substr(path.size()).starts_with('.'));
+	};
+	return leads_to(provider.access_token_path) || leads_to(provider.refresh_token_path);
 }
 
 void check_path(const oauth::Provider &provider, const Block &block, std::string_view key,
@@ -142,9 +151,19 @@ void check_path(const oauth::Provider &provider, const Block &block, std::string
 
 void check_answer(const oauth::Provider &provider, const Block &block)
 {
-	if (!provider.access_token_path.empty() && !is_path(provider.access_token_path))
-		block.fault("access_token_path", "a path is names with dots between, as in "
-										 "authed_user.access_token");
+	const std::pair<std::string_view, const std::string &> paths[] = {
+		{"access_token_path", provider.access_token_path},
+		{"refresh_token_path", provider.refresh_token_path},
+		{"expires_path", provider.expires_path},
+		{"scope_path", provider.scope_path}};
+	for (const auto &[key, path] : paths)
+		if (!path.empty() && !is_path(path))
+			block.fault(key, "a path is names with dots between, as in authed_user.access_token, "
+							 "and indexes in arrays, as in data.0.token");
+	if (!provider.refresh_token_path.empty() &&
+		provider.refresh_token_path ==
+			(provider.access_token_path.empty() ? "access_token" : provider.access_token_path))
+		block.fault("refresh_token_path", "it must be another member than the access token");
 	if (!provider.account_id_path.empty())
 		check_path(provider, block, "account", provider.account_id_path);
 	if (!provider.account_label_path.empty())
@@ -158,6 +177,15 @@ void check_answer(const oauth::Provider &provider, const Block &block)
 			block.fault("callback_extra", "the name of a parameter must be visible ASCII");
 }
 
+void check_token_types(const oauth::Provider &provider, const Block &block)
+{
+	constexpr std::string_view kBound[] = {"dpop", "mac", "n_a", "pop"};
+	for (const std::string &type : provider.allow_token_types)
+		if (!contains(kBound, type))
+			block.fault("allow_token_types",
+						"it must be of DPoP, mac, N_A and pop; every other type is allowed anyway");
+}
+
 void warn_of_weakness(const oauth::Provider &provider, const Block &block, Findings &findings)
 {
 	if (!provider.pkce)
@@ -169,6 +197,13 @@ void warn_of_weakness(const oauth::Provider &provider, const Block &block, Findi
 	if (provider.id_token_optional)
 		findings.warn(block.name_of("id_token"),
 					  "\"optional\": who connected the account may stay unknown");
+	if (provider.id_token_allow.no_nonce)
+		findings.warn(block.name_of("id_token_allow"),
+					  "no_nonce: an ID token is not tied to the attempt that it answers");
+	if (!provider.allow_token_types.empty())
+		findings.warn(block.name_of("allow_token_types"),
+					  "such a token is worth nothing without a proof of possession, which whoever "
+					  "uses it must give");
 }
 
 } // namespace
@@ -178,10 +213,13 @@ void check_provider(const oauth::Provider &provider, const Block &block, Finding
 	check_endpoints(provider, block);
 	check_client(provider, block);
 	check_scopes(provider, block);
-	check_parameters(block, "authorize_params", provider.authorize_params, kAuthorizeParameters);
-	check_parameters(block, "token_params", provider.token_params, kTokenParameters);
-	check_parameters(block, "refresh_params", provider.refresh_params, kRefreshParameters);
+	check_parameters(provider, block, "authorize_params", provider.authorize_params,
+					 kAuthorizeParameters);
+	check_parameters(provider, block, "token_params", provider.token_params, kTokenParameters);
+	check_parameters(provider, block, "refresh_params", provider.refresh_params,
+					 kRefreshParameters);
 	check_answer(provider, block);
+	check_token_types(provider, block);
 	warn_of_weakness(provider, block, findings);
 }
 

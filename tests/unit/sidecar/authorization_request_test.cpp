@@ -45,6 +45,10 @@ TEST(AuthorizationRequest, Scopes)
 			  std::string::npos);
 	provider.scope_separator = ",";
 	EXPECT_EQ(query_of(address_of(provider, "a b")).get("scope"), "a,b,openid,email");
+	// A literal plus sign, and not %2B, which is part of a scope's name.
+	provider.scope_separator = "+";
+	EXPECT_NE(address_of(provider, "a:b c+d").find("&scope=a%3Ab+c+d+openid+email&"),
+			  std::string::npos);
 	provider.own_scopes.clear();
 	EXPECT_FALSE(query_of(address_of(provider, "")).has("scope"));
 }
@@ -55,6 +59,17 @@ TEST(AuthorizationRequest, NonceWithOpenid)
 	EXPECT_FALSE(query_of(address_of(provider)).has("nonce"));
 	EXPECT_EQ(query_of(address_of(provider, "openid")).get("nonce"), samples::kNonce);
 	EXPECT_FALSE(query_of(address_of(provider, "openid2 xopenid")).has("nonce"));
+}
+
+// TikTok's client_key.
+TEST(AuthorizationRequest, ClientIdParameter)
+{
+	Provider provider = samples::provider();
+	provider.client_id_parameter = "client_key";
+	provider.authorize_params = {{"client_key", "x"}, {"client_id", "x"}};
+	const std::string address = address_of(provider);
+	EXPECT_EQ(query_of(address).get("client_key"), "client");
+	EXPECT_FALSE(query_of(address).has("client_id"));
 }
 
 // F4

@@ -15,7 +15,7 @@ namespace
 
 IdTokenExpected expected()
 {
-	return {samples::kIssuer, false, "client", samples::kNonce, kNow};
+	return {samples::kIssuer, false, "client", samples::kNonce, kNow, {}};
 }
 
 // The fault, or "" where the token is believed.
@@ -124,6 +124,47 @@ TEST(IdToken, Algorithms)
 		  R"({"alg":""})", R"({"alg":["RS256"]})", R"({"typ":"JWT"})", R"({"alg":null})"})
 		EXPECT_EQ(fault_of(id_token(claims(), header)), "the ID token's alg is not allowed")
 			<< header;
+}
+
+// Each of the settings lets through exactly what it names (F5).
+TEST(IdToken, Allowances)
+{
+	const std::string nonce = R"("nonce":")" + std::string(samples::kNonce) + "\",";
+	const std::string without_nonce = with(nonce, ""), null_nonce = with(nonce, "\"nonce\":null,");
+	const std::string hs256 = id_token(claims(), R"({"alg":"HS256"})");
+	const std::string number = with("\"alice-at-op\"", "12345678901234567");
+	for (const std::string &token : {without_nonce, null_nonce, hs256, number})
+		EXPECT_NE(fault_of(token), "") << token;
+
+	IdTokenExpected held = expected();
+	held.allow.no_nonce = true;
+	EXPECT_EQ(fault_of(without_nonce, held), "");
+	EXPECT_EQ(fault_of(null_nonce, held), "");
+	EXPECT_EQ(fault_of(id_token(claims()), held), "");
+	for (const auto *wrong : {"\"nonce\":\"another\",", "\"nonce\":\"\",", "\"nonce\":7,"})
+		EXPECT_NE(fault_of(with(nonce, wrong), held), "") << wrong;
+	EXPECT_NE(fault_of(hs256, held), "");
+	EXPECT_NE(fault_of(number, held), "");
+
+	held = expected();
+	held.allow.hs256 = true;
+	EXPECT_EQ(fault_of(hs256, held), "");
+	EXPECT_EQ(fault_of(id_token(claims()), held), "");
+	for (const auto *header : {R"({"alg":"none"})", R"({"alg":"hs256"})", R"({"alg":"HS512"})"})
+		EXPECT_NE(fault_of(id_token(claims(), header), held), "") << header;
+	EXPECT_NE(fault_of(without_nonce, held), "");
+
+	held = expected();
+	held.allow.numeric_sub = true;
+	const auto checked = check_id_token(number, held);
+	EXPECT_EQ(std::get<IdTokenClaims>(checked).subject, "12345678901234567");
+	for (const auto *wrong : {"1.5", "1e3", "true", "null", "[1]", "99999999999999999999999"})
+		EXPECT_NE(fault_of(with("\"alice-at-op\"", wrong), held), "") << wrong;
+
+	held.allow = {true, true, true};
+	EXPECT_NE(fault_of(with("op.example", "evil.example"), held), "");
+	EXPECT_NE(fault_of(with(kAud, R"("aud":"other")"), held), "");
+	EXPECT_NE(fault_of(with("1800000300", "1"), held), "");
 }
 
 TEST(IdToken, Malformed)

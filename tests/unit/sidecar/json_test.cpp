@@ -23,7 +23,11 @@ TEST(Json, Reads)
 	EXPECT_EQ(find_path(*value, ""), &*value);
 	EXPECT_EQ(find_path(*value, "a.c"), nullptr);
 	EXPECT_EQ(find_path(*value, "s.x"), nullptr);
-	EXPECT_EQ(find_path(*value, "a.b.0"), nullptr);
+	EXPECT_EQ(find_path(*value, "a.b.0")->as_int64(), 1);
+	EXPECT_EQ(find_path(*value, "a.b.3")->as_uint64(), 18446744073709551615u);
+	for (const auto *path :
+		 {"a.b.4", "a.b.-1", "a.b.+1", "a.b.x", "a.b.0.0", "a.b.0x0", "a.b.18446744073709551616"})
+		EXPECT_EQ(find_path(*value, path), nullptr) << path;
 	EXPECT_EQ(find_path(*value, ".a"), nullptr);
 	EXPECT_EQ(find_string(*value, "s"), "x\u00e9\n");
 	EXPECT_EQ(find_string(*value, "e"), std::nullopt);

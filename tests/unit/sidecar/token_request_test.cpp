@@ -55,6 +55,15 @@ TEST(TokenRequest, BasicEncodesFirst)
 	EXPECT_EQ(header(request_of(provider), "Authorization"), "Basic YSUzQWI6cCUyNSUyQislQzIlQTM=");
 }
 
+TEST(TokenRequest, ClientIdParameter)
+{
+	Provider provider = samples::provider();
+	provider.token_auth = TokenAuth::post;
+	provider.client_id_parameter = "client_key";
+	EXPECT_EQ(request_of(provider).body.reveal(),
+			  kStart + "&client_key=client&client_secret=a+secret");
+}
+
 TEST(TokenRequest, Post)
 {
 	Provider provider = samples::provider();

@@ -203,6 +203,9 @@ TEST(Providers, EveryKey)
 		"token_params = { d = '4' }\nrefresh_params = { scope = 'one' }\n"
 		"token_auth = 'post'\nbody = 'json'\npkce = false\nrequire_iss = false\n"
 		"id_token = 'optional'\naccess_token_path = 'user.access_token'\n"
+		"refresh_token_path = 'data.0.key'\nexpires_path = 'until'\nexpires_format = 'unix'\n"
+		"scope_path = 'rights'\nclient_id_parameter = 'client_key'\n"
+		"id_token_allow = ['no_nonce', 'HS256']\nallow_token_types = 'DPoP, N_A'\n"
 		"account = { id = 'user.id', label = 'user.name' }\nextra = ['team.id']\n"
 		"callback_extra = ['realmId']\ndefault_expires_in = 7200\nrotation = 'grace:60'\n"
 		"revoke = 'never'\n");
@@ -222,6 +225,15 @@ TEST(Providers, EveryKey)
 	EXPECT_EQ(some.require_iss, std::optional(false));
 	EXPECT_TRUE(some.id_token_optional);
 	EXPECT_EQ(some.access_token_path, "user.access_token");
+	EXPECT_EQ(some.refresh_token_path, "data.0.key");
+	EXPECT_EQ(some.expires_path, "until");
+	EXPECT_EQ(some.expires_format, ExpiryFormat::unix_seconds);
+	EXPECT_EQ(some.scope_path, "rights");
+	EXPECT_EQ(some.client_id_parameter, "client_key");
+	EXPECT_TRUE(some.id_token_allow.no_nonce);
+	EXPECT_TRUE(some.id_token_allow.hs256);
+	EXPECT_FALSE(some.id_token_allow.numeric_sub);
+	EXPECT_EQ(some.allow_token_types, (std::vector<std::string>{"dpop", "n_a"}));
 	EXPECT_EQ(some.account_id_path, "user.id");
 	EXPECT_EQ(some.account_label_path, "user.name");
 	EXPECT_EQ(some.extra, std::vector<std::string>{"team.id"});
@@ -233,6 +245,8 @@ TEST(Providers, EveryKey)
 	EXPECT_TRUE(has_warning(loaded, "providers.some.pkce: false"));
 	EXPECT_TRUE(has_warning(loaded, "providers.some.require_iss: false"));
 	EXPECT_TRUE(has_warning(loaded, "providers.some.id_token: \"optional\""));
+	EXPECT_TRUE(has_warning(loaded, "providers.some.id_token_allow: no_nonce"));
+	EXPECT_TRUE(has_warning(loaded, "providers.some.allow_token_types: such"));
 }
 
 TEST(Providers, Defaults)
@@ -304,6 +318,21 @@ TEST(Providers, FaultTable)
 		{"token_params", block("token_params = { code_verifier = 'x' }"), "code_verifier"},
 		{"refresh_params", block("refresh_params = { refresh_token = 'x' }"), "refresh_token"},
 		{"access_token_path", block("access_token_path = 'a..b'"), "dots"},
+		{"refresh_token_path", block("refresh_token_path = '.a'"), "dots"},
+		{"refresh_token_path", block("refresh_token_path = 'access_token'"), "another member"},
+		{"expires_path", block("expires_path = 'a[0]'"), "dots"},
+		{"scope_path", block("scope_path = 'a b'"), "dots"},
+		{"expires_format", block("expires_format = 'iso8601'"), "expires_path"},
+		{"expires_format", block("expires_path = 'a'\nexpires_format = 'days'"), "iso8601"},
+		{"id_token_allow", block("id_token_allow = ['none']"), "no_nonce"},
+		{"allow_token_types", block("allow_token_types = ['bot']"), "anyway"},
+		{"client_id_parameter", block("client_id_parameter = 'State'"), "protocol"},
+		{"client_id_parameter", block("client_id_parameter = 'code'"), "protocol"},
+		{"client_id_parameter", block("client_id_parameter = 'a b'"), "letters"},
+		{"authorize_params",
+		 block("client_id_parameter = 'client_key'\nauthorize_params = { client_key = 'x' }"),
+		 "the protocol sets itself"},
+		{"extra", block("extra = ['data']\nrefresh_token_path = 'data.key'"), "unencrypted"},
 		{"account", block("account = 'refresh_token'"), "token"},
 		{"account", block("account = { id = 'a', name = 'b' }"), "label"},
 		{"extra", block("extra = ['id_token']"), "unencrypted"},
