@@ -58,6 +58,7 @@ constexpr FunctionGrant kFunctions[] = {
 	{"key_position", kAdmin},
 	{"key_fingerprints", kAdmin},
 	{"key_usage", kAdmin},
+	{"sealed_usage", kAdmin},
 	{"oauth_tokens_damaged", kAdmin},
 	{"oauth_rotate_keys", kAdmin},
 	{"mark_change", kAdmin}, // whoever owns the table makes its triggers
@@ -97,6 +98,9 @@ constexpr RelationGrant kRelations[] = {
 	{In::internal, "flow_confirmations", "SELECT, DELETE", kConfirmers},
 	{In::internal, "flow_confirmations",
 	 "SELECT (flow_hash, expires_at), INSERT, UPDATE (expires_at), DELETE", kSidecars},
+	// A rotation seals them anew.
+	{In::internal, "flow_attempts", "UPDATE (sealed)", kAdmin},
+	{In::internal, "flow_confirmations", "UPDATE (sealed)", kAdmin},
 	{In::internal, "key_rotations", "SELECT, INSERT, UPDATE, DELETE", kAdmin},
 };
 

@@ -7,8 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include <openssl/crypto.h>
-#include <openssl/hmac.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -144,15 +142,6 @@ try {
 	return std::nullopt;
 }
 
-bool digest_derived(const fernet::Key &key, std::string_view info, std::string_view value,
-					Digest &out) noexcept
-{
-	const auto derived = fernet::derive_key(key, info);
-	return derived && HMAC(EVP_sha256(), derived->bytes().data(), fernet::kKeyBytes,
-						   reinterpret_cast<const unsigned char *>(value.data()), value.size(),
-						   out.data(), nullptr) != nullptr;
-}
-
 } // namespace
 
 void key_ring_init()
@@ -197,29 +186,13 @@ Opened key_ring_open_derived(std::string_view token, std::string_view info, fern
 {
 	const Ring &ring = usable_ring();
 	auto envelope = fernet::Envelope::decode(token, buffer);
-	for (std::size_t i = 0; envelope && i < ring.keys.size(); i++)
+	if (!envelope)
+		return {};
+	const std::uint64_t timestamp = envelope->timestamp(); // decrypting overwrites it
+	for (std::size_t i = 0; i < ring.keys.size(); i++)
 		if (const auto plaintext = open_derived(ring.keys[i], info, *envelope))
-			return {*plaintext, static_cast<int>(i) + 1, 0};
+			return {*plaintext, static_cast<int>(i) + 1, timestamp};
 	return {};
-}
-
-Digest key_ring_digest(std::string_view value, std::string_view info)
-{
-	Digest digest;
-	if (!digest_derived(usable_ring().keys.front(), info, value, digest))
-		raise_openssl("make a digest");
-	return digest;
-}
-
-bool key_ring_digest_fits(const Digest &digest, std::string_view value, std::string_view info)
-{
-	for (const fernet::Key &key : usable_ring().keys) {
-		Digest own;
-		if (digest_derived(key, info, value, own) &&
-			CRYPTO_memcmp(own.data(), digest.data(), own.size()) == 0)
-			return true;
-	}
-	return false;
 }
 
 Opened key_ring_open(std::string_view token, const Place &, fernet::Bytes buffer)

@@ -1,7 +1,6 @@
 // The key ring as a backend uses it: one prepared cipher for each key.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -42,18 +41,10 @@ void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Pl
 Opened key_ring_open(std::string_view token, const Place &place, fernet::Bytes buffer);
 
 // The same for what is no token of the table: under a key that HKDF-SHA256
-// derives from the ring's key and `info`, in every key-binding mode. Nothing
-// rotates such values, so they must not live long.
+// derives from the ring's key and `info`, in every key-binding mode.
 void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
 						   std::uint64_t timestamp, std::span<char> out);
 Opened key_ring_open_derived(std::string_view token, std::string_view info, fernet::Bytes buffer);
-
-// What a value is known by, without being there: HMAC-SHA256 under a key that is
-// derived in the same way. Of the first key; whether a digest is the value's, by
-// any key.
-using Digest = std::array<unsigned char, 32>;
-Digest key_ring_digest(std::string_view value, std::string_view info);
-bool key_ring_digest_fits(const Digest &digest, std::string_view value, std::string_view info);
 
 // The position of the key that signed the token, 0 where none did. Cheaper
 // than opening, and writes no plaintext anywhere.

@@ -1,5 +1,6 @@
 // oauth_rotate_keys: re-encrypts under the first key every value that another
-// key of the ring opens, beside readers and writers.
+// key of the ring opens, beside readers and writers: the tokens, and what
+// flow/sealed_rows.hpp lists.
 //
 // It walks the table in physical order, a batch a transaction. Rows are replaced
 // below SQL: no trigger runs, so updated_at and caches stay as they are. What is
@@ -14,6 +15,7 @@
 #include <initializer_list>
 
 #include "errors.hpp"
+#include "flow/sealed_rows.hpp"
 #include "function.hpp"
 #include "key_ring.hpp"
 #include "owner_rights.hpp"
@@ -87,6 +89,12 @@ void record_progress(const Progress &progress, bool finished)
 					 " finished_at = CASE WHEN $4 THEN pg_catalog.clock_timestamp() END"
 					 " WHERE id OPERATOR(pg_catalog.=) $1",
 					 4, types, values);
+}
+
+void tell_of_progress(const Progress &progress)
+{
+	ereport(INFO,
+			(errmsg("oauth_rotate_keys: " INT64_FORMAT " values re-encrypted", progress.rotated)));
 }
 
 void refuse_unless_it_may_commit(FunctionCallInfo fcinfo)
@@ -261,8 +269,7 @@ void run_batch(std::int64_t batch_size, Position &position, Progress &progress)
 	}
 	SPI_commit();
 	if (progress.rotated > before)
-		ereport(INFO, (errmsg("oauth_rotate_keys: " INT64_FORMAT " values re-encrypted",
-							  progress.rotated)));
+		tell_of_progress(progress);
 }
 
 // The whole table once.
@@ -276,13 +283,20 @@ void run_pass(std::int64_t batch_size, Progress &progress)
 		run_batch(batch_size, position, progress);
 }
 
+void wait_for_writers_to(Oid relid)
+{
+	LOCKTAG tag;
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	WaitForLockers(tag, ShareLock, false);
+}
+
 // A transaction that began to write before the ring changed may yet commit a
 // value under an older key. Later ones encrypt under the first.
 void wait_for_writers()
 {
-	LOCKTAG tag;
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, token_table().relid);
-	WaitForLockers(tag, ShareLock, false);
+	wait_for_writers_to(token_table().relid);
+	wait_for_writers_to(
+		get_relname_relid("flow_links", get_namespace_oid("oauth_tokens_internal", false)));
 	SPI_commit();
 }
 
@@ -340,8 +354,46 @@ void pause_for_others(int64 left)
 	pause = std::min(pause * 2, kLastPauseMilliseconds);
 }
 
+// One transaction: some rows of flows, and the row that tells of them.
+Resealed run_flow_batch(SealedPosition &position, Progress &progress)
+{
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "oauth_rotate_keys flows",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(batch);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	const Resealed resealed = reseal_rows(position);
+	progress.rotated += resealed.done;
+	if (resealed.done > 0)
+		record_progress(progress, false);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(batch);
+	SPI_commit();
+	if (resealed.done > 0)
+		tell_of_progress(progress);
+	return resealed;
+}
+
+// Passes over the flows until one finds nothing under an older key. A row keeps
+// its place there, so that such a pass proves it.
+void rotate_flows(Progress &progress)
+{
+	for (;;) {
+		Resealed pass = {};
+		for (SealedPosition position = {}; !position.at_end;) {
+			const Resealed batch = run_flow_batch(position, progress);
+			pass.done += batch.done;
+			pass.left += batch.left;
+		}
+		if (pass.left > 0)
+			pause_for_others(pass.left);
+		else if (pass.done == 0)
+			return;
+	}
+}
+
 // Passes until nothing is left.
-void rotate_table(std::int64_t batch_size, Progress &progress)
+void rotate_everything(std::int64_t batch_size, Progress &progress)
 {
 	Fingerprint waited_for = {};
 	for (;;) {
@@ -355,6 +407,7 @@ void rotate_table(std::int64_t batch_size, Progress &progress)
 			wait_for_writers();
 			waited_for = key;
 		}
+		rotate_flows(progress);
 		if (verify_table() && first_key() == waited_for)
 			return;
 	}
@@ -381,7 +434,7 @@ OAUTH_FUNCTION(oauth_rotate_keys)
 	Progress progress = {};
 	begin_progress(progress);
 	SPI_commit();
-	rotate_table(batch_size, progress);
+	rotate_everything(batch_size, progress);
 	record_progress(progress, true);
 	SPI_commit();
 	if (progress.damaged > 0)

@@ -1,5 +1,8 @@
 #include "refresh_token_digest.hpp"
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
 #include "key_ring.hpp"
 #include "token_codec.hpp"
 
@@ -9,63 +12,70 @@ namespace oauth_tokens
 namespace
 {
 
-constexpr std::string_view kPurpose = "oauth_tokens refresh token digest";
+constexpr std::size_t kSaltBytes = 16;
+constexpr std::size_t kHashBytes = 32;
 
-struct Info {
-	char bytes[kPurpose.size() + 1 + UUID_LEN];
-
-	std::string_view view() const { return {bytes, sizeof bytes}; }
+struct Digest {
+	unsigned char salt[kSaltBytes];
+	unsigned char hash[kHashBytes];
 };
+static_assert(sizeof(Digest) == kSaltBytes + kHashBytes);
 
-Info info_of(const pg_uuid_t &id)
+void fill_hash(Digest &digest, std::string_view utf8, const pg_uuid_t &id)
 {
-	Info info = {};
-	memcpy(info.bytes, kPurpose.data(), kPurpose.size());
-	memcpy(info.bytes + kPurpose.size() + 1, id.data, UUID_LEN);
-	return info;
-}
-
-bytea *make_digest(std::string_view utf8, const pg_uuid_t &id)
-{
-	const Digest digest = key_ring_digest(utf8, info_of(id).view());
-	return cstring_to_text_with_len(reinterpret_cast<const char *>(digest.data()), digest.size());
+	const std::size_t size = kSaltBytes + UUID_LEN + utf8.size();
+	auto *message = static_cast<unsigned char *>(palloc(size));
+	memcpy(message, digest.salt, kSaltBytes);
+	memcpy(message + kSaltBytes, id.data, UUID_LEN);
+	memcpy(message + kSaltBytes + UUID_LEN, utf8.data(), utf8.size());
+	const int made = EVP_Digest(message, size, digest.hash, nullptr, EVP_sha256(), nullptr);
+	fernet::wipe(message, size);
+	pfree(message);
+	if (made != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not make a digest")));
 }
 
 bool fits(const bytea *stored, std::string_view utf8, const pg_uuid_t &id)
 {
-	Digest digest;
-	if (view_of(stored).size() != digest.size())
+	if (view_of(stored).size() != sizeof(Digest))
 		return false;
-	memcpy(digest.data(), view_of(stored).data(), digest.size());
-	return key_ring_digest_fits(digest, utf8, info_of(id).view());
+	Digest digest;
+	memcpy(&digest, view_of(stored).data(), sizeof digest);
+	Digest own = digest;
+	fill_hash(own, utf8, id);
+	return CRYPTO_memcmp(own.hash, digest.hash, sizeof own.hash) == 0;
 }
 
 } // namespace
 
 bytea *refresh_token_digest(const text *refresh_token, const pg_uuid_t &id)
 {
+	Digest digest;
+	if (!pg_strong_random(digest.salt, sizeof digest.salt))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes"),
+						errhint("The system's random generator may be exhausted; try again.")));
 	const std::string_view token = view_of(refresh_token);
 	const std::string_view utf8 = to_utf8(token);
-	bytea *digest = make_digest(utf8, id);
+	fill_hash(digest, utf8, id);
 	if (utf8.data() != token.data())
 		fernet::wipe(const_cast<char *>(utf8.data()), utf8.size());
-	return digest;
+	return cstring_to_text_with_len(reinterpret_cast<const char *>(&digest), sizeof digest);
 }
 
-bytea *renewed_refresh_token_digest(const bytea *digest, const text *encrypted_refresh_token,
-									const Identity &identity, const pg_uuid_t &id)
+bool is_digest_of(const bytea *digest, const text *encrypted_refresh_token,
+				  const Identity &identity, const pg_uuid_t &id)
 {
 	const std::string_view token = view_of(encrypted_refresh_token);
 	const std::size_t capacity = fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
 	const Opened opened =
 		key_ring_open(token, {&identity, Column::refresh_token}, {buffer, capacity});
-	const std::string_view utf8(opened.plaintext.data(), opened.plaintext.size());
-	bytea *renewed =
-		opened.position != 0 && fits(digest, utf8, id) ? make_digest(utf8, id) : nullptr;
+	const bool same = opened.position != 0 &&
+					  fits(digest, {opened.plaintext.data(), opened.plaintext.size()}, id);
 	fernet::wipe(buffer, capacity);
 	pfree(buffer);
-	return renewed;
+	return same;
 }
 
 } // namespace oauth_tokens

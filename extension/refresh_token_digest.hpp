@@ -1,12 +1,14 @@
 // Ties details to one refresh token: who signed in tells nothing of a token that
-// something else has put in its place since. HMAC-SHA256 of the token's UTF-8,
-// under a key that HKDF-SHA256 derives from the ring's key and from
+// something else has put in its place since. The digest is
 //
-//   info = "oauth_tokens refresh token digest" | 0x00 | the 16 bytes of the row's id
+//   16 random bytes | SHA-256 of (these 16 bytes | the 16 bytes of the row's id | the token's
+//   UTF-8)
 //
-// so that it survives a move and a rotation, and equal tokens of two rows have
-// unequal digests. Where its key has left the ring it fits nothing any more: then
-// the refresh token counts as another's, until a grant brings one again.
+// so that no key is needed to compare it: it survives a move, every rotation and
+// the removal of every key (THREATS E23). Equal tokens of two rows have unequal
+// digests, and one that was copied to another row fits nothing there. Whoever
+// reads it can try guesses: a refresh token must not be guessable anyway
+// (RFC 6749, section 10.10).
 #pragma once
 
 #include "identity.hpp"
@@ -14,12 +16,13 @@
 namespace oauth_tokens
 {
 
-// Of a refresh token in clear, in the database's encoding.
+// Of a refresh token in clear, in the database's encoding. Raises XX000 where no
+// random bytes can be had.
 bytea *refresh_token_digest(const text *refresh_token, const pg_uuid_t &id);
 
-// The digest by the ring's first key where `digest` is that of an encrypted
-// refresh token; null where it is not, or where no key opens the token.
-bytea *renewed_refresh_token_digest(const bytea *digest, const text *encrypted_refresh_token,
-									const Identity &identity, const pg_uuid_t &id);
+// Whether `digest` is that of an encrypted refresh token; false where no key
+// opens the token. Compares in constant time.
+bool is_digest_of(const bytea *digest, const text *encrypted_refresh_token,
+				  const Identity &identity, const pg_uuid_t &id);
 
 } // namespace oauth_tokens

@@ -121,19 +121,19 @@ void clear_refresh_token(const TokenTable &table, const Identity &identity)
 
 // The digest of the refresh token that the upsert kept, where it is known to be of
 // the account that the new details name; else null.
-bytea *kept_token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t &id)
+const bytea *kept_token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t &id)
 {
 	// The upsert has locked the row; only now the details beside it hold still.
 	const bytea *digest = details_digest(table, grant.identity, id, grant.details);
 	if (digest == nullptr)
 		return nullptr;
 	const text *kept = written_refresh_token(table, grant.identity);
-	return kept == nullptr ? nullptr
-						   : renewed_refresh_token_digest(digest, kept, grant.identity, id);
+	return kept != nullptr && is_digest_of(digest, kept, grant.identity, id) ? digest : nullptr;
 }
 
 // The digest of the refresh token that the new details tell of; null: of none.
-bytea *token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t &id, bool inserted)
+const bytea *token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t &id,
+						  bool inserted)
 {
 	if (grant.refresh_token != nullptr)
 		return refresh_token_digest(grant.refresh_token, id);

@@ -5,6 +5,7 @@
 #include "flow/confirmation.hpp"
 #include "flow/link.hpp"
 #include "flow/sealed.hpp"
+#include "flow/sealed_rows.hpp"
 #include "flow/statement.hpp"
 #include "function.hpp"
 #include "token_codec.hpp"
@@ -34,27 +35,6 @@ static_assert(sizeof(Sealed) == 2 * flow::kSecretChars);
 std::string_view view_of_secret(const flow::Secret &secret)
 {
 	return {secret.data(), secret.size()};
-}
-
-// Names an attempt's row: the two hashes in it that never change.
-struct AttemptName {
-	char bytes[2 * flow::kHashBytes];
-	std::size_t size;
-
-	std::string_view view() const { return {bytes, size}; }
-};
-
-AttemptName name_of(Datum state_hash, Datum ticket_hash)
-{
-	AttemptName name = {};
-	for (const Datum hash : {state_hash, ticket_hash}) {
-		const std::string_view bytes = view_of(DatumGetTextPP(hash));
-		if (bytes.size() != flow::kHashBytes)
-			return {};
-		memcpy(name.bytes + name.size, bytes.data(), bytes.size());
-		name.size += bytes.size();
-	}
-	return name;
 }
 
 // Locks the link, whose label picks no other configuration and so may be left
@@ -102,9 +82,9 @@ void trim_attempts(Datum ticket_hash)
 text *seal_secrets(const AttemptSecrets &secrets, Datum state_hash, Datum ticket_hash)
 {
 	Sealed plain = {secrets.verifier, secrets.nonce};
-	const AttemptName name = name_of(state_hash, ticket_hash);
-	text *sealed = seal_in_flow({reinterpret_cast<const char *>(&plain), sizeof plain},
-								{kAttemptPurpose, name.view()});
+	text *sealed =
+		seal_in_flow({reinterpret_cast<const char *>(&plain), sizeof plain},
+					 {kAttemptPurpose, attempt_name(state_hash, ticket_hash)}, unix_now());
 	fernet::wipe(&plain, sizeof plain);
 	return sealed;
 }
@@ -215,9 +195,9 @@ void put_claimed(FunctionCallInfo fcinfo, const Sealed &secrets)
 
 void claim_attempt(FunctionCallInfo fcinfo)
 {
-	const AttemptName name = name_of(PG_GETARG_DATUM(0), returned(1));
 	const OpenedInFlow opened =
-		open_in_flow(DatumGetTextPP(returned(9)), {kAttemptPurpose, name.view()});
+		open_in_flow(DatumGetTextPP(returned(9)),
+					 {kAttemptPurpose, attempt_name(PG_GETARG_DATUM(0), returned(1))});
 	// Its key has left the ring: it is as good as expired.
 	if (opened.data == nullptr)
 		return;

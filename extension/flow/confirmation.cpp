@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "flow/sealed.hpp"
+#include "flow/sealed_rows.hpp"
 #include "flow/statement.hpp"
 #include "token_codec.hpp"
 
@@ -98,27 +99,16 @@ void wipe_text(const text *value)
 		fernet::wipe(const_cast<text *>(value), VARSIZE(value));
 }
 
-// Names a confirmation's row: the code's hash and the identity, whose texts hold
-// no NUL.
-std::string_view name_of(Datum flow_hash, const Identity &identity)
-{
-	StringInfoData name;
-	initStringInfo(&name);
-	const text *hash = DatumGetTextPP(flow_hash);
-	appendBinaryStringInfo(&name, VARDATA_ANY(hash), VARSIZE_ANY_EXHDR(hash));
-	appendBinaryStringInfo(
-		&name, reinterpret_cast<char *>(DatumGetUUIDP(identity.workspace_id())->data), UUID_LEN);
-	for (const char *part : {TextDatumGetCString(identity.provider()),
-							 DatumGetCString(DirectFunctionCall1(enum_out, identity.actor_type())),
-							 TextDatumGetCString(identity.actor_id())})
-		appendBinaryStringInfo(&name, part, strlen(part) + 1);
-	return {name.data, static_cast<std::size_t>(name.len)};
-}
-
 Datum actor_type_text(const Identity &identity)
 {
 	return CStringGetTextDatum(
 		DatumGetCString(DirectFunctionCall1(enum_out, identity.actor_type())));
+}
+
+std::string_view name_of(Datum flow_hash, const Identity &identity)
+{
+	return confirmation_name(flow_hash, identity.workspace_id(), identity.provider(),
+							 actor_type_text(identity), identity.actor_id());
 }
 
 // The sealed grant, or null where the code does not fit. The row's lock keeps a
@@ -148,8 +138,8 @@ void keep_confirmation(const Grant &grant, const flow::Secret &code, TimestampTz
 		{BYTEAOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 	const Datum flow_hash = bytea_datum(flow_hash_of({code.data(), code.size()}));
 	const Packed packed = pack(grant);
-	const text *sealed =
-		seal_in_flow(packed.view(), {kGrantPurpose, name_of(flow_hash, grant.identity)});
+	const text *sealed = seal_in_flow(
+		packed.view(), {kGrantPurpose, name_of(flow_hash, grant.identity)}, unix_now());
 	fernet::wipe(packed.data, packed.size);
 	Datum values[] = {flow_hash,
 					  grant.identity.workspace_id(),

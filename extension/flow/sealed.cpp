@@ -30,12 +30,12 @@ Info info_of(const SealedPlace &place)
 
 } // namespace
 
-text *seal_in_flow(std::string_view plaintext, const SealedPlace &place)
+text *seal_in_flow(std::string_view plaintext, const SealedPlace &place, std::uint64_t timestamp)
 {
 	const std::size_t size = fernet::token_chars(plaintext.size());
 	text *sealed = static_cast<text *>(palloc(VARHDRSZ + size));
 	SET_VARSIZE(sealed, VARHDRSZ + size);
-	key_ring_seal_derived(plaintext, info_of(place).view(), unix_now(), {VARDATA(sealed), size});
+	key_ring_seal_derived(plaintext, info_of(place).view(), timestamp, {VARDATA(sealed), size});
 	return sealed;
 }
 
@@ -49,7 +49,8 @@ OpenedInFlow open_in_flow(const text *sealed, const SealedPlace &place)
 		pfree(buffer);
 		return {};
 	}
-	return {opened.plaintext.data(), opened.plaintext.size(), capacity};
+	return {opened.plaintext.data(), opened.plaintext.size(), capacity, opened.position,
+			opened.timestamp};
 }
 
 // Fernet leaves the plaintext at the buffer's very beginning.

@@ -4,8 +4,8 @@
 //   info = purpose | 0x00 | SHA-256 of what names the row
 //
 // so that a value opens for its purpose and in its row only. Every key of the
-// ring opens it. oauth_rotate_keys() leaves these alone, for they live for
-// minutes: to take a key away sooner ends the flows that are under way.
+// ring opens it. What is kept in a table is in the list of flow/sealed_rows.hpp,
+// or a rotation forgets it.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ struct SealedPlace {
 	std::string_view row; // what names it
 };
 
-text *seal_in_flow(std::string_view plaintext, const SealedPlace &place);
+// `timestamp`: the Fernet one, in seconds since 1970 UTC.
+text *seal_in_flow(std::string_view plaintext, const SealedPlace &place, std::uint64_t timestamp);
 
 // The plaintext, in memory that the caller wipes by wipe_opened(); `data` is
 // null where no key opens it.
@@ -34,6 +35,8 @@ struct OpenedInFlow {
 	const char *data;
 	std::size_t size;
 	std::size_t capacity;
+	int position; // of the key in the ring, from 1
+	std::uint64_t timestamp;
 
 	std::string_view view() const { return {data, size}; }
 };

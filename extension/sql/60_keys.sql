@@ -43,9 +43,17 @@ REVOKE ALL ON FUNCTION oauth_tokens_damaged() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_damaged() IS
     'every value that no key of the ring opens, or that is no text; column is encrypted_access_token or encrypted_refresh_token. Errors: OT001, OT002 key; 42501 a row security policy hides rows';
 
+CREATE FUNCTION oauth_tokens_internal.sealed_usage()
+    RETURNS TABLE ("position" integer, "values" bigint, oldest timestamptz)
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'oauth_sealed_usage';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.sealed_usage() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.sealed_usage() IS
+    'how many values outside oauth_tokens each key of the ring opens: what flows under way have sealed';
+
 CREATE FUNCTION oauth_tokens_internal.key_usage()
     RETURNS TABLE (fingerprint text, "position" integer, "values" bigint, oldest timestamptz)
-    LANGUAGE sql STABLE PARALLEL SAFE
+    LANGUAGE sql STABLE PARALLEL RESTRICTED
     SET row_security = off
     AS $$
     WITH used AS (
@@ -61,10 +69,13 @@ CREATE FUNCTION oauth_tokens_internal.key_usage()
             pg_catalog.min(CASE WHEN u.at IS NOT NULL
                 THEN @extschema@.fernet_timestamp(u.value) END) AS oldest
         FROM used u GROUP BY u.at)
-    SELECT k.fingerprint, k.at::pg_catalog.int4, COALESCE(c.count, 0), c.oldest
+    SELECT k.fingerprint, k.at::pg_catalog.int4,
+        COALESCE(c.count, 0) OPERATOR(pg_catalog.+) COALESCE(s."values", 0),
+        LEAST(c.oldest, s.oldest)
     FROM pg_catalog.unnest(oauth_tokens_internal.key_fingerprints())
         WITH ORDINALITY k (fingerprint, at)
     LEFT JOIN counted c ON c.at OPERATOR(pg_catalog.=) k.at
+    LEFT JOIN oauth_tokens_internal.sealed_usage() s ON s."position" OPERATOR(pg_catalog.=) k.at
     UNION ALL
     SELECT NULL, NULL, c.count, c.oldest FROM counted c WHERE c.at IS NULL
     $$;
@@ -74,11 +85,11 @@ COMMENT ON FUNCTION oauth_tokens_internal.key_usage() IS 'the rows of oauth_key_
 CREATE VIEW oauth_key_usage WITH (security_invoker) AS
     SELECT * FROM oauth_tokens_internal.key_usage();
 COMMENT ON VIEW oauth_key_usage IS
-    'how many values each key of the ring opens: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
+    'how many values each key of the ring opens, in oauth_tokens and in flows under way: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
 
 CREATE PROCEDURE oauth_rotate_keys(batch_size bigint DEFAULT 1000)
     LANGUAGE c
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON PROCEDURE oauth_rotate_keys(bigint) FROM PUBLIC;
 COMMENT ON PROCEDURE oauth_rotate_keys(bigint) IS
-    're-encrypts under the first key of the ring what other keys open, batch_size rows a transaction, beside readers and writers. Keeps updated_at and the Fernet timestamp, fires no trigger. May be stopped and started again. Errors: 25001 inside a transaction block; OT001, OT002 key; 42501 rights, or a row security policy hides rows';
+    're-encrypts under the first key of the ring what other keys open, in oauth_tokens and in flows under way, batch_size rows a transaction, beside readers and writers. Keeps updated_at and the Fernet timestamp, fires no trigger. May be stopped and started again. Errors: 25001 inside a transaction block; OT001, OT002 key; 42501 rights, or a row security policy hides rows';

@@ -1,20 +1,16 @@
 """Flows in the database: many at once, killed at any step, under a changing key ring, and
 nothing left of them where they must not be."""
 
-import base64
 import hashlib
-import hmac
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from harness import DATABASE, wait_until
 from tokens import get, identity, new_key, set_ring
 
-OLD, NEW = new_key(), new_key()
+OLD, NEW, THIRD = new_key(), new_key(), new_key()
 BEGIN = """SELECT state, browser_secret, code_verifier, nonce
     FROM oauth_tokens_internal.flow_begin(%s, %s, 'https://issuer.example',
         'https://issuer.example/token', 'client')"""
@@ -204,29 +200,32 @@ def test_a_late_refresh_token_is_not_taken_over(db):  # F17, T7
         assert get(waiter, identity()) == ("a2", None)
 
 
-def test_a_kept_refresh_token_survives_a_new_key(db):  # F17
-    """What ties it to its account was made under the old key, which still tells; once that
-    has gone, nobody knows whose the refresh token is."""
+def test_a_kept_refresh_token_survives_every_new_key(db):  # F17, E23
+    """No key is needed to tell whose it is: of nobody but who connected, after any rotation."""
     with db.connect(autocommit=True) as connection:
         for name in ("alice", "bob"):
             keep(connection, ticket(connection, identity(name)))
-        set_ring(db, NEW, OLD)
-        connection.execute("CALL oauth_rotate_keys()")
-        keep(connection, ticket(connection), "later", None)
-        assert get(connection, identity()) == ("later", "refresh")
-        set_ring(db, NEW)
-        for name, refresh in (("alice", "refresh"), ("bob", None)):
-            keep(connection, ticket(connection, identity(name)), "last", None)
-            assert get(connection, identity(name)) == ("last", refresh)
+        for ring in ((NEW, OLD), (THIRD, NEW)):
+            set_ring(db, *ring)
+            connection.execute("CALL oauth_rotate_keys()")
+            set_ring(db, ring[0])
+            keep(connection, ticket(connection), "later", None)
+            assert get(connection, identity()) == ("later", "refresh")
+        keep(connection, ticket(connection, identity("bob")), "last", None)
+        assert get(connection, identity("bob")) == ("last", "refresh")
+        keep(connection, ticket(connection), "of another", None, DETAILS.replace('"1"', '"2"'))
+        assert get(connection, identity()) == ("of another", None)
 
 
 def test_what_ties_a_refresh_token_to_its_account(db):
+    salts = set()
     with db.connect(autocommit=True) as connection:
-        keep(connection, ticket(connection), refresh="größer")
-    token_id, digest = db.rows("SELECT token_id, refresh_token_digest FROM oauth_token_details")[0]
-    info = b"oauth_tokens refresh token digest\0" + token_id.bytes
-    key = HKDF(SHA256(), 32, None, info).derive(base64.urlsafe_b64decode(OLD))
-    assert digest == hmac.digest(key, "größer".encode(), "sha256")
+        for _ in range(2):
+            keep(connection, ticket(connection), refresh="größer")
+            token_id, digest = db.rows("SELECT token_id, refresh_token_digest FROM oauth_token_details")[0]
+            salts.add(digest[:16])
+            assert digest[16:] == hashlib.sha256(digest[:16] + token_id.bytes + "größer".encode()).digest()
+    assert len(salts) == 2
 
 
 def expire(cluster, rows, of_ticket):
