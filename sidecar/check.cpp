@@ -97,6 +97,14 @@ asio::awaitable<void> check_database(Report &report, const settings::Settings &s
 	}
 }
 
+// As patient as the daemon, which tries every server that DATABASE_URL names.
+database::PoolLimits patient()
+{
+	database::PoolLimits limits;
+	limits.wait = std::chrono::minutes(2);
+	return limits;
+}
+
 // What --check waits for Redis.
 constexpr std::chrono::seconds kRedisTime{5};
 
@@ -163,7 +171,7 @@ int run_check(settings::Settings settings)
 		report.warning("settings", warning);
 	check_tls(report, settings);
 	{
-		database::Pool pool(context.get_executor(), settings.database_url.clone());
+		database::Pool pool(context.get_executor(), settings.database_url.clone(), patient());
 		database::PostgresStore store(pool);
 		std::optional<redis::Connection> redis;
 		if (!settings.redis_url.empty())

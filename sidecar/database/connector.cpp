@@ -5,12 +5,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <system_error>
 #include <thread>
 
+#include "database/connection_failure.hpp"
+#include "database/hosts.hpp"
 #include "database/url.hpp"
 
 namespace sidecar::database
@@ -21,7 +25,8 @@ namespace
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kAddresses = 8; // that may stay silent before an attempt ends
+// How long a server that was silent is tried after all others.
+constexpr std::chrono::seconds kDistrust{30};
 constexpr std::chrono::seconds kPatience{1};
 
 void drop_notice(void *, const char *) {}
@@ -47,100 +52,169 @@ struct Connector::Shared {
 	std::condition_variable finished;
 	bool is_closed = false; // the executor may be gone
 	bool is_running = false;
+
+	// The thread's own: when a server was last silent.
+	std::map<std::string, Clock::time_point> silent;
 };
 
 namespace
 {
 
-// What stands before the URL can be set otherwise there, what follows cannot.
-ConnectionHandle begin(const Secret &url)
+std::string name_of(const Host &host)
 {
-	const char *const keywords[] = {
-		"fallback_application_name", "keepalives_idle", "keepalives_interval", "keepalives_count",
-		"tcp_user_timeout",          "dbname",          "client_encoding",     nullptr};
-	const char *const values[] = {"oauth-sidecar", "30",        "10",   "3",
-								  "30000",         url.c_str(), "UTF8", nullptr};
+	return host.name + ' ' + host.address + ' ' + host.port;
+}
+
+// What stands before the URL can be set otherwise there, what follows cannot. libpq
+// passes over what is empty.
+ConnectionHandle begin(const Secret &url, const Host &host)
+{
+	const char *const keywords[] = {"fallback_application_name",
+									"keepalives_idle",
+									"keepalives_interval",
+									"keepalives_count",
+									"tcp_user_timeout",
+									"dbname",
+									"client_encoding",
+									"host",
+									"hostaddr",
+									"port",
+									"target_session_attrs",
+									nullptr};
+	const char *const values[] = {"oauth-sidecar",
+								  "30",
+								  "10",
+								  "3",
+								  "30000",
+								  url.c_str(),
+								  "UTF8",
+								  host.name.c_str(),
+								  host.address.c_str(),
+								  host.port.c_str(),
+								  host.session_attributes.c_str(),
+								  nullptr};
 	ConnectionHandle connection(PQconnectStartParams(keywords, values, 1));
+	if (!connection)
+		return connection;
 	// Before the log-in, in which a server may already have something to say, and
 	// libpq would print it.
-	if (connection)
-		PQsetNoticeProcessor(connection.get(), drop_notice, nullptr);
+	PQsetNoticeProcessor(connection.get(), drop_notice, nullptr);
+	PQsetErrorVerbosity(connection.get(), PQERRORS_VERBOSE); // it tells the SQLSTATE
 	return connection;
 }
 
-// libpq runs no timer of its own here. A socket that is shut down is an error to
-// it, and it goes on to the next address, if it has one.
+// libpq's own functions run no timer where they do not block, and go on to the next
+// server only while they connect a socket. One that accepts and then is silent would
+// keep an attempt for ever; so each server has an attempt, and a time, of its own.
 class Attempt
 {
 public:
-	Attempt(Connector::Shared &shared, PGconn *connection)
-		: shared_(shared), connection_(connection)
+	enum class Outcome { connected, failed, silent, closed };
+
+	Attempt(Connector::Shared &shared, std::chrono::milliseconds limit, PGconn *connection)
+		: shared_(shared), connection_(connection), deadline_(Clock::now() + limit)
 	{
 	}
 
-	bool run()
+	Outcome run()
 	{
 		// As libpq's manual says: it starts as if it had said so.
 		PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 		if (PQstatus(connection_) == CONNECTION_BAD)
-			return false;
+			return Outcome::failed;
 		while (status != PGRES_POLLING_OK) {
-			if (status == PGRES_POLLING_FAILED || !wait(status))
-				return false;
+			if (status == PGRES_POLLING_FAILED)
+				return Outcome::failed;
+			const Outcome waited = wait(status);
+			if (waited != Outcome::connected)
+				return waited;
 			status = PQconnectPoll(connection_);
 		}
-		return true;
+		return Outcome::connected;
 	}
 
-	bool has_timed_out() const noexcept { return silent_ > 0; }
-
 private:
-	bool wait(PostgresPollingStatusType status)
+	Outcome wait(PostgresPollingStatusType status)
 	{
 		const short events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT;
 		pollfd sockets[] = {{PQsocket(connection_), events, 0}, {shared_.wake, POLLIN, 0}};
-		const auto left =
-			std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now());
-		const int ready = poll(sockets, 2, std::max(0, static_cast<int>(left.count()) + 1));
-		if (ready < 0)
-			return errno == EINTR;
-		if (sockets[1].revents != 0)
-			return false;
-		if (ready == 0) {
-			shutdown(PQsocket(connection_), SHUT_RDWR);
-			deadline_ = Clock::now() + shared_.timeout;
-			return ++silent_ < kAddresses;
+		for (;;) {
+			const auto left =
+				std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now());
+			if (left.count() < 0)
+				return Outcome::silent;
+			const int ready = poll(sockets, 2, static_cast<int>(left.count()) + 1);
+			if (ready < 0 && errno != EINTR)
+				return Outcome::failed;
+			if (ready > 0)
+				return sockets[1].revents != 0 ? Outcome::closed : Outcome::connected;
 		}
-		return true;
 	}
 
 	Connector::Shared &shared_;
 	PGconn *connection_;
-	Clock::time_point deadline_ = Clock::now() + shared_.timeout;
-	int silent_ = 0;
+	const Clock::time_point deadline_;
 };
 
-std::string one_line(std::string text)
+std::string text_of(const char *text)
 {
-	while (!text.empty() && text.back() == '\n')
-		text.pop_back();
-	return text;
+	return text == nullptr ? std::string() : std::string(text);
+}
+
+// As libpq would say it.
+std::string silence_of(const PGconn *connection)
+{
+	return "connection to server at \"" + text_of(PQhost(connection)) + "\", port " +
+		   text_of(PQport(connection)) + " failed: timeout expired";
+}
+
+// Those that were silent a moment ago come last.
+void put_off_silent(const Connector::Shared &shared, std::vector<Host> &hosts)
+{
+	std::stable_partition(hosts.begin(), hosts.end(), [&shared](const Host &host) {
+		const auto found = shared.silent.find(name_of(host));
+		return found == shared.silent.end() || Clock::now() - found->second > kDistrust;
+	});
+}
+
+void add_reason(std::string &all, const std::string &reason)
+{
+	if (all.find(reason) != all.npos)
+		return;
+	if (!all.empty())
+		all += "; ";
+	all += reason;
 }
 
 // Its address has been looked at first: libpq's complaints about one may quote it.
 std::string connect(Connector::Shared &shared, ConnectionHandle &connection)
 {
+	using Outcome = Attempt::Outcome;
 	if (const auto fault = fault_of_url(shared.url))
 		return "DATABASE_URL " + *fault;
-	connection = begin(shared.url);
-	if (!connection)
-		return "out of memory";
-	Attempt attempt(shared, connection.get());
-	if (attempt.run())
-		return {};
-	std::string error = one_line(PQerrorMessage(connection.get()));
-	connection.reset();
-	return attempt.has_timed_out() ? "timeout expired: " + error : error;
+	std::vector<Host> hosts = hosts_of(shared.url);
+	const auto limit = attempt_limit(shared.url, hosts.size(), shared.timeout);
+	put_off_silent(shared, hosts);
+	std::string reasons;
+	for (const Host &host : hosts) {
+		connection = begin(shared.url, host);
+		if (!connection)
+			return "out of memory";
+		const Outcome outcome = Attempt(shared, limit, connection.get()).run();
+		if (outcome == Outcome::connected) {
+			PQsetErrorVerbosity(connection.get(), PQERRORS_DEFAULT);
+			shared.silent.erase(name_of(host));
+			return {};
+		}
+		if (outcome == Outcome::silent)
+			shared.silent[name_of(host)] = Clock::now();
+		add_reason(reasons, outcome == Outcome::silent ? silence_of(connection.get())
+													   : explain(PQerrorMessage(connection.get())));
+		connection.reset();
+		if (outcome == Outcome::closed)
+			break;
+	}
+	return reasons;
 }
 
 void deliver(Connector::Shared &shared, const Connector::Handler &handler,

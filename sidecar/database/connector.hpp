@@ -21,7 +21,8 @@ public:
 	// name host and user, never the password.
 	using Handler = std::function<void(ConnectionHandle connection, std::string error)>;
 
-	// `timeout` is for each address of each host.
+	// `timeout` is for each address of each host, where the URL has no connect_timeout
+	// and one host alone.
 	Connector(boost::asio::any_io_executor executor, Secret url, std::chrono::milliseconds timeout);
 	// The handler is not called any more. Waits for a thread under way, but not
 	// for a name server that does not answer.

@@ -19,17 +19,20 @@ constexpr std::size_t kKeptIdle = 2;
 constexpr std::chrono::minutes kIdleLife{3};
 constexpr std::chrono::seconds kSweep{30};
 
-StoreError unreachable()
-{
-	return StoreError({}, "the database cannot be reached");
-}
-
 StoreError closed()
 {
 	return StoreError({}, "the pool of connections is closed");
 }
 
 } // namespace
+
+StoreError Pool::Impl::unreachable() const
+{
+	std::string text = "the database cannot be reached";
+	if (!last_failure.empty())
+		text += ": " + last_failure;
+	return StoreError({}, text);
+}
 
 asio::awaitable<Rows> Pool::Impl::query(std::shared_ptr<Impl> self, const std::string &sql,
 										std::vector<Parameter> parameters)
@@ -54,8 +57,12 @@ asio::awaitable<Pool::Impl::SessionPtr> Pool::Impl::acquire()
 	SessionPtr session = take_idle();
 	if (session)
 		co_return session;
-	if (is_hopeless())
+	if (is_hopeless()) {
+		// Where the last sessions went after the last try, no further one is planned.
+		if (backoff.is_due(Clock::now()))
+			connect();
 		throw unreachable();
+	}
 	if (waiters.size() >= limits.waiting)
 		throw StoreError({}, "too many statements wait for the database");
 	Waiter waiter(*this);
@@ -83,10 +90,20 @@ Pool::Impl::SessionPtr Pool::Impl::take_idle()
 
 void Pool::Impl::give_back(const SessionPtr &session)
 {
-	if (session->is_usable())
+	if (session->has_bad_server() && session->generation == generation)
+		distrust();
+	if (session->generation == generation && session->is_usable())
 		hand_out(session);
 	else
 		lose(session);
+}
+
+// Those that are busy go when they are given back.
+void Pool::Impl::distrust()
+{
+	generation++;
+	while (!idle.empty())
+		forget_idle(idle.front().session.get());
 }
 
 void Pool::Impl::hand_out(const SessionPtr &session)
@@ -172,6 +189,11 @@ PoolStatistics Pool::statistics() const noexcept
 {
 	return {impl_->open, impl_->open - static_cast<int>(impl_->idle.size()),
 			static_cast<int>(impl_->waiters.size())};
+}
+
+void Pool::distrust()
+{
+	impl_->distrust();
 }
 
 void Pool::close()

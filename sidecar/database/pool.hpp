@@ -70,6 +70,10 @@ public:
 
 	PoolStatistics statistics() const noexcept;
 
+	// Gives up every session, for the server is not the one to be on. The next
+	// statement gets a new one.
+	void distrust();
+
 	// Finishes what runs, refuses what comes, and lets go of every connection.
 	void close();
 

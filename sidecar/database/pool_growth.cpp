@@ -87,6 +87,8 @@ void Pool::Impl::succeeded(const SessionPtr &session)
 	if (!is_reachable)
 		log::info("database reachable again");
 	is_reachable = true;
+	last_failure.clear();
+	session->generation = generation;
 	open++;
 	hand_out(session);
 	grow();
@@ -98,6 +100,7 @@ void Pool::Impl::failed(const std::string &error)
 {
 	is_connecting = false;
 	backoff.fail(Clock::now());
+	last_failure = error;
 	if (open == 0) {
 		if (is_reachable)
 			log::error("database not reachable", {{"error", error}});

@@ -81,6 +81,7 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	void hand_out(const SessionPtr &session);
 	void lose(const SessionPtr &session);
 	void forget_idle(const Session *session);
+	void distrust();
 
 	bool is_hopeless() const;
 	void grow();
@@ -89,6 +90,7 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	void connected(ConnectionHandle connection, const std::string &error);
 	void succeeded(const SessionPtr &session);
 	void failed(const std::string &error);
+	StoreError unreachable() const;
 	void refuse_waiters();
 	void sweep();
 	void close();
@@ -107,6 +109,8 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	int open = 0;
 	bool is_connecting = false;
 	Backoff::Clock::time_point connecting_since;
+	std::string last_failure; // why there is no connection
+	unsigned generation = 0;  // of the sessions that are trusted
 	bool is_reachable = true;
 	bool is_sweeping = false;
 	bool is_closed = false;

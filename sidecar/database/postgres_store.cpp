@@ -190,12 +190,17 @@ PostgresStore::Awaitable<bool> PostgresStore::is_ready()
 		Parameters none;
 		const Rows rows = co_await caller_.run(&Statements::is_ready, std::move(none));
 		Columns columns(rows);
-		co_return columns.boolean();
+		const bool is_current = columns.boolean();
+		if (!columns.boolean())
+			co_return is_current;
 	} catch (const StoreError &error) {
 		if (!is_missing(error))
 			throw;
+		co_return false;
 	}
-	co_return false;
+	// No statement here would write, and so none would tell the pool.
+	caller_.pool().distrust();
+	throw StoreError("25006", "the server is read-only: it is a standby, or was set so");
 }
 
 PostgresStore::Awaitable<std::vector<std::string>> PostgresStore::missing_privileges()

@@ -20,6 +20,8 @@ namespace
 
 constexpr std::size_t kNameBytes = 16; // of the digest
 constexpr int kText = 0;               // format of results
+// Of a statement on a standby, too ("cannot execute … during recovery").
+constexpr std::string_view kReadOnly = "25006";
 
 std::vector<const char *> pointers_to(const std::vector<Parameter> &parameters)
 {
@@ -199,7 +201,20 @@ asio::awaitable<Result> Session::exchange()
 	co_await flush();
 	Result result = co_await collect();
 	is_busy_ = false;
+	judge(result);
 	co_return result;
+}
+
+// A server that says so once says it of every statement that follows, and another one
+// may have taken its place: the session is given up (THREATS C20).
+void Session::judge(const Result &result)
+{
+	if (!has_failed(result))
+		return;
+	const std::string state = sqlstate_of(result);
+	is_read_only_ = state == kReadOnly;
+	if (is_read_only_ || state.starts_with("08") || state.starts_with("57P"))
+		is_broken_ = true;
 }
 
 // The server reads a message to its end before it says much, so that waiting for

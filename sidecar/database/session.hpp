@@ -47,8 +47,14 @@ public:
 									 const std::vector<Parameter> &parameters);
 
 	// Whether it can take a statement: nothing is under way, and the server has
-	// not hung up as far as the socket tells.
+	// not hung up as far as the socket tells, nor said that it cannot serve us.
 	bool is_usable();
+
+	// Whether its server did not answer in time, or is read-only: then other sessions
+	// on it are no better.
+	bool has_bad_server() const noexcept { return has_expired_ || is_read_only_; }
+
+	unsigned generation = 0; // of the pool
 
 	// While idle: calls `on_dead` once the server has hung up.
 	void watch(std::function<void()> on_dead);
@@ -66,6 +72,7 @@ private:
 	std::string name_of(const Statement &statement) const;
 	bool is_stale(const Statement &statement, const Result &result);
 	void must_send(int sent);
+	void judge(const Result &result);
 	void expire();
 	void wait_for_end(std::function<void()> on_dead);
 
@@ -82,6 +89,7 @@ private:
 	bool is_busy_ = false;
 	bool is_broken_ = false;
 	bool has_expired_ = false;
+	bool is_read_only_ = false;
 };
 
 } // namespace sidecar::database

@@ -71,7 +71,8 @@ constexpr const char *kErase = "SELECT {}.oauth_delete($1::uuid, $2::text, $3::t
 
 constexpr const char *kPurge = "SELECT oauth_tokens_internal.flow_purge()";
 
-constexpr const char *kIsReady = "SELECT {}.oauth_tokens_current() IS NOT NULL";
+constexpr const char *kIsReady = R"(SELECT {}.oauth_tokens_current() IS NOT NULL,
+	pg_catalog.current_setting('transaction_read_only')::boolean)";
 
 // By the catalogs, where a function that is missing is no error. Of two forms of
 // a function, the one for actor_type as text is ours.

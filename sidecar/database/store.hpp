@@ -70,7 +70,8 @@ public:
 	virtual Awaitable<bool> erase(const oauth::Identity &identity) = 0;
 	// Drops what expired; how many rows.
 	virtual Awaitable<std::int64_t> purge() = 0;
-	// Whether extension and migration are there (oauth_tokens_current()).
+	// Whether extension and migration are there (oauth_tokens_current()). 25006 where
+	// the server is read-only.
 	virtual Awaitable<bool> is_ready() = 0;
 };
 

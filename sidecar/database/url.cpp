@@ -1,13 +1,10 @@
 #include "database/url.hpp"
 
-#include <libpq-fe.h>
-#include <openssl/crypto.h>
-
 #include <algorithm>
 #include <cctype>
-#include <cstring>
-#include <memory>
 #include <string_view>
+
+#include "database/conninfo.hpp"
 
 namespace sidecar::database
 {
@@ -18,28 +15,9 @@ namespace
 constexpr const char *kEncode =
 	"must have the characters @ / : ? # and % percent-encoded in user and password";
 
-struct WipeAndFree {
-	void operator()(PQconninfoOption *options) const noexcept
-	{
-		for (const PQconninfoOption *option = options; option->keyword != nullptr; option++)
-			if (option->val != nullptr)
-				OPENSSL_cleanse(option->val, std::strlen(option->val));
-		PQconninfoFree(options);
-	}
-};
-using Options = std::unique_ptr<PQconninfoOption, WipeAndFree>;
-
 bool is_uri(std::string_view url) noexcept
 {
 	return url.starts_with("postgresql://") || url.starts_with("postgres://");
-}
-
-std::string_view value_of(const Options &options, std::string_view keyword) noexcept
-{
-	for (const PQconninfoOption *option = options.get(); option->keyword != nullptr; option++)
-		if (keyword == option->keyword && option->val != nullptr)
-			return option->val;
-	return {};
 }
 
 bool is_list_of_ports(std::string_view ports) noexcept
@@ -57,23 +35,18 @@ std::optional<std::string> fault_of_url(const Secret &url)
 		return "is empty";
 	if (text.find('\0') != text.npos)
 		return "holds a NUL character";
-	// libpq's own message may quote the whole text, so it goes unread.
-	char *message = nullptr;
-	const Options options(PQconninfoParse(url.c_str(), &message));
-	if (message != nullptr) {
-		OPENSSL_cleanse(message, std::strlen(message));
-		PQfreemem(message);
-	}
+	const Conninfo options = Conninfo::of(url);
 	if (!options)
 		return is_uri(text) ? kEncode
 							: "is neither a postgresql:// URL nor a list of key=value pairs";
 	if (!is_uri(text))
 		return std::nullopt;
-	// A bare / ends the host, a bare @ the password: the rest lands elsewhere.
+	// A bare / ends the host, a bare @ the password: the rest lands elsewhere. A port
+	// that is no number is a password, where a @ comes later.
 	const bool is_torn =
-		value_of(options, "host").find('@') != text.npos ||
-		!is_list_of_ports(value_of(options, "port")) ||
-		(value_of(options, "user").empty() && value_of(options, "dbname").find('@') != text.npos);
+		options.value("host").find('@') != text.npos ||
+		(!is_list_of_ports(options.value("port")) && text.find('@') != text.npos) ||
+		(options.value("user").empty() && options.value("dbname").find('@') != text.npos);
 	return is_torn ? std::optional<std::string>(kEncode) : std::nullopt;
 }
 

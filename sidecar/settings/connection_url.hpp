@@ -1,5 +1,4 @@
-// The addresses of Postgres and Redis. They hold passwords, so a fault never
-// repeats a part of them.
+// The address of Redis. It holds a password, so a fault never repeats a part of it.
 #pragma once
 
 #include <string_view>
@@ -9,11 +8,6 @@
 
 namespace sidecar::settings
 {
-
-// As libpq takes it: postgres:// and the forms of SQLAlchemy, postgresql+asyncpg://
-// and its like, become postgresql://; "key=value …" stays. Whether libpq agrees is
-// seen when it connects.
-Secret database_url(Secret given, Findings &findings);
 
 // A fault where redis/endpoint.hpp cannot take it apart.
 void check_redis_url(const Secret &url, Findings &findings);

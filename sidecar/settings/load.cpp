@@ -4,7 +4,7 @@
 
 #include "settings/api_tokens.hpp"
 #include "settings/cache.hpp"
-#include "settings/connection_url.hpp"
+#include "settings/database_url.hpp"
 #include "settings/file.hpp"
 #include "settings/inputs.hpp"
 #include "settings/providers.hpp"

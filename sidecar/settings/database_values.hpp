@@ -1,0 +1,14 @@
+// What libpq would complain of only when it connects.
+#pragma once
+
+#include "database/conninfo.hpp"
+#include "settings/faults.hpp"
+
+namespace sidecar::settings
+{
+
+// Faults of DATABASE_URL: words and numbers that are none of those that there are, ports
+// that do not go with the hosts, files of TLS that are not there.
+void check_values(const database::Conninfo &options, Findings &findings);
+
+} // namespace sidecar::settings
