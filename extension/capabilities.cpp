@@ -37,6 +37,8 @@ constexpr FunctionGrant kFunctions[] = {
 	{"oauth_move", kWriters},
 	{"oauth_authorize_url", kWriters},
 	{"may_store", kWriters},
+	{"sees_token", kReaders | kWriters},
+	{"may_update_token", kWriters},
 	{"oauth_flow_confirm", kConfirmers},
 	{"publish_settings", kSidecars},
 	{"flow_begin", kSidecars},

@@ -5,6 +5,7 @@
 
 #include "cache/registration.hpp"
 #include "cache/triggers.hpp"
+#include "details_policies.hpp"
 #include "errors.hpp"
 #include "function.hpp"
 #include "safe_settings.hpp"
@@ -153,11 +154,24 @@ void adopt(Oid relid, const char *name)
 	mend(kTableName, name, differences);
 }
 
+// Twice: policies are compared where row security is enabled.
+void mend_policies(Oid details_id, const char *name, bool forced)
+{
+	for (int round = 0; round < 2; round++) {
+		Relation details = table_open(details_id, NoLock);
+		List *differences = policy_differences(details, name, forced);
+		table_close(details, NoLock);
+		mend(kDetailsName, name, differences);
+	}
+	bind_policies_to_extension(details_id);
+}
+
 void make_details(Oid schema, Oid table_id, const char *name)
 {
 	Relation table = table_open(table_id, AccessShareLock);
 	const AttrNumber attno = table_find_column(table, kActorType, nullptr);
 	const Oid enum_type = TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid;
+	const bool forced = table->rd_rel->relforcerowsecurity;
 	table_close(table, NoLock);
 
 	const Oid details_id = get_relname_relid(kDetailsName, schema);
@@ -167,6 +181,8 @@ void make_details(Oid schema, Oid table_id, const char *name)
 		if (owner != GetUserId())
 			execute_safely(psprintf("ALTER TABLE %s OWNER TO %s", name,
 									quote_identifier(GetUserNameFromId(owner, false))));
+		execute_safely(policies_create_statement(name, forced));
+		bind_policies_to_extension(get_relname_relid(kDetailsName, schema));
 		return;
 	}
 	if (!is_ordinary_table(details_id))
@@ -176,6 +192,7 @@ void make_details(Oid schema, Oid table_id, const char *name)
 	List *differences = details_differences(details, name, enum_type);
 	table_close(details, NoLock);
 	mend(kDetailsName, name, differences);
+	mend_policies(details_id, name, forced);
 }
 
 bool is_whole()
@@ -194,7 +211,9 @@ bool is_whole()
 		Relation details = table_open(details_id, AccessShareLock);
 		whole =
 			details_differences(details, kDetailsName,
-								TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) == NIL;
+								TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) ==
+				NIL &&
+			policy_differences(details, kDetailsName, table->rd_rel->relforcerowsecurity) == NIL;
 		table_close(details, AccessShareLock);
 	}
 	table_close(table, AccessShareLock);

@@ -80,6 +80,7 @@ constexpr DetailsColumn kDetailsColumns[] = {
 	{"connected_at", "timestamptz", TIMESTAMPTZOID, "NOT NULL DEFAULT pg_catalog.now()"},
 	{"refresh_token_digest", "bytea", BYTEAOID, nullptr},
 };
+constexpr const char *kDetailsIndex = "idx_oauth_token_details_token_id";
 
 } // namespace
 
@@ -302,6 +303,43 @@ List *compare_details_column(List *found, Relation details, const char *name, Oi
 	return found;
 }
 
+// Under row security the planner takes no index for a comparison that might leak,
+// and that of enums might: details are joined to their token by its id.
+char *details_index_statement(const char *name)
+{
+	return psprintf("CREATE INDEX %s ON %s (token_id)", kDetailsIndex, name);
+}
+
+bool has_index_on(Relation table, AttrNumber attno)
+{
+	bool found = false;
+	List *indexes = RelationGetIndexList(table);
+	ListCell *cell;
+	foreach (cell, indexes) {
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+		found = found || (index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
+						  index->rd_index->indkey.values[0] == attno &&
+						  RelationGetIndexPredicate(index) == NIL);
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+	return found;
+}
+
+List *compare_details_index(List *found, Relation details, const char *name)
+{
+	const AttrNumber attno = get_attnum(RelationGetRelid(details), "token_id");
+	if (attno <= 0 || has_index_on(details, attno))
+		return found; // a missing column is said of already
+	const bool taken = OidIsValid(get_relname_relid(kDetailsIndex, RelationGetNamespace(details)));
+	return lappend(found,
+				   make_difference(psprintf(taken ? "%s is there, but is not a valid index on "
+													"(token_id)"
+												  : "index %s is missing",
+											kDetailsIndex),
+								   taken ? nullptr : details_index_statement(name)));
+}
+
 } // namespace
 
 const char *table_column_name(TableColumn column)
@@ -413,7 +451,8 @@ char *details_create_statement(const char *name, const char *enum_type)
 		appendStringInfo(&sql, "%s %s %s, ", column.name, column.type ? column.type : enum_type,
 						 column.constraint ? column.constraint : "");
 	appendStringInfoString(&sql, "CONSTRAINT oauth_token_details_pkey "
-								 "PRIMARY KEY (workspace_id, provider, actor_type, actor_id))");
+								 "PRIMARY KEY (workspace_id, provider, actor_type, actor_id)); ");
+	appendStringInfoString(&sql, details_index_statement(name));
 	return sql.data;
 }
 
@@ -427,7 +466,7 @@ List *details_differences(Relation details, const char *name, Oid enum_type)
 		!bms_equal(columns_of(details->rd_pkindex), identity_columns(details)))
 		found = lappend(found,
 						make_difference(psprintf("the primary key is not the identity"), nullptr));
-	return found;
+	return compare_details_index(found, details, name);
 }
 
 } // namespace oauth_tokens

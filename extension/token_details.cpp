@@ -1,5 +1,6 @@
 #include "token_details.hpp"
 
+#include "details_policies.hpp"
 #include "errors.hpp"
 
 namespace oauth_tokens
@@ -75,13 +76,6 @@ Datum lifetime_interval(const JsonbValue *seconds)
 	return IntervalPGetDatum(lifetime);
 }
 
-void execute(SPIPlanPtr plan, Datum *values, const char *nulls)
-{
-	const int result = SPI_execute_plan(plan, values, nulls, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not write to oauth_token_details: %s", SPI_result_code_string(result));
-}
-
 } // namespace
 
 void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
@@ -129,7 +123,7 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 				table.details_name);
 		},
 		lengthof(types), types);
-	execute(plan, values, nulls);
+	execute_following(plan, values, nulls, identity, identity);
 }
 
 void check_details(const Jsonb *details)
@@ -175,7 +169,7 @@ const bytea *details_digest(const TokenTable &table, const Identity &identity, c
 							table.details_name, kWhereIdentity);
 		},
 		lengthof(types), types);
-	execute(plan, values, nullptr);
+	execute_following(plan, values, nullptr, identity, identity);
 	if (SPI_processed == 0)
 		return nullptr;
 	bool is_null;
@@ -193,7 +187,7 @@ void details_delete(const TokenTable &table, const Identity &identity)
 		kept, table,
 		[&] { return psprintf("DELETE FROM %s WHERE %s", table.details_name, kWhereIdentity); },
 		kIdentityColumns, types);
-	execute(plan, values, nullptr);
+	execute_following(plan, values, nullptr, identity, identity);
 }
 
 void details_move(const TokenTable &table, const Identity &from, const Identity &to,
@@ -216,7 +210,7 @@ void details_move(const TokenTable &table, const Identity &from, const Identity 
 							table.details_name, kWhereIdentity);
 		},
 		kIdAt + 1, types);
-	execute(plan, values, nullptr);
+	execute_following(plan, values, nullptr, from, to);
 
 	memcpy(values, from.values, sizeof from.values);
 	memcpy(values + kIdAt + 1, to.values, sizeof to.values);
@@ -228,7 +222,7 @@ void details_move(const TokenTable &table, const Identity &from, const Identity 
 							table.details_name, kWhereIdentity);
 		},
 		lengthof(types), types);
-	execute(plan, values, nullptr);
+	execute_following(plan, values, nullptr, from, to);
 }
 
 } // namespace oauth_tokens

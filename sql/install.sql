@@ -46,12 +46,12 @@ SELECT oauth_tokens_current();
 \dT+ actor_type_enum
 SELECT attname, attstorage FROM pg_attribute
 WHERE attrelid = 'oauth_tokens'::regclass AND attname ~ '^encrypted' ORDER BY attname;
--- Ordinary objects, and nothing in the catalog stands on them.
+-- Ordinary objects, and nothing in the catalog stands on them but defaults and the details' own policies.
 SELECT count(*) AS members FROM pg_depend
 WHERE deptype = 'e' AND objid IN ('oauth_tokens'::regclass, 'oauth_token_details'::regclass, 'actor_type_enum'::regtype);
 SELECT pg_describe_object(classid, objid, objsubid) AS dependent FROM pg_depend
 WHERE refobjid IN ('oauth_tokens'::regclass, 'oauth_token_details'::regclass)
-    AND deptype = 'n' AND classid <> 'pg_attrdef'::regclass;
+    AND deptype = 'n' AND classid NOT IN ('pg_attrdef'::regclass, 'pg_policy'::regclass);
 
 -- What the extension consists of.
 CREATE TEMP VIEW members AS

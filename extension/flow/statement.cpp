@@ -8,9 +8,15 @@ namespace oauth_tokens
 namespace
 {
 
-// Whoever sets row_security = off wants an error where rows are hidden; but the
-// policies of these tables, which apply to all, ask those of oauth_tokens, where
-// the setting counts as it did.
+[[noreturn]] void raise_openssl(const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not %s", what),
+					errhint("Its random generator or memory may be exhausted; try again.")));
+	pg_unreachable();
+}
+
+} // namespace
+
 int begin_row_security()
 {
 	if (row_security)
@@ -26,15 +32,6 @@ void end_row_security(int nest_level)
 	if (nest_level != 0)
 		AtEOXact_GUC(true, nest_level);
 }
-
-[[noreturn]] void raise_openssl(const char *what)
-{
-	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not %s", what),
-					errhint("Its random generator or memory may be exhausted; try again.")));
-	pg_unreachable();
-}
-
-} // namespace
 
 std::uint64_t run_flow_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
 								 Datum *values, const char *nulls)

@@ -11,6 +11,13 @@
 namespace oauth_tokens
 {
 
+// Whoever sets row_security = off wants an error where rows are hidden; but the
+// policies of these tables, which apply to all, ask those of oauth_tokens, where
+// the setting counts as it did.
+// Takes what begin_row_security() returned; an error undoes it, too.
+int begin_row_security();
+void end_row_security(int nest_level);
+
 template <int parameters>
 struct FlowStatement {
 	const char *sql;

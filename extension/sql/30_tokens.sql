@@ -91,3 +91,23 @@ COMMENT ON FUNCTION oauth_move(uuid, text, text, text, uuid, text, text, text) I
     'gives a token and its details another identity; whether there was one. Errors: 23505 the new identity has a token; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; 22004 null; 22023 unknown actor_type';
 COMMENT ON FUNCTION oauth_move(uuid, text, anyenum, text, uuid, text, anyenum, text) IS
     'the same for actor_type as an enum';
+
+-- What the policies of oauth_token_details ask.
+
+CREATE FUNCTION oauth_tokens_internal.sees_token(
+    workspace_id uuid, provider text, actor_type anyenum, actor_id text, token_id uuid)
+    RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'oauth_sees_token';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.sees_token(uuid, text, anyenum, text, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.sees_token(uuid, text, anyenum, text, uuid) IS
+    'whether the row security policies of oauth_tokens show the caller the row with this identity and id; true where none apply';
+
+CREATE FUNCTION oauth_tokens_internal.may_update_token(
+    workspace_id uuid, provider text, actor_type anyenum, actor_id text, token_id uuid)
+    RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'oauth_may_update_token';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.may_update_token(uuid, text, anyenum, text, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.may_update_token(uuid, text, anyenum, text, uuid) IS
+    'the same for a row that they let the caller update';
