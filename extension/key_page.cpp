@@ -4,10 +4,10 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <span>
 
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "postgres.hpp"
@@ -55,6 +55,7 @@ char *key_file = nullptr;
 char *key_command = nullptr;
 KeyPage *page = nullptr;
 bool page_is_shared = false;
+const char *source = kKeyVariable; // for the log
 
 bool claim_writer() noexcept
 {
@@ -70,12 +71,30 @@ bool same_source(const KeySet &a, const KeySet &b) noexcept
 	return a.digest == b.digest && a.fault == b.fault;
 }
 
-void warn_of_open_file(const char *path)
+// Which keys are in use, by their fingerprints; from the postmaster alone, so once.
+void log_ring(const char *event)
 {
-	struct stat status;
-	if (::stat(path, &status) == 0 && (status.st_mode & S_IRWXO) != 0)
-		ereport(LOG, (errmsg("key file \"%s\" is open to every user of this machine", path),
-					  errhint("Take the rights of others away: chmod o= \"%s\".", path)));
+	const KeySet &ring = page->current();
+	char fingerprints[kMaxKeys * (fernet::kFingerprintChars + 2) + 1] = "";
+	char *at = fingerprints;
+	for (std::uint32_t i = 0; i < ring.count; i++) {
+		if (i > 0)
+			at = static_cast<char *>(mempcpy(at, ", ", 2));
+		const auto digits =
+			fernet::Key(std::span<const unsigned char, fernet::kKeyBytes>(ring.keys[i]))
+				.fingerprint();
+		at = static_cast<char *>(mempcpy(at, digits.data(), digits.size()));
+	}
+	*at = '\0';
+	ereport(LOG, (errmsg_plural("oauth_tokens %s %u encryption key from %s",
+								"oauth_tokens %s %u encryption keys from %s", ring.count, event,
+								ring.count, source),
+				  errdetail("Fingerprints, the key that encrypts first: %s.", fingerprints)));
+}
+
+void log_unused(const char *unused)
+{
+	ereport(LOG, (errmsg("oauth_tokens does not use %s: the keys come from %s", unused, source)));
 }
 
 // Every session comes by after a reload, and the log is to tell it once. The
@@ -105,7 +124,9 @@ void reload_key_file(const char *path) noexcept
 		page->refusal = {};
 		if (!same_source(spare, page->current())) {
 			page->generation.fetch_add(1, std::memory_order_acq_rel);
-			warn_of_open_file(path);
+			source = "oauth_tokens.key_file";
+			if (!IsUnderPostmaster)
+				log_ring("took over");
 		}
 		// The old set is wiped below, for readers no sooner than they can see that.
 		std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -119,7 +140,13 @@ void reload_key_file(const char *path) noexcept
 // configuration file; the postmaster's turn comes before it tells the others.
 void key_file_assigned(const char *newval, void *)
 {
-	if (page == nullptr || !IsPostmasterEnvironment || IsUnderPostmaster)
+	if (page == nullptr || !IsPostmasterEnvironment || (IsUnderPostmaster && page_is_shared))
+		return;
+	if (key_file[0] != '\0' && newval[0] == '\0')
+		ereport(LOG, (errmsg("oauth_tokens.key_file was emptied, which takes no effect"),
+					  errdetail("The key ring that was loaded before stays in use."),
+					  errhint("To take the keys from elsewhere, restart the server.")));
+	if (IsUnderPostmaster)
 		return;
 	page->postmaster_reads.store(true);
 	reload_key_file(newval);
@@ -159,12 +186,14 @@ void make_page(bool shared)
 void fill_page(bool preloaded)
 {
 	KeySet &ring = page->current();
+	const bool has_variable = ::getenv(kKeyVariable) != nullptr;
 	// Taken away from the environment in any case, used where nothing else is set.
 	take_key_variable(preloaded, ring);
 	if (key_file[0] != '\0') {
+		source = "oauth_tokens.key_file";
 		read_key_file(key_file, ring);
-		warn_of_open_file(key_file);
 	} else if (key_command[0] != '\0' && preloaded) {
+		source = "oauth_tokens.key_command";
 		run_key_command(key_command, ring);
 	} else if (key_command[0] != '\0') {
 		ring.wipe();
@@ -173,10 +202,19 @@ void fill_page(bool preloaded)
 				"shared_preload_libraries",
 				ring.fault.size());
 	}
-	if (preloaded && ring.state != KeyState::ready)
-		ereport(LOG, (errmsg("oauth_tokens has no usable encryption key: %s", ring.fault.data()),
-					  errdetail("Functions that need a key will raise an error.")));
 	page->read_at.store(GetCurrentTimestamp());
+	if (!preloaded)
+		return;
+	if (ring.state != KeyState::ready)
+		ereport(WARNING,
+				(errmsg("oauth_tokens has no usable encryption key: %s", ring.fault.data()),
+				 errdetail("Functions that need a key will raise an error.")));
+	else
+		log_ring("has");
+	if (key_file[0] != '\0' && key_command[0] != '\0')
+		log_unused("oauth_tokens.key_command");
+	if (has_variable && (key_file[0] != '\0' || key_command[0] != '\0'))
+		log_unused(kKeyVariable);
 }
 
 } // namespace

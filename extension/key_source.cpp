@@ -76,6 +76,14 @@ std::int64_t monotonic_ms() noexcept
 	return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
+// The server's own rule for its TLS key: nothing for group and others, or reading
+// for the group where the file is root's, as Debian's ssl-cert has it.
+bool is_open_to_others(const struct stat &status) noexcept
+{
+	const mode_t forbidden = status.st_uid == 0 ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
+	return (status.st_mode & forbidden) != 0;
+}
+
 enum class ReadResult { complete, too_large, timed_out, failed };
 
 // Reads to the end of `fd`, until `deadline_ms` if that is not negative.
@@ -233,6 +241,15 @@ void read_key_file(const char *path, KeySet &out) noexcept
 						 std::strerror(errno));
 	if (!S_ISREG(status.st_mode))
 		return set_fault(out, KeyState::malformed, "%s is not a regular file", source);
+	if (status.st_uid != ::geteuid() && status.st_uid != 0)
+		return set_fault(out, KeyState::missing,
+						 "%s belongs to uid %u, and must belong to the server's user or to root",
+						 source, static_cast<unsigned>(status.st_uid));
+	if (is_open_to_others(status))
+		return set_fault(out, KeyState::missing,
+						 "%s has mode %04o: others may read or change it (0600 is right, or 0640 "
+						 "where it belongs to root)",
+						 source, static_cast<unsigned>(status.st_mode & 07777));
 
 	SourceText text;
 	switch (read_all(file.get(), -1, text)) {

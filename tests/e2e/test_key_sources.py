@@ -3,8 +3,11 @@
 import concurrent.futures
 import contextlib
 import os
+import re
+import shutil
 import time
 
+import harness
 import psycopg
 import pytest
 from harness import DATABASE, KEY, wait_until
@@ -177,12 +180,108 @@ def test_odd_files(filed, kind):  # E13
     assert ring(filed) == [fingerprint(KEY)]
 
 
-def test_open_file_is_reported(make_cluster):  # E12
-    cluster = make_cluster(key=None, start=False)
-    path = cluster.write_file("keys", KEY, mode=0o644)
-    cluster.settings["oauth_tokens.key_file"] = path
+OPEN_FILES = [  # mode, whether it is root's, whether it is refused: as the server's TLS key
+    (0o600, False, False), (0o400, False, False), (0o644, False, True), (0o640, False, True),
+    (0o602, False, True), (0o610, False, True), (0o640, True, False), (0o440, True, False),
+    (0o644, True, True), (0o660, True, True), (0o650, True, True),
+]
+
+
+@pytest.mark.parametrize("mode, root, refused", OPEN_FILES)
+def test_a_file_that_others_can_read_is_refused(filed, mode, root, refused):  # E12
+    if root and os.geteuid() != 0:
+        pytest.skip("takes root")
+    set_ring(filed, KEY)
+    position = filed.log_position()
+    path = filed.write_file("keys", OTHER, mode=mode)
+    if root:
+        shutil.chown(path, "root", harness.SERVER_USER)
+    filed.reload()
+    assert ring(filed) == [fingerprint(KEY if refused else OTHER)]
+    assert (f"was not taken over: the key file has mode {mode:04o}" in filed.log(position)) == refused
+    path.unlink()
+
+
+@pytest.mark.parametrize("preload", [True, "session", False])
+def test_a_start_with_an_open_file(make_cluster, preload):  # E12
+    cluster = make_cluster(key=KEY, preload=preload, start=False)
+    cluster.settings["oauth_tokens.key_file"] = cluster.write_file("keys", OTHER, mode=0o644)
     cluster.start()
-    cluster.wait_log("is open to every user of this machine")
+    cluster.fresh_database(DATABASE)
+    error = error_of(cluster)
+    assert error.sqlstate == "OT001" and "mode 0644" in error.diag.message_detail
+    set_ring(cluster, OTHER)
+    assert ring(cluster) == [fingerprint(OTHER)]
+
+
+def test_a_file_of_somebody_else_is_refused(filed):  # E12
+    if os.geteuid() != 0:
+        pytest.skip("takes root")
+    set_ring(filed, KEY)
+    position = filed.log_position()
+    path = filed.write_file("keys", OTHER, mode=0o604)
+    shutil.chown(path, "nobody")
+    filed.reload()
+    assert "the key file belongs to uid" in filed.log(position)
+    assert ring(filed) == [fingerprint(KEY)]
+    path.unlink()
+
+
+@pytest.mark.parametrize("source", ["oauth_tokens.key_file", "oauth_tokens.key_command",
+                                    "OAUTH_ENCRYPTION_KEY"])
+def test_a_start_tells_of_its_keys(make_cluster, source):
+    """One line, with number and source, and no key; and what is set beside it is not used."""
+    cluster = make_cluster(key=f"{OTHER}\n{KEY}", start=False)
+    if source != "OAUTH_ENCRYPTION_KEY":
+        cluster.settings["oauth_tokens.key_command"] = f"echo {KEY}"
+    if source == "oauth_tokens.key_file":
+        cluster.settings["oauth_tokens.key_file"] = cluster.write_file("keys", f"{OTHER}\n{KEY}")
+    cluster.start()
+    keys = [KEY] if source == "oauth_tokens.key_command" else [OTHER, KEY]
+    log = cluster.log()
+    number = f"{len(keys)} encryption key{'s' if len(keys) > 1 else ''}"
+    assert re.findall("LOG: +oauth_tokens has (.*)", log) == [f"{number} from {source}"]
+    assert re.findall("Fingerprints, the key that encrypts first: (.*)\\.", log) == [
+        ", ".join(fingerprint(key) for key in keys)]
+    order = ["oauth_tokens.key_file", "oauth_tokens.key_command", "OAUTH_ENCRYPTION_KEY"]
+    assert re.findall("does not use (.*): the keys come from (.*)", log) == [
+        (unused, source) for unused in order[order.index(source) + 1:]]
+    assert KEY[10:30] not in log and OTHER[10:30] not in log
+    cluster.fresh_database(DATABASE)
+    assert ring(cluster) == [fingerprint(key) for key in keys]
+    assert cluster.log().count("oauth_tokens has") == 1
+
+
+def test_what_a_reload_takes_over_is_told(filed):
+    """Once, and only where it changed."""
+    set_ring(filed, KEY)
+    position = filed.log_position()
+    set_ring(filed, OTHER, KEY)
+    filed.reload()
+    ring(filed)
+    assert re.findall("LOG: +oauth_tokens took over (.*)", filed.log(position)) == [
+        "2 encryption keys from oauth_tokens.key_file"]
+
+
+@pytest.mark.parametrize("how", ["emptied", "removed"])
+def test_an_emptied_setting_keeps_the_ring(make_cluster, how):
+    """The environment's key does not come back without a restart, and the log says so, once."""
+    cluster = make_cluster(key=KEY, start=False)
+    set_ring(cluster, OTHER)
+    cluster.start()
+    cluster.fresh_database(DATABASE)
+    if how == "emptied":
+        cluster.settings["oauth_tokens.key_file"] = ""
+    else:
+        del cluster.settings["oauth_tokens.key_file"]
+    for _ in range(2):
+        cluster.reload()
+        assert ring(cluster) == [fingerprint(OTHER)]
+    log = cluster.log()
+    assert log.count("oauth_tokens.key_file was emptied, which takes no effect") == 1
+    assert "restart the server" in log
+    cluster.restart()
+    assert ring(cluster) == [fingerprint(KEY)]
 
 
 def test_file_on_the_command_line(make_cluster):
@@ -244,6 +343,7 @@ def test_start_without_a_usable_key(make_cluster, key, settings, sqlstate, line)
                               [KEY, KEY]).fetchone() == ("x",)
         log = cluster.log()
         assert line in log and log.count("no usable encryption key") == 1
+        assert re.search("WARNING: +oauth_tokens has no usable encryption key", log)
         assert SENTINEL not in log and KEY[10:30] not in log
         # No restart is needed to have a key at last.
         set_ring(cluster, OTHER)
