@@ -196,6 +196,34 @@ RESET ROLE;
 SELECT actor_id, count(*) FROM oauth_tokens_internal.flow_links GROUP BY actor_id ORDER BY actor_id;
 SELECT md5(string_agg(t::text, '' ORDER BY actor_id)) = :'state' AS no_token_changed FROM oauth_tokens t;
 
+-- What something else wrote over the published settings is not believed, and what no function would write cannot be written.
+CREATE FUNCTION published(change text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE detail text; message text;
+BEGIN
+    EXECUTE 'UPDATE oauth_tokens_internal.sidecar_settings SET ' || change;
+    PERFORM oauth_authorize_url('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', return_to => '/');
+    RETURN 'believed';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, message = MESSAGE_TEXT;
+    RETURN SQLSTATE || CASE SQLSTATE WHEN '23514' THEN '' ELSE ' ' || message || ': ' || detail END;
+END $$;
+SELECT oauth_tokens_internal.publish_settings('https://oauth.example.com', '600 s', '{https://app.example.com}', '{google}');
+SELECT left(change, 60) AS change, published(change) FROM unnest(ARRAY['flow_seconds = 600', $$public_url = 'javascript:alert(1)'$$, $$public_url = 'http://oauth.example.com'$$, $$public_url = ''$$,
+    $$public_url = 'https://' || repeat('x', 3000)$$, $$return_to_origins = '{javascript:}'$$, $$return_to_origins = '{NULL}'$$, $$return_to_origins = '{https://*}'$$, $$providers = '{google,../x}'$$,
+    $$providers = array_fill('google'::text, ARRAY[1001])$$, 'flow_seconds = 2147483647', 'flow_seconds = 0', 'flow_seconds = -1', 'flow_seconds = 86401']) change;
+SELECT count(*) FROM oauth_tokens_internal.sidecar_settings WHERE public_url = 'https://oauth.example.com' AND flow_seconds = 600;
+DROP FUNCTION published;
+DELETE FROM oauth_tokens_internal.flow_links;
+SELECT count(oauth_authorize_url(:alice, return_to => '/', confirm => true)) AS made;
+SELECT count(*) AS attempts FROM oauth_tokens_internal.flow_links, oauth_tokens_internal.flow_begin(ticket_hash, 'google', NULL, 'https://issuer.example/token', 'client');
+CREATE FUNCTION refused(change text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'UPDATE oauth_tokens_internal.' || change; RETURN 'written'; EXCEPTION WHEN check_violation THEN RETURN 'refused'; END $$;
+SELECT change, refused(change) FROM unnest(ARRAY[$$flow_links SET ticket_hash = 'x'$$, $$flow_links SET provider = ''$$, $$flow_links SET provider = repeat('x', 256)$$, $$flow_links SET actor_id = repeat('x', 1025)$$,
+    $$flow_links SET actor_type = ''$$, $$flow_links SET scopes = repeat('x', 4097)$$, $$flow_links SET return_to = repeat('x', 2049)$$, 'flow_links SET attempt_seconds = 601', 'flow_links SET attempt_seconds = 0',
+    $$flow_links SET expires_at = 'infinity', vanishes_at = 'infinity'$$, $$flow_links SET expires_at = created_at + interval '68 years'$$, $$flow_links SET vanishes_at = vanishes_at + interval '1 day'$$,
+    $$flow_attempts SET state_hash = ''$$, $$flow_attempts SET browser_hash = ''$$, $$flow_attempts SET sealed = ''$$, $$flow_attempts SET token_endpoint = ''$$, $$flow_attempts SET client_id = ''$$,
+    $$flow_attempts SET issuer = ''$$, $$flow_attempts SET expires_at = 'infinity'$$, $$flow_attempts SET expires_at = created_at + interval '11 min'$$]) change;
+DROP FUNCTION refused;
+
 SET client_min_messages = warning;
 DROP FUNCTION shape;
 SELECT oauth_tokens_downgrade(discard_tokens => true) AS revision \gset

@@ -67,21 +67,49 @@ bool is_base_name(std::string_view name)
 	return flow::is_provider_name(name) && flow::provider_base(name) == name;
 }
 
-void check_published(std::string_view public_url, Datum origins, Datum providers)
+// What is wrong, and what would be right; null where nothing is.
+struct Fault {
+	const char *what;
+	const char *hint;
+};
+
+Fault fault_of_url(std::string_view public_url)
 {
-	if (!flow::is_public_url(public_url))
-		raise_bad_setting("public_url is not a public URL",
-						  "It is an https URL, or an http URL of localhost, without user, query "
-						  "and fragment.");
-	for (const std::string_view origin : views_of(origins))
+	if (flow::is_public_url(public_url))
+		return {};
+	return {"public_url is not a public URL",
+			"It is an https URL, or an http URL of localhost, without user, query and fragment."};
+}
+
+Fault fault_of_lists(std::span<const std::string_view> origins,
+					 std::span<const std::string_view> providers)
+{
+	for (const std::string_view origin : origins)
 		if (!flow::is_origin_pattern(origin))
-			raise_bad_setting("return_to_origins holds what is no origin",
-							  "An origin is like https://app.example.com or "
-							  "https://*.example.com, in lower case and without a path.");
-	for (const std::string_view provider : views_of(providers))
+			return {"return_to_origins holds what is no origin",
+					"An origin is like https://app.example.com or https://*.example.com, in lower "
+					"case and without a path."};
+	for (const std::string_view provider : providers)
 		if (!is_base_name(provider))
-			raise_bad_setting("providers holds what is no provider's name",
-							  "A name is [a-z0-9][a-z0-9_-]*; its labels are not published.");
+			return {"providers holds what is no provider's name",
+					"A name is [a-z0-9][a-z0-9_-]*; its labels are not published."};
+	return {};
+}
+
+void check_published(const Fault &fault)
+{
+	if (fault.what != nullptr)
+		raise_bad_setting(fault.what, fault.hint);
+}
+
+// Something else than publish_settings() may have written the row.
+void check_read(const Fault &fault)
+{
+	if (fault.what != nullptr)
+		ereport(ERROR, (errcode(ERRCODE_NO_PUBLIC_URL),
+						errmsg("what the sidecar published was changed, and is no longer valid"),
+						errdetail_internal("%s.", fault.what),
+						errhint("Restart the sidecar, which publishes its settings again.")));
 }
 
 // Writes nothing where it is as it was: sidecars start more often than they are
@@ -133,9 +161,14 @@ FlowSettings read_flow_settings()
 		settings.flow_seconds = DatumGetInt32(returned(2));
 		settings.return_to_origins = views_of(returned(3));
 		settings.providers = views_of(returned(4));
+		check_read(fault_of_lists(settings.return_to_origins, settings.providers));
+		if (settings.flow_seconds < 1 || settings.flow_seconds > kMaxFlowSeconds)
+			check_read({"flow_seconds is out of range", nullptr});
 	}
 	if (public_url_setting[0] != '\0')
-		settings.public_url = public_url_setting;
+		settings.public_url = public_url_setting; // it was checked when it was set
+	else if (settings.published)
+		check_read(fault_of_url(settings.public_url));
 	return settings;
 }
 
@@ -155,7 +188,8 @@ OAUTH_FUNCTION(oauth_publish_settings)
 	for (int i = 0; i < static_cast<int>(lengthof(names)); i++)
 		refuse_null_argument(fcinfo, i, names[i]);
 	const std::string_view public_url = view_of(PG_GETARG_TEXT_PP(0));
-	check_published(public_url, PG_GETARG_DATUM(2), PG_GETARG_DATUM(3));
+	check_published(fault_of_url(public_url));
+	check_published(fault_of_lists(views_of(PG_GETARG_DATUM(2)), views_of(PG_GETARG_DATUM(3))));
 	const std::string_view kept = without_final_slash(public_url);
 	SPI_connect();
 	publish(PointerGetDatum(cstring_to_text_with_len(kept.data(), kept.size())),

@@ -2,14 +2,15 @@
 -- Connecting an account: links, the browsers' attempts at them, and grants that
 -- wait for the application's word. Tickets, states, browser secrets and codes
 -- stand here as SHA-256 of their 43 characters; what must be read again is sealed
--- under keys of its own. All of it lives for minutes.
+-- under keys of its own. All of it lives for minutes. The constraints hold what the
+-- functions write, against whatever else writes here.
 
 CREATE TABLE oauth_tokens_internal.sidecar_settings (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    public_url text NOT NULL,
-    flow_seconds integer NOT NULL,
-    return_to_origins text[] NOT NULL,
-    providers text[] NOT NULL,
+    public_url text NOT NULL CHECK (pg_catalog.octet_length(public_url) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(public_url) OPERATOR(pg_catalog.<=) 2048),
+    flow_seconds integer NOT NULL CHECK (flow_seconds OPERATOR(pg_catalog.>=) 1 AND flow_seconds OPERATOR(pg_catalog.<=) 86400),
+    return_to_origins text[] NOT NULL CHECK (pg_catalog.cardinality(return_to_origins) OPERATOR(pg_catalog.<=) 1000),
+    providers text[] NOT NULL CHECK (pg_catalog.cardinality(providers) OPERATOR(pg_catalog.<=) 1000),
     published_at timestamptz NOT NULL
 );
 COMMENT ON TABLE oauth_tokens_internal.sidecar_settings IS
@@ -18,18 +19,21 @@ COMMENT ON TABLE oauth_tokens_internal.sidecar_settings IS
 -- vanishes_at is later than expires_at where an attempt was opened late: a link
 -- that takes no more attempts still stands until its last one is over.
 CREATE TABLE oauth_tokens_internal.flow_links (
-    ticket_hash bytea PRIMARY KEY,
+    ticket_hash bytea PRIMARY KEY CHECK (pg_catalog.octet_length(ticket_hash) OPERATOR(pg_catalog.=) 32),
     workspace_id uuid NOT NULL,
-    provider text NOT NULL,
-    actor_type text NOT NULL,
-    actor_id text NOT NULL,
-    scopes text,
-    return_to text,
+    provider text NOT NULL CHECK (pg_catalog.octet_length(provider) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(provider) OPERATOR(pg_catalog.<=) 255),
+    actor_type text NOT NULL CHECK (pg_catalog.octet_length(actor_type) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(actor_type) OPERATOR(pg_catalog.<=) 63),
+    actor_id text NOT NULL CHECK (pg_catalog.octet_length(actor_id) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(actor_id) OPERATOR(pg_catalog.<=) 1024),
+    scopes text CHECK (pg_catalog.octet_length(scopes) OPERATOR(pg_catalog.>=) 0 AND pg_catalog.octet_length(scopes) OPERATOR(pg_catalog.<=) 4096),
+    return_to text CHECK (pg_catalog.octet_length(return_to) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(return_to) OPERATOR(pg_catalog.<=) 2048),
     confirm boolean NOT NULL,
-    attempt_seconds integer NOT NULL,
+    attempt_seconds integer NOT NULL CHECK (attempt_seconds OPERATOR(pg_catalog.>=) 1 AND attempt_seconds OPERATOR(pg_catalog.<=) 600),
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
-    vanishes_at timestamptz NOT NULL
+    vanishes_at timestamptz NOT NULL,
+    -- a day at most, and then the last attempt at it and its exchange
+    CHECK (expires_at OPERATOR(pg_catalog.<=) (created_at OPERATOR(pg_catalog.+) interval '86400 s')
+        AND vanishes_at OPERATOR(pg_catalog.<=) (expires_at OPERATOR(pg_catalog.+) interval '720 s'))
 );
 CREATE INDEX flow_links_identity ON oauth_tokens_internal.flow_links
     (workspace_id, provider, actor_type, actor_id, created_at);
@@ -38,27 +42,28 @@ COMMENT ON TABLE oauth_tokens_internal.flow_links IS
     'links that oauth_authorize_url() made; ended in the transaction that stores the tokens';
 
 CREATE TABLE oauth_tokens_internal.flow_attempts (
-    state_hash bytea PRIMARY KEY,
-    browser_hash bytea NOT NULL,
-    ticket_hash bytea NOT NULL REFERENCES oauth_tokens_internal.flow_links ON DELETE CASCADE,
-    issuer text,
-    token_endpoint text NOT NULL,
-    client_id text NOT NULL,
-    sealed text NOT NULL,
+    state_hash bytea PRIMARY KEY CHECK (pg_catalog.octet_length(state_hash) OPERATOR(pg_catalog.=) 32),
+    browser_hash bytea NOT NULL CHECK (pg_catalog.octet_length(browser_hash) OPERATOR(pg_catalog.=) 32),
+    ticket_hash bytea NOT NULL CHECK (pg_catalog.octet_length(ticket_hash) OPERATOR(pg_catalog.=) 32) REFERENCES oauth_tokens_internal.flow_links ON DELETE CASCADE,
+    issuer text CHECK (pg_catalog.octet_length(issuer) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(issuer) OPERATOR(pg_catalog.<=) 8192),
+    token_endpoint text NOT NULL CHECK (pg_catalog.octet_length(token_endpoint) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(token_endpoint) OPERATOR(pg_catalog.<=) 8192),
+    client_id text NOT NULL CHECK (pg_catalog.octet_length(client_id) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(client_id) OPERATOR(pg_catalog.<=) 8192),
+    sealed text NOT NULL CHECK (pg_catalog.octet_length(sealed) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(sealed) OPERATOR(pg_catalog.<=) 1024),
     created_at timestamptz NOT NULL,
-    expires_at timestamptz NOT NULL
+    expires_at timestamptz NOT NULL,
+    CHECK (expires_at OPERATOR(pg_catalog.<=) (created_at OPERATOR(pg_catalog.+) interval '600 s'))
 );
 CREATE INDEX flow_attempts_ticket_hash ON oauth_tokens_internal.flow_attempts (ticket_hash);
 COMMENT ON TABLE oauth_tokens_internal.flow_attempts IS
     'browsers on their way through a provider; code verifier and nonce are sealed';
 
 CREATE TABLE oauth_tokens_internal.flow_confirmations (
-    flow_hash bytea PRIMARY KEY,
+    flow_hash bytea PRIMARY KEY CHECK (pg_catalog.octet_length(flow_hash) OPERATOR(pg_catalog.=) 32),
     workspace_id uuid NOT NULL,
-    provider text NOT NULL,
-    actor_type text NOT NULL,
-    actor_id text NOT NULL,
-    sealed text NOT NULL,
+    provider text NOT NULL CHECK (pg_catalog.octet_length(provider) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(provider) OPERATOR(pg_catalog.<=) 255),
+    actor_type text NOT NULL CHECK (pg_catalog.octet_length(actor_type) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(actor_type) OPERATOR(pg_catalog.<=) 63),
+    actor_id text NOT NULL CHECK (pg_catalog.octet_length(actor_id) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(actor_id) OPERATOR(pg_catalog.<=) 1024),
+    sealed text NOT NULL CHECK (pg_catalog.octet_length(sealed) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(sealed) OPERATOR(pg_catalog.<=) 1500000),
     expires_at timestamptz NOT NULL
 );
 CREATE INDEX flow_confirmations_expires_at ON oauth_tokens_internal.flow_confirmations (expires_at);
@@ -101,7 +106,7 @@ CREATE FUNCTION oauth_authorize_url(
 REVOKE ALL ON FUNCTION oauth_authorize_url(uuid, text, text, text, text, text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_authorize_url(uuid, text, anyenum, text, text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_authorize_url(uuid, text, text, text, text, text, boolean) IS
-    'a link for a user''s browser, which connects an account of provider to this identity; good for the sidecar''s OAUTH_STATE_TTL_SECONDS (600). The newest 20 of an identity are. NULL scopes ask for the configured ones; return_to is a path or an allowed origin''s URL; with confirm (NULL: oauth_tokens.confirm_flows) the grant waits for oauth_flow_confirm(). Errors: OT001, OT002 key; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; OT013 no public URL; OT014 unknown provider; OT015 return_to, or confirm without one; 22004 null; 22023 unknown actor_type, bad provider name or scopes; 25006 read-only; 42501 a row security policy forbids to store this identity';
+    'a link for a user''s browser, which connects an account of provider to this identity; good for the sidecar''s OAUTH_STATE_TTL_SECONDS (600). The newest 20 of an identity are. NULL scopes ask for the configured ones; return_to is a path or an allowed origin''s URL; with confirm (NULL: oauth_tokens.confirm_flows) the grant waits for oauth_flow_confirm(). Errors: OT001, OT002 key; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; OT013 no public URL, or published settings that were changed; OT014 unknown provider; OT015 return_to, or confirm without one; 22004 null; 22023 unknown actor_type, bad provider name or scopes; 25006 read-only; 42501 a row security policy forbids to store this identity';
 COMMENT ON FUNCTION oauth_authorize_url(uuid, text, anyenum, text, text, text, boolean) IS
     'the same for actor_type as an enum';
 

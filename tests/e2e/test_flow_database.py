@@ -234,10 +234,10 @@ def expire(cluster, rows, of_ticket):
             SELECT sha256(n::text::bytea), gen_random_uuid(), 'google', 'user', 'old', NULL, NULL,
                 false, 600, now(), now(), now() FROM generate_series(1, %s) n),
         c AS (INSERT INTO oauth_tokens_internal.flow_confirmations
-            SELECT sha256(n::text::bytea), gen_random_uuid(), 'google', 'user', 'old', '', now()
+            SELECT sha256(n::text::bytea), gen_random_uuid(), 'google', 'user', 'old', 'x', now()
             FROM generate_series(1, %s) n)
         INSERT INTO oauth_tokens_internal.flow_attempts
-            SELECT sha256(n::text::bytea), '', %s, NULL, '', '', '', now(), now()
+            SELECT sha256(n::text::bytea), sha256('x'), %s, NULL, 'x', 'x', 'x', now(), now()
             FROM generate_series(1, %s) n""", (rows, rows, sha(of_ticket), rows))
 
 
