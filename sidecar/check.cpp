@@ -76,13 +76,13 @@ asio::awaitable<void> check_database(Report &report, const settings::Settings &s
 									 database::PostgresStore &store)
 {
 	try {
-		const bool ready = co_await store.is_ready();
-		if (ready) {
+		const database::Readiness readiness = co_await store.readiness();
+		if (!readiness.fault.empty())
+			report.fault("database", readiness.fault);
+		else if (!readiness.warning.empty())
+			report.warning("database", readiness.warning);
+		else
 			report.good("database", "reachable; the extension is there, and migrated");
-		} else {
-			report.fault("database", "reachable, but oauth_tokens is not migrated: call "
-									 "SELECT oauth_tokens_upgrade()");
-		}
 		co_await check_privileges(report, store);
 		const bool confirms = co_await store.confirms_flows();
 		if (settings.public_url.starts_with("https://") && !confirms)
@@ -90,10 +90,7 @@ asio::awaitable<void> check_database(Report &report, const settings::Settings &s
 									  "person to open a link receives that person's tokens, unless "
 									  "the application passes confirm => true");
 	} catch (const database::StoreError &error) {
-		report.fault("database",
-					 error.sqlstate().empty()
-						 ? std::string(error.what())
-						 : fmt::format("{} (SQLSTATE {})", error.what(), error.sqlstate()));
+		report.fault("database", error.text());
 	}
 }
 

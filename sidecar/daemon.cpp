@@ -249,7 +249,9 @@ asio::awaitable<void> Daemon::keep_house()
 			if (!error.sqlstate().empty() && last_fault != error.sqlstate())
 				log::error("the database takes no settings, or deletes no expired flows",
 						   {{"sqlstate", std::string_view(error.sqlstate())},
-							{"reason", std::string_view(error.what())}});
+							{"reason", std::string_view(error.what())},
+							{"detail", std::string_view(error.detail())},
+							{"hint", std::string_view(error.hint())}});
 			last_fault = error.sqlstate();
 		}
 		if (done)

@@ -84,7 +84,7 @@ Invalidator::Awaitable<std::chrono::milliseconds> Invalidator::try_once()
 		// Other sidecars may go on: the heartbeat tells readers. The pool logs a
 		// database that does not answer.
 		if (!error.sqlstate().empty())
-			complain("the database does not tell the cache of changes", error.what());
+			complain("the database does not tell the cache of changes", error.text());
 	} catch (const std::exception &error) {
 		turn_off(error.what());
 	}

@@ -36,7 +36,8 @@ Caller::Awaitable<Caller::StatementsPtr> Caller::known()
 {
 	StatementsPtr texts = co_await find();
 	if (!texts)
-		throw StoreError("42704", "the database has no extension oauth_tokens");
+		throw StoreError("42704", "the database has no extension oauth_tokens", {},
+						 "CREATE EXTENSION oauth_tokens; SELECT oauth_tokens_upgrade()");
 	co_return texts;
 }
 

@@ -8,6 +8,10 @@ namespace
 
 // How a rehearsal ends that met no error.
 constexpr std::string_view kRehearsed = "OT999";
+constexpr std::chrono::seconds kBetweenRehearsals{5};
+constexpr std::chrono::seconds kBetweenQuietRehearsals{60};
+constexpr std::string_view kNoRight = "42501";
+constexpr const char *kNobody = "00000000-0000-0000-0000-000000000000"; // no workspace
 
 oauth::Link read_link(Columns &columns)
 {
@@ -181,26 +185,59 @@ PostgresStore::Awaitable<std::int64_t> PostgresStore::purge()
 	co_return columns.integer();
 }
 
-PostgresStore::Awaitable<bool> PostgresStore::is_ready()
+PostgresStore::Awaitable<Readiness> PostgresStore::readiness()
 {
-	const Caller::StatementsPtr there = co_await caller_.find();
-	if (!there)
-		co_return false;
+	Readiness readiness;
 	try {
-		Parameters none;
-		const Rows rows = co_await caller_.run(&Statements::is_ready, std::move(none));
-		Columns columns(rows);
-		const bool is_current = columns.boolean();
-		if (!columns.boolean())
-			co_return is_current;
+		const bool is_current = co_await look();
+		// Nobody has this identity: what would fail for others fails for it, too.
+		const oauth::Identity nobody{kNobody, "-", "user", "-"};
+		co_await token(nobody, false);
+		co_await rehearse_now_and_then(is_current);
+		if (is_current)
+			co_return readiness;
+		readiness.warning = "the tables or triggers are not as the migration made them, though "
+							"requests succeed; call SELECT oauth_tokens_upgrade()";
 	} catch (const StoreError &error) {
-		if (!is_missing(error))
-			throw;
-		co_return false;
+		readiness.fault = error.text();
+		readiness.is_away = error.sqlstate().empty();
 	}
+	co_return readiness;
+}
+
+// Whether the migration is whole.
+PostgresStore::Awaitable<bool> PostgresStore::look()
+{
+	Parameters none;
+	const Rows rows = co_await caller_.run(&Statements::is_ready, std::move(none));
+	Columns columns(rows);
+	const bool is_current = columns.boolean();
+	if (!columns.boolean())
+		co_return is_current;
 	// No statement here would write, and so none would tell the pool.
 	caller_.pool().distrust();
 	throw StoreError("25006", "the server is read-only: it is a standby, or was set so");
+}
+
+// What only a request with a token would meet: no key, no unique identity. Anybody may
+// ask whether we are ready, and a rehearsal writes, so it is not done each time. A missing
+// right is no fault here: a policy may keep us to workspaces that the rehearsal's is none of.
+PostgresStore::Awaitable<void> PostgresStore::rehearse_now_and_then(bool is_current)
+{
+	const auto now = std::chrono::steady_clock::now();
+	const bool is_suspect = !is_current || last_rehearsal_;
+	if (now - rehearsed_ >= (is_suspect ? kBetweenRehearsals : kBetweenQuietRehearsals)) {
+		rehearsed_ = now;
+		last_rehearsal_.reset();
+		try {
+			co_await rehearse();
+		} catch (const StoreError &error) {
+			if (error.is_setup() && error.sqlstate() != kNoRight)
+				last_rehearsal_ = error;
+		}
+	}
+	if (last_rehearsal_)
+		throw *last_rehearsal_;
 }
 
 PostgresStore::Awaitable<std::vector<std::string>> PostgresStore::missing_privileges()
@@ -215,7 +252,7 @@ PostgresStore::Awaitable<std::vector<std::string>> PostgresStore::missing_privil
 	if (!missing.empty())
 		co_return missing;
 	// What the functions read in turn. Nobody has this identity.
-	const oauth::Identity nobody{"00000000-0000-0000-0000-000000000000", "-", "user", "-"};
+	const oauth::Identity nobody{kNobody, "-", "user", "-"};
 	try {
 		co_await token(nobody, false);
 	} catch (const StoreError &error) {

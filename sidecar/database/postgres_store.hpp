@@ -2,6 +2,8 @@
 // extension and no table of it but by its views.
 #pragma once
 
+#include <chrono>
+
 #include "database/caller.hpp"
 #include "database/store.hpp"
 
@@ -26,7 +28,7 @@ public:
 												bool with_refresh_token) override;
 	Awaitable<bool> erase(const oauth::Identity &identity) override;
 	Awaitable<std::int64_t> purge() override;
-	Awaitable<bool> is_ready() override;
+	Awaitable<Readiness> readiness() override;
 
 	// For --check: every privilege that the sidecar needs and lacks, as texts such
 	// as "EXECUTE on oauth_tokens_internal.flow_begin"; and notes about settings of
@@ -38,7 +40,13 @@ public:
 	Awaitable<void> rehearse();
 
 private:
+	Awaitable<bool> look();
+	Awaitable<void> rehearse_now_and_then(bool is_current);
+
 	Caller caller_;
+	std::chrono::steady_clock::time_point rehearsed_ =
+		std::chrono::steady_clock::now() - std::chrono::hours(1);
+	std::optional<StoreError> last_rehearsal_; // how it failed
 };
 
 } // namespace sidecar::database

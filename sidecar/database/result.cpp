@@ -41,7 +41,11 @@ StoreError error_of(const Result &result)
 	std::string state = sqlstate_of(result);
 	if (state.empty())
 		return StoreError({}, "the connection to the database was lost");
-	return StoreError(std::move(state), field_of(result, PG_DIAG_MESSAGE_PRIMARY));
+	StoreError error(state, field_of(result, PG_DIAG_MESSAGE_PRIMARY));
+	if (!error.is_setup())
+		return error;
+	return StoreError(std::move(state), error.what(), field_of(result, PG_DIAG_MESSAGE_DETAIL),
+					  field_of(result, PG_DIAG_MESSAGE_HINT));
 }
 
 Rows::Rows(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -36,6 +36,13 @@ struct StoredToken {
 	Secret refresh_token;    // where it was asked for
 };
 
+// Whether requests can be served, for a person.
+struct Readiness {
+	std::string fault;    // what makes them fail; empty: nothing
+	bool is_away = false; // the fault is that there is no answer: the pool logs that
+	std::string warning;  // what is to be set right, though they succeed; or empty
+};
+
 // What oauth_authorize_url() checks links against.
 struct PublishedSettings {
 	std::string public_url;
@@ -70,9 +77,9 @@ public:
 	virtual Awaitable<bool> erase(const oauth::Identity &identity) = 0;
 	// Drops what expired; how many rows.
 	virtual Awaitable<std::int64_t> purge() = 0;
-	// Whether extension and migration are there (oauth_tokens_current()). 25006 where
-	// the server is read-only.
-	virtual Awaitable<bool> is_ready() = 0;
+	// Whether extension, tables and rights are there, and the server takes writes.
+	// Throws no StoreError.
+	virtual Awaitable<Readiness> readiness() = 0;
 };
 
 } // namespace sidecar::database

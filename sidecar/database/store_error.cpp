@@ -19,4 +19,26 @@ bool StoreError::is_transient() const noexcept
 	return false;
 }
 
+bool StoreError::is_setup() const noexcept
+{
+	// No key, a malformed one; no table, another table; no public URL; no right; no
+	// extension, function, schema or relation.
+	for (const std::string_view state :
+		 {"OT001", "OT002", "OT004", "OT005", "OT013", "42501", "42704", "42883", "3F000", "42P01"})
+		if (sqlstate_ == state)
+			return true;
+	return false;
+}
+
+std::string StoreError::text() const
+{
+	std::string text = what();
+	if (!sqlstate_.empty())
+		text += " (SQLSTATE " + sqlstate_ + ')';
+	for (const std::string &more : {detail_, hint_})
+		if (!more.empty())
+			text += (text.ends_with('.') ? " " : ". ") + more;
+	return text;
+}
+
 } // namespace sidecar::database

@@ -44,7 +44,8 @@ constexpr Description kErrors[] = {
 	 "Something here is broken; the log has more under this request_id."},
 	{Error::not_implemented, 501, "not_implemented", "This method is not known here."},
 	{Error::unavailable, 503, "unavailable",
-	 "The database or the provider cannot be reached: try again later."},
+	 "The database or the provider cannot be reached, or cannot serve now: try again later.",
+	 "reason"},
 	{Error::version_not_supported, 505, "version_not_supported", "Use HTTP/1.1."},
 };
 
@@ -110,9 +111,11 @@ http::Response database_error_response(const database::StoreError &error,
 			return error_response(known.error, request.id, known.parameter);
 	log::error("the database refused", {{"request_id", std::string_view(request.id)},
 										{"sqlstate", std::string_view(error.sqlstate())},
-										{"reason", std::string_view(error.what())}});
-	return error_response(error.is_transient() ? Error::unavailable : Error::internal_error,
-						  request.id);
+										{"reason", std::string_view(error.what())},
+										{"detail", std::string_view(error.detail())},
+										{"hint", std::string_view(error.hint())}});
+	const bool passes = error.is_transient() || error.is_setup();
+	return error_response(passes ? Error::unavailable : Error::internal_error, request.id);
 }
 
 } // namespace sidecar::endpoints

@@ -4,6 +4,7 @@
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/json_object.hpp"
+#include "log.hpp"
 
 namespace sidecar::endpoints
 {
@@ -13,25 +14,49 @@ http::Response health()
 	return http::Response(200, "application/json", R"({"status":"ok"})");
 }
 
+namespace
+{
+
+// Not what the log has: host and user are not for everybody.
+constexpr std::string_view kAway = "the database does not answer; the log says why";
+constexpr std::string_view kUnpublished =
+	"the database does not know the settings of this daemon yet; the log says why";
+
+// Whoever asks every second makes no line of the log each time.
+void log_change(const database::Readiness &now)
+{
+	static database::Readiness last;
+	if (now.fault != last.fault && !now.fault.empty() && !now.is_away)
+		log::error("not ready", {{"reason", std::string_view(now.fault)}});
+	if (now.fault.empty() && !last.fault.empty() && !last.is_away)
+		log::info("ready again");
+	if (now.warning != last.warning && !now.warning.empty())
+		log::warning("the database is not as it should be",
+					 {{"reason", std::string_view(now.warning)}});
+	last = now;
+}
+
+} // namespace
+
 Awaitable<http::Response> readiness(Context &context, const http::Request &request)
 {
-	bool ready = false;
-	try {
-		const bool browsers_can = co_await context.browser_store.is_ready();
-		ready = browsers_can && context.api_connected();
-		// Not each time: anybody may ask.
-		if (browsers_can && !ready)
-			ready = co_await context.api_store.is_ready();
-	} catch (const database::StoreError &) {
-		// The pool logs when the database goes and comes.
-	}
-	if (!ready || !context.published())
-		co_return error_response(Error::unavailable, request.id);
+	database::Readiness found = co_await context.browser_store.readiness();
+	// Not each time: anybody may ask.
+	if (found.fault.empty() && !context.api_connected())
+		found = co_await context.api_store.readiness();
+	if (found.fault.empty() && !context.published())
+		found.fault = kUnpublished;
+	log_change(found);
+	if (!found.fault.empty())
+		co_return error_response(Error::unavailable, request.id,
+								 found.is_away ? kAway : std::string_view(found.fault));
 	JsonObject body;
 	body.add("status", "ready").add("database", "ok");
 	// Without it tokens come from the database, so it makes nothing less ready.
 	if (const cache::CacheState state = context.cache.state(); state != cache::CacheState::none)
 		body.add("cache", cache::name_of(state));
+	if (!found.warning.empty())
+		body.add("warning", std::string_view(found.warning));
 	co_return http::Response(200, "application/json", std::move(body).finish());
 }
 

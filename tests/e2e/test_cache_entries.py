@@ -361,3 +361,17 @@ def test_a_template_that_cannot_be(make_sidecar, redis, template):  # C17
                            settings={"REDIS_URL": redis.url, "OAUTH_CACHE_KEY_TEMPLATE": template})
     done = sidecar.run()
     assert done.returncode != 0 and "OAUTH_CACHE_" in done.stderr + done.stdout
+
+
+def test_a_template_without_refresh_tokens(make_sidecar, module_redis):
+    """The Python service would read an entry as a grant without a refresh token, and store it so."""
+    sidecar = make_sidecar(PROVIDERS, start=False, settings={
+        "REDIS_URL": module_redis().url, "OAUTH_CACHE_KEY_TEMPLATE": PYTHON_TEMPLATE})
+    done = sidecar.run("--check")
+    warned = [line for line in done.stdout.splitlines() if "OAUTH_CACHE_REFRESH_TOKEN=on" in line]
+    assert done.returncode == 0 and len(warned) == 1 and warned[0].startswith("warning"), done
+    sidecar.start()
+    assert [line["level"] for line in sidecar.log_lines() if "OAUTH_CACHE_REFRESH_TOKEN=on" in line["message"]] == ["warning"]
+    sidecar.stop()
+    sidecar.settings["OAUTH_CACHE_REFRESH_TOKEN"] = "on"
+    assert "OAUTH_CACHE_REFRESH_TOKEN" not in sidecar.run("--check").stdout

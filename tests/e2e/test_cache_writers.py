@@ -195,7 +195,7 @@ def test_the_table_is_rewritten(cached, writer, client):  # C2
 
 
 def test_the_triggers_are_taken_away(cached, writer, client):  # C2
-    """Nothing more is vouched for than the heartbeat says, and the sidecar is not ready."""
+    """Nothing more is vouched for than the heartbeat says, and the sidecar says what to do."""
     whose = someone()
     store_and_fill(cached, client, whose, "marked")
     before = epoch(client)
@@ -208,12 +208,13 @@ def test_the_triggers_are_taken_away(cached, writer, client):  # C2
             for (name,) in triggers:
                 writer.execute(f'ALTER TABLE oauth_tokens DISABLE TRIGGER "{name}"')
             watch.change(cached, whose, "unmarked")
-            wait_until(lambda: cached.get("/readyz").status == 503, what="/readyz to tell")
+            wait_until(lambda: "oauth_tokens_upgrade()" in cached.get("/readyz").json.get("warning", ""),
+                       what="/readyz to tell")
             wait_until(lambda: read(cached, whose) == "unmarked", 6, what="the new token")
             wait_until(lambda: not client.exists(f"{PREFIX}:live"), what="the heartbeat's end")
     finally:
         writer.execute("SELECT oauth_tokens_upgrade()")
-    wait_until(lambda: cached.get("/readyz").status == 200, what="/readyz to tell")
+    wait_until(lambda: "warning" not in cached.get("/readyz").json, what="/readyz to tell")
     wait_cache(cached)
     assert epoch(client)[0] != before[0] and epoch(client)[2] != before[2]
     assert fill(cached, client, whose) == "unmarked"

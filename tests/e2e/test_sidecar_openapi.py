@@ -101,8 +101,8 @@ def check(operation, reply):
 
 
 class Stage:
-    """`main` is as it should be, `split` has a listener for the API, `dead` has no database, and
-    `broken` may do nothing in its own."""
+    """`main` is as it should be, `split` has a listener for the API, `dead` has no database,
+    `denied` may do nothing in its own, and in that of `broken` functions fail as they never should."""
 
     def __init__(self, make, fake, application):
         config = {"api_tokens": [{"name": "limited", "token": LIMITED, "workspaces": [ELSEWHERE]}]}
@@ -118,8 +118,16 @@ class Stage:
         self.dead.settings["DATABASE_URL"] = "postgresql://sidecar@/app?host=/nowhere&port=1"
         self.dead.start(ready=False)
         wait_until(lambda: self._answers(self.dead), what="the daemon without a database")
+        self.denied = make(providers, config=config)
+        self.denied.sql("SELECT oauth_tokens_revoke('sidecar', 'sidecar')")
         self.broken = make(providers, config=config)
-        self.broken.sql("SELECT oauth_tokens_revoke('sidecar', 'sidecar')")
+        self.broken.sql("""DO $do$ DECLARE f oid; BEGIN
+            FOR f IN SELECT oid FROM pg_proc WHERE NOT 'anyenum'::regtype = ANY (proargtypes) AND proname
+                IN ('oauth_authorize_url', 'oauth_get', 'oauth_delete', 'connection') LOOP
+                EXECUTE format('CREATE OR REPLACE FUNCTION %s(%s) RETURNS %s LANGUAGE plpgsql AS '
+                    '$$BEGIN RAISE ''broken'' USING ERRCODE = ''XX000''; END$$',
+                    f::regproc, pg_get_function_arguments(f), pg_get_function_result(f));
+            END LOOP; END $do$""")
 
     @staticmethod
     def _answers(sidecar):
@@ -206,8 +214,12 @@ for _operation, (_method, _path) in BACKEND.items():
         return stage.main.get(url(path.replace("fake", "nobody"), **identity()), method=method, token=API_TOKEN)
 
     @case(_operation, 500, JSON, _method, _path)
-    def without_rights(stage, method, path):
+    def what_nobody_expects(stage, method, path):
         return stage.broken.get(url(path, **identity()), method=method, token=API_TOKEN)
+
+    @case(_operation, 503, JSON, _method, _path)
+    def without_rights(stage, method, path):
+        return stage.denied.get(url(path, **identity()), method=method, token=API_TOKEN)
 
     @case(_operation, 503, JSON, _method, _path)
     def without_a_database(stage, method, path):
@@ -754,7 +766,7 @@ def test_the_document_is_whole():
         if item.get("type") == "object" and "properties" in item and path[-1] != "FlowResult":
             assert item["additionalProperties"] is False, path
             optional = set(item["properties"]) - set(item["required"])
-            assert optional <= {"parameter", "cache"}, (path, optional)
+            assert optional <= {"parameter", "cache", "reason", "warning"}, (path, optional)
     for kind in ("parameters", "headers", "responses", "schemas"):
         for name in DOCUMENT["components"][kind]:
             header_of_all = kind == "headers" and DOCUMENT["components"][kind][name]["description"] == "On every answer."

@@ -185,9 +185,10 @@ TEST(Api, GivesOutALinkAndNeverTheProvidersAddress)
 
 TEST(Api, TellsTheDatabasesErrorsApart)
 {
-	const std::pair<const char *, int> cases[] = {{"", 503},      {"57P01", 503}, {"53300", 503},
-												  {"OT015", 400}, {"OT014", 404}, {"22023", 400},
-												  {"OT008", 400}, {"42501", 500}, {"XX000", 500}};
+	const std::pair<const char *, int> cases[] = {
+		{"", 503},      {"57P01", 503}, {"53300", 503}, {"OT015", 400}, {"OT014", 404},
+		{"22023", 400}, {"OT008", 400}, {"42501", 503}, {"OT001", 503}, {"OT002", 503},
+		{"OT004", 503}, {"OT005", 503}, {"42704", 503}, {"OT003", 500}, {"XX000", 500}};
 	for (const auto &[sqlstate, status] : cases) {
 		Site site;
 		site.store.error.emplace(sqlstate, "a message of the server with a secret");

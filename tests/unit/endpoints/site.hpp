@@ -109,10 +109,12 @@ public:
 		co_return erased++ == 0;
 	}
 	Awaitable<std::int64_t> purge() override { co_return 0; }
-	Awaitable<bool> is_ready() override
+	Awaitable<database::Readiness> readiness() override
 	{
-		fail();
-		co_return true;
+		database::Readiness readiness;
+		if (error)
+			readiness = {error->text(), error->sqlstate().empty(), {}};
+		co_return readiness;
 	}
 
 private:

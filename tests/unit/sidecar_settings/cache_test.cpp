@@ -93,6 +93,16 @@ TEST(CacheSettings, Prefix)
 	EXPECT_TRUE(has_fault(load_environment({{kPrefix, ""}}), kPrefix, "empty"));
 }
 
+// The Python service reads an entry without a refresh token as a grant without one.
+TEST(CacheSettings, TemplateWithoutRefreshToken)
+{
+	const std::string_view warning = "OAUTH_CACHE_REFRESH_TOKEN=on";
+	EXPECT_TRUE(has_warning(load_environment({{kTemplate, kPython}}), warning));
+	EXPECT_FALSE(has_warning(
+		load_environment({{kTemplate, kPython}, {"OAUTH_CACHE_REFRESH_TOKEN", "on"}}), warning));
+	EXPECT_FALSE(has_warning(load_environment({}), warning));
+}
+
 TEST(CacheSettings, Template)
 {
 	EXPECT_TRUE(has_fault(load_environment({{kTemplate, "oauth:{provider}:{workspace_id}"}}),
