@@ -1,14 +1,14 @@
-# `make help` lists the targets. The version stands in oauth_tokens.control and
-# nowhere else.
+# `make help` lists the targets. The version is in oauth_tokens.control and nowhere
+# else. Its variable is not VERSION: PGXS sets that one to PostgreSQL's.
 
 EXTENSION    = oauth_tokens
-VERSION     := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSION).control)
+EXTVERSION  := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSION).control)
 PG_CONFIG   ?= pg_config
 WERROR      ?= -Werror
 BUILD       := build
 
 SQL_PARTS   := $(sort $(wildcard extension/sql/*.sql))
-SQL_SCRIPT  := $(BUILD)/sql/$(EXTENSION)--$(VERSION).sql
+SQL_SCRIPT  := $(BUILD)/sql/$(EXTENSION)--$(EXTVERSION).sql
 SOURCES     := $(sort $(wildcard extension/*.cpp extension/*/*.cpp))
 
 MODULE_big   = $(EXTENSION)
@@ -36,7 +36,7 @@ SIDECAR     ?= yes
 
 .PHONY: help sidecar deps quickstart psql stop check check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-e2e check-sanitize-e2e bench \
-        bench-core bench-sidecar bench-cache soak format stamp dist stopped
+        bench-core bench-sidecar bench-cache bench-deps check-debian13 soak format stamp dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
 install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
@@ -51,8 +51,8 @@ help:           ## list the targets
 sidecar:        ## build the daemon, build/oauth-sidecar
 	@scripts/sidecar
 
-deps:           ## install the Debian packages that are missing
-	@scripts/deps
+deps:           ## install the Debian packages that building wants and that are missing
+	@scripts/deps build
 
 quickstart:     ## build, start PostgreSQL, daemon and a provider of our own, and connect an account
 	@scripts/quickstart
@@ -74,12 +74,19 @@ check-regress:  ## run the regression tests on a private server (T=test names)
 check-e2e:      ## run the end-to-end tests (T=pytest arguments)
 check-sanitize-e2e: ## run the daemon's end-to-end tests on its sanitizer build (T=pytest arguments)
 check-static check-unit check-sanitize check-fuzz check-model check-regress check-e2e check-sanitize-e2e:
-	@scripts/deps all
+	@scripts/deps $(if $(filter check-model,$@),,build) $(@:check-%=%)
+	@scripts/$@ $(T)
+
+check-debian13: ## run quickstart and all of it on Debian 13, as root (T=sid: the regression tests on sid)
 	@scripts/$@ $(T)
 
 bench:          ## measure against the baselines, on a private server (T=arguments of bench/run)
 bench: bench-core bench-sidecar bench-cache
 	@scripts/bench $(T)
+
+bench-core bench-sidecar bench-cache: bench-deps
+bench-deps:
+	@scripts/deps build bench
 
 bench-sidecar:  ## measure the daemon against a bare server that answers a constant
 	@scripts/bench-sidecar
@@ -97,13 +104,13 @@ format:         ## lay out the C++ sources as .clang-format says
 	find . -path ./$(BUILD) -prune -o -name '*.[ch]pp' -exec clang-format -i {} +
 
 stamp:          ## copy the version from the control file into META.json
-	sed -i 's/^\( *"version": *\)"[^"]*"/\1"$(VERSION)"/' META.json
+	sed -i 's/^\( *"version": *\)"[^"]*"/\1"$(EXTVERSION)"/' META.json
 
 dist:           ## make the PGXN archive of the last commit
 	@scripts/check-version
 	@mkdir -p $(BUILD)/dist
-	git archive --format=zip --prefix=$(EXTENSION)-$(VERSION)/ \
-	    --output=$(BUILD)/dist/$(EXTENSION)-$(VERSION).zip HEAD
+	git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION)/ \
+	    --output=$(BUILD)/dist/$(EXTENSION)-$(EXTVERSION).zip HEAD
 
 distclean: stopped
 stopped:
@@ -111,8 +118,10 @@ stopped:
 
 # PGXS has a target `check` that only says no, so it stays out where ours is
 # asked for; and where PostgreSQL is not installed yet, `make deps` must work.
+# Its headers are the proof: Debian has pgxs.mk in the client's package.
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2> /dev/null))
-ifneq ($(and $(PGXS),$(if $(filter check,$(MAKECMDGOALS)),,yes)),)
+HEADERS := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2> /dev/null)/postgres.h)
+ifneq ($(and $(PGXS),$(HEADERS),$(if $(filter check,$(MAKECMDGOALS)),,yes)),)
 include $(PGXS)
 ifneq ($(SIDECAR),no)
 all: sidecar
@@ -132,9 +141,9 @@ check:
 	@scripts/check
 
 all install uninstall installcheck clean distclean:
-ifneq ($(PGXS),)
+ifneq ($(and $(PGXS),$(HEADERS)),)
 	@$(MAKE) --no-print-directory $@
 else
-	@echo "no PostgreSQL server headers ($(PG_CONFIG) --pgxs): make deps installs them" >&2; exit 1
+	@echo "no PostgreSQL server headers ($(PG_CONFIG) --includedir-server): make deps installs them" >&2; exit 1
 endif
 endif

@@ -74,7 +74,7 @@ class Chromium:
     def __init__(self):
         chromium = next(filter(None, map(shutil.which, ["chromium", "chromium-browser"])), None)
         path = os.environ.get("CHROMIUM", chromium)
-        assert path, "there is no chromium; run: make deps"
+        assert path, "there is no chromium; run: scripts/deps e2e"
         self.process = _node("browser.mjs", CHROMIUM=path)
         self._lock = threading.Lock()
         self._answer()
