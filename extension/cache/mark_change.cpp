@@ -49,7 +49,11 @@ void end_of_transaction(XactEvent event, void *)
 			wake_up();
 		[[fallthrough]];
 	case XACT_EVENT_ABORT:
-	case XACT_EVENT_PREPARE:
+		ours = {};
+		break;
+	case XACT_EVENT_PREPARE: // nobody can end it before this has returned
+		if (ours.marks > 0)
+			wake_up_of_prepared();
 		ours = {};
 		break;
 	default:

@@ -14,6 +14,10 @@ void wake_up_init();
 // Never raises: it is called when the transaction can no longer fail.
 void wake_up();
 
+// The same for one that was prepared: who waits looks every 5 ms from now on, until
+// no transaction of this database is prepared any more.
+void wake_up_of_prepared();
+
 // Sleeps until somebody woke this database since the session's last call, or for
 // that long; whether somebody did. The first call of a session returns true.
 bool wait_for_wake_up(std::int64_t milliseconds);

@@ -71,7 +71,7 @@ CREATE FUNCTION oauth_changes_wait(timeout interval DEFAULT '1 s') RETURNS boole
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON FUNCTION oauth_changes_wait(interval) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_changes_wait(interval) IS
-    'sleeps until there may be changes that were not there when this session''s last call returned, at most for timeout and 1 s; whether there may be. Read them in a statement of its own. At once where the library is in shared_preload_libraries, else it looks every 5 ms; what a two-phase commit changed is found by looking only. Errors: 22004 null; 22008, 22023 timeout is out of range or negative';
+    'sleeps until there may be changes that were not there when this session''s last call returned, at most for timeout and 1 s; whether there may be. Read them in a statement of its own. At once where the library is in shared_preload_libraries, else it looks every 5 ms, as it does while a transaction of this database with changes is prepared. Errors: 22004 null; 22008, 22023 timeout is out of range or negative';
 
 CREATE FUNCTION oauth_tokens_internal.cache_registration(
     OUT cache_id text, OUT incarnation uuid, OUT system_identifier text, OUT timeline integer,

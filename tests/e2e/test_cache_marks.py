@@ -409,6 +409,84 @@ def test_two_phase_commit(server, session):
         assert ack(after, None, incarnation) == 2
 
 
+def wait(connection, timeout="0"):
+    return connection.execute("SELECT oauth_changes_wait(%s)", [timeout]).fetchone()[0]
+
+
+def prepare(connection, actor, gid, token="a"):
+    begin(connection)
+    store(connection, identity(actor), token)
+    connection.execute(f"PREPARE TRANSACTION '{gid}'")
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_the_end_of_a_prepared_transaction_wakes(server, session, end):
+    """It ends in another backend, where no callback of ours hears of it."""
+    with server.connect(autocommit=True) as writer:
+        for heard in (True, False):  # whether the waiter looked while it was prepared
+            prepare(writer, "two", "two")
+            if heard:
+                wait_until(lambda: not wait(session), what="nothing new")
+                assert not wait(session, "20 ms") and pending(session) == []
+            server.rows(f"{end} PREPARED 'two'")
+            assert wait(session)
+            assert marked(session) == (["two"] if end == "COMMIT" else [])
+            ack(session)
+            wait_until(lambda: not wait(session), what="nothing new")
+
+
+def test_a_sleeping_waiter_is_woken_by_commit_prepared(server, session):
+    woken = 0
+    with server.connect(autocommit=True) as writer:
+        for number in range(10):
+            prepare(writer, "two", f"two {number}")
+            wait_until(lambda: not wait(session), what="nothing new")
+            with in_background(server, "SELECT oauth_changes_wait('0'); SELECT oauth_changes_wait('0');"
+                               " DO $$ BEGIN IF NOT oauth_changes_wait('1 s') THEN RAISE 'not woken'; END IF; END $$") as other:
+                wait_until(lambda: server.value("SELECT wait_event FROM pg_stat_activity WHERE query LIKE '%%not woken%%'"
+                                                " AND pid <> pg_backend_pid()") == "Extension", what="a sleep")
+                server.rows(f"COMMIT PREPARED 'two {number}'")
+                try:
+                    other.finish()
+                    woken += 1
+                except psycopg.Error as error:
+                    assert "not woken" in str(error)
+            ack(session)
+    assert woken >= 8  # a second may pass on a busy machine before the commit comes
+
+
+def test_prepared_transactions_of_other_databases_wake_nobody(server, session):
+    server.rows("CREATE DATABASE elsewhere", db="postgres")
+    try:
+        with server.connect(db="elsewhere", autocommit=True) as other:
+            other.execute("CREATE TABLE t (); BEGIN; INSERT INTO t DEFAULT VALUES; PREPARE TRANSACTION 'elsewhere'")
+            with server.connect(autocommit=True) as writer:
+                prepare(writer, "two", "two")
+            wait_until(lambda: not wait(session), what="nothing new")
+            other.execute("COMMIT PREPARED 'elsewhere'")
+            assert not wait(session)
+            server.rows("COMMIT PREPARED 'two'")
+            assert wait(session) and marked(session) == ["two"]
+    finally:
+        server.rows("DROP DATABASE elsewhere", db="postgres")
+
+
+def test_a_crash_with_a_prepared_transaction(server, session):  # C13, C14
+    """Its marks are lost, so no cache is registered until it has ended."""
+    with server.connect(autocommit=True) as writer:
+        store(writer, identity("two"), "before")
+        prepare(writer, "two", "two", "after")
+    server.kill()
+    server.start()
+    with server.connect(autocommit=True) as after:
+        assert after.execute(INCARNATION).fetchone() == (None,)
+        assert sqlstate(after, "SELECT oauth_cache_register('redis')") == "55P03"
+        server.rows("COMMIT PREPARED 'two'")
+        assert register(after) is not None
+        assert after.execute("SELECT access_token FROM oauth_get(%s, %s, %s, %s)", identity("two")).fetchone() == ("after",)
+
+
+
 def test_logical_replication(server, session):
     """What a subscription applies leaves marks, as what a session does."""
     server.fresh_database("publisher")
