@@ -62,7 +62,8 @@ void raise_unless_done(Outcome outcome)
 	if (outcome == Outcome::bad_key)
 		ereport(ERROR, (errcode(ERRCODE_KEY_MALFORMED), errmsg("the key is not a Fernet key"),
 						errhint("A Fernet key is 44 characters of base64url, as "
-								"fernet_generate_key() makes it.")));
+								"fernet_generate_key() makes it. Of one in standard base64: "
+								"translate(key, '+/', '-_').")));
 	// One message for all bad tokens: to tell which check failed would be an oracle.
 	if (outcome == Outcome::bad_token)
 		ereport(ERROR, (errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE),

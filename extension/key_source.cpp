@@ -215,6 +215,11 @@ void parse_keys(std::string_view text, const char *source, KeySet &out) noexcept
 			return set_fault(out, KeyState::malformed,
 							 "key %u of %s has %zu characters, and a Fernet key has %zu", count + 1,
 							 source, end - at, fernet::kKeyChars);
+		if (!key && fernet::is_in_standard_alphabet(text.substr(at, end - at)))
+			return set_fault(out, KeyState::malformed,
+							 "key %u of %s is in the alphabet of standard base64: the same key "
+							 "with - for + and _ for / is right (tr '+/' '-_')",
+							 count + 1, source);
 		if (!key)
 			return set_fault(out, KeyState::malformed, "key %u of %s is not valid base64url",
 							 count + 1, source);

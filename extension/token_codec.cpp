@@ -66,21 +66,54 @@ text *make_text(const char *data, std::size_t size)
 	return cstring_to_text_with_len(data, size);
 }
 
+const char *token_name(const Place &place)
+{
+	if (place.identity == nullptr)
+		return "the token";
+	return place.column == Column::access_token ? "access_token" : "refresh_token";
+}
+
+// Where a whole table is encrypted in one statement, it must be told which row.
+int detail_of_place(const Place &place)
+{
+	return place.identity == nullptr ? 0 : errdetail("For %s.", identity_describe(*place.identity));
+}
+
 void check_token_size(std::string_view token, const Place &place)
 {
-	const char *name = place.identity == nullptr              ? "the token"
-					   : place.column == Column::access_token ? "access_token"
-															  : "refresh_token";
 	if (token.empty())
-		ereport(ERROR, (errcode(ERRCODE_TOKEN_EMPTY), errmsg("%s is empty", name),
+		ereport(ERROR, (errcode(ERRCODE_TOKEN_EMPTY), errmsg("%s is empty", token_name(place)),
+						detail_of_place(place),
 						errhint("Pass NULL for a refresh token that is not there; use "
 								"oauth_delete() to forget a token.")));
 	if (token.size() > kMaxTokenBytes)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_TOKEN_TOO_LARGE), errmsg("%s is too large", name),
-			 errdetail("It has %zu bytes; at most %d are allowed.", token.size(), kMaxTokenBytes),
-			 errhint("An OAuth token has a few kB at most; is this the whole response?")));
+		ereport(ERROR,
+				(errcode(ERRCODE_TOKEN_TOO_LARGE),
+				 errmsg("%s is too large: %zu bytes, and at most %d are allowed", token_name(place),
+						token.size(), kMaxTokenBytes),
+				 detail_of_place(place),
+				 errhint("An OAuth token has a few kB at most; is this the whole response?")));
+}
+
+// It is stored all the same: whoever brings it may mean it. A provider's token does
+// not look so, and what looks so costs one HMAC. A writer learns from the answer
+// that a ciphertext, which it must have whole, was made under this server's ring:
+// not of which row, and nothing of the plaintext. One who may write the table
+// could tell that anyway, by reading the row that it was written to.
+void tell_of_own_token(std::string_view token, const Place &place)
+{
+	if (!token.starts_with("gAAAA"))
+		return;
+	const std::size_t capacity = fernet::decoded_capacity(token.size());
+	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
+	const int position = key_ring_verify(token, place, {buffer, capacity});
+	pfree(buffer);
+	if (position != 0)
+		ereport(NOTICE,
+				(errmsg("%s is encrypted by this server already, and is encrypted once more",
+						token_name(place)),
+				 detail_of_place(place),
+				 errhint("Pass the token in clear, or copy the column as it is.")));
 }
 
 [[noreturn]] void raise_not_decryptable(const Place &place)
@@ -193,6 +226,7 @@ text *seal_token(const text *plaintext, const Place &place)
 {
 	const std::string_view token = view_of(plaintext);
 	check_token_size(token, place);
+	tell_of_own_token(token, place);
 	const std::string_view utf8 = to_utf8(token);
 	const std::size_t size = fernet::token_chars(utf8.size());
 	text *sealed = static_cast<text *>(palloc(VARHDRSZ + size));

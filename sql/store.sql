@@ -273,6 +273,16 @@ ROLLBACK;
 \set VERBOSITY default
 SELECT oauth_access_token(:alice);
 
+-- A token that this server encrypted already is stored, and the caller told; one of another key, or that only looks so, is as good as any.
+SELECT oauth_encrypt('in clear') AS twice \gset
+SELECT oauth_store(:'w', 'google', 'user', 'twice', :'twice', :'twice') IS NOT NULL AS stored;
+SELECT access_token = :'twice' AND refresh_token = :'twice' AS as_it_came FROM oauth_get(:'w', 'google', 'user', 'twice');
+SELECT length(oauth_encrypt(:'twice')) > 100 AS sealed;
+SELECT oauth_store(:'w', 'google', 'user', 'twice', fernet_encrypt('x', fernet_generate_key()), 'gAAAA') IS NOT NULL AS stored, oauth_store(:'w', 'google', 'user', 'twice', 'gAAAAABnot', left(:'twice', -1)) IS NOT NULL AS stored_too;
+SELECT oauth_delete(:'w', 'google', 'user', 'twice');
+-- A key in the other alphabet of base64.
+SELECT fernet_encrypt('x', '+/0x689RpI-jtRR7oE8h/eQsKImvJapLeSbXpwF4e4=');
+
 SET client_min_messages = warning;
 SELECT oauth_tokens_downgrade(discard_tokens => true) AS revision \gset
 DROP EXTENSION oauth_tokens;

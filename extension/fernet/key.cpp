@@ -33,6 +33,19 @@ std::optional<Key> Key::parse(std::string_view text) noexcept
 	return key;
 }
 
+bool is_in_standard_alphabet(std::string_view text) noexcept
+{
+	if (text.size() != kKeyChars || text.find_first_of("+/") == std::string_view::npos)
+		return false;
+	std::array<char, kKeyChars> translated;
+	std::ranges::transform(text, translated.begin(), [](char c) {
+		return c == '+' ? '-' : c == '/' ? '_' : c;
+	});
+	const bool is_key = Key::parse({translated.data(), translated.size()}).has_value();
+	wipe(translated.data(), translated.size());
+	return is_key;
+}
+
 std::optional<Key> Key::generate() noexcept
 {
 	std::optional<Key> key(Key{});

@@ -1,6 +1,7 @@
 """Where keys come from, what a reload does, and what a bad key does: nothing but errors."""
 
 import concurrent.futures
+import base64
 import contextlib
 import os
 import re
@@ -148,6 +149,24 @@ def test_broken_file_at_reload(filed, kind):  # E13
         log = filed.log(position)
         assert log.count("was not taken over") == 1, log
     assert SENTINEL not in log and KEY[10:30] not in log
+
+
+def test_a_key_in_standard_base64(filed):  # E13
+    """Another alphabet, the same key: the log says what to do and never the key."""
+    set_ring(filed, KEY)
+    position = filed.log_position()
+    standard = base64.b64encode(b"\xfb\xff" + os.urandom(30)).decode()
+    write_ring(filed, standard)
+    log = filed.log(position)
+    assert "key 1 of the key file is in the alphabet of standard base64" in log
+    assert "tr '+/' '-_'" in log and standard[4:20] not in log
+    assert ring(filed) == [fingerprint(KEY)]
+    urlsafe = standard.replace("+", "-").replace("/", "_")
+    set_ring(filed, urlsafe)
+    # What only looks so is no key in either alphabet.
+    write_ring(filed, "+" + KEY[1:20] + "!" + KEY[21:])
+    filed.wait_log("key 1 of the key file is not valid base64url", since=position)
+    set_ring(filed, KEY)
 
 
 def test_removed_file_keeps_the_ring(filed):  # E13
