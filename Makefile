@@ -120,8 +120,8 @@ stopped:
 # asked for; and where PostgreSQL is not installed yet, `make deps` must work.
 # Its headers are the proof: Debian has pgxs.mk in the client's package.
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2> /dev/null))
-HEADERS := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2> /dev/null)/postgres.h)
-ifneq ($(and $(PGXS),$(HEADERS),$(if $(filter check,$(MAKECMDGOALS)),,yes)),)
+SERVER_H := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2> /dev/null)/postgres.h)
+ifneq ($(and $(PGXS),$(SERVER_H),$(if $(filter check,$(MAKECMDGOALS)),,yes)),)
 include $(PGXS)
 ifneq ($(SIDECAR),no)
 all: sidecar
@@ -141,7 +141,7 @@ check:
 	@scripts/check
 
 all install uninstall installcheck clean distclean:
-ifneq ($(and $(PGXS),$(HEADERS)),)
+ifneq ($(and $(PGXS),$(SERVER_H)),)
 	@$(MAKE) --no-print-directory $@
 else
 	@echo "no PostgreSQL server headers ($(PG_CONFIG) --includedir-server): make deps installs them" >&2; exit 1
