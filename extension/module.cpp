@@ -9,7 +9,7 @@
 #include "postgres.hpp"
 
 OAUTH_EXPORT_BEGIN
-PG_MODULE_MAGIC;
+OAUTH_MODULE_MAGIC;
 
 void _PG_init()
 {

@@ -89,6 +89,15 @@ extern "C" {
 	}                                                                                              \
 	_Pragma("GCC visibility pop")
 
+// From version 18 on the library can tell its name and version, and the plain macro
+// leaves them uninitialized.
+#if PG_VERSION_NUM >= 180000
+#define OAUTH_MODULE_MAGIC                                                                         \
+	PG_MODULE_MAGIC_EXT(.name = "oauth_tokens", .version = OAUTH_TOKENS_VERSION)
+#else
+#define OAUTH_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
 namespace compat
 {
 

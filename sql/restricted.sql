@@ -1,6 +1,7 @@
 -- E4: no DDL that keeps what a query returns may keep a token in clear. Each
 -- fails, and leaves nothing.
 
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE EXTENSION oauth_tokens;
 SELECT oauth_tokens_upgrade() AS revision \gset
@@ -20,11 +21,12 @@ ALTER TABLE oauth_tokens ADD COLUMN leak text GENERATED ALWAYS AS (oauth_decrypt
 ALTER TABLE oauth_tokens ADD COLUMN leak text GENERATED ALWAYS AS (oauth_access_token(workspace_id, provider, actor_type, actor_id)) STORED;
 \set VERBOSITY default
 
--- By a wrapper that claims to be immutable.
-CREATE FUNCTION opened(token text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT oauth_decrypt(token) $$;
-CREATE FUNCTION opened_at(w uuid, p text, t text, a text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN oauth_access_token(w, p, t, a); END $$;
-CREATE FUNCTION got(w uuid, p text, t text, a text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT access_token FROM oauth_get(w, p, t, a) $$;
-CREATE FUNCTION opened_by_key(token text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT fernet_decrypt(token, 'cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=') $$;
+-- By a wrapper that claims to be immutable. Its names are qualified: from PostgreSQL 17
+-- on, an index is built with a search_path that has no public.
+CREATE FUNCTION opened(token text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT public.oauth_decrypt(token) $$;
+CREATE FUNCTION opened_at(w uuid, p text, t text, a text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN public.oauth_access_token(w, p, t, a); END $$;
+CREATE FUNCTION got(w uuid, p text, t text, a text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT access_token FROM public.oauth_get(w, p, t, a) $$;
+CREATE FUNCTION opened_by_key(token text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT public.fernet_decrypt(token, 'cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=') $$;
 CREATE INDEX leak ON oauth_tokens (opened(encrypted_access_token));
 \set VERBOSITY sqlstate
 CREATE INDEX leak ON oauth_tokens (actor_id) WHERE opened(encrypted_access_token) ~ 'sentinel';

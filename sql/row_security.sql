@@ -1,6 +1,7 @@
 -- E5, E17, E19: the caller's policy decides in every function, plans are not
 -- kept across roles, and what must see every row fails where it would not.
 
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE EXTENSION oauth_tokens;
 CREATE ROLE regress_owner;

@@ -23,6 +23,13 @@ def _certificate(name, key, issuer, issuer_key, extensions, days):
         .public_key(key.public_key()).serial_number(x509.random_serial_number())
         .not_valid_before(begin).not_valid_after(now + datetime.timedelta(days=days))
     )
+    # Python 3.13 refuses a certificate that does not say whose key has signed it.
+    signer = issuer_key.public_key()
+    extensions = [
+        *extensions,
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), False),
+    ]
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     return builder.sign(issuer_key, hashes.SHA256())
@@ -47,8 +54,13 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = _name("the tests' own authority")
         basic = x509.BasicConstraints(ca=True, path_length=None)
+        usage = x509.KeyUsage(
+            digital_signature=True, key_cert_sign=True, crl_sign=True,
+            content_commitment=False, key_encipherment=False, data_encipherment=False,
+            key_agreement=False, encipher_only=False, decipher_only=False,
+        )
         self.certificate = _certificate(
-            self.name, self.key, self.name, self.key, [(basic, True)], days=30
+            self.name, self.key, self.name, self.key, [(basic, True), (usage, True)], days=30
         )
         self.ca = _write(directory / "ca.pem", self.certificate)
 

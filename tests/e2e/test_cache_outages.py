@@ -441,7 +441,8 @@ def test_a_crash_takes_back_a_cached_token(make_cluster, make_sidecar, redis, cl
     """Committed without a wait for the disk, read, cached, and gone with the crash: then nobody
     reads it any more."""
     server = make_cluster(settings={"synchronous_commit": "off", "wal_writer_delay": "10000",
-                                    "wal_writer_flush_after": "0", "autovacuum": "off"})
+                                    # From 17 on, 0 wakes the WAL writer at each commit.
+                                    "wal_writer_flush_after": "1GB", "autovacuum": "off"})
     sidecar = make_sidecar(PROVIDERS, cluster=server, settings={"REDIS_URL": redis.url})
     wait_cache(sidecar)
     whose, lost = someone(), False

@@ -12,7 +12,7 @@ namespace
 std::optional<std::string> open_fresh(const Vector &vector)
 {
 	auto cipher = make_cipher(vector.at("secret"));
-	const auto &token = vector.at("token");
+	const std::string token = vector.at("token");
 	std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
 	const auto envelope = fernet::Envelope::decode(token, buffer);
 	const auto ttl = std::stoull(vector.at("ttl_sec")) * 1'000'000;
@@ -21,14 +21,14 @@ std::optional<std::string> open_fresh(const Vector &vector)
 	return open(cipher, token);
 }
 
-const Vector &invalid(const std::string &description)
+const Vector &invalid(std::string_view description)
 {
 	static const auto vectors = read_vectors("invalid.json");
 	for (const auto &vector : vectors) {
 		if (vector.at("desc") == description)
 			return vector;
 	}
-	throw std::runtime_error("no such vector: " + description);
+	throw std::runtime_error("no such vector: " + std::string(description));
 }
 
 } // namespace
@@ -73,7 +73,7 @@ TEST(Vectors, InvalidForTheReasonGiven)
 {
 	for (const char *malformed :
 		 {"too short", "invalid base64", "payload size not multiple of block size"}) {
-		const auto &token = invalid(malformed).at("token");
+		const std::string token = invalid(malformed).at("token");
 		std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
 		EXPECT_FALSE(fernet::Envelope::decode(token, buffer)) << malformed;
 	}
@@ -86,7 +86,7 @@ TEST(Vectors, InvalidForTheReasonGiven)
 		 {std::pair("incorrect mac", false), std::pair("payload padding error", true),
 		  std::pair("incorrect IV (causes padding error)", true)}) {
 		const auto &vector = invalid(description);
-		const auto &token = vector.at("token");
+		const std::string token = vector.at("token");
 		auto cipher = make_cipher(vector.at("secret"));
 		std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
 		auto envelope = fernet::Envelope::decode(token, buffer);

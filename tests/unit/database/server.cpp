@@ -29,7 +29,10 @@ using ResultHandle = std::unique_ptr<PGresult, decltype(&PQclear)>;
 
 std::string first_line_of(const std::string &command)
 {
-	const std::unique_ptr<FILE, decltype(&pclose)> pipe(popen(command.c_str(), "r"), pclose);
+	struct Close {
+		void operator()(FILE *file) const { pclose(file); }
+	};
+	const std::unique_ptr<FILE, Close> pipe(popen(command.c_str(), "r"));
 	char line[4096] = "";
 	if (!pipe || fgets(line, sizeof line, pipe.get()) == nullptr)
 		throw std::runtime_error(command + " says nothing");
