@@ -135,14 +135,14 @@ unsigned capabilities_of_function(const char *name)
 namespace
 {
 
-const CapabilityName &capability_argument(const text *argument)
+const CapabilityName &capability_argument(const text *argument, const char *more)
 {
 	char *name = text_to_cstring(argument);
 	for (const CapabilityName &known : kNames)
 		if (strcmp(known.name, name) == 0)
 			return known;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown capability"),
-					errhint("Use access, reader, writer, sidecar or admin.")));
+					errhint("Use access, reader, writer, sidecar or admin.%s", more)));
 	pg_unreachable();
 }
 
@@ -247,6 +247,57 @@ void apply_capability(Verb verb, Capability capability, Oid role_id)
 			  role);
 }
 
+// Whether the role has, or owns, anything else in the extension's schema.
+bool uses_schema(Oid role, Oid schema)
+{
+	execute_safely(psprintf(
+		"SELECT 1 FROM pg_catalog.pg_shdepend d"
+		" LEFT JOIN pg_catalog.pg_class c ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+		" AND c.oid = d.objid"
+		" LEFT JOIN pg_catalog.pg_proc p ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+		" AND p.oid = d.objid"
+		" LEFT JOIN pg_catalog.pg_type t ON d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass"
+		" AND t.oid = d.objid"
+		" WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = %u"
+		" AND d.dbid = (SELECT b.oid FROM pg_catalog.pg_database b"
+		" WHERE b.datname = pg_catalog.current_database())"
+		" AND (%u IN (c.relnamespace, p.pronamespace, t.typnamespace)"
+		" OR (d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.objid = %u"
+		" AND d.deptype = 'o')) LIMIT 1",
+		role, schema, schema));
+	return SPI_processed > 0;
+}
+
+// So that nothing of ours stands in the way of DROP ROLE: also what was granted by
+// hand, and USAGE on the extension's schema if the role has nothing else there.
+void revoke_all(Oid role_id)
+{
+	const char *role = quote_identifier(GetUserNameFromId(role_id, false));
+	execute_safely("SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text"
+				   " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
+				   " AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
+				   " JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
+				   " WHERE e.extname = 'oauth_tokens'");
+	const std::uint64_t routines = SPI_processed;
+	SPITupleTable *found = SPI_tuptable;
+	for (std::uint64_t i = 0; i < routines; i++)
+		apply(Verb::revoke, "ALL",
+			  psprintf("ROUTINE %s", SPI_getvalue(found->vals[i], found->tupdesc, 1)), role);
+	for (const RelationGrant &grant : kRelations) {
+		const Oid schema = schema_of(grant);
+		if (OidIsValid(get_relname_relid(grant.relation, schema)))
+			apply(Verb::revoke, "ALL",
+				  psprintf("TABLE %s",
+						   quote_qualified_identifier(get_namespace_name(schema), grant.relation)),
+				  role);
+	}
+	apply(Verb::revoke, "ALL", "SCHEMA oauth_tokens_internal", role);
+	const Oid schema = extension_schema();
+	if (!uses_schema(role_id, schema))
+		apply(Verb::revoke, "USAGE",
+			  psprintf("SCHEMA %s", quote_identifier(get_namespace_name(schema))), role);
+}
+
 // Whether the role was granted it by name, not through another role or PUBLIC.
 bool holds(Oid role, const CapabilityName &capability)
 {
@@ -268,7 +319,7 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(oauth_tokens_grant)
 {
-	const CapabilityName &wanted = capability_argument(PG_GETARG_TEXT_PP(1));
+	const CapabilityName &wanted = capability_argument(PG_GETARG_TEXT_PP(1), "");
 	const Oid role = PG_GETARG_OID(0);
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
@@ -283,11 +334,19 @@ OAUTH_FUNCTION(oauth_tokens_grant)
 // it contains; then gives back what other capabilities of the role share with it.
 OAUTH_FUNCTION(oauth_tokens_revoke)
 {
-	const CapabilityName &unwanted = capability_argument(PG_GETARG_TEXT_PP(1));
+	const bool all = strcmp(text_to_cstring(PG_GETARG_TEXT_PP(1)), "all") == 0;
+	const CapabilityName &unwanted =
+		all ? kNames[0] : capability_argument(PG_GETARG_TEXT_PP(1), " To take all of them: all.");
 	const Oid role = PG_GETARG_OID(0);
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
 	check_right_to_grant();
+	if (all) {
+		revoke_all(role);
+		SPI_finish();
+		end_safe_settings(settings);
+		PG_RETURN_VOID();
+	}
 	unsigned kept = 0;
 	for (const CapabilityName &other : kNames)
 		if (holds(role, other) &&

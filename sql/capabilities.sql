@@ -187,6 +187,20 @@ SELECT after('admin', '-access') AS "admin -access", after('admin', '-reader') A
 -- Who may not be granted, and what.
 SELECT oauth_tokens_grant('regress_nobody', 'everything');
 SELECT oauth_tokens_revoke('regress_nobody', 'everything');
+-- All of it, so that the role can be dropped; what it has beside stays.
+CREATE ROLE regress_leaving;
+SELECT count(oauth_tokens_grant('regress_leaving', c)) FROM unnest('{access,reader,writer,sidecar,admin}'::text[]) c;
+GRANT EXECUTE ON FUNCTION oauth_tokens_revoke TO regress_leaving;
+GRANT SELECT ON oauth_tokens TO regress_leaving WITH GRANT OPTION;
+CREATE TABLE of_the_user ();
+GRANT SELECT ON of_the_user TO regress_leaving;
+SELECT oauth_tokens_revoke('regress_leaving', 'all');
+SELECT privileges('regress_leaving');
+DROP ROLE regress_leaving;
+REVOKE ALL ON of_the_user FROM regress_leaving;
+SELECT oauth_tokens_revoke('regress_leaving', 'all');
+DROP ROLE regress_leaving;
+DROP TABLE of_the_user;
 \set VERBOSITY sqlstate
 SELECT oauth_tokens_grant('regress_nobody', 'Reader');
 SELECT oauth_tokens_grant('regress_nobody', '');

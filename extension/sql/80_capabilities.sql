@@ -13,4 +13,4 @@ CREATE FUNCTION oauth_tokens_revoke(role regrole, capability text) RETURNS void
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON FUNCTION oauth_tokens_revoke(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_revoke(regrole, text) IS
-    'takes a capability and those that it contains from a role, and leaves its others. Errors: 22023 unknown capability; 42501';
+    'takes a capability and those that it contains from a role, and leaves its others; all: every privilege on what the extension and its migration made, also one granted by hand, and USAGE on the extension''s schema if the role has nothing else there. Errors: 22023 unknown capability; 42501';
