@@ -14,7 +14,7 @@ def statements():
     removing = (CHECKOUT / "README.md").read_text().split("\n### Removing\n")[1]
     block = re.search(r"```sql\n(.*?)```", removing, re.DOTALL).group(1)
     drop_role = re.search(r"`(DROP ROLE .*?)`", removing).group(1)
-    return re.sub(r"--.*", "", block).strip().removesuffix(";").split(";\n"), drop_role
+    return re.split(r";\s*", re.sub(r"--.*", "", block).strip().removesuffix(";")), drop_role
 
 
 def test_removing_as_printed(make_cluster):
