@@ -35,6 +35,7 @@ class Request:
     headers: dict
     body: bytes
     time: float
+    raw_query: str = ""  # as it stood on the wire
 
     @property
     def form(self):
@@ -256,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.command, parts.path,
             {name: values[0] for name, values in parse_qs(parts.query, True).items()},
             {name.lower(): value for name, value in self.headers.items()},
-            self.rfile.read(length), time.monotonic(),
+            self.rfile.read(length), time.monotonic(), parts.query,
         )
         self.server.provider.requests.append(request)
         return request

@@ -154,8 +154,11 @@ TEST(Sample, EveryProvider)
 		{"notion", "https://api.notion.com/v1/oauth/token", kBasic, kJson, false, " ", strict},
 		{"atlassian", "https://auth.atlassian.com/oauth/token", kPost, kForm, true, " ", grace},
 		{"dropbox", "https://api.dropboxapi.com/oauth2/token", kBasic, kForm, true, " ", none},
-		{"hubspot", "https://api.hubapi.com/oauth/v1/token", kPost, kForm, true, " ", none},
+		{"hubspot", "https://api.hubapi.com/oauth/2026-03/token", kPost, kForm, true, " ", none},
 		{"zoom", "https://zoom.us/oauth/token", kBasic, kForm, true, " ", strict},
+		{"strava", "https://www.strava.com/api/v3/oauth/token", kPost, kForm, true, ",", none},
+		{"square", "https://connect.squareup.com/oauth2/token", kPost, kJson, false, " ", none},
+		{"tiktok", "https://open.tiktokapis.com/v2/oauth/token/", kPost, kForm, true, ",", strict},
 		{"okta", "https://example.okta.com/oauth2/default", kBasic, kForm, true, " ", strict},
 	};
 	EXPECT_EQ(loaded.settings.providers.size(), std::size(wanted));
@@ -199,6 +202,9 @@ TEST(Sample, Quirks)
 	// Its ID tokens carry no nonce, so one must not be asked for.
 	EXPECT_EQ(providers.at("linkedin").scopes, std::vector<std::string>{"w_member_social"});
 	EXPECT_EQ(providers.at("slack").account_label_path, "team.name");
+	EXPECT_EQ(providers.at("tiktok").client_id_parameter, "client_key");
+	EXPECT_EQ(providers.at("square").expires_path, "expires_at");
+	EXPECT_EQ(providers.at("square").expires_format, ExpiryFormat::iso8601);
 	for (const char *name : {"gitlab", "okta"})
 		EXPECT_TRUE(providers.at(name).discovers) << name;
 }
