@@ -3,6 +3,7 @@
 #include "flow/permission.hpp"
 #include "flow/statement.hpp"
 #include "function.hpp"
+#include "owner_boundary.hpp"
 
 extern "C" {
 #include "catalog/pg_policy.h"
@@ -124,6 +125,7 @@ bool finds_token(FunctionCallInfo fcinfo, const TokenTable &table, bool to_updat
 	Datum values[lengthof(types)];
 	memcpy(values, identity.values, sizeof identity.values);
 	values[kIdentityColumns] = PG_GETARG_DATUM(kIdentityColumns);
+	use_tables(Use::read);
 	SPI_connect();
 	SPIPlanPtr plan = kept_plan(
 		plans[to_update], table,

@@ -220,25 +220,61 @@ bool is_whole()
 	return whole;
 }
 
-std::uint64_t count_tokens(const char *name)
+// By a scan of its own: a plan might run the owner's code as the caller.
+std::uint64_t count_tokens(Relation table)
 {
-	execute_safely(psprintf("SELECT pg_catalog.count(*) FROM %s", name));
-	bool is_null;
-	return static_cast<std::uint64_t>(
-		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
+	std::uint64_t tokens = 0;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
+	TupleTableSlot *slot = table_slot_create(table, nullptr);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+		CHECK_FOR_INTERRUPTS();
+		tokens++;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	PopActiveSnapshot();
+	return tokens;
 }
 
-// Locks before it counts, so that no token comes in between.
-void drop_table(Oid relid, const char *name, bool discard_tokens)
+// A table of ours, locked so that nothing but this transaction gets at it; null
+// where there is none. Raises where it is none of the caller's.
+Relation lock_to_drop(const char *relation, Oid schema)
 {
+	const Oid relid = get_relname_relid(relation, schema);
+	if (!OidIsValid(relid))
+		return nullptr;
+	if (!is_ordinary_table(relid))
+		raise_table_differs(extension_relation_name(relation), "it is not an ordinary table");
 	const Oid owner = owner_of_relation(relid);
 	if (!has_privs_of_role(GetUserId(), owner))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("must be owner of table %s", kTableName),
+						errmsg("must be owner of table %s", relation),
 						errhint("Call this as role %s, or as a superuser.",
 								quote_identifier(GetUserNameFromId(owner, false)))));
-	LockRelationOid(relid, AccessExclusiveLock);
-	const std::uint64_t tokens = count_tokens(name);
+	Relation table = table_open(relid, AccessExclusiveLock);
+	// Another may have come by its name while we waited.
+	if (get_relname_relid(relation, schema) != relid)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("table %s was replaced just now", relation), errhint("Try again.")));
+	return table;
+}
+
+void drop_table(const char *relation, Relation table)
+{
+	table_close(table, NoLock);
+	execute_safely(psprintf("DROP TABLE %s", extension_relation_name(relation)));
+}
+
+// Locks before it counts, so that no token comes in between.
+void drop_tokens(Oid schema, bool discard_tokens)
+{
+	Relation table = lock_to_drop(kTableName, schema);
+	if (table == nullptr)
+		return;
+	check_enable_rls(RelationGetRelid(table), InvalidOid, false); // a policy would hide rows
+	const char *name = extension_relation_name(kTableName);
+	const std::uint64_t tokens = count_tokens(table);
 	if (tokens > 0 && !discard_tokens)
 		ereport(ERROR, (errcode(ERRCODE_TOKENS_REMAIN),
 						errmsg_plural("%s holds " UINT64_FORMAT " token",
@@ -247,7 +283,7 @@ void drop_table(Oid relid, const char *name, bool discard_tokens)
 						errhint("To lose them for ever: SELECT oauth_tokens_downgrade("
 								"discard_tokens => true).")));
 	ereport(NOTICE, (errmsg("Running downgrade %s -> %s, add oauth_tokens table", kHead, kBefore)));
-	execute_safely(psprintf("DROP TABLE %s", name));
+	drop_table(kTableName, table);
 }
 
 // One migration at a time; released with the transaction.
@@ -309,11 +345,9 @@ OAUTH_FUNCTION(oauth_tokens_downgrade)
 	SPI_connect();
 	lock_migration();
 	const Oid schema = extension_schema();
-	const Oid table_id = get_relname_relid(kTableName, schema);
-	if (OidIsValid(table_id))
-		drop_table(table_id, extension_relation_name(kTableName), discard_tokens);
-	if (OidIsValid(get_relname_relid(kDetailsName, schema)))
-		execute_safely(psprintf("DROP TABLE %s", extension_relation_name(kDetailsName)));
+	drop_tokens(schema, discard_tokens);
+	if (Relation details = lock_to_drop(kDetailsName, schema))
+		drop_table(kDetailsName, details);
 	tell_alembic(Migrated::dropped, kBefore, kHead);
 	SPI_finish();
 	end_safe_settings(settings);

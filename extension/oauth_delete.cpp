@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "function.hpp"
+#include "owner_boundary.hpp"
 #include "token_details.hpp"
 #include "token_table.hpp"
 
@@ -36,7 +37,7 @@ using namespace oauth_tokens;
 OAUTH_FUNCTION(oauth_delete)
 {
 	PreventCommandIfReadOnly("oauth_delete()");
-	const TokenTable &table = lock_token_table(RowExclusiveLock);
+	const TokenTable &table = use_tables(Use::write);
 	const Identity identity = identity_from_arguments(fcinfo, 0, table);
 	if (!PG_ARGISNULL(4) && PG_GETARG_BOOL(4))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "function.hpp"
+#include "owner_boundary.hpp"
 #include "token_details.hpp"
 #include "token_table.hpp"
 
@@ -48,7 +49,7 @@ using namespace oauth_tokens;
 OAUTH_FUNCTION(oauth_move)
 {
 	PreventCommandIfReadOnly("oauth_move()");
-	const TokenTable &table = lock_token_table(RowExclusiveLock);
+	const TokenTable &table = use_tables(Use::write);
 	const Identity from = identity_from_arguments(fcinfo, 0, table);
 	const Identity to = identity_from_arguments(fcinfo, kIdentityColumns, table);
 	identity_check_storable(to);

@@ -43,6 +43,7 @@ extern "C" {
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "port/atomics.h"
 #include "storage/bufmgr.h"
 #include "storage/condition_variable.h"
@@ -123,6 +124,27 @@ inline bool needs_index_entries(UpdateIndexes update)
 	return update;
 }
 #endif
+
+// Whether a role may call a function.
+inline bool may_execute(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+// Calls `visit` for each child of a node of an expression until one returns true.
+inline bool walk_expression(Node *node, bool (*visit)(Node *, void *), void *context)
+{
+#if PG_VERSION_NUM >= 160000
+	return expression_tree_walker(node, visit, context);
+#else
+	const auto any = reinterpret_cast<void (*)()>(visit); // as C casts it, without a warning
+	return expression_tree_walker(node, reinterpret_cast<bool (*)()>(any), context);
+#endif
+}
 
 // A new, empty file for the table, which is this one's if the transaction commits.
 inline void set_new_storage(Relation relation)

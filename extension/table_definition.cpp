@@ -1,5 +1,6 @@
 #include "table_definition.hpp"
 
+#include <algorithm>
 #include <initializer_list>
 
 namespace oauth_tokens
@@ -192,9 +193,7 @@ List *compare_extra_columns(List *found, Relation table)
 	const TupleDesc descriptor = RelationGetDescr(table);
 	for (int i = 0; i < descriptor->natts; i++) {
 		const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
-		bool ours = attribute->attisdropped;
-		for (const ColumnDefinition &column : kColumns)
-			ours = ours || strcmp(NameStr(attribute->attname), column.name) == 0;
+		const bool ours = attribute->attisdropped || is_table_column(NameStr(attribute->attname));
 		if (!ours && attribute->attnotnull && !attribute->atthasdef && !attribute->attidentity)
 			found = lappend(
 				found, make_difference(psprintf("extra column %s is NOT NULL and has no default",
@@ -347,6 +346,20 @@ const char *table_column_name(TableColumn column)
 	return kColumns[column].name;
 }
 
+bool is_table_column(const char *name)
+{
+	return std::ranges::any_of(kColumns, [name](const ColumnDefinition &column) {
+		return strcmp(column.name, name) == 0;
+	});
+}
+
+bool is_details_column(const char *name)
+{
+	return std::ranges::any_of(kDetailsColumns, [name](const DetailsColumn &column) {
+		return strcmp(column.name, name) == 0;
+	});
+}
+
 AttrNumber table_find_column(Relation table, TableColumn column, char **fault)
 {
 	const TupleDesc descriptor = RelationGetDescr(table);
@@ -454,6 +467,14 @@ char *details_create_statement(const char *name, const char *enum_type)
 								 "PRIMARY KEY (workspace_id, provider, actor_type, actor_id)); ");
 	appendStringInfoString(&sql, details_index_statement(name));
 	return sql.data;
+}
+
+const char *details_columns_difference(Relation details, Oid enum_type)
+{
+	for (const DetailsColumn &column : kDetailsColumns)
+		if (List *found = compare_details_column(NIL, details, kDetailsName, enum_type, column))
+			return static_cast<Difference *>(linitial(found))->what;
+	return nullptr;
 }
 
 List *details_differences(Relation details, const char *name, Oid enum_type)

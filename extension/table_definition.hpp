@@ -53,6 +53,13 @@ List *table_differences(Relation table, const char *name);
 
 bool has_child_tables(Oid relid);
 
+// Whether it is one of the columns that we make.
+bool is_table_column(const char *name);
+bool is_details_column(const char *name);
+
+// How the first column of the table of details differs; null where none does.
+const char *details_columns_difference(Relation details, Oid enum_type);
+
 // The one difference of a relation that is no table.
 List *not_a_table();
 

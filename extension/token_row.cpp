@@ -1,6 +1,7 @@
 #include "token_row.hpp"
 
 #include "errors.hpp"
+#include "owner_boundary.hpp"
 
 namespace oauth_tokens
 {
@@ -104,6 +105,7 @@ bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads read
 	Datum arguments[kIdentityColumns];
 	memcpy(arguments, identity.values, sizeof arguments);
 
+	use_tables(Use::read);
 	SPI_connect();
 	SPIPlanPtr plan = kept_plan(
 		plans[static_cast<int>(reads)], table, [&] { return select_statement(table, reads); },

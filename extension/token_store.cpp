@@ -1,6 +1,7 @@
 #include "token_store.hpp"
 
 #include "errors.hpp"
+#include "owner_boundary.hpp"
 #include "refresh_token_digest.hpp"
 #include "token_codec.hpp"
 #include "token_details.hpp"
@@ -160,7 +161,7 @@ TimestampTz expiry_from_now(std::int64_t seconds)
 
 const TokenTable &lock_table_to_store()
 {
-	const TokenTable &table = lock_token_table(RowExclusiveLock);
+	const TokenTable &table = use_tables(Use::write);
 	if (!OidIsValid(table.identity_index))
 		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
 						errmsg("table %s is not as its migration made it", table.name),

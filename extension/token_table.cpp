@@ -20,7 +20,8 @@ void relation_changed(Datum, Oid relid)
 		catalog_changes++;
 }
 
-// A function or a schema changed: the extension may stand elsewhere now.
+// A function or a schema changed: the extension may stand elsewhere now. Or a role
+// did: what may be trusted, too.
 void catalog_changed(Datum, int, uint32)
 {
 	catalog_changes++;
@@ -55,16 +56,6 @@ void count_version()
 	pg_unreachable();
 }
 
-[[noreturn]] void raise_table_differs(const char *how)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_TABLE_DIFFERS),
-			 errmsg("table %s is not as its migration made it", cached.name),
-			 errdetail("How it differs: %s.", how),
-			 errhint("SELECT oauth_tokens_upgrade() mends what is safe, and lists the rest.")));
-	pg_unreachable();
-}
-
 void find_columns(Relation table)
 {
 	for (int i = 0; i < kTableColumns; i++) {
@@ -72,7 +63,7 @@ void find_columns(Relation table)
 		const auto column = static_cast<TableColumn>(i);
 		const AttrNumber attno = table_find_column(table, column, &fault);
 		if (attno == 0)
-			raise_table_differs(fault);
+			raise_table_differs(cached.name, fault);
 		cached.attno[i] = attno;
 		cached.type[i] = TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid;
 	}
@@ -116,7 +107,7 @@ void look_up()
 		raise_not_migrated(cached.details_name);
 
 	if (!is_ordinary_table(cached.relid))
-		raise_table_differs("it is not an ordinary table");
+		raise_table_differs(cached.name, "it is not an ordinary table");
 	Relation table = table_open(cached.relid, AccessShareLock);
 	find_columns(table);
 	cached.identity_index = table_find_identity_index(table);
@@ -129,6 +120,16 @@ void look_up()
 	MemoryContextSwitchTo(caller);
 }
 
+Oid find_function(Oid schema, const char *name, Oid argument)
+{
+	oidvector *arguments = buildoidvector(&argument, OidIsValid(argument) ? 1 : 0);
+	const Oid function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+										 PointerGetDatum(arguments), ObjectIdGetDatum(schema));
+	if (!OidIsValid(function))
+		elog(ERROR, "there is no function %s of oauth_tokens", name);
+	return function;
+}
+
 } // namespace
 
 void token_table_init()
@@ -136,6 +137,8 @@ void token_table_init()
 	CacheRegisterRelcacheCallback(relation_changed, 0);
 	CacheRegisterSyscacheCallback(PROCOID, catalog_changed, 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, 0);
+	CacheRegisterSyscacheCallback(AUTHOID, catalog_changed, 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, catalog_changed, 0);
 }
 
 Oid extension_schema()
@@ -159,15 +162,29 @@ char *extension_relation_name(const char *relation)
 	return quote_qualified_identifier(get_namespace_name(extension_schema()), relation);
 }
 
-Oid internal_function(const char *name)
+Oid internal_function(const char *name, Oid argument)
 {
-	const Oid schema = get_namespace_oid("oauth_tokens_internal", false);
-	const Oid function =
-		GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
-						PointerGetDatum(buildoidvector(nullptr, 0)), ObjectIdGetDatum(schema));
-	if (!OidIsValid(function))
-		elog(ERROR, "there is no function oauth_tokens_internal.%s()", name);
-	return function;
+	return find_function(get_namespace_oid("oauth_tokens_internal", false), name, argument);
+}
+
+Oid extension_function(const char *name)
+{
+	return find_function(extension_schema(), name, InvalidOid);
+}
+
+void raise_table_differs(const char *name, const char *how)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TABLE_DIFFERS),
+			 errmsg("table %s is not as its migration made it", name),
+			 errdetail("How it differs: %s.", how),
+			 errhint("SELECT oauth_tokens_upgrade() mends what is safe, and lists the rest.")));
+	pg_unreachable();
+}
+
+std::uint64_t catalog_state()
+{
+	return catalog_changes;
 }
 
 const TokenTable &token_table()

@@ -32,8 +32,16 @@ Oid extension_schema();
 // "schema.relation", quoted.
 char *extension_relation_name(const char *relation);
 
-// A function without arguments in oauth_tokens_internal, whatever rights the caller has.
-Oid internal_function(const char *name);
+// A function in oauth_tokens_internal, or in the extension's schema, with no argument or
+// with one of this type, whatever rights the caller has.
+Oid internal_function(const char *name, Oid argument = InvalidOid);
+Oid extension_function(const char *name);
+
+[[noreturn]] void raise_table_differs(const char *name, const char *how);
+
+// Changes when anything does that token_table() depends on, a role's rights, or what is
+// on the tables.
+std::uint64_t catalog_state();
 
 // What the functions work on. Raises OT004 where the tables are not there and
 // OT005 where a column is not what it must be.

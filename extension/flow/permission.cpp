@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "function.hpp"
+#include "owner_boundary.hpp"
 #include "token_store.hpp"
 
 namespace oauth_tokens
@@ -26,6 +27,7 @@ void store_dummy(const TokenTable &table, const Identity &identity)
 	Grant grant = {};
 	grant.identity = identity;
 	grant.access_token = cstring_to_text("none");
+	use_tables(Use::write);
 	SPI_connect();
 	store_grant(table, grant);
 	SPI_finish();

@@ -2,14 +2,34 @@
 -- The views stand on SQL functions whose bodies are bound when they run, so
 -- that no view depends on the table and its owner may alter or drop it. The
 -- planner inlines the functions: a scan of a view is a scan of the table.
+--
+-- What is called oauth_tokens may be anything of anybody, whose functions would
+-- run as the caller, some of them in the planner already. guard() sees to that it
+-- is not (THREATS E20). The planner asks its support function before it opens the
+-- body of a function whose argument it is; and as guarded it stays in the plan, as
+-- a one-time filter. No text comes of a cast, which the enum's owner may have made.
 
-CREATE FUNCTION oauth_tokens_internal.connections()
+CREATE FUNCTION oauth_tokens_internal.guard_support(internal) RETURNS internal
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'oauth_guard_support';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.guard_support(internal) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.guard_support(internal) IS 'calls guard() in the planner';
+
+CREATE FUNCTION oauth_tokens_internal.guard() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE SUPPORT oauth_tokens_internal.guard_support
+    AS 'MODULE_PATHNAME', 'oauth_guard';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.guard() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.guard() IS
+    'true, where both tables may be read by a plan. Errors: OT004, OT005 table; 42501 it would run code of an owner whom the caller cannot trust';
+
+CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
     RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, scopes text,
         has_refresh_token boolean, expires_at timestamptz, state text, details jsonb,
         created_at timestamptz, updated_at timestamptz)
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
-    SELECT t.workspace_id, t.provider, t.actor_type::pg_catalog.text, t.actor_id, t.scopes,
+    SELECT t.workspace_id, t.provider,
+        pg_catalog.enum_out(t.actor_type)::pg_catalog.text, t.actor_id, t.scopes,
         t.encrypted_refresh_token IS NOT NULL,
         oauth_tokens_internal.utc(t.access_token_expires_at),
         CASE WHEN t.encrypted_refresh_token IS NULL
@@ -32,12 +52,13 @@ CREATE FUNCTION oauth_tokens_internal.connections()
         AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type
         AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id
         AND d.token_id OPERATOR(pg_catalog.=) t.id
+    WHERE $1
     $$;
-REVOKE ALL ON FUNCTION oauth_tokens_internal.connections() FROM PUBLIC;
-COMMENT ON FUNCTION oauth_tokens_internal.connections() IS 'the rows of oauth_connections';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.connections(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.connections(boolean) IS 'the rows of oauth_connections';
 
 CREATE VIEW oauth_connections WITH (security_invoker, security_barrier) AS
-    SELECT * FROM oauth_tokens_internal.connections();
+    SELECT * FROM oauth_tokens_internal.connections(oauth_tokens_internal.guard());
 COMMENT ON VIEW oauth_connections IS
     'what is connected, with no secret. state: connected, or expired where the access token is and no refresh token is there';
 
@@ -67,13 +88,14 @@ REVOKE ALL ON FUNCTION oauth_tokens_internal.decrypt(text, uuid, text, anyenum, 
 COMMENT ON FUNCTION oauth_tokens_internal.decrypt(text, uuid, text, anyenum, text, text) IS
     'oauth_decrypt() for the views';
 
-CREATE FUNCTION oauth_tokens_internal.decrypted()
+CREATE FUNCTION oauth_tokens_internal.decrypted(guarded boolean)
     RETURNS TABLE (id uuid, workspace_id uuid, provider text, actor_type text, actor_id text,
         scopes text, access_token text, refresh_token text, expires_at timestamptz,
         created_at timestamptz, updated_at timestamptz)
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
-    SELECT t.id, t.workspace_id, t.provider, t.actor_type::pg_catalog.text, t.actor_id, t.scopes,
+    SELECT t.id, t.workspace_id, t.provider,
+        pg_catalog.enum_out(t.actor_type)::pg_catalog.text, t.actor_id, t.scopes,
         oauth_tokens_internal.decrypt(t.encrypted_access_token, t.workspace_id, t.provider,
             t.actor_type, t.actor_id, 'encrypted_access_token'),
         oauth_tokens_internal.decrypt(t.encrypted_refresh_token, t.workspace_id, t.provider,
@@ -81,11 +103,12 @@ CREATE FUNCTION oauth_tokens_internal.decrypted()
         oauth_tokens_internal.utc(t.access_token_expires_at),
         oauth_tokens_internal.utc(t.created_at), oauth_tokens_internal.utc(t.updated_at)
     FROM @extschema@.oauth_tokens t
+    WHERE $1
     $$;
-REVOKE ALL ON FUNCTION oauth_tokens_internal.decrypted() FROM PUBLIC;
-COMMENT ON FUNCTION oauth_tokens_internal.decrypted() IS 'the rows of oauth_tokens_decrypted';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.decrypted(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.decrypted(boolean) IS 'the rows of oauth_tokens_decrypted';
 
 CREATE VIEW oauth_tokens_decrypted WITH (security_invoker, security_barrier) AS
-    SELECT * FROM oauth_tokens_internal.decrypted();
+    SELECT * FROM oauth_tokens_internal.decrypted(oauth_tokens_internal.guard());
 COMMENT ON VIEW oauth_tokens_decrypted IS
     'every token in clear, for administrators. One damaged value ends a scan with OT003: see oauth_tokens_damaged()';

@@ -27,18 +27,26 @@ REVOKE ALL ON FUNCTION oauth_tokens_internal.key_fingerprints() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.key_fingerprints() IS
     'of each key of the ring in order, the first 16 hexadecimal digits of the SHA-256 of its 44 characters';
 
+CREATE FUNCTION oauth_tokens_internal.damaged(guarded boolean)
+    RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, "column" text)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT t.workspace_id, t.provider,
+        pg_catalog.enum_out(t.actor_type)::pg_catalog.text, t.actor_id, v.name
+    FROM @extschema@.oauth_tokens t,
+        LATERAL (VALUES ('encrypted_access_token'::pg_catalog.text, t.encrypted_access_token),
+                        ('encrypted_refresh_token', t.encrypted_refresh_token)) v (name, value)
+    WHERE $1 AND oauth_tokens_internal.is_damaged(
+        v.value, t.workspace_id, t.provider, t.actor_type, t.actor_id, v.name)
+    $$;
+REVOKE ALL ON FUNCTION oauth_tokens_internal.damaged(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.damaged(boolean) IS 'the rows of oauth_tokens_damaged()';
+
 CREATE FUNCTION oauth_tokens_damaged()
     RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, "column" text)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET row_security = off
-    AS $$
-    SELECT t.workspace_id, t.provider, t.actor_type::pg_catalog.text, t.actor_id, v.name
-    FROM @extschema@.oauth_tokens t,
-        LATERAL (VALUES ('encrypted_access_token'::pg_catalog.text, t.encrypted_access_token),
-                        ('encrypted_refresh_token', t.encrypted_refresh_token)) v (name, value)
-    WHERE oauth_tokens_internal.is_damaged(
-        v.value, t.workspace_id, t.provider, t.actor_type, t.actor_id, v.name)
-    $$;
+    AS $$ SELECT * FROM oauth_tokens_internal.damaged(oauth_tokens_internal.guard()) $$;
 REVOKE ALL ON FUNCTION oauth_tokens_damaged() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_damaged() IS
     'every value that no key of the ring opens, or that is no text; column is encrypted_access_token or encrypted_refresh_token. Errors: OT001, OT002 key; 42501 a row security policy hides rows';
@@ -51,7 +59,7 @@ REVOKE ALL ON FUNCTION oauth_tokens_internal.sealed_usage() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.sealed_usage() IS
     'how many values outside oauth_tokens each key of the ring opens: what flows under way have sealed';
 
-CREATE FUNCTION oauth_tokens_internal.key_usage()
+CREATE FUNCTION oauth_tokens_internal.key_usage(guarded boolean)
     RETURNS TABLE (fingerprint text, "position" integer, "values" bigint, oldest timestamptz)
     LANGUAGE sql STABLE PARALLEL RESTRICTED
     SET row_security = off
@@ -63,7 +71,7 @@ CREATE FUNCTION oauth_tokens_internal.key_usage()
         FROM @extschema@.oauth_tokens t,
             LATERAL (VALUES ('encrypted_access_token'::pg_catalog.text, t.encrypted_access_token),
                             ('encrypted_refresh_token', t.encrypted_refresh_token)) v (name, value)
-        WHERE v.value IS NOT NULL),
+        WHERE $1 AND v.value IS NOT NULL),
     counted AS (
         SELECT u.at, pg_catalog.count(*) AS count,
             pg_catalog.min(CASE WHEN u.at IS NOT NULL
@@ -79,11 +87,11 @@ CREATE FUNCTION oauth_tokens_internal.key_usage()
     UNION ALL
     SELECT NULL, NULL, c.count, c.oldest FROM counted c WHERE c.at IS NULL
     $$;
-REVOKE ALL ON FUNCTION oauth_tokens_internal.key_usage() FROM PUBLIC;
-COMMENT ON FUNCTION oauth_tokens_internal.key_usage() IS 'the rows of oauth_key_usage';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.key_usage(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.key_usage(boolean) IS 'the rows of oauth_key_usage';
 
 CREATE VIEW oauth_key_usage WITH (security_invoker) AS
-    SELECT * FROM oauth_tokens_internal.key_usage();
+    SELECT * FROM oauth_tokens_internal.key_usage(oauth_tokens_internal.guard());
 COMMENT ON VIEW oauth_key_usage IS
     'how many values each key of the ring opens, in oauth_tokens and in flows under way: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
 

@@ -1,0 +1,144 @@
+#include "owner_boundary.hpp"
+
+#include "errors.hpp"
+#include "function.hpp"
+#include "owner_code.hpp"
+
+extern "C" {
+#include "nodes/supportnodes.h"
+}
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// What was found out is good for this user while the catalog has not changed.
+struct Verdict {
+	std::uint64_t catalog_state;
+	Oid user;
+	bool all_trusted; // else there was no code, while we held off who makes some
+};
+
+Verdict verdicts[2]; // by Use
+
+bool is_trusted(Oid owner)
+{
+	if (owner == GetUserId() || superuser_arg(owner))
+		return true;
+	return !superuser() && compat::may_execute(extension_function("oauth_tokens_upgrade"), owner);
+}
+
+[[noreturn]] void raise_not_trusted(const char *name, Oid owner_id, const char *code)
+{
+	const char *owner = quote_identifier(GetUserNameFromId(owner_id, false));
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("table %s could run code of its owner %s with your rights", name, owner),
+					errdetail("It has %s.", code),
+					superuser() ? errhint("SET ROLE %s, and try again.", owner)
+								: errhint("If its owner is to be trusted, as a superuser: SELECT "
+										  "oauth_tokens_grant(%s, 'admin').",
+										  quote_literal_cstr(owner))));
+	pg_unreachable();
+}
+
+// An owner who is not trusted cannot plant anything any more: CREATE INDEX waits
+// for this lock to be released, and CONCURRENTLY does before the index counts.
+void hold_off_owners(const TokenTable &table)
+{
+	LockRelationOid(table.relid, RowExclusiveLock);
+	LockRelationOid(table.details_relid, RowExclusiveLock);
+}
+
+void refuse_code(Oid relid, const char *name, Use use, bool (*is_own)(const char *column))
+{
+	Relation relation = table_open(relid, NoLock);
+	const Oid owner = relation->rd_rel->relowner;
+	if (!is_trusted(owner))
+		if (const char *code = find_owner_code(relation, use, is_own))
+			raise_not_trusted(name, owner, code);
+	table_close(relation, NoLock);
+}
+
+Oid owner_of(Oid relid)
+{
+	Relation relation = table_open(relid, NoLock);
+	const Oid owner = relation->rd_rel->relowner;
+	table_close(relation, NoLock);
+	return owner;
+}
+
+// A column of another type may bring casts and operators of its own.
+void check_details_columns(const TokenTable &table)
+{
+	if (!is_ordinary_table(table.details_relid))
+		raise_table_differs(table.details_name, "it is not an ordinary table");
+	Relation details = table_open(table.details_relid, NoLock);
+	if (const char *difference = details_columns_difference(details, table.enum_type))
+		raise_table_differs(table.details_name, difference);
+	table_close(details, NoLock);
+}
+
+const TokenTable &lock_both(LOCKMODE mode)
+{
+	for (;;) {
+		const Oid relid = token_table().relid;
+		const Oid details_relid = token_table().details_relid;
+		LockRelationOid(relid, mode);
+		LockRelationOid(details_relid, mode); // hears of all changes before
+		const TokenTable &table = token_table();
+		if (table.relid == relid && table.details_relid == details_relid)
+			return table;
+		UnlockRelationOid(details_relid, mode);
+		UnlockRelationOid(relid, mode);
+	}
+}
+
+bool is_known(const Verdict &verdict)
+{
+	return verdict.catalog_state == catalog_state() && verdict.user == GetUserId();
+}
+
+} // namespace
+
+const TokenTable &use_tables(Use use)
+{
+	const TokenTable &table = lock_both(use == Use::write ? RowExclusiveLock : AccessShareLock);
+	Verdict &verdict = verdicts[use == Use::write];
+	if (is_known(verdict) && verdict.all_trusted)
+		return table;
+	check_details_columns(table);
+	const bool all_trusted =
+		is_trusted(owner_of(table.relid)) && is_trusted(owner_of(table.details_relid));
+	if (!all_trusted)
+		hold_off_owners(table);
+	if (is_known(verdict))
+		return token_table();
+	const std::uint64_t state = catalog_state();
+	refuse_code(table.relid, table.name, use, is_table_column);
+	refuse_code(table.details_relid, table.details_name, use, is_details_column);
+	verdict = {state, GetUserId(), all_trusted};
+	return token_table();
+}
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+// For the views, whose statements bind the tables by name. True, or an error.
+OAUTH_FUNCTION(oauth_guard)
+{
+	use_tables(Use::read);
+	PG_RETURN_BOOL(true);
+}
+
+// The planner asks this before it looks at the function whose argument guard()
+// is, and so before it looks at the tables. Nothing is simplified: a plan that is
+// kept asks again.
+OAUTH_FUNCTION(oauth_guard_support)
+{
+	if (IsA(reinterpret_cast<Node *>(PG_GETARG_POINTER(0)), SupportRequestSimplify))
+		use_tables(Use::read);
+	PG_RETURN_POINTER(nullptr);
+}
