@@ -27,6 +27,9 @@ Provider make_provider(unsigned choice)
 	if (choice & 1)
 		provider.access_token_path = "a.t";
 	provider.id_token_optional = choice & 2;
+	provider.id_token_allow = {(choice & 2) != 0, (choice & 4) != 0, (choice & 8) != 0};
+	if (choice & 32)
+		provider.refresh_token_path = "a.0.r", provider.expires_path = "a.0.e";
 	provider.scope_separator = choice & 2 ? "," : " ";
 	provider.extra = {"a", "x", "a.t", "a.x", "access_token"};
 	provider.account_id_path = "id";
@@ -61,6 +64,8 @@ void check_grant(const Grant &grant)
 		check_token(grant.refresh_token->reveal());
 	require(!grant.expires_in || *grant.expires_in > 0);
 	require(!grant.scopes || std::ranges::all_of(*grant.scopes, http::is_printable));
+	for (const std::string &warning : grant.warnings)
+		require(warning.size() < 400 && std::ranges::all_of(warning, http::is_printable));
 	const auto details = parse_json(grant.details, 64);
 	require(details && details->is_object());
 	check_details(*details, grant.access_token.reveal());
