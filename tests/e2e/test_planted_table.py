@@ -94,6 +94,11 @@ PLANTS = {
     "policy of details": "ALTER TABLE oauth_token_details ENABLE ROW LEVEL SECURITY;"
                          " CREATE POLICY p ON oauth_token_details USING (steal())",
     "child": "CREATE TABLE child () INHERITS (oauth_tokens); CREATE INDEX ON child (lie('x'))",
+    "partition": """CREATE TABLE parent (LIKE oauth_tokens) PARTITION BY LIST (lie(actor_id));
+        ALTER TABLE parent ATTACH PARTITION oauth_tokens FOR VALUES IN ('victim', 'other')""",
+    "foreign key": """CREATE TABLE types (name text PRIMARY KEY); INSERT INTO types VALUES ('user'), ('api_key');
+        CREATE CAST (actor_type_enum AS text) WITH FUNCTION label(actor_type_enum) AS IMPLICIT;
+        ALTER TABLE oauth_tokens ADD FOREIGN KEY (actor_type) REFERENCES types""",
     "cast": "CREATE CAST (actor_type_enum AS text) WITH FUNCTION label(actor_type_enum)",
     "implicit cast": "CREATE CAST (actor_type_enum AS text) WITH FUNCTION label(actor_type_enum) AS IMPLICIT",
     "column of details": """CREATE TYPE trap AS ENUM ('user');
