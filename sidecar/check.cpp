@@ -12,6 +12,7 @@
 #include "database/pool.hpp"
 #include "database/postgres_store.hpp"
 #include "event_loop.hpp"
+#include "oauth/token_request.hpp"
 #include "providers/directory.hpp"
 #include "server/tls_context.hpp"
 #include "task.hpp"
@@ -140,6 +141,9 @@ asio::awaitable<void> check_provider(Report &report, providers::Directory &direc
 		report.fault(name, directory.last_failure(provider));
 	else
 		report.good(name, provider.discovers ? "its metadata is readable" : "configured");
+	if (endpoints)
+		if (const auto fault = oauth::token_auth_fault(provider, *endpoints); !fault.empty())
+			report.warning(name, fault);
 }
 
 asio::awaitable<void> check_all(Report &report, const settings::Settings &settings,

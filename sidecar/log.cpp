@@ -9,6 +9,8 @@
 #include <ctime>
 #include <iterator>
 
+#include "http/utf8.hpp"
+
 namespace sidecar::log
 {
 
@@ -18,19 +20,46 @@ namespace
 std::atomic<Level> lowest = Level::info;
 constexpr std::string_view kNames[] = {"debug", "info", "warning", "error"};
 
-// What is not plain ASCII is escaped, so that no line can forge another or
-// reach a terminal.
+// A text takes so much of a line at most, as it is written: a line that is too
+// long is dropped.
+constexpr std::size_t kMaxTextBytes = 1024;
+
+void append_escape(std::string &line, unsigned unit)
+{
+	fmt::format_to(std::back_inserter(line), "\\u{:04x}", unit);
+}
+
+// Code points above U+FFFF are two units (RFC 8259 section 7).
+void append_escaped(std::string &line, char32_t code_point)
+{
+	if (code_point <= 0xffff) {
+		append_escape(line, code_point);
+	} else {
+		append_escape(line, 0xd800 + ((code_point - 0x10000) >> 10));
+		append_escape(line, 0xdc00 + (code_point & 0x3ff));
+	}
+}
+
+// UTF-8 as it is. What could forge another line, reach a terminal or hide itself is
+// escaped, and what is no UTF-8 replaced.
 void append_text(std::string &line, std::string_view text)
 {
 	line += '"';
-	for (const char c : text)
-		if (c == '"' || c == '\\')
-			(line += '\\') += c;
-		else if (c >= 0x20 && c < 0x7f)
-			line += c;
+	const std::size_t end = line.size() + kMaxTextBytes;
+	while (!text.empty() && line.size() < end) {
+		const http::Character next = http::first_character(text);
+		const std::string_view bytes = text.substr(0, next.length);
+		if (bytes == "\"" || bytes == "\\")
+			(line += '\\') += bytes;
+		else if (!next.is_valid)
+			http::append_utf8(line, http::kReplacement);
+		else if (http::is_harmless(next.code_point))
+			line += bytes;
 		else
-			fmt::format_to(std::back_inserter(line), "\\u{:04x}", static_cast<unsigned char>(c));
-	line += '"';
+			append_escaped(line, next.code_point);
+		text.remove_prefix(next.length);
+	}
+	line += text.empty() ? "\"" : "…\"";
 }
 
 void append_time(std::string &line)

@@ -1,5 +1,5 @@
 // Log lines: one JSON object each, on standard error. There is no way to put a
-// Secret into one, and texts from outside are escaped.
+// Secret into one. They are UTF-8, whatever a text from outside holds.
 #pragma once
 
 #include <cstdint>

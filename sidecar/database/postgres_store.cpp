@@ -56,12 +56,12 @@ PostgresStore::Awaitable<void> PostgresStore::publish(const PublishedSettings &s
 	co_await caller_.run(&Statements::publish, std::move(parameters));
 }
 
-// A link that does not ask for confirmation leaves it to oauth_tokens.confirm_flows.
 PostgresStore::Awaitable<std::string> PostgresStore::authorize_url(const oauth::Link &link)
 {
 	Parameters parameters;
 	add_identity(parameters, link.identity);
-	parameters.add(link.scopes).add(link.return_to).add_or_null(link.confirm ? "t" : "");
+	parameters.add(link.scopes).add(link.return_to);
+	parameters.add_or_null(!link.confirm ? "" : *link.confirm ? "t" : "f");
 	const Rows rows = co_await caller_.run(&Statements::authorize_url, std::move(parameters));
 	Columns columns(rows);
 	co_return columns.text();
@@ -140,9 +140,9 @@ PostgresStore::connection(const oauth::Identity &identity)
 	connection.state = columns.text();
 	connection.scopes = columns.optional_text();
 	connection.has_refresh_token = columns.boolean();
-	connection.expires_at = columns.optional_number();
+	connection.expires_at = columns.optional_time();
 	connection.details = columns.text();
-	connection.updated_at = columns.number();
+	connection.updated_at = columns.optional_time();
 	co_return connection;
 }
 
@@ -159,7 +159,7 @@ PostgresStore::token(const oauth::Identity &identity, bool with_refresh_token)
 	StoredToken token;
 	token.access_token = columns.secret();
 	token.scopes = columns.optional_text();
-	token.expires_at = columns.optional_number();
+	token.expires_at = columns.optional_time();
 	token.has_refresh_token = columns.boolean();
 	token.now = columns.number();
 	token.details = columns.text();

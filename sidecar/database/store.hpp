@@ -22,7 +22,7 @@ struct Connection {
 	bool has_refresh_token = false;
 	std::optional<double> expires_at;
 	std::string details; // JSON object, or empty
-	double updated_at = 0;
+	std::optional<double> updated_at;
 };
 
 struct StoredToken {

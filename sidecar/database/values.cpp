@@ -1,7 +1,9 @@
 #include "database/values.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "database/store.hpp"
 
@@ -10,6 +12,8 @@ namespace sidecar::database
 
 namespace
 {
+
+constexpr double kYear1 = -62'135'596'800; // 0001-01-01T00:00:00Z
 
 StoreError misfit()
 {
@@ -108,6 +112,18 @@ std::optional<double> Columns::optional_number()
 	}
 	const auto value = parse<double>(next());
 	return std::isfinite(value) ? std::optional(value) : std::nullopt;
+}
+
+std::optional<double> Columns::optional_time()
+{
+	if (rows_.is_null(row_, column_)) {
+		column_++;
+		return std::nullopt;
+	}
+	const auto value = parse<double>(next());
+	if (std::isnan(value) || value == std::numeric_limits<double>::infinity())
+		return std::nullopt;
+	return std::max(value, kYear1);
 }
 
 std::int64_t Columns::integer()

@@ -49,7 +49,10 @@ public:
 	std::optional<std::string> optional_text();
 	Secret secret() { return Secret(next()); }
 	bool boolean() { return next() == "t"; }
-	std::optional<double> optional_number(); // nothing where infinite, too
+	std::optional<double> optional_number(); // nothing where NaN or infinite, too
+	// Seconds since 1970 UTC; nothing where it is NULL or `infinity`, which no time
+	// reaches. `-infinity` is the earliest time that can be written.
+	std::optional<double> optional_time();
 	double number() { return optional_number().value_or(0); }
 	std::int64_t integer();
 	oauth::Digest digest(); // bytea_output = hex, PostgreSQL's default

@@ -8,6 +8,7 @@
 
 #include "endpoints/errors.hpp"
 #include "flow/provider_name.hpp"
+#include "http/characters.hpp"
 
 namespace sidecar::endpoints
 {
@@ -86,12 +87,41 @@ std::optional<std::string_view> read_identity(const http::Parameters &parameters
 	return std::nullopt;
 }
 
+constexpr std::string_view kIdentity[] = {"workspace_id", "actor_type", "actor_id"};
+constexpr std::size_t kMaxNameBytes = 64;
+
+bool is_among(std::string_view name, std::initializer_list<std::string_view> own)
+{
+	return std::ranges::find(kIdentity, name) != std::end(kIdentity) ||
+		   std::ranges::find(own, name) != own.end();
+}
+
+// The name, if it is one that could have been misspelt: nothing else of a request
+// is told back.
+std::string_view shown(std::string_view name)
+{
+	const auto is_plain = [](char c) {
+		return http::is_letter(c) || http::is_digit(c) || c == '_' || c == '-';
+	};
+	return name.size() <= kMaxNameBytes && std::ranges::all_of(name, is_plain) ? name : "";
+}
+
+std::optional<http::Response> refuse_unknown(const http::Parameters &parameters,
+											 std::initializer_list<std::string_view> own,
+											 std::string_view request_id)
+{
+	for (const auto &[name, value] : parameters.all())
+		if (!is_among(name, own))
+			return error_response(Error::invalid_request, request_id, shown(name));
+	return std::nullopt;
+}
+
 } // namespace
 
-std::variant<ApiRequest, http::Response> read_api_request(const Context &context,
-														  const http::Request &request,
-														  std::string_view provider_name,
-														  settings::ApiToken::Call call)
+std::variant<ApiRequest, http::Response>
+read_api_request(const Context &context, const http::Request &request,
+				 std::string_view provider_name, settings::ApiToken::Call call,
+				 std::initializer_list<std::string_view> own)
 {
 	const settings::ApiToken *token =
 		request.has_doubled_header
@@ -107,6 +137,8 @@ std::variant<ApiRequest, http::Response> read_api_request(const Context &context
 								  .faulty({"workspace_id", "actor_type", "actor_id", "scopes",
 										   "return_to", "min_ttl", "confirm"})
 								  .value_or(""));
+	if (auto refusal = refuse_unknown(parameters, own, request.id))
+		return std::move(*refusal);
 	oauth::Identity identity;
 	identity.provider = provider_name;
 	if (const auto fault = read_identity(parameters, identity))

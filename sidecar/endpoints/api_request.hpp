@@ -1,6 +1,7 @@
 // A call of the API, once it is known who calls and about whom.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,11 +25,12 @@ struct ApiRequest {
 
 // Checks, in this order: one Authorization header with a token that we know
 // (401), query and identity (400), a provider that is configured (404), what the
-// token may do (403). `provider_name` is the one in the path.
-std::variant<ApiRequest, http::Response> read_api_request(const Context &context,
-														  const http::Request &request,
-														  std::string_view provider_name,
-														  settings::ApiToken::Call call);
+// token may do (403). `provider_name` is the one in the path, `own` what the endpoint
+// takes beside the identity: anything else is 400, for it would go unheeded.
+std::variant<ApiRequest, http::Response>
+read_api_request(const Context &context, const http::Request &request,
+				 std::string_view provider_name, settings::ApiToken::Call call,
+				 std::initializer_list<std::string_view> own = {});
 
 // Nothing where the parameter is absent; a Response where it is no whole number
 // from 0 to ten years of seconds.

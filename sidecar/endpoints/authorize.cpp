@@ -57,7 +57,8 @@ Awaitable<http::Response> authorize(Context &context, const http::Request &reque
 	// A browser throws away a prefetched answer that is no success.
 	if (request.is_prefetch)
 		co_return page(Page::unavailable);
-	const http::Parameters parameters = http::Parameters::parse(request.query);
+	const http::Parameters parameters =
+		http::Parameters::parse_only(request.query, {{"ticket"}, {}});
 	const auto ticket = parameters.get("ticket");
 	if (parameters.fault() != http::Parameters::Fault::none || !ticket || !is_ticket(*ticket))
 		co_return page(Page::bad_request);

@@ -25,7 +25,8 @@ std::optional<std::string> optional_text(const http::Parameters &parameters, std
 Awaitable<http::Response> authorize_link(Context &context, const http::Request &request,
 										 std::string_view provider_name)
 {
-	auto read = read_api_request(context, request, provider_name, settings::ApiToken::authorize);
+	auto read = read_api_request(context, request, provider_name, settings::ApiToken::authorize,
+								 {"scopes", "return_to", "confirm"});
 	if (auto *refusal = std::get_if<http::Response>(&read))
 		co_return std::move(*refusal);
 	const ApiRequest &call = std::get<ApiRequest>(read);
@@ -37,6 +38,11 @@ Awaitable<http::Response> authorize_link(Context &context, const http::Request &
 	if (link.scopes &&
 		(link.scopes->size() > flow::kMaxScopesBytes || !flow::are_scopes(*link.scopes)))
 		co_return error_response(Error::invalid_request, request.id, "scopes");
+	if (const auto confirm = call.parameters.get("confirm")) {
+		if (confirm != "true" && confirm != "false")
+			co_return error_response(Error::invalid_request, request.id, "confirm");
+		link.confirm = confirm == "true";
+	}
 	std::string url;
 	try {
 		url = co_await context.api_store.authorize_url(link);

@@ -17,8 +17,8 @@ namespace
 using oauth::Action;
 using oauth::CallbackFlow;
 
-Awaitable<Action> claim(Context &context, const http::Request &request, CallbackFlow &flow,
-						const oauth::Claim &claim)
+Awaitable<Action> claim(Context &context, RecentCallbacks &recent, const http::Request &request,
+						CallbackFlow &flow, const oauth::Claim &claim)
 {
 	std::optional<oauth::ClaimedAttempt> attempt;
 	try {
@@ -27,6 +27,8 @@ Awaitable<Action> claim(Context &context, const http::Request &request, Callback
 		database_error_response(error, request); // for its log line
 		co_return flow.failed("the database did not claim the attempt");
 	}
+	if (attempt)
+		recent.begin(claim, RecentCallbacks::Clock::now());
 	co_return flow.claimed(std::move(attempt));
 }
 
@@ -65,17 +67,50 @@ void log_end(const http::Request &request, const oauth::Provider &provider,
 	const std::string_view workspace =
 		flow.attempt() ? std::string_view(flow.attempt()->link.identity.workspace_id)
 					   : std::string_view();
-	log::info("a flow has ended", {{"request_id", std::string_view(request.id)},
-								   {"provider", std::string_view(provider.name)},
-								   {"workspace_id", workspace},
-								   {"outcome", oauth::name_of(end.outcome)},
-								   {"reason", end.reason}});
+	if (!flow.ignored_issuer().empty())
+		log::warning("iss came, and no issuer is known to compare it with: it was ignored; "
+					 "'issuer' in the provider's block has it compared",
+					 {{"request_id", std::string_view(request.id)},
+					  {"provider", std::string_view(provider.name)},
+					  {"iss", std::string_view(flow.ignored_issuer())}});
+	const log::Level level =
+		oauth::is_failure(end.outcome) ? log::Level::warning : log::Level::info;
+	const oauth::ProviderWords &words = end.words;
+	if (words.code.empty() && words.description.empty() && words.status == 0)
+		log::write(level, "a flow has ended",
+				   {{"request_id", std::string_view(request.id)},
+					{"provider", std::string_view(provider.name)},
+					{"workspace_id", workspace},
+					{"outcome", oauth::name_of(end.outcome)},
+					{"reason", end.reason}});
+	else
+		log::write(level, "a flow has ended",
+				   {{"request_id", std::string_view(request.id)},
+					{"provider", std::string_view(provider.name)},
+					{"workspace_id", workspace},
+					{"outcome", oauth::name_of(end.outcome)},
+					{"reason", end.reason},
+					{"provider_error", std::string_view(words.code)},
+					{"provider_description", std::string_view(words.description)},
+					{"provider_status", std::int64_t(words.status)}});
+}
+
+// There is no attempt to finish: what this browser is told.
+http::Response page_without_attempt(const RecentCallbacks &recent,
+									const std::optional<oauth::Claim> &claimed)
+{
+	using State = RecentCallbacks::State;
+	const auto state =
+		claimed ? recent.find(*claimed, RecentCallbacks::Clock::now()) : std::nullopt;
+	if (!state)
+		return page(Page::bad_request);
+	return page(*state == State::finished ? Page::finished : Page::under_way);
 }
 
 } // namespace
 
-Awaitable<http::Response> callback(Context &context, const http::Request &request,
-								   std::string_view provider_name)
+Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
+								   const http::Request &request, std::string_view provider_name)
 {
 	const oauth::Provider *provider = context.directory.find(provider_name);
 	if (provider == nullptr)
@@ -97,14 +132,21 @@ Awaitable<http::Response> callback(Context &context, const http::Request &reques
 		http::FlowCookies::parse(request.cookie, settings.public_url.starts_with("http://"));
 
 	Action action = flow.start(request.query, cookies);
-	if (auto *next = std::get_if<oauth::Claim>(&action))
-		action = co_await claim(context, request, flow, *next);
+	std::optional<oauth::Claim> claimed;
+	if (auto *next = std::get_if<oauth::Claim>(&action)) {
+		claimed = *next;
+		action = co_await claim(context, recent, request, flow, *claimed);
+	}
 	if (auto *next = std::get_if<oauth::Exchange>(&action))
 		action = co_await exchange(context, flow, provider->name, std::move(*next));
 	if (auto *next = std::get_if<oauth::Store>(&action))
 		action = co_await store(context, request, flow, provider->name, *next);
 
 	const oauth::End &end = std::get<oauth::End>(action);
+	const bool is_good =
+		end.outcome == oauth::Outcome::connected || end.outcome == oauth::Outcome::confirm;
+	if (claimed && flow.attempt())
+		recent.end(*claimed, is_good);
 	if (end.outcome == oauth::Outcome::connected)
 		co_await context.cache.forget(flow.attempt()->link.identity);
 	log_end(request, *provider, flow, end);
@@ -113,7 +155,7 @@ Awaitable<http::Response> callback(Context &context, const http::Request &reques
 	if (end.outcome == oauth::Outcome::unavailable && !flow.attempt())
 		co_return page(Page::unavailable);
 	http::Response response =
-		end.location.empty() ? page(Page::bad_request) : http::Response(303, "", "");
+		end.location.empty() ? page_without_attempt(recent, claimed) : http::Response(303, "", "");
 	if (!end.location.empty())
 		response.with("Location", end.location);
 	for (std::string &cookie : cookies.clear(flow.state()))

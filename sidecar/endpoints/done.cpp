@@ -9,7 +9,8 @@ namespace sidecar::endpoints
 
 http::Response done(const http::Request &request)
 {
-	const http::Parameters parameters = http::Parameters::parse(request.query);
+	const http::Parameters parameters =
+		http::Parameters::parse_only(request.query, {{"oauth", "oauth_error"}, {}});
 	if (parameters.fault() != http::Parameters::Fault::none)
 		return page(Page::bad_request);
 	if (parameters.get("oauth") == "connected")

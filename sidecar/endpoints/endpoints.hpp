@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "endpoints/context.hpp"
+#include "endpoints/recent_callbacks.hpp"
 #include "http/request.hpp"
 #include "http/response.hpp"
 
@@ -18,8 +19,8 @@ using Awaitable = boost::asio::awaitable<T>;
 // In a browser: these answer with pages and redirects.
 Awaitable<http::Response> authorize(Context &context, const http::Request &request,
 									std::string_view provider);
-Awaitable<http::Response> callback(Context &context, const http::Request &request,
-								   std::string_view provider);
+Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
+								   const http::Request &request, std::string_view provider);
 http::Response done(const http::Request &request);
 
 // With an API token: these answer with JSON.

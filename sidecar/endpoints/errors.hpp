@@ -33,8 +33,8 @@ enum class Error {
 
 // {"error":…,"message":…,"request_id":…}, and `detail` under the name that goes
 // with the error: `parameter` of invalid_request, `reason` of
-// reauthorization_required and of unavailable. It must be a text of ours, or one that the
-// database has about its setup.
+// reauthorization_required and of unavailable. It must be a text of ours, one that the
+// database has about its setup, or a name that shown() lets pass.
 http::Response error_response(Error error, std::string_view request_id,
 							  std::string_view detail = {});
 

@@ -45,9 +45,16 @@ constexpr Text kTexts[] = {
 	{Page::expired, 200, "bad", "!", "This took too long",
 	 "The link has expired or was used in the meantime. Go back to the application and start "
 	 "again."},
-	{Page::bad_request, 400, "bad", "!", "This does not work here",
-	 "The request does not belong to a connection that was started in this browser, or it is too "
-	 "old. Go back to the application and start again."},
+	{Page::bad_request, 400, "bad", "!", "This page works only once",
+	 "If you have just connected an account, all is done, and you can close this page. Otherwise "
+	 "go back to the application and start again: the request is too old, or was not started in "
+	 "this browser."},
+	{Page::finished, 400, "good", "✓", "This is finished",
+	 "The connection was completed before this page was loaded again. You can close it and go back "
+	 "to the application."},
+	{Page::under_way, 400, "good", "…", "This is being finished",
+	 "The connection is being completed since this page was loaded before. Wait a moment, then go "
+	 "back to the application, or load this page again."},
 	{Page::unknown, 404, "bad", "!", "There is nothing here",
 	 "The address is not one that an application made. Go back to it and start again."},
 	{Page::link_gone, 410, "bad", "!", "This link no longer works",

@@ -15,6 +15,8 @@ enum class Page {
 	denied,      // 200
 	expired,     // 200
 	bad_request, // 400: no valid attempt
+	finished,    // 400: none any more, for this browser has finished it
+	under_way,   // 400: the same, and it is finishing it in another request
 	unknown,     // 404
 	link_gone,   // 410
 	unavailable, // 503

@@ -38,7 +38,7 @@ bool is_read(const Request &request)
 bool is_api_call(const Request &request)
 {
 	return request.surface == Surface::api || request.has_authorization ||
-		   http::Parameters::parse(request.query).has("workspace_id");
+		   http::Parameters::parse_only(request.query, {{"workspace_id"}, {}}).has("workspace_id");
 }
 
 Response named(std::string_view endpoint, Response response)
@@ -115,7 +115,7 @@ boost::asio::awaitable<Response> Router::route_provider(const Request &request,
 	if (action == "callback" && has_browser) {
 		if (!is_get)
 			co_return named("callback", method_not_allowed(request.id, "GET"));
-		response = co_await callback(context_, request, provider);
+		response = co_await callback(context_, recent_, request, provider);
 		co_return named("callback", std::move(response));
 	}
 	if (action == "done" && has_browser) {

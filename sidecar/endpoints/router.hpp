@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "endpoints/context.hpp"
+#include "endpoints/recent_callbacks.hpp"
 #include "http/request.hpp"
 #include "http/response.hpp"
 
@@ -28,6 +29,7 @@ private:
 														  std::string_view path);
 
 	Context context_;
+	RecentCallbacks recent_;
 	std::function<Metrics::Gauges()> gauges_;
 };
 

@@ -36,8 +36,7 @@ Awaitable<http::Response> status(Context &context, const http::Request &request,
 		.add_time("expires_at", connection.expires_at);
 	add_details(body, connection.details);
 	body.add("connected_at", connected_at(connection.details))
-		.add_time("updated_at",
-				  found ? std::optional<double>(connection.updated_at) : std::nullopt);
+		.add_time("updated_at", connection.updated_at);
 	co_return http::Response(200, "application/json", std::move(body).finish());
 }
 

@@ -46,7 +46,8 @@ bool lives_for(const cache::Entry &entry, long long seconds, double now)
 Awaitable<http::Response> token(Context &context, const http::Request &request,
 								std::string_view provider_name)
 {
-	auto read = read_api_request(context, request, provider_name, settings::ApiToken::token);
+	auto read =
+		read_api_request(context, request, provider_name, settings::ApiToken::token, {"min_ttl"});
 	if (auto *refusal = std::get_if<http::Response>(&read))
 		co_return std::move(*refusal);
 	const ApiRequest &call = std::get<ApiRequest>(read);

@@ -50,35 +50,6 @@ std::string encode(std::string_view text, bool plus_for_space)
 	return out;
 }
 
-// The length of the character at the start of `text`, and the range that its
-// second byte must be in (Unicode Standard, table 3-7); 0 where there is none.
-struct Lead {
-	std::size_t length;
-	unsigned char second_min;
-	unsigned char second_max;
-};
-
-Lead lead_of(unsigned char byte) noexcept
-{
-	if (byte < 0x80)
-		return {1, 0, 0};
-	if (byte < 0xc2 || byte > 0xf4)
-		return {0, 0, 0};
-	if (byte < 0xe0)
-		return {2, 0x80, 0xbf};
-	if (byte < 0xf0)
-		return {3, static_cast<unsigned char>(byte == 0xe0 ? 0xa0 : 0x80),
-				static_cast<unsigned char>(byte == 0xed ? 0x9f : 0xbf)};
-	return {4, static_cast<unsigned char>(byte == 0xf0 ? 0x90 : 0x80),
-			static_cast<unsigned char>(byte == 0xf4 ? 0x8f : 0xbf)};
-}
-
-bool is_within(char c, unsigned char min, unsigned char max) noexcept
-{
-	const auto byte = static_cast<unsigned char>(c);
-	return byte >= min && byte <= max;
-}
-
 Parameters::Fault fault_of(std::string_view text, std::size_t max) noexcept
 {
 	using Fault = Parameters::Fault;
@@ -90,22 +61,6 @@ Parameters::Fault fault_of(std::string_view text, std::size_t max) noexcept
 }
 
 } // namespace
-
-bool is_utf8(std::string_view text) noexcept
-{
-	while (!text.empty()) {
-		const Lead lead = lead_of(static_cast<unsigned char>(text.front()));
-		if (lead.length == 0 || lead.length > text.size())
-			return false;
-		if (lead.length > 1 && !is_within(text[1], lead.second_min, lead.second_max))
-			return false;
-		for (std::size_t i = 2; i < lead.length; i++)
-			if (!is_within(text[i], 0x80, 0xbf))
-				return false;
-		text.remove_prefix(lead.length);
-	}
-	return true;
-}
 
 std::string percent_encode(std::string_view text)
 {
@@ -149,6 +104,17 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
 
 Parameters Parameters::parse(std::string_view query, std::size_t max_value)
 {
+	return read(query, max_value, nullptr);
+}
+
+Parameters Parameters::parse_only(std::string_view query, const Wanted &wanted,
+								  std::size_t max_value)
+{
+	return read(query, max_value, &wanted);
+}
+
+Parameters Parameters::read(std::string_view query, std::size_t max_value, const Wanted *wanted)
+{
 	Parameters parsed;
 	// A vector that grows would leave short values behind.
 	parsed.pairs_.reserve(
@@ -157,15 +123,18 @@ Parameters Parameters::parse(std::string_view query, std::size_t max_value)
 		const std::string_view piece = query.substr(0, query.find('&'));
 		query.remove_prefix(std::min(query.size(), piece.size() + 1));
 		if (!piece.empty())
-			parsed.fault_ = parsed.add(piece, max_value);
+			parsed.fault_ = parsed.add(piece, max_value, wanted);
 	}
 	return parsed;
 }
 
-Parameters::Fault Parameters::add(std::string_view piece, std::size_t max_value)
+Parameters::Fault Parameters::add(std::string_view piece, std::size_t max_value,
+								  const Wanted *wanted)
 {
 	const std::size_t equals = std::min(piece.find('='), piece.size());
 	std::optional<std::string> name = percent_decode(piece.substr(0, equals), true);
+	if (wanted != nullptr && !(name && wanted->has(*name)))
+		return Fault::none;
 	if (!name)
 		return Fault::bad_escape;
 	if (const Fault fault = fault_of(*name, max_value); fault != Fault::none)
@@ -175,9 +144,13 @@ Parameters::Fault Parameters::add(std::string_view piece, std::size_t max_value)
 		return Fault::doubled;
 	if (pairs_.size() == kMaxParameters)
 		return Fault::too_many;
-	std::optional<std::string> value =
-		percent_decode(piece.substr(std::min(equals + 1, piece.size())), true);
-	const Fault fault = value ? fault_of(*value, max_value) : Fault::bad_escape;
+	const std::string_view raw = piece.substr(std::min(equals + 1, piece.size()));
+	std::optional<std::string> value = percent_decode(raw, true);
+	Fault fault = value ? fault_of(*value, max_value) : Fault::bad_escape;
+	if (wanted != nullptr && wanted->is_prose(*name) && fault != Fault::too_long) {
+		value = value ? std::move(value) : std::optional<std::string>(raw);
+		fault = Fault::none;
+	}
 	if (fault == Fault::none) {
 		pairs_.emplace_back(std::move(*name), std::move(*value));
 		faulty_.clear();
@@ -185,6 +158,16 @@ Parameters::Fault Parameters::add(std::string_view piece, std::size_t max_value)
 	if (value)
 		wipe(*value);
 	return fault;
+}
+
+bool Parameters::Wanted::has(std::string_view name) const noexcept
+{
+	return std::ranges::find(names, name) != names.end() || is_prose(name);
+}
+
+bool Parameters::Wanted::is_prose(std::string_view name) const noexcept
+{
+	return std::ranges::find(prose, name) != prose.end();
 }
 
 Parameters::~Parameters()

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "http/utf8.hpp"
+
 namespace sidecar::http
 {
 
@@ -19,6 +21,21 @@ public:
 	// control character (NUL included), a name that comes twice, more than 64
 	// parameters, or a value over `max_value` bytes.
 	static Parameters parse(std::string_view query, std::size_t max_value = 8192);
+
+	// Parameters that somebody reads. Of `prose`, which people write for people, any
+	// bytes are taken, and where an escape is malformed the value as it was sent.
+	struct Wanted {
+		std::vector<std::string_view> names;
+		std::vector<std::string_view> prose;
+
+		bool has(std::string_view name) const noexcept;
+		bool is_prose(std::string_view name) const noexcept;
+	};
+	// The same for these alone: all others are passed over, however often they come
+	// and however they are written. Where browsers go, providers, mail programs and
+	// trackers add parameters of their own.
+	static Parameters parse_only(std::string_view query, const Wanted &wanted,
+								 std::size_t max_value = 8192);
 	Parameters(Parameters &&) = default;
 	Parameters &operator=(Parameters &&) = default;
 	~Parameters(); // wipes the values
@@ -35,7 +52,8 @@ public:
 
 private:
 	Parameters() = default;
-	Fault add(std::string_view piece, std::size_t max_value);
+	static Parameters read(std::string_view query, std::size_t max_value, const Wanted *wanted);
+	Fault add(std::string_view piece, std::size_t max_value, const Wanted *wanted);
 
 	std::vector<std::pair<std::string, std::string>> pairs_;
 	Fault fault_ = Fault::none;
@@ -50,7 +68,5 @@ void append_form(std::string &out, std::string_view name, std::string_view value
 
 // The same decoding for one value: nothing where an escape is malformed.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);
-
-bool is_utf8(std::string_view text) noexcept;
 
 } // namespace sidecar::http

@@ -23,7 +23,7 @@ struct Link {
 	Identity identity;
 	std::optional<std::string> scopes; // space-separated; nothing: the provider's
 	std::optional<std::string> return_to;
-	bool confirm = false;
+	std::optional<bool> confirm; // nothing: as oauth_tokens.confirm_flows says
 };
 
 // A new attempt: what goes to the browser, and what the provider sees.

@@ -20,7 +20,8 @@ namespace sidecar::oauth
 namespace
 {
 
-constexpr std::size_t kMaxCodeBytes = 4096; // the longest known are about 2,000
+constexpr std::size_t kMaxCodeBytes = 4096;  // the longest known are about 2,000
+constexpr std::size_t kMaxIssuerChars = 200; // for the log
 
 // The words of oauth_error, and of log and metrics.
 constexpr std::string_view kOutcomes[] = {"connected", "confirm",        "access_denied",
@@ -39,10 +40,19 @@ bool is_protocol(std::string_view name) noexcept
 	return std::ranges::find(kNames, name) != std::end(kNames);
 }
 
+// How providers say that the user did not want to: RFC 6749 section 4.1.2.1, Facebook's
+// error_reason, LinkedIn's two, Apple's, Microsoft's. (consent_required is none of
+// them: an administrator, or another policy, has to consent.)
+constexpr std::string_view kUsersNo[] = {"access_denied",          "user_denied",
+										 "user_cancelled",         "user_canceled",
+										 "user_cancelled_login",   "user_cancelled_authorize",
+										 "authorization_declined", "consent_declined"};
+
 Outcome outcome_of_error(std::string_view code) noexcept
 {
-	if (code == "access_denied")
-		return Outcome::access_denied;
+	for (const std::string_view no : kUsersNo)
+		if (http::equal_ignoring_case(code, no))
+			return Outcome::access_denied;
 	if (code == "temporarily_unavailable" || code == "server_error")
 		return Outcome::unavailable;
 	return Outcome::provider_error;
@@ -50,7 +60,7 @@ Outcome outcome_of_error(std::string_view code) noexcept
 
 End no_attempt(std::string_view reason)
 {
-	return End{Outcome::no_attempt, reason, {}};
+	return End{Outcome::no_attempt, reason, {}, {}};
 }
 
 } // namespace
@@ -58,6 +68,12 @@ End no_attempt(std::string_view reason)
 std::string_view name_of(Outcome outcome) noexcept
 {
 	return kOutcomes[static_cast<std::size_t>(outcome)];
+}
+
+bool is_failure(Outcome outcome) noexcept
+{
+	return outcome == Outcome::expired || outcome == Outcome::provider_error ||
+		   outcome == Outcome::unavailable;
 }
 
 CallbackFlow::CallbackFlow(Site site) : site_(std::move(site)) {}
@@ -69,25 +85,44 @@ Action CallbackFlow::start(std::string_view query, const http::FlowCookies &cook
 	step_ = Step::end;
 	if (query.size() > http::kMaxTargetBytes)
 		return no_attempt("the query is too long");
-	parameters_.emplace(http::Parameters::parse(query));
+	parameters_.emplace(http::Parameters::parse_only(query, wanted_parameters()));
 	if (parameters_->fault() != http::Parameters::Fault::none)
 		return no_attempt("the query is malformed");
 	const std::string_view state = parameters_->get("state").value_or("");
 	if (!is_random_text(state))
 		return no_attempt("state is missing or malformed");
 	state_ = state;
-	if (parameters_->has("code") == parameters_->has("error"))
-		return no_attempt("not exactly one of code and error came");
+	// What is empty beside the other one says nothing.
 	const std::string_view code = parameters_->get("code").value_or("");
-	if (code.empty() && parameters_->get("error").value_or("").empty())
-		return no_attempt("code or error is empty");
+	const std::string_view error = parameters_->get("error").value_or("");
+	if (code.empty() == error.empty())
+		return no_attempt(parameters_->has("code") == parameters_->has("error")
+							  ? "not exactly one of code and error came"
+							  : "code or error is empty");
 	if (!is_code(code))
 		return no_attempt("the code is too long or not visible ASCII");
 	const std::optional<Secret> secret = cookies.secret_of(state_);
 	if (!secret)
 		return no_attempt("no cookie of this attempt came");
+	// How the token endpoint wants the client to prove itself is not known then, and the
+	// code is good for one try: the same address may be loaded again.
+	const bool needs_metadata = site_.provider.discovers && !site_.provider.token_auth_is_set;
+	if (!code.empty() && needs_metadata && !site_.endpoints)
+		return failed("the provider's metadata cannot be had");
 	step_ = Step::claim;
 	return Claim{sha256(state_), sha256(secret->reveal()), site_.provider.name};
+}
+
+http::Parameters::Wanted CallbackFlow::wanted_parameters() const
+{
+	http::Parameters::Wanted wanted{{"code", "state", "error", "iss", "scope"}, {}};
+	const auto &extra = site_.provider.callback_extra;
+	wanted.names.insert(wanted.names.end(), extra.begin(), extra.end());
+	wanted.prose.assign(std::begin(kProseParameters), std::end(kProseParameters));
+	std::erase_if(wanted.prose, [&](std::string_view name) {
+		return std::ranges::find(extra, name) != extra.end();
+	});
+	return wanted;
 }
 
 Action CallbackFlow::claimed(std::optional<ClaimedAttempt> attempt)
@@ -103,8 +138,8 @@ Action CallbackFlow::claimed(std::optional<ClaimedAttempt> attempt)
 		return end(Outcome::provider_error, "the attempt belongs to another provider");
 	if (auto wrong = check_issuer())
 		return std::move(*wrong);
-	if (const auto error = parameters_->get("error"))
-		return end(outcome_of_error(*error), error_reason(*error));
+	if (const auto error = parameters_->get("error").value_or(""); !error.empty())
+		return refused_by_provider(error);
 	if (attempt_->client_id != site_.provider.client_id)
 		return end(Outcome::unavailable, "the client_id was changed during the attempt");
 	if (!is_endpoint(attempt_->token_endpoint))
@@ -112,22 +147,13 @@ Action CallbackFlow::claimed(std::optional<ClaimedAttempt> attempt)
 	return exchange();
 }
 
-// RFC 9207 section 2.4: what came is compared as a string, and where an issuer
-// is promised none may be missing. It comes before everything else that the
-// provider says, errors included, since anybody may have said it.
+// RFC 9207 section 2.4. It comes before everything else that the provider says,
+// errors included, since anybody may have said it.
 std::optional<End> CallbackFlow::check_issuer()
 {
 	const Provider &provider = site_.provider;
-	if (const auto issuer = parameters_->get("iss")) {
-		const bool good = provider.issuer_per_tenant
-							  ? tenant_of(*issuer).has_value()
-							  : !attempt_->issuer.empty() && *issuer == attempt_->issuer;
-		if (good)
-			return std::nullopt;
-		return end(Outcome::provider_error, attempt_->issuer.empty() && !provider.issuer_per_tenant
-												? "iss came, and no issuer is configured"
-												: "iss is not the attempt's issuer");
-	}
+	if (const auto issuer = parameters_->get("iss"))
+		return check_received_issuer(*issuer);
 	if (!provider.require_iss && !site_.endpoints && provider.discovers)
 		return end(Outcome::unavailable, "the provider's metadata cannot be had");
 	const Endpoints &endpoints = site_.endpoints ? *site_.endpoints : provider.endpoints;
@@ -136,7 +162,52 @@ std::optional<End> CallbackFlow::check_issuer()
 	return std::nullopt;
 }
 
-// What the browser brought has been read after this, and is wiped.
+// What came is compared as a string. Where no issuer is known there is nothing to
+// compare it with: the redirect address, which is each provider's own, tells them
+// apart, and providers begin to send it without notice.
+std::optional<End> CallbackFlow::check_received_issuer(std::string_view issuer)
+{
+	const Provider &provider = site_.provider;
+	const bool is_known = provider.issuer_per_tenant || !attempt_->issuer.empty();
+	if (!is_known && provider.require_iss != true) {
+		Redactor redactor;
+		hide_secrets(redactor);
+		ignored_issuer_ = redactor.clean(issuer, kMaxIssuerChars);
+		return std::nullopt;
+	}
+	if (!is_known)
+		return end(Outcome::provider_error, "iss came, and no issuer is configured");
+	const bool is_right =
+		provider.issuer_per_tenant ? tenant_of(issuer).has_value() : issuer == attempt_->issuer;
+	if (!is_right)
+		return end(Outcome::provider_error, "iss is not the attempt's issuer");
+	return std::nullopt;
+}
+
+End CallbackFlow::refused_by_provider(std::string_view code)
+{
+	// Microsoft's way to say that the user pressed "cancel".
+	const bool is_cancelled = parameters_->get("error_subcode") == "cancel";
+	const Outcome outcome = is_cancelled ? Outcome::access_denied : outcome_of_error(code);
+	Redactor redactor;
+	hide_secrets(redactor);
+	return end(outcome, error_reason(code), words_of(*parameters_, redactor));
+}
+
+void CallbackFlow::hide_secrets(Redactor &redactor) const
+{
+	redactor.hide(site_.provider.client_secret.reveal());
+	redactor.hide(state_);
+	redactor.hide(code_.reveal());
+	if (parameters_)
+		redactor.hide(parameters_->get("code").value_or(""));
+	if (attempt_) {
+		redactor.hide(attempt_->code_verifier.reveal());
+		redactor.hide(attempt_->nonce.reveal());
+	}
+}
+
+// What the browser brought has been read after this, and is wiped but for the code.
 Exchange CallbackFlow::exchange()
 {
 	const Provider &provider = site_.provider;
@@ -149,9 +220,10 @@ Exchange CallbackFlow::exchange()
 	asked_ = asked_scopes(provider, attempt_->link.scopes);
 	Exchange exchange{token_request(provider, attempt_->token_endpoint,
 									redirect_uri(site_.public_url, provider.name),
-									*parameters_->get("code"), attempt_->code_verifier.reveal())};
+									*parameters_->get("code"), attempt_->code_verifier.reveal(),
+									token_auth_of(provider, site_.endpoints))};
+	code_ = Secret(*parameters_->get("code"));
 	parameters_.reset();
-	attempt_->code_verifier.wipe();
 	step_ = Step::exchange;
 	return exchange;
 }
@@ -169,10 +241,16 @@ Action CallbackFlow::answered(const ProviderAnswer &answer, long long now)
 							   now,
 							   callback_scope_};
 	auto read = read_token_answer(expected, answer);
-	if (const auto *no_grant = std::get_if<NoGrant>(&read))
+	if (const auto *no_grant = std::get_if<NoGrant>(&read)) {
+		Redactor redactor;
+		hide_secrets(redactor);
+		redactor.hide(basic_credentials(site_.provider).reveal());
 		return end(no_grant->kind == NoGrant::Kind::unavailable ? Outcome::unavailable
 																: Outcome::provider_error,
-				   no_grant->reason);
+				   no_grant->reason, words_of(answer, redactor));
+	}
+	code_.wipe();
+	attempt_->code_verifier.wipe();
 	step_ = Step::store;
 	return Store{attempt_->ticket_hash, std::move(std::get<Grant>(read))};
 }
@@ -185,7 +263,7 @@ Action CallbackFlow::stored(StoreResult result)
 	case StoreResult::Kind::connected:
 		return end(Outcome::connected, {});
 	case StoreResult::Kind::confirm:
-		return end(Outcome::confirm, {}, result.flow.reveal());
+		return end(Outcome::confirm, {}, {}, result.flow.reveal());
 	case StoreResult::Kind::expired:
 		return end(Outcome::expired, "the link was used or has expired meanwhile");
 	default:
@@ -198,15 +276,18 @@ Action CallbackFlow::failed(std::string_view reason)
 	return end(Outcome::unavailable, reason);
 }
 
-End CallbackFlow::end(Outcome outcome, std::string_view reason, std::string_view flow)
+End CallbackFlow::end(Outcome outcome, std::string_view reason, ProviderWords words,
+					  std::string_view flow)
 {
 	step_ = Step::end;
 	parameters_.reset();
+	code_.wipe();
 	if (!attempt_)
-		return End{outcome, reason, {}};
+		return End{outcome, reason, std::move(words), {}};
+	attempt_->code_verifier.wipe();
 	const bool good = outcome == Outcome::connected || outcome == Outcome::confirm;
 	const Result result = {attempt_->link.identity.provider, good ? "" : name_of(outcome), flow};
-	return End{outcome, reason,
+	return End{outcome, reason, std::move(words),
 			   result_address(site_.public_url, attempt_->link.return_to, site_.return_to_origins,
 							  result)};
 }

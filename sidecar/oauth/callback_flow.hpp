@@ -23,6 +23,8 @@
 #include "oauth/grant.hpp"
 #include "oauth/provider.hpp"
 #include "oauth/provider_call.hpp"
+#include "oauth/provider_words.hpp"
+#include "oauth/redactor.hpp"
 
 namespace sidecar::oauth
 {
@@ -56,9 +58,14 @@ struct Store {
 struct End {
 	Outcome outcome;
 	std::string_view reason; // a fixed text for the log; empty where all is well
+	ProviderWords words;     // what the provider said, where it was the provider
 	// Where to send the browser; empty: a page, 400 for no_attempt.
 	std::string location;
 };
+// Whether somebody who operates the daemon should look: what a user declines, and
+// what anybody may send, is no such thing.
+bool is_failure(Outcome outcome) noexcept;
+
 using Action = std::variant<Claim, Exchange, Store, End>;
 
 // What the database said to Store.
@@ -94,20 +101,29 @@ public:
 	// Cleared in every answer: the state that came, if any.
 	const std::string &state() const noexcept { return state_; }
 	const std::optional<ClaimedAttempt> &attempt() const noexcept { return attempt_; }
+	// The issuer that came where none is known to compare it with, fit for the log.
+	const std::string &ignored_issuer() const noexcept { return ignored_issuer_; }
 
 private:
 	// What the caller is to tell next.
 	enum class Step { start, claim, exchange, store, end };
 
+	http::Parameters::Wanted wanted_parameters() const;
 	std::optional<End> check_issuer();
+	std::optional<End> check_received_issuer(std::string_view issuer);
+	End refused_by_provider(std::string_view code);
 	Exchange exchange();
-	End end(Outcome outcome, std::string_view reason, std::string_view flow = {});
+	void hide_secrets(Redactor &redactor) const;
+	End end(Outcome outcome, std::string_view reason, ProviderWords words = {},
+			std::string_view flow = {});
 
 	Site site_;
 	Step step_ = Step::start;
 	std::string state_;
 	std::optional<http::Parameters> parameters_;
 	std::optional<ClaimedAttempt> attempt_;
+	Secret code_; // until the token endpoint has answered, which may echo it
+	std::string ignored_issuer_;
 	std::vector<std::string> asked_;
 	Pairs callback_extra_;
 	std::string callback_scope_;

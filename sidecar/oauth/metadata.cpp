@@ -1,5 +1,8 @@
 #include "oauth/metadata.hpp"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include "http/characters.hpp"
 #include "oauth/json.hpp"
 #include "oauth/tenant_issuer.hpp"
@@ -75,14 +78,63 @@ bool is_url_character(char c) noexcept
 		   std::string_view("\\\"<>^`{|}#").find(c) == std::string_view::npos;
 }
 
-// Replaces what the settings leave open. False where the document names
-// something that we may not talk to.
-bool take_endpoint(std::string &endpoint, const json::value &document, std::string_view name)
+// The address of a URL that is_endpoint(), without brackets.
+std::string_view host_of(std::string_view url) noexcept
 {
-	if (endpoint.empty())
-		if (const json::value *found = find_path(document, name); found && !found->is_null())
-			endpoint = found->is_string() ? std::string_view(found->get_string()) : "?";
-	return endpoint.empty() || is_endpoint(endpoint);
+	url.remove_prefix(url.find("://") + 3);
+	const std::string_view authority = url.substr(0, url.find_first_of("/?"));
+	if (authority.starts_with('['))
+		return authority.substr(1, authority.find(']') - 1);
+	return authority.substr(0, authority.find(':'));
+}
+
+// Every spelling of an address that a resolver takes: 127.1, 0x7f.1, 2130706433.
+bool is_local_ipv4(const std::string &host)
+{
+	in_addr address{};
+	if (inet_aton(host.c_str(), &address) == 0)
+		return false;
+	const unsigned first = ntohl(address.s_addr) >> 24;
+	return first == 127 || first == 0;
+}
+
+bool is_local_ipv6(const std::string &host)
+{
+	in6_addr address{};
+	if (inet_pton(AF_INET6, host.c_str(), &address) != 1)
+		return false;
+	const unsigned char *bytes = address.s6_addr;
+	const bool is_mapped = IN6_IS_ADDR_V4MAPPED(&address) || IN6_IS_ADDR_V4COMPAT(&address);
+	return IN6_IS_ADDR_LOOPBACK(&address) || IN6_IS_ADDR_UNSPECIFIED(&address) ||
+		   (is_mapped && (bytes[12] == 127 || bytes[12] == 0));
+}
+
+// Replaces what the settings leave open. False where the document names
+// something that we may not talk to: whoever writes the metadata of a remote issuer
+// must not reach what listens on this host, nor get the client's secret sent there.
+bool take_endpoint(std::string &endpoint, const json::value &document, std::string_view name,
+				   bool may_be_local)
+{
+	if (!endpoint.empty())
+		return is_endpoint(endpoint);
+	const json::value *found = find_path(document, name);
+	if (found == nullptr || found->is_null())
+		return true;
+	endpoint = found->is_string() ? std::string_view(found->get_string()) : "?";
+	return endpoint.empty() || (is_endpoint(endpoint) && (may_be_local || !is_local(endpoint)));
+}
+
+// Nothing where the document does not say: client_secret_basic is meant then.
+std::optional<AuthMethods> read_auth_methods(const json::value &document)
+{
+	const json::value *methods = find_path(document, "token_endpoint_auth_methods_supported");
+	const json::array *list = methods == nullptr ? nullptr : methods->if_array();
+	if (list == nullptr)
+		return std::nullopt;
+	const auto has = [list](std::string_view method) {
+		return std::ranges::find(*list, json::value(method)) != list->end();
+	};
+	return AuthMethods{has("client_secret_basic"), has("client_secret_post"), has("none")};
 }
 
 bool offers_s256(const json::value &document)
@@ -129,6 +181,16 @@ bool is_endpoint(std::string_view url) noexcept
 	return is_host(host) && (https || is_loopback(host));
 }
 
+bool is_local(std::string_view url)
+{
+	std::string host(host_of(url));
+	std::ranges::transform(host, host.begin(), http::to_lower);
+	while (host.ends_with('.'))
+		host.pop_back();
+	return host == "localhost" || host.ends_with(".localhost") || is_local_ipv4(host) ||
+		   is_local_ipv6(host);
+}
+
 std::variant<Endpoints, std::string_view> read_metadata(const Provider &provider,
 														const ProviderAnswer &answer)
 {
@@ -143,16 +205,21 @@ std::variant<Endpoints, std::string_view> read_metadata(const Provider &provider
 		return "the provider's metadata names PKCE methods, and S256 is not among them";
 
 	Endpoints endpoints = provider.endpoints;
-	if (!take_endpoint(endpoints.authorization, *document, "authorization_endpoint") ||
-		!take_endpoint(endpoints.token, *document, "token_endpoint") ||
-		!take_endpoint(endpoints.revocation, *document, "revocation_endpoint") ||
+	const bool may_be_local = is_local(provider.endpoints.issuer);
+	if (!take_endpoint(endpoints.authorization, *document, "authorization_endpoint",
+					   may_be_local) ||
+		!take_endpoint(endpoints.token, *document, "token_endpoint", may_be_local) ||
+		!take_endpoint(endpoints.revocation, *document, "revocation_endpoint", may_be_local) ||
 		!(endpoints.refresh.empty() || is_endpoint(endpoints.refresh)))
-		return "the provider's metadata names an endpoint that is neither https nor on loopback";
+		return "the provider's metadata names an endpoint that is not https, or on this host "
+			   "though "
+			   "the issuer is not";
 	if (endpoints.authorization.empty() || endpoints.token.empty())
 		return "the provider's metadata lacks an endpoint";
 	const json::value *promised =
 		find_path(*document, "authorization_response_iss_parameter_supported");
 	endpoints.iss_promised = promised != nullptr && promised->is_bool() && promised->get_bool();
+	endpoints.auth_methods = read_auth_methods(*document);
 	return endpoints;
 }
 

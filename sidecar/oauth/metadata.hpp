@@ -16,12 +16,17 @@ std::string metadata_address(std::string_view issuer);
 
 // The provider's endpoints: those in its settings win over the document's. A
 // fixed text says why not: the answer is no such document, another issuer (they
-// are compared as strings), an endpoint that is neither https nor on loopback,
-// a list of PKCE methods without S256 where PKCE is on.
+// are compared as strings), an endpoint that is not https or is_local() (unless the
+// issuer is local, too), a list of PKCE methods without S256 where PKCE is on.
 std::variant<Endpoints, std::string_view> read_metadata(const Provider &provider,
 														const ProviderAnswer &answer);
 
 // https, or http to a loopback host (localhost, 127.0.0.0/8, [::1]); no userinfo, no fragment.
 bool is_endpoint(std::string_view url) noexcept;
+
+// Whether an endpoint's host is this one: localhost and names below it, 127.0.0.0/8,
+// 0.0.0.0/8, ::1, ::, in every spelling that a resolver takes. (Names and private
+// addresses that lead elsewhere are left to TLS: a certificate must fit.)
+bool is_local(std::string_view url);
 
 } // namespace sidecar::oauth

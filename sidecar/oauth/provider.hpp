@@ -42,6 +42,13 @@ struct Rotation {
 	std::chrono::seconds grace{0};
 };
 
+// What a provider's metadata offers of these (RFC 8414 section 2).
+struct AuthMethods {
+	bool basic = false;
+	bool post = false;
+	bool none = false;
+};
+
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 // Where a provider's endpoints are, from settings, a preset or its metadata.
@@ -52,6 +59,8 @@ struct Endpoints {
 	std::string refresh;       // empty: the token endpoint
 	std::string revocation;    // empty: cannot revoke
 	bool iss_promised = false; // authorization_response_iss_parameter_supported (RFC 9207)
+	// token_endpoint_auth_methods_supported; nothing where nobody says.
+	std::optional<AuthMethods> auth_methods;
 };
 
 struct Provider {
@@ -72,6 +81,7 @@ struct Provider {
 	Pairs refresh_params;
 
 	TokenAuth token_auth = TokenAuth::basic;
+	bool token_auth_is_set = false; // by block or preset: metadata do not change it
 	Body body = Body::form;
 	bool pkce = true;
 	std::optional<bool> require_iss; // not set: as the metadata promises

@@ -43,18 +43,6 @@ Secret json_body(const Fields &fields)
 	return serialize_secret(body);
 }
 
-Secret basic_credentials(const Provider &provider)
-{
-	Secret pair = form_encoded(provider.client_id);
-	pair.append(":");
-	pair.append(form_encoded(provider.client_secret.reveal()).reveal());
-	std::string encoded = base64(pair.reveal());
-	Secret header("Basic ");
-	header.append(encoded);
-	wipe(encoded);
-	return header;
-}
-
 bool has(const Fields &fields, std::string_view name) noexcept
 {
 	return std::ranges::find(fields, name, &Fields::value_type::first) != fields.end();
@@ -68,19 +56,71 @@ void add_others(Fields &fields, const Pairs &others)
 			fields.emplace_back(name, value);
 }
 
+bool is_among(TokenAuth auth, const AuthMethods &offered) noexcept
+{
+	switch (auth) {
+	case TokenAuth::basic:
+		return offered.basic;
+	case TokenAuth::post:
+		return offered.post;
+	default:
+		return offered.none;
+	}
+}
+
 } // namespace
+
+TokenAuth token_auth_of(const Provider &provider, const std::optional<Endpoints> &endpoints)
+{
+	if (provider.token_auth_is_set || !endpoints || !endpoints->auth_methods)
+		return provider.token_auth;
+	const AuthMethods &offered = *endpoints->auth_methods;
+	return offered.post && !offered.basic ? TokenAuth::post : TokenAuth::basic;
+}
+
+std::string_view token_auth_fault(const Provider &provider, const Endpoints &endpoints)
+{
+	if (!endpoints.auth_methods)
+		return {};
+	const TokenAuth auth = token_auth_of(provider, endpoints);
+	if (is_among(auth, *endpoints.auth_methods))
+		return {};
+	if (!provider.token_auth_is_set)
+		return "its metadata offer neither client_secret_basic nor client_secret_post: "
+			   "basic is sent, and may be refused";
+	switch (auth) {
+	case TokenAuth::basic:
+		return "its metadata do not offer client_secret_basic, which token_auth = \"basic\" sends; "
+			   "without token_auth the offered one is taken";
+	case TokenAuth::post:
+		return "its metadata do not offer client_secret_post, which token_auth = \"post\" sends; "
+			   "without token_auth the offered one is taken";
+	default:
+		return "its metadata do not offer clients without a secret, as token_auth = \"none\" has "
+			   "it";
+	}
+}
+
+Secret basic_credentials(const Provider &provider)
+{
+	Secret pair = form_encoded(provider.client_id);
+	pair.append(":");
+	pair.append(form_encoded(provider.client_secret.reveal()).reveal());
+	std::string encoded = base64(pair.reveal());
+	return Secret::take(encoded);
+}
 
 ProviderRequest token_request(const Provider &provider, std::string_view token_endpoint,
 							  std::string_view redirect_uri, std::string_view code,
-							  std::string_view code_verifier)
+							  std::string_view code_verifier, TokenAuth auth)
 {
 	Fields fields = {
 		{"grant_type", "authorization_code"}, {"code", code}, {"redirect_uri", redirect_uri}};
 	if (provider.pkce)
 		fields.emplace_back("code_verifier", code_verifier);
-	if (provider.token_auth != TokenAuth::basic)
+	if (auth != TokenAuth::basic)
 		fields.emplace_back(provider.client_id_parameter, provider.client_id);
-	if (provider.token_auth == TokenAuth::post)
+	if (auth == TokenAuth::post)
 		fields.emplace_back("client_secret", provider.client_secret.reveal());
 	add_others(fields, provider.token_params);
 
@@ -91,8 +131,11 @@ ProviderRequest token_request(const Provider &provider, std::string_view token_e
 	request.headers.emplace_back("Accept", Secret("application/json"));
 	request.headers.emplace_back(
 		"Content-Type", Secret(json ? "application/json" : "application/x-www-form-urlencoded"));
-	if (provider.token_auth == TokenAuth::basic)
-		request.headers.emplace_back("Authorization", basic_credentials(provider));
+	if (auth == TokenAuth::basic) {
+		Secret header("Basic ");
+		header.append(basic_credentials(provider).reveal());
+		request.headers.emplace_back("Authorization", std::move(header));
+	}
 	request.body = json ? json_body(fields) : form_body(fields);
 	return request;
 }

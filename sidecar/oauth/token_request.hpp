@@ -1,6 +1,7 @@
 // The code for a token: RFC 6749 section 4.1.3, RFC 7636 section 4.5.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "oauth/provider.hpp"
@@ -9,11 +10,22 @@
 namespace sidecar::oauth
 {
 
+// How the client proves who it is: as block or preset say, or else by the first of
+// basic and post that the metadata offer. Basic where they are silent (RFC 8414
+// section 2), or are not there.
+TokenAuth token_auth_of(const Provider &provider, const std::optional<Endpoints> &endpoints);
+
+// What is wrong with that, for --check: a fixed text, empty where all is well.
+std::string_view token_auth_fault(const Provider &provider, const Endpoints &endpoints);
+
 // `token_endpoint` is the one recorded with the attempt. Basic authentication
 // form-encodes both halves first (RFC 6749 section 2.3.1). `code_verifier` is
 // left out where the provider's block says `pkce = false`.
 ProviderRequest token_request(const Provider &provider, std::string_view token_endpoint,
 							  std::string_view redirect_uri, std::string_view code,
-							  std::string_view code_verifier);
+							  std::string_view code_verifier, TokenAuth auth);
+
+// What the Authorization header says of the client, for Redactor::hide().
+Secret basic_credentials(const Provider &provider);
 
 } // namespace sidecar::oauth

@@ -99,6 +99,7 @@ oauth::Provider provider_of(const Preset &preset, std::string_view tenant)
 	provider.authorize_params = pairs_of(preset.authorize_params);
 	// Both document the secret in the body, and take it there for certain.
 	provider.token_auth = oauth::TokenAuth::post;
+	provider.token_auth_is_set = true;
 	provider.rotation.kind = preset.rotation;
 	// Aliases and domains stand for tenants whose tokens are of the tenant's own issuer.
 	provider.issuer_per_tenant = !preset.tenant_setting.empty() && !is_uuid(tenant);

@@ -264,6 +264,7 @@ oauth::Provider read_provider(const std::string &name, Block &block, ClientOverr
 	merge(provider.token_params, block.pairs("token_params"));
 	merge(provider.refresh_params, block.pairs("refresh_params"));
 	read_word(block, "token_auth", kTokenAuths, provider.token_auth);
+	provider.token_auth_is_set = provider.token_auth_is_set || block.has("token_auth");
 	read_word(block, "body", kBodies, provider.body);
 	read_word(block, "revoke", kRevokes, provider.revoke);
 	read_id_token(block, provider);

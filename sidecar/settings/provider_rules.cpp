@@ -57,6 +57,8 @@ void check_endpoints(const oauth::Provider &provider, const Block &block)
 	check_endpoint(block, "issuer", endpoints.issuer);
 	if (endpoints.issuer.find('?') != std::string::npos)
 		block.fault("issuer", "it must have no query");
+	if (provider.require_iss == true && endpoints.issuer.empty() && !provider.issuer_per_tenant)
+		block.fault("require_iss", "true needs issuer, to compare what comes with");
 	check_endpoint(block, "authorization_endpoint", endpoints.authorization);
 	check_endpoint(block, "token_endpoint", endpoints.token);
 	check_endpoint(block, "refresh_endpoint", endpoints.refresh);

@@ -357,3 +357,94 @@ def test_row_it_cannot_open(sidecar, stored):
     assert reply.status in (500, 503) and "gAAAAA" not in reply.text and "damaged" not in reply.text
     assert sidecar.api("status", stored).status == 200
     assert sidecar.get("/readyz").status == 200
+
+
+# Parameters
+
+
+@pytest.mark.parametrize("setting", [None, "on"])
+@pytest.mark.parametrize("value, asks", [("true", True), ("false", False), (None, None)])
+def test_confirm(sidecar, value, asks, setting):  # F15
+    if setting:
+        sidecar.sql(f"ALTER DATABASE {sidecar.db} SET oauth_tokens.confirm_flows = {setting}")
+    try:
+        whose = someone()
+        reply = sidecar.api("authorize", whose, return_to="/x", confirm=value)
+        assert reply.status == 200, reply.text
+        end = MiniBrowser().open(reply.json["authorize_url"], until="/x?")
+    finally:
+        sidecar.sql(f"ALTER DATABASE {sidecar.db} RESET oauth_tokens.confirm_flows")
+    asks = setting == "on" if asks is None else asks
+    assert ("oauth_flow" in end.query) == asks and bool(sidecar.grant(whose)) != asks
+
+
+@pytest.mark.parametrize("value", ["", "1", "True", "yes", "null", "true "])
+def test_confirm_of_another_form(sidecar, value):
+    reply = sidecar.api("authorize", someone(), return_to="/x", confirm=value)
+    assert (reply.status, reply.json["error"], reply.json["parameter"]) == (400, "invalid_request", "confirm")
+
+
+def test_confirm_needs_a_return_to(sidecar):
+    reply = sidecar.api("authorize", someone(), confirm="true")
+    assert (reply.status, reply.json["parameter"]) == (400, "return_to")
+
+
+@pytest.mark.parametrize("name, value", [
+    ("confrim", "true"), ("Confirm", "true"), ("ticket", "x"), ("min-ttl", "1"), ("returnTo", "/x"), ("x", ""),
+])
+@pytest.mark.parametrize("name_of_call", CALLS)
+def test_parameters_that_an_endpoint_does_not_know(sidecar, fake, name_of_call, name, value):
+    """They would go unheeded: a link without the confirmation that was asked for, say."""
+    whose = sidecar_stored(sidecar)
+    call, method = ("token", "DELETE") if name_of_call == "delete" else (name_of_call, "GET")
+    reply = sidecar.api(call, whose, method=method, **{name: value})
+    assert (reply.status, reply.json["error"], reply.json["parameter"]) == (400, "invalid_request", name)
+    assert sidecar.grant(whose)
+
+
+@pytest.mark.parametrize("call, method, name", [
+    ("status", "GET", "min_ttl"), ("token", "DELETE", "min_ttl"), ("authorize", "GET", "min_ttl"),
+    ("status", "GET", "return_to"), ("token", "GET", "scopes"), ("token", "GET", "confirm"), ("token", "DELETE", "revoke"),
+])
+def test_parameters_of_another_endpoint(sidecar, call, method, name):
+    reply = sidecar.api(call, someone(), method=method, **{name: "1"})
+    assert (reply.status, reply.json["parameter"]) == (400, name)
+
+
+@pytest.mark.parametrize("name", ["<script>", "a" * 65, "\u00e9", "a b", "a.b\""])
+def test_names_that_are_not_told_back(sidecar, name):
+    reply = sidecar.api("status", someone(), **{name: "1"})
+    assert reply.status == 400 and not reply.json.get("parameter")
+
+
+def sidecar_stored(sidecar):
+    whose = someone()
+    sidecar.store(whose, "an access token")
+    return whose
+
+
+# Expiries of other writers: a time that has passed long ago is not one that nobody knows
+
+
+@pytest.mark.parametrize("column", ["timestamp", "timestamptz"])
+@pytest.mark.parametrize("refresh", [None, "a refresh token"])
+def test_infinite_expiries(make_sidecar, fake, column, refresh):
+    sidecar = make_sidecar({"fake": fake.settings()})
+    sidecar.sql("ALTER TABLE oauth_tokens ALTER access_token_expires_at TYPE " + column)
+    ends = {"-infinity": False, "4713-01-01 BC": False, "0001-01-01": False, "infinity": True, "99999-01-01": True}
+    for expiry, lives in ends.items():
+        whose = someone()
+        sidecar.store(whose, "an access token", refresh_token=refresh)
+        sidecar.sql("UPDATE oauth_tokens SET access_token_expires_at = %s WHERE actor_id = %s", [expiry, whose[3]])
+        for min_ttl in (None, 0, 86400):
+            reply = sidecar.api("token", whose, min_ttl=min_ttl)
+            assert reply.status == (200 if lives else 409), (expiry, reply.text)
+        if not lives:
+            assert reply.json["reason"] == "access_token_expired"
+        status = sidecar.api("status", whose).json
+        assert status["state"] == ("connected" if lives or refresh else "expired"), (expiry, status)
+        if expiry == "-infinity":
+            assert status["expires_at"] == "0001-01-01T00:00:00+00:00"
+        assert (status["expires_at"] is None) == (expiry == "infinity")
+        sql = sidecar.sql("SELECT oauth_access_token(%s, %s, %s, %s) IS NOT NULL", whose, user="app")[0][0]
+        assert sql == lives and sidecar.connection(whose)["state"] == status["state"]

@@ -122,6 +122,78 @@ TEST(Metadata, Refuses)
 	EXPECT_TRUE(std::holds_alternative<std::string_view>(read_metadata(discovering(), answer)));
 }
 
+// F18: whoever writes a remote issuer's metadata must not have the client's secret
+// sent to what listens on this host.
+TEST(Metadata, LocalEndpointsNeedALocalIssuer)
+{
+	const std::string hosts[] = {"http://127.0.0.1:9",
+								 "http://localhost",
+								 "http://[::1]:9",
+								 "https://127.0.0.1",
+								 "https://localhost:8443",
+								 "https://LOCALHOST",
+								 "https://localhost.",
+								 "https://a.localhost",
+								 "https://[::1]",
+								 "https://[::]",
+								 "https://[::ffff:127.0.0.1]",
+								 "https://[::ffff:7f00:1]",
+								 "https://[0:0:0:0:0:0:0:1]",
+								 "https://0.0.0.0",
+								 "https://0",
+								 "https://127.1",
+								 "https://2130706433",
+								 "https://0x7f.1",
+								 "https://0177.0.0.1",
+								 "https://127.0.0.1."};
+	for (const std::string name : {"authorize", "token", "revoke"})
+		for (const std::string &host : hosts) {
+			const auto document = replaced(kDocument, "https://op.example/" + name, host + "/x");
+			EXPECT_FALSE(reads(discovering(), document)) << document;
+			// A development provider may do so, where it is an endpoint at all.
+			if (is_endpoint(host)) {
+				Provider local = discovering();
+				local.endpoints.issuer = "http://localhost:9";
+				EXPECT_TRUE(reads(
+					local, replaced(document, "\"https://op.example\"", "\"http://localhost:9\"")))
+					<< document;
+			}
+		}
+	for (const auto *remote : {"https://10.0.0.1", "https://127.example", "https://[2001:db8::1]",
+							   "https://localhost.example", "https://notlocalhost"})
+		EXPECT_TRUE(reads(discovering(), replaced(kDocument, "https://op.example/token",
+												  remote + std::string("/x"))))
+			<< remote;
+	// What the settings say is the operator's own word.
+	Provider provider = discovering();
+	provider.endpoints.token = "http://127.0.0.1:9/token";
+	EXPECT_TRUE(reads(provider, kDocument));
+	// A local issuer leads to no plain http elsewhere.
+	Provider local = discovering();
+	local.endpoints.issuer = "http://localhost:9";
+	EXPECT_FALSE(reads(
+		local, replaced(replaced(kDocument, "\"https://op.example\"", "\"http://localhost:9\""),
+						"https://op.example/token", "http://op.example/token")));
+}
+
+TEST(Metadata, AuthMethods)
+{
+	const auto methods = [](std::string_view list) {
+		const std::string more =
+			",\"token_endpoint_auth_methods_supported\":" + std::string(list) + "}";
+		const auto read = read_metadata(
+			discovering(), samples::answer(200, kDocument.substr(0, kDocument.size() - 1) + more));
+		return std::get<Endpoints>(read).auth_methods;
+	};
+	EXPECT_TRUE(methods("[\"client_secret_basic\"]")->basic);
+	EXPECT_FALSE(methods("[\"client_secret_basic\"]")->post);
+	EXPECT_TRUE(methods("[1,null,\"client_secret_post\",\"none\"]")->post);
+	EXPECT_TRUE(methods("[\"none\"]")->none);
+	EXPECT_FALSE(methods("[]")->basic);
+	for (const auto *silent : {"null", "\"client_secret_post\"", "{}", "7"})
+		EXPECT_FALSE(methods(silent)) << silent;
+}
+
 TEST(Metadata, TenantTemplate)
 {
 	Provider provider = discovering();

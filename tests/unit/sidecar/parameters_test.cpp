@@ -104,3 +104,43 @@ TEST(Parameters, Utf8)
 							 "\xf5\x80\x80\x80", "\xe2\x82", "\xe2\x82(", "\xe2(\xac", "\xff"})
 		EXPECT_FALSE(is_utf8(text)) << text;
 }
+
+TEST(Parameters, Only)
+{
+	const Parameters::Wanted wanted{{"a"}, {"b"}};
+	const auto read = Parameters::parse_only("x=1&x=2&y=%zz&%=&z=%ff&a=1&b=%ff%00&c", wanted);
+	EXPECT_EQ(read.fault(), Parameters::Fault::none);
+	EXPECT_EQ(read.all().size(), 2u);
+	EXPECT_EQ(read.get("a"), "1");
+	EXPECT_EQ(read.get("b"), std::string_view("\xff\0", 2));
+	EXPECT_EQ(Parameters::parse_only("b=1%", wanted).get("b"), "1%");
+	EXPECT_EQ(Parameters::parse_only("a=1&%61=1", wanted).fault(), Parameters::Fault::doubled);
+	EXPECT_EQ(Parameters::parse_only("b=1&b=1", wanted).fault(), Parameters::Fault::doubled);
+	EXPECT_EQ(Parameters::parse_only("a=%", wanted).fault(), Parameters::Fault::bad_escape);
+	EXPECT_EQ(Parameters::parse_only("a=%ff", wanted).fault(), Parameters::Fault::bad_utf8);
+	EXPECT_EQ(Parameters::parse_only("b=" + std::string(9000, 'b'), wanted).fault(),
+			  Parameters::Fault::too_long);
+}
+
+TEST(Utf8, Characters)
+{
+	const auto first = [](std::string_view text) { return first_character(text); };
+	EXPECT_TRUE(first("é").code_point == 0xe9);
+	EXPECT_EQ(first("😀!").length, 4u);
+	EXPECT_TRUE(first("😀!").code_point == 0x1f600);
+	// A sequence that breaks off is one character.
+	EXPECT_EQ(first("\xf0\x9f\x98x").length, 3u);
+	EXPECT_FALSE(first("\xf0\x9f\x98x").is_valid);
+	EXPECT_EQ(first("\xc3").length, 1u);
+	EXPECT_EQ(first("\xed\xa0\x80").length, 1u); // a surrogate
+	for (const char32_t c :
+		 {0x00u, 0x1bu, 0x7fu, 0x85u, 0x200bu, 0x2028u, 0x202eu, 0x2066u, 0xfeffu})
+		EXPECT_FALSE(is_harmless(c)) << std::uint32_t(c);
+	for (const char32_t c : {0x20u, 0xe9u, 0x2013u, 0x30edu, 0xfffdu, 0x1f600u})
+		EXPECT_TRUE(is_harmless(c)) << std::uint32_t(c);
+	for (const char32_t c : {0x24u, 0xe9u, 0x20acu, 0x1f600u}) {
+		std::string text;
+		append_utf8(text, c);
+		EXPECT_TRUE(first(text).code_point == c);
+	}
+}

@@ -13,7 +13,7 @@ namespace
 ProviderRequest request_of(const Provider &provider)
 {
 	return token_request(provider, samples::kTokenEndpoint, "https://connect.example/callback",
-						 "c+d e", samples::kVerifier);
+						 "c+d e", samples::kVerifier, token_auth_of(provider, provider.endpoints));
 }
 
 std::string header(const ProviderRequest &request, std::string_view name)
@@ -110,4 +110,40 @@ TEST(TokenRequest, Json)
 			  R"("redirect_uri":"https://connect.example/callback",)"
 			  R"("code_verifier":"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",)"
 			  R"("client_id":"client","client_secret":"a \"secret\"\n","audience":"a"})");
+}
+
+// What the metadata offer decides where nobody chose; silence means basic (RFC 8414).
+TEST(TokenRequest, OfferedAuthentication)
+{
+	using enum TokenAuth;
+	struct {
+		std::optional<AuthMethods> offered;
+		TokenAuth taken;
+		bool is_good;
+	} const rows[] = {{std::nullopt, basic, true},
+					  {AuthMethods{true, false, false}, basic, true},
+					  {AuthMethods{true, true, true}, basic, true},
+					  {AuthMethods{false, true, false}, post, true},
+					  {AuthMethods{false, true, true}, post, true},
+					  {AuthMethods{false, false, true}, basic, false},
+					  {AuthMethods{}, basic, false}};
+	for (const auto &row : rows) {
+		Provider provider = samples::provider();
+		std::optional<Endpoints> endpoints = provider.endpoints;
+		endpoints->auth_methods = row.offered;
+		EXPECT_EQ(token_auth_of(provider, endpoints), row.taken);
+		EXPECT_EQ(token_auth_fault(provider, *endpoints).empty(), row.is_good);
+		EXPECT_EQ(token_auth_of(provider, std::nullopt), basic);
+		provider.token_auth_is_set = true;
+		for (const TokenAuth chosen : {basic, post, none}) {
+			provider.token_auth = chosen;
+			EXPECT_EQ(token_auth_of(provider, endpoints), chosen);
+		}
+	}
+	Provider chosen = samples::provider();
+	chosen.token_auth_is_set = true;
+	Endpoints endpoints = chosen.endpoints;
+	endpoints.auth_methods = AuthMethods{false, true, false};
+	EXPECT_NE(token_auth_fault(chosen, endpoints).find("token_auth = \"basic\""),
+			  std::string::npos);
 }

@@ -1,0 +1,42 @@
+// Callbacks that this daemon has claimed lately: a browser that loads one again,
+// while it is under way or after it, learns what became of it. Nobody else does: the
+// browser's secret must come, too.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "oauth/callback_flow.hpp"
+#include "oauth/digest.hpp"
+
+namespace sidecar::endpoints
+{
+
+class RecentCallbacks
+{
+public:
+	enum class State { under_way, finished };
+	using Clock = std::chrono::steady_clock;
+
+	void begin(const oauth::Claim &claim, Clock::time_point now);
+	// Failed ones are forgotten.
+	void end(const oauth::Claim &claim, bool is_good);
+	std::optional<State> find(const oauth::Claim &claim, Clock::time_point now) const;
+
+private:
+	using Key = std::pair<oauth::Digest, oauth::Digest>; // of state and browser's secret
+	struct Entry {
+		State state;
+		Clock::time_point begun;
+	};
+	static Key key_of(const oauth::Claim &claim);
+
+	std::map<Key, Entry> entries_;
+	std::deque<Key> oldest_first_;
+};
+
+} // namespace sidecar::endpoints

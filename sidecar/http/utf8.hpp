@@ -1,0 +1,32 @@
+// UTF-8, character by character.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace sidecar::http
+{
+
+struct Character {
+	std::size_t length;  // bytes that it takes, at least one
+	char32_t code_point; // kReplacement where these bytes are no character
+	bool is_valid;
+};
+
+inline constexpr char32_t kReplacement = 0xfffd;
+
+// The character at the start of a text that is not empty (Unicode Standard, table
+// 3-7: no overlong form, no surrogate). A sequence that breaks off is one
+// character that is not valid.
+Character first_character(std::string_view text) noexcept;
+
+bool is_utf8(std::string_view text) noexcept;
+
+void append_utf8(std::string &out, char32_t code_point);
+
+// Whether a line or a terminal may show it as it is: it is no control character,
+// ends no line in any reader, and neither turns the text around nor is invisible.
+bool is_harmless(char32_t code_point) noexcept;
+
+} // namespace sidecar::http

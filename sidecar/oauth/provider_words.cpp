@@ -1,0 +1,252 @@
+#include "oauth/provider_words.hpp"
+
+#include <boost/json/serialize.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <span>
+
+#include "http/characters.hpp"
+#include "oauth/json.hpp"
+
+namespace sidecar::oauth
+{
+
+namespace
+{
+
+namespace json = boost::json;
+
+constexpr std::size_t kMaxCodeChars = 100;
+constexpr std::size_t kMaxDescriptionChars = 300;
+constexpr std::size_t kMaxPageBytes = 64 * 1024;
+
+// Names that providers' answers use, the usual ones first.
+constexpr std::string_view kCodeNames[] = {"error",     "errorCode", "error_code", "errcode",
+										   "errorType", "type",      "code",       "status"};
+constexpr std::string_view kDescriptionNames[] = {"error_description",
+												  "errorDescription",
+												  "errorSummary",
+												  "error_message",
+												  "errorMessage",
+												  "errmsg",
+												  "message",
+												  "msg",
+												  "detail",
+												  "details",
+												  "description",
+												  "reason",
+												  "title",
+												  "hint"};
+// Objects that these stand in.
+constexpr std::string_view kInner[] = {"error", "errors", "meta", "data", "body"};
+
+bool ends_as_secret(std::string_view name)
+{
+	constexpr std::string_view kEnds[] = {"token",    "secret",    "verifier",
+										  "password", "assertion", "credentials"};
+	std::string lower(name);
+	std::ranges::transform(lower, lower.begin(), http::to_lower);
+	return std::ranges::any_of(kEnds, [&](std::string_view end) { return lower.ends_with(end); });
+}
+
+void hide_secrets(const json::value &value, Redactor &redactor)
+{
+	if (const json::object *object = value.if_object()) {
+		for (const auto &[name, member] : *object)
+			if (const json::string *text = member.if_string(); text && ends_as_secret(name))
+				redactor.hide(*text);
+			else
+				hide_secrets(member, redactor);
+	} else if (const json::array *array = value.if_array()) {
+		for (const json::value &item : *array)
+			hide_secrets(item, redactor);
+	}
+}
+
+void append(std::string &out, std::string_view text, std::string_view between)
+{
+	if (!text.empty())
+		out.append(out.empty() ? "" : between).append(text);
+}
+
+// A text, a number, or the first of a list of such; 0, true and false say nothing.
+std::string scalar(const json::value &value)
+{
+	if (const json::string *text = value.if_string())
+		return std::string(*text);
+	if (value.is_number() && value != json::value(0))
+		return json::serialize(value);
+	if (const json::array *array = value.if_array(); array && !array->empty())
+		return array->front().is_array() ? std::string() : scalar(array->front());
+	return {};
+}
+
+std::string first_of(const json::object &object, std::span<const std::string_view> names)
+{
+	for (const std::string_view name : names)
+		if (const json::value *found = object.if_contains(name))
+			if (std::string text = scalar(*found); !text.empty())
+				return text;
+	return {};
+}
+
+// Facebook's are a type and a number.
+std::string codes_of(const json::object &object)
+{
+	std::string out;
+	for (const std::string_view name : kCodeNames)
+		if (const json::value *found = object.if_contains(name))
+			append(out, scalar(*found), "/");
+	return out;
+}
+
+void read_object(const json::object &object, ProviderWords &words, int depth)
+{
+	append(words.code, codes_of(object), "/");
+	append(words.description, first_of(object, kDescriptionNames), "; ");
+	if (depth == 0)
+		return;
+	for (const std::string_view name : kInner) {
+		const json::value *inner = object.if_contains(name);
+		if (inner != nullptr && inner->is_array() && !inner->get_array().empty())
+			inner = &inner->get_array().front();
+		if (inner != nullptr && inner->is_object())
+			read_object(inner->get_object(), words, depth - 1);
+	}
+}
+
+bool read_json(std::string_view body, ProviderWords &words, Redactor &redactor)
+{
+	constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+	if (body.starts_with(kByteOrderMark))
+		body.remove_prefix(kByteOrderMark.size());
+	const auto value = parse_json(body);
+	const json::value *root = value ? &*value : nullptr;
+	if (root != nullptr && root->is_array() && !root->get_array().empty())
+		root = &root->get_array().front();
+	if (root == nullptr || !root->is_object())
+		return false;
+	hide_secrets(*root, redactor);
+	read_object(root->get_object(), words, 2);
+	return true;
+}
+
+bool read_form(std::string_view body, ProviderWords &words, Redactor &redactor)
+{
+	const http::Parameters::Wanted wanted{{},
+										  {"error", "error_description", "error_message",
+										   "access_token", "refresh_token", "id_token"}};
+	const http::Parameters form = http::Parameters::parse_only(http::trim(body), wanted);
+	for (const auto &[name, value] : form.all())
+		if (ends_as_secret(name))
+			redactor.hide(value);
+	words.code = form.get("error").value_or("");
+	words.description =
+		form.get("error_description").value_or(form.get("error_message").value_or(""));
+	return !words.code.empty() || !words.description.empty();
+}
+
+// A page's text: what stands between tags, without scripts and styles. `is_whole`
+// is false where its title alone is wanted.
+std::string text_of_page(std::string_view page, bool is_whole)
+{
+	std::string lower(page);
+	std::ranges::transform(lower, lower.begin(), http::to_lower);
+	std::string out;
+	const auto skip_to = [&](std::size_t at, std::string_view what) {
+		const std::size_t found = lower.find(what, at);
+		return found == lower.npos ? page.size() : found + what.size();
+	};
+	if (!is_whole) {
+		const std::size_t start = skip_to(skip_to(0, "<title"), ">");
+		const std::size_t end =
+			std::min(lower.find('<', std::min(start, lower.size())), page.size());
+		return std::string(page.substr(std::min(start, end), end - std::min(start, end)));
+	}
+	for (std::size_t at = 0; at < page.size();) {
+		const std::string_view rest = std::string_view(lower).substr(at);
+		if (rest.starts_with("<script"))
+			at = skip_to(at, "</script>");
+		else if (rest.starts_with("<style"))
+			at = skip_to(at, "</style>");
+		else if (rest.starts_with("<!--"))
+			at = skip_to(at, "-->");
+		else if (rest.starts_with("<")) {
+			// <access_token>…, in XML
+			const bool is_secret = ends_as_secret(rest.substr(1, rest.find_first_of(" >/", 1) - 1));
+			at = skip_to(at, ">");
+			if (is_secret)
+				at = std::min(page.find('<', at), page.size());
+		} else {
+			out += page[at++];
+			continue;
+		}
+		out += ' ';
+	}
+	return out;
+}
+
+void replace_all(std::string &text, std::string_view from, std::string_view to)
+{
+	for (std::size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size())
+		text.replace(at, from.size(), to);
+}
+
+void decode_entities(std::string &text)
+{
+	constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
+		{"&nbsp;", " "}, {"&lt;", "<"},   {"&gt;", ">"},   {"&quot;", "\""}, {"&#34;", "\""},
+		{"&#39;", "'"},  {"&#x27;", "'"}, {"&apos;", "'"}, {"&#x2F;", "/"},  {"&#x2f;", "/"},
+		{"&#47;", "/"},  {"&#x3D;", "="}, {"&#x3d;", "="}, {"&#61;", "="},   {"&#43;", "+"},
+		{"&#x2B;", "+"}, {"&#x2b;", "+"}, {"&#38;", "&"},  {"&amp;", "&"}};
+	for (const auto &[entity, character] : kEntities)
+		replace_all(text, entity, character);
+}
+
+// Neither JSON nor a form. Of an answer that says it is good, a page's title alone
+// is taken: it may be a grant in a form that we do not know.
+std::string text_of(const ProviderAnswer &answer)
+{
+	const std::string_view body = http::trim(answer.body.reveal().substr(0, kMaxPageBytes));
+	const bool is_page = answer.content_type == "text/html" ||
+						 answer.content_type == "application/xhtml+xml" || body.starts_with("<");
+	const bool is_success = answer.status >= 200 && answer.status <= 299;
+	if (!is_page)
+		return is_success ? std::string() : std::string(body);
+	std::string text = text_of_page(body, !is_success);
+	decode_entities(text);
+	return text;
+}
+
+} // namespace
+
+ProviderWords words_of(const http::Parameters &callback, const Redactor &redactor)
+{
+	std::string code(callback.get("error").value_or(""));
+	append(code, callback.get("error_code").value_or(""), "/");
+	append(code, callback.get("error_subcode").value_or(""), "/");
+	std::string description(callback.get("error_description").value_or(""));
+	append(description, callback.get("error_message").value_or(""), "; ");
+	append(description, callback.get("error_reason").value_or(""), "; ");
+	return {redactor.clean(code, kMaxCodeChars), redactor.clean(description, kMaxDescriptionChars),
+			0};
+}
+
+ProviderWords words_of(const ProviderAnswer &answer, Redactor &redactor)
+{
+	ProviderWords words;
+	if (answer.failure != ProviderAnswer::Failure::none)
+		return words;
+	words.status = answer.status;
+	const std::string_view body = answer.body.reveal();
+	if (!read_json(body, words, redactor) && !read_form(body, words, redactor))
+		words.description = text_of(answer);
+	ProviderWords cleaned{redactor.clean(words.code, kMaxCodeChars),
+						  redactor.clean(words.description, kMaxDescriptionChars), words.status};
+	wipe(words.code);
+	wipe(words.description);
+	return cleaned;
+}
+
+} // namespace sidecar::oauth

@@ -1,0 +1,31 @@
+// What a provider says when it refuses, for the log: its code, and its description
+// cut short, without secrets (FLOW.md, "Providers").
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "http/parameters.hpp"
+#include "oauth/provider_call.hpp"
+#include "oauth/redactor.hpp"
+
+namespace sidecar::oauth
+{
+
+struct ProviderWords {
+	std::string code;        // empty: it gave none
+	std::string description; // the same
+	int status = 0;          // of HTTP; 0: it came by the browser
+};
+
+// Parameters of a callback that people read: they decide nothing.
+inline constexpr std::string_view kProseParameters[] = {
+	"error_description", "error_message", "error_reason", "error_code", "error_subcode"};
+
+ProviderWords words_of(const http::Parameters &callback, const Redactor &redactor);
+
+// Of an answer that holds no grant, in whichever form: RFC 6749 section 5.2, the
+// objects and lists of others, an HTML page of a proxy. Tokens in it are hidden, too.
+ProviderWords words_of(const ProviderAnswer &answer, Redactor &redactor);
+
+} // namespace sidecar::oauth

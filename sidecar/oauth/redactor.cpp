@@ -1,0 +1,254 @@
+#include "oauth/redactor.hpp"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+
+#include "http/characters.hpp"
+#include "http/parameters.hpp"
+#include "http/utf8.hpp"
+
+namespace sidecar::oauth
+{
+
+namespace
+{
+
+constexpr std::size_t kWindow = 8; // what is shorter is a word as well
+constexpr std::size_t kMaxInput = 8 * 1024;
+constexpr std::string_view kRemoved = "[removed]";
+// No word is so long, and no number.
+constexpr std::size_t kTokenLength = 20;
+constexpr std::string_view kUuidForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+bool is_alphanumeric(char c) noexcept
+{
+	return http::is_letter(c) || http::is_digit(c);
+}
+
+// What a token is made of, but for the dots and slashes that addresses have, too.
+bool is_token_character(char c) noexcept
+{
+	return is_alphanumeric(c) || std::string_view("-_+~%").find(c) != std::string_view::npos;
+}
+
+// Where a name or a word ends, and what is hidden with a secret's part.
+bool is_delimiter(char c) noexcept
+{
+	return std::string_view(" \"'`&,;:=<>()[]{}|").find(c) != std::string_view::npos;
+}
+
+// Letters and digits alone: quoting, escapes and line breaks do not change them.
+struct Skeleton {
+	Secret text; // in lower case
+	std::vector<std::size_t> positions;
+};
+
+Skeleton skeleton_of(std::string_view text)
+{
+	Skeleton skeleton;
+	std::string letters;
+	letters.reserve(text.size());
+	for (std::size_t i = 0; i < text.size(); i++)
+		if (is_alphanumeric(text[i])) {
+			letters += http::to_lower(text[i]);
+			skeleton.positions.push_back(i);
+		}
+	skeleton.text = Secret::take(letters);
+	return skeleton;
+}
+
+std::uint64_t pack(std::string_view window) noexcept
+{
+	std::uint64_t packed = 0;
+	for (const char c : window)
+		packed = packed << 8 | static_cast<unsigned char>(c);
+	return packed;
+}
+
+bool is_uuid(std::string_view run) noexcept
+{
+	return std::ranges::equal(run, kUuidForm, [](char c, char form) {
+		return form == '-' ? c == '-' : http::is_lower_hex(http::to_lower(c));
+	});
+}
+
+bool looks_like_a_token(std::string_view run) noexcept
+{
+	return run.size() >= kTokenLength && std::ranges::any_of(run, http::is_digit) &&
+		   std::ranges::any_of(run, http::is_letter) && !is_uuid(run);
+}
+
+void hide_tokens(std::string_view text, std::vector<bool> &hidden)
+{
+	for (std::size_t start = 0; start < text.size();) {
+		std::size_t end = start;
+		while (end < text.size() && is_token_character(text[end]))
+			end++;
+		if (looks_like_a_token(text.substr(start, end - start)))
+			std::fill(hidden.begin() + static_cast<std::ptrdiff_t>(start),
+					  hidden.begin() + static_cast<std::ptrdiff_t>(end), true);
+		start = std::max(end, start + 1);
+	}
+}
+
+// What follows `access_token=` and the like, where it is too short to be seen for
+// what it is.
+void hide_named(std::string_view text, std::vector<bool> &hidden)
+{
+	constexpr std::string_view kNames[] = {"token",     "secret", "verifier", "password",
+										   "assertion", "bearer", "basic"};
+	const Skeleton skeleton = skeleton_of(text);
+	for (const std::string_view name : kNames)
+		for (std::size_t at = 0;
+			 (at = skeleton.text.reveal().find(name, at)) != std::string_view::npos;
+			 at += name.size()) {
+			std::size_t i = skeleton.positions[at + name.size() - 1] + 1;
+			const bool is_scheme = name == "bearer" || name == "basic";
+			const std::size_t start = i;
+			while (i < text.size() && (is_delimiter(text[i]) && text[i] != '&' && text[i] != ','))
+				i++;
+			const std::string_view between = text.substr(start, i - start);
+			if (between.find_first_of(is_scheme ? " " : "=:") == between.npos)
+				continue;
+			std::size_t end = i;
+			while (end < text.size() && !is_delimiter(text[end]))
+				end++;
+			const std::string_view value = text.substr(i, end - i);
+			// "token: expired" says what is wrong; token="expired" is one.
+			const bool is_word = between.find_first_of("=\"'") == between.npos &&
+								 std::ranges::all_of(value, [](char c) {
+									 return http::is_letter(c) || c == '.' || c == '_';
+								 });
+			if (!is_word)
+				std::fill(hidden.begin() + static_cast<std::ptrdiff_t>(i),
+						  hidden.begin() + static_cast<std::ptrdiff_t>(end), true);
+		}
+}
+
+// One line without what could harm a reader's terminal; spaces stand alone.
+std::string one_line(std::string_view text)
+{
+	std::string out;
+	while (!text.empty()) {
+		const http::Character next = http::first_character(text);
+		const bool is_space =
+			next.is_valid && (next.code_point == ' ' || !http::is_harmless(next.code_point));
+		if (!is_space)
+			http::append_utf8(out, next.code_point);
+		else if (!out.empty() && out.back() != ' ')
+			out += ' ';
+		text.remove_prefix(next.length);
+	}
+	while (out.ends_with(' '))
+		out.pop_back();
+	return out;
+}
+
+std::string cut(const std::string &text, std::size_t max)
+{
+	std::string_view rest = text;
+	for (std::size_t count = 0; count < max && !rest.empty(); count++)
+		rest.remove_prefix(http::first_character(rest).length);
+	return rest.empty() ? text : text.substr(0, text.size() - rest.size()) + "…";
+}
+
+} // namespace
+
+Redactor::~Redactor()
+{
+	OPENSSL_cleanse(windows_.data(), windows_.size() * sizeof(windows_[0]));
+}
+
+void Redactor::hide(std::string_view secret)
+{
+	if (secret.empty())
+		return;
+	hide_form(secret);
+	std::string encoded = http::percent_encode(secret);
+	if (encoded != secret) {
+		hide_form(encoded);
+		std::string twice = http::percent_encode(encoded);
+		hide_form(twice);
+		wipe(twice);
+	}
+	wipe(encoded);
+	std::string form = http::form_encode(secret);
+	hide_form(form);
+	wipe(form);
+}
+
+void Redactor::hide_form(std::string_view secret)
+{
+	const Skeleton skeleton = skeleton_of(secret);
+	const std::string_view letters = skeleton.text.reveal();
+	if (letters.size() < kWindow) {
+		short_.emplace_back(secret);
+		return;
+	}
+	const std::size_t count = letters.size() - kWindow + 1;
+	if (windows_.capacity() < windows_.size() + count) { // no copies in freed memory
+		std::vector<std::uint64_t> larger;
+		larger.reserve((windows_.size() + count) * 2);
+		larger.assign(windows_.begin(), windows_.end());
+		OPENSSL_cleanse(windows_.data(), windows_.size() * sizeof(windows_[0]));
+		windows_.swap(larger);
+	}
+	for (std::size_t i = 0; i < count; i++)
+		windows_.push_back(pack(letters.substr(i, kWindow)));
+	is_sorted_ = false;
+}
+
+// The bytes of the text that are to be hidden.
+std::vector<bool> Redactor::find(std::string_view text) const
+{
+	if (!is_sorted_)
+		std::ranges::sort(windows_);
+	is_sorted_ = true;
+	std::vector<bool> hidden(text.size());
+	const Skeleton skeleton = skeleton_of(text);
+	const std::string_view letters = skeleton.text.reveal();
+	for (std::size_t i = 0; i + kWindow <= letters.size(); i++)
+		if (std::ranges::binary_search(windows_, pack(letters.substr(i, kWindow))))
+			for (std::size_t at = skeleton.positions[i]; at <= skeleton.positions[i + kWindow - 1];
+				 at++)
+				hidden[at] = true;
+	for (const Secret &secret : short_) {
+		const std::string_view wanted = secret.reveal();
+		for (std::size_t at = 0; (at = text.find(wanted, at)) != text.npos; at++) {
+			const bool begins = at == 0 || !is_alphanumeric(text[at - 1]);
+			const std::size_t end = at + wanted.size();
+			// One or two letters are of many words.
+			if (wanted.size() > 3 ||
+				(begins && (end == text.size() || !is_alphanumeric(text[end]))))
+				for (std::size_t i = at; i < end; i++)
+					hidden[i] = true;
+		}
+	}
+	hide_tokens(text, hidden);
+	hide_named(text, hidden);
+	// The rest of a word that a part is of.
+	for (std::size_t i = 1; i < text.size(); i++)
+		if (hidden[i - 1] && !is_delimiter(text[i]))
+			hidden[i] = true;
+	for (std::size_t i = text.size(); i-- > 1;)
+		if (hidden[i] && !is_delimiter(text[i - 1]))
+			hidden[i - 1] = true;
+	return hidden;
+}
+
+std::string Redactor::clean(std::string_view text, std::size_t max) const
+{
+	std::string line = one_line(text.substr(0, kMaxInput));
+	const std::vector<bool> hidden = find(line);
+	std::string out;
+	for (std::size_t i = 0; i < line.size(); i++)
+		if (!hidden[i])
+			out += line[i];
+		else if (i == 0 || !hidden[i - 1])
+			out += kRemoved;
+	wipe(line);
+	return cut(out, max);
+}
+
+} // namespace sidecar::oauth
