@@ -115,7 +115,8 @@ Action CallbackFlow::start(std::string_view query, const http::FlowCookies &cook
 
 http::Parameters::Wanted CallbackFlow::wanted_parameters() const
 {
-	http::Parameters::Wanted wanted{{"code", "state", "error", "iss", "scope"}, {}};
+	http::Parameters::Wanted wanted{
+		{"code", "state", "error", "iss", "scope", "scopes", "granted_scopes"}, {}};
 	const auto &extra = site_.provider.callback_extra;
 	wanted.names.insert(wanted.names.end(), extra.begin(), extra.end());
 	wanted.prose.assign(std::begin(kProseParameters), std::end(kProseParameters));

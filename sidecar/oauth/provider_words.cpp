@@ -118,10 +118,7 @@ void read_object(const json::object &object, ProviderWords &words, int depth)
 
 bool read_json(std::string_view body, ProviderWords &words, Redactor &redactor)
 {
-	constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-	if (body.starts_with(kByteOrderMark))
-		body.remove_prefix(kByteOrderMark.size());
-	const auto value = parse_json(body);
+	const auto value = parse_json(without_bom(body));
 	const json::value *root = value ? &*value : nullptr;
 	if (root != nullptr && root->is_array() && !root->get_array().empty())
 		root = &root->get_array().front();

@@ -216,7 +216,7 @@ def test_secrets_that_an_answer_echoes(sidecar, fake, provider, how):  # F7
     {"error": "x", "error_description": "xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqEgy"},
     {"error": "x", "error_description": "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.NHVaYe26MbtOYhSKkoKYdFVomg4i8ZJd8"},
     '{"error":"x","error":"y","access_token":"short"}',
-    "<r><access_token>Sh0rt</access_token></r>",
+    "<r><error>bad</error><access_token>Sh0rt</access_token></r>",
 ])
 def test_tokens_that_an_answer_holds(sidecar, fake, body):  # F7
     content_type = "application/json" if isinstance(body, dict) or body.startswith("{") else "text/xml"

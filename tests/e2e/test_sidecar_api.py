@@ -364,16 +364,14 @@ def test_row_it_cannot_open(sidecar, stored):
 
 @pytest.mark.parametrize("setting", [None, "on"])
 @pytest.mark.parametrize("value, asks", [("true", True), ("false", False), (None, None)])
-def test_confirm(sidecar, value, asks, setting):  # F15
+def test_confirm(make_sidecar, fake, value, asks, setting):  # F15
+    sidecar, whose = make_sidecar({"fake": fake.settings()}, start=False), someone()
     if setting:
         sidecar.sql(f"ALTER DATABASE {sidecar.db} SET oauth_tokens.confirm_flows = {setting}")
-    try:
-        whose = someone()
-        reply = sidecar.api("authorize", whose, return_to="/x", confirm=value)
-        assert reply.status == 200, reply.text
-        end = MiniBrowser().open(reply.json["authorize_url"], until="/x?")
-    finally:
-        sidecar.sql(f"ALTER DATABASE {sidecar.db} RESET oauth_tokens.confirm_flows")
+    sidecar.start()
+    reply = sidecar.api("authorize", whose, return_to="/x", confirm=value)
+    assert reply.status == 200, reply.text
+    end = MiniBrowser().open(reply.json["authorize_url"], until="/x?")
     asks = setting == "on" if asks is None else asks
     assert ("oauth_flow" in end.query) == asks and bool(sidecar.grant(whose)) != asks
 
