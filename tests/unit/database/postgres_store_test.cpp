@@ -220,7 +220,7 @@ TEST_F(PostgresStoreTest, OpensAttempts)
 	EXPECT_EQ(attempt->link.identity.actor_id, "ann");
 	EXPECT_EQ(attempt->link.scopes, std::nullopt);
 	EXPECT_EQ(attempt->link.return_to, "/done?a=b");
-	EXPECT_TRUE(attempt->link.confirm);
+	EXPECT_TRUE(attempt->link.confirm.value());
 	EXPECT_TRUE(attempt->state.equals("S"));
 	EXPECT_TRUE(attempt->browser_secret.equals("B"));
 	EXPECT_TRUE(attempt->code_verifier.equals("V"));
@@ -240,7 +240,7 @@ TEST_F(PostgresStoreTest, ClaimsAttempts)
 	EXPECT_EQ(attempt->link.identity.provider, "google.work");
 	EXPECT_EQ(attempt->link.scopes, "a b");
 	EXPECT_EQ(attempt->link.return_to, std::nullopt);
-	EXPECT_FALSE(attempt->link.confirm);
+	EXPECT_FALSE(attempt->link.confirm.value());
 	EXPECT_TRUE(attempt->code_verifier.equals("V"));
 	EXPECT_EQ(attempt->issuer, "");
 	EXPECT_EQ(attempt->token_endpoint, "https://op/token");
