@@ -1,6 +1,7 @@
 -- What CREATE EXTENSION brings, what it leaves to the migration, and who may
 -- call what before anything was granted.
 
+\set SHOW_CONTEXT never
 \set w '11111111-1111-4111-8111-111111111111'
 \set place '''11111111-1111-4111-8111-111111111111'', ''google'', ''user'', ''alice'''
 
