@@ -1,11 +1,14 @@
 #include "details_policies.hpp"
 
+#include <algorithm>
+
 #include "flow/permission.hpp"
 #include "flow/statement.hpp"
 #include "function.hpp"
 #include "owner_boundary.hpp"
 
 extern "C" {
+#include "catalog/objectaccess.h"
 #include "catalog/pg_policy.h"
 #include "commands/policy.h"
 #include "nodes/primnodes.h"
@@ -113,6 +116,52 @@ char *create_statement(const char *name, const PolicyDefinition &policy)
 					policy.name, name, policy.clause, policy.function);
 }
 
+void bind_policy(Oid policy, Oid extension)
+{
+	const ObjectAddress address = {PolicyRelationId, policy, 0};
+	const ObjectAddress target = {ExtensionRelationId, extension, 0};
+	recordDependencyOn(&address, &target, DEPENDENCY_AUTO_EXTENSION);
+}
+
+bool is_ours(Form_pg_policy policy)
+{
+	const char *table = get_rel_name(policy->polrelid);
+	return table != nullptr && strcmp(table, kDetailsName) == 0 &&
+		   get_rel_namespace(policy->polrelid) == extension_schema() &&
+		   std::ranges::any_of(kPolicies, [policy](const PolicyDefinition &wanted) {
+			   return strcmp(NameStr(policy->polname), wanted.name) == 0;
+		   });
+}
+
+// The row is there, and not yet visible to the command that made it.
+void policy_created(Oid policy)
+{
+	const Oid extension = get_extension_oid("oauth_tokens", true);
+	if (!OidIsValid(extension))
+		return;
+	Relation catalog = table_open(PolicyRelationId, AccessShareLock);
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_policy_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(policy));
+	SysScanDesc scan = systable_beginscan(catalog, PolicyOidIndexId, true, SnapshotSelf, 1, &key);
+	const HeapTuple tuple = systable_getnext(scan);
+	const bool ours =
+		HeapTupleIsValid(tuple) && is_ours(reinterpret_cast<Form_pg_policy>(GETSTRUCT(tuple)));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	if (ours)
+		bind_policy(policy, extension);
+}
+
+object_access_hook_type next_hook = nullptr;
+
+void object_accessed(ObjectAccessType access, Oid catalog, Oid object, int part, void *argument)
+{
+	if (next_hook != nullptr)
+		next_hook(access, catalog, object, part, argument);
+	if (access == OAT_POST_CREATE && catalog == PolicyRelationId)
+		policy_created(object);
+}
+
 // The planner finds the row by its id. By a plan, with the caller's rights and so under the
 // caller's policies.
 bool finds_token(FunctionCallInfo fcinfo, const TokenTable &table, bool to_update)
@@ -186,16 +235,20 @@ char *policies_create_statement(const char *name, bool forced)
 	return sql.data;
 }
 
+void details_policies_init()
+{
+	next_hook = object_access_hook;
+	object_access_hook = object_accessed;
+}
+
 void bind_policies_to_extension(Oid details)
 {
 	const Oid extension = get_extension_oid("oauth_tokens", false);
-	const ObjectAddress target = {ExtensionRelationId, extension, 0};
 	for (const PolicyDefinition &wanted : kPolicies) {
 		const Oid policy = get_relation_policy_oid(details, wanted.name, true);
-		const ObjectAddress address = {PolicyRelationId, policy, 0};
 		if (OidIsValid(policy) &&
 			!list_member_oid(getAutoExtensionsOfObject(PolicyRelationId, policy), extension))
-			recordDependencyOn(&address, &target, DEPENDENCY_AUTO_EXTENSION);
+			bind_policy(policy, extension);
 	}
 	CommandCounterIncrement();
 }

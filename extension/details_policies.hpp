@@ -23,8 +23,12 @@ List *policy_differences(Relation details, const char *name, bool forced);
 // The statements that make them on a new table.
 char *policies_create_statement(const char *name, bool forced);
 
-// Has DROP EXTENSION take the policies, as ALTER … DEPENDS ON EXTENSION would,
-// which PostgreSQL does not have for a policy. A dump loses that.
+// DROP EXTENSION takes the policies, as ALTER … DEPENDS ON EXTENSION would have it,
+// which PostgreSQL does not have for a policy. So each is bound when it is created,
+// by a restore, too: CREATE EXTENSION in the same session has loaded this library.
+void details_policies_init();
+
+// The same for policies that were created while the library was not loaded.
 void bind_policies_to_extension(Oid details);
 
 // Executes a statement on details that follow a token: the same call has changed

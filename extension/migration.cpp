@@ -182,7 +182,6 @@ void make_details(Oid schema, Oid table_id, const char *name)
 			execute_safely(psprintf("ALTER TABLE %s OWNER TO %s", name,
 									quote_identifier(GetUserNameFromId(owner, false))));
 		execute_safely(policies_create_statement(name, forced));
-		bind_policies_to_extension(get_relname_relid(kDetailsName, schema));
 		return;
 	}
 	if (!is_ordinary_table(details_id))

@@ -1,6 +1,7 @@
 #include "cache/cache_tables.hpp"
 #include "cache/mark_change.hpp"
 #include "cache/wake_up.hpp"
+#include "details_policies.hpp"
 #include "flow/settings.hpp"
 #include "key_page.hpp"
 #include "key_ring.hpp"
@@ -17,6 +18,7 @@ void _PG_init()
 	oauth_tokens::key_page_init();
 	oauth_tokens::key_ring_init();
 	oauth_tokens::token_table_init();
+	oauth_tokens::details_policies_init();
 	oauth_tokens::cache_tables_init();
 	oauth_tokens::mark_change_init();
 	oauth_tokens::wake_up_init();

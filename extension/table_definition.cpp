@@ -317,8 +317,7 @@ bool has_index_on(Relation table, AttrNumber attno)
 	foreach (cell, indexes) {
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 		found = found || (index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
-						  index->rd_index->indkey.values[0] == attno &&
-						  RelationGetIndexPredicate(index) == NIL);
+						  index->rd_index->indkey.values[0] == attno && !is_partial(index));
 		index_close(index, AccessShareLock);
 	}
 	list_free(indexes);
