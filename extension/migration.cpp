@@ -8,6 +8,7 @@
 #include "details_policies.hpp"
 #include "errors.hpp"
 #include "function.hpp"
+#include "row_storage.hpp"
 #include "safe_settings.hpp"
 #include "token_table.hpp"
 #include "upgrade_notices.hpp"
@@ -141,11 +142,21 @@ void make_triggers(Oid relid, const char *name, bool first_time)
 		end_registrations(cache_tables(), Wait::yes);
 }
 
+// What is no ordinary table can neither be locked as one nor be compared further.
+void refuse_other_kind(Oid relid, const char *relation, const char *name)
+{
+	Relation found = relation_open(relid, AccessShareLock);
+	const RowStorage storage = find_rows(found);
+	refuse_distributed(found, storage);
+	if (found->rd_rel->relkind != RELKIND_RELATION)
+		mend(relation, name, list_make1(make_difference(storage.why, nullptr)));
+	relation_close(found, AccessShareLock);
+}
+
 // Columns first: what indexes need may have to be added, too.
 void adopt(Oid relid, const char *name)
 {
-	if (!is_ordinary_table(relid))
-		mend(kTableName, name, not_a_table());
+	refuse_other_kind(relid, kTableName, name);
 	refuse_foreign_owner("table", name, owner_of_relation(relid));
 	LockRelationOid(relid, ShareRowExclusiveLock);
 	Relation table = table_open(relid, NoLock);
@@ -184,8 +195,7 @@ void make_details(Oid schema, Oid table_id, const char *name)
 		execute_safely(policies_create_statement(name, forced));
 		return;
 	}
-	if (!is_ordinary_table(details_id))
-		mend(kDetailsName, name, not_a_table());
+	refuse_other_kind(details_id, kDetailsName, name);
 	refuse_foreign_owner("table", name, owner_of_relation(details_id));
 	Relation details = table_open(details_id, ShareRowExclusiveLock);
 	List *differences = details_differences(details, name, enum_type);
@@ -199,23 +209,22 @@ bool is_whole()
 	const Oid schema = extension_schema();
 	const Oid table_id = get_relname_relid(kTableName, schema);
 	const Oid details_id = get_relname_relid(kDetailsName, schema);
-	if (!OidIsValid(table_id) || !is_ordinary_table(table_id) || !OidIsValid(details_id) ||
-		!is_ordinary_table(details_id))
+	if (!OidIsValid(table_id) || !OidIsValid(details_id))
 		return false;
-	Relation table = table_open(table_id, AccessShareLock);
+	Relation table = relation_open(table_id, AccessShareLock);
 	bool whole = table_differences(table, kTableName) == NIL;
 	whole = whole && trigger_differences(table_id, kTableName) == NIL;
 	if (whole) {
 		const AttrNumber attno = table_find_column(table, kActorType, nullptr);
-		Relation details = table_open(details_id, AccessShareLock);
+		Relation details = relation_open(details_id, AccessShareLock);
 		whole =
 			details_differences(details, kDetailsName,
 								TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) ==
 				NIL &&
 			policy_differences(details, kDetailsName, table->rd_rel->relforcerowsecurity) == NIL;
-		table_close(details, AccessShareLock);
+		relation_close(details, AccessShareLock);
 	}
-	table_close(table, AccessShareLock);
+	relation_close(table, AccessShareLock);
 	return whole;
 }
 
@@ -251,6 +260,7 @@ Relation lock_to_drop(const char *relation, Oid schema)
 						errmsg("must be owner of table %s", relation),
 						errhint("Call this as role %s, or as a superuser.",
 								quote_identifier(GetUserNameFromId(owner, false)))));
+	refuse_rows_elsewhere(relid, extension_relation_name(relation));
 	Relation table = table_open(relid, AccessExclusiveLock);
 	// Another may have come by its name while we waited.
 	if (get_relname_relid(relation, schema) != relid)

@@ -20,6 +20,7 @@
 #include "key_ring.hpp"
 #include "owner_rights.hpp"
 #include "row_replacement.hpp"
+#include "row_storage.hpp"
 #include "token_codec.hpp"
 #include "token_table.hpp"
 
@@ -108,13 +109,21 @@ void refuse_unless_it_may_commit(FunctionCallInfo fcinfo)
 						errhint("Call it by itself, with autocommit on and not from a function.")));
 }
 
-// The caller's rights, and every row: a policy makes this fail.
-void check_rights(const TokenTable &table)
+// The session may not have heard that the last one was dropped, so it asks anew.
+void refuse_child_tables(const TokenTable &table)
 {
-	if (has_child_tables(table.relid))
+	Relation relation = table_open(table.relid, AccessShareLock);
+	if (find_rows(relation).rows != Rows::here)
 		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS), errmsg("%s has child tables", table.name),
 						errdetail("Tokens in them would keep the old key."),
 						errhint("Move their rows into %s, and drop them.", table.name)));
+	table_close(relation, NoLock);
+}
+
+// The caller's rights, and every row: a policy makes this fail.
+void check_rights(const TokenTable &table)
+{
+	refuse_child_tables(table);
 	for (AclMode mode : {ACL_SELECT, ACL_UPDATE}) {
 		const AclResult result = pg_class_aclcheck(table.relid, GetUserId(), mode);
 		if (result != ACLCHECK_OK)

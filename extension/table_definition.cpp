@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "row_storage.hpp"
+
 namespace oauth_tokens
 {
 
@@ -259,6 +261,16 @@ bool is_deferrable(Oid index_id)
 	return !immediate;
 }
 
+bool is_valid(Oid index_id)
+{
+	HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index_id));
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	const bool valid = ((Form_pg_index)GETSTRUCT(tuple))->indisvalid;
+	ReleaseSysCache(tuple);
+	return valid;
+}
+
 Bitmapset *identity_columns(Relation table)
 {
 	Bitmapset *columns = nullptr;
@@ -266,6 +278,13 @@ Bitmapset *identity_columns(Relation table)
 		columns =
 			bms_add_member(columns, get_attnum(RelationGetRelid(table), kColumns[column].name));
 	return columns;
+}
+
+List *compare_storage(Relation table)
+{
+	const RowStorage storage = find_rows(table);
+	refuse_distributed(table, storage);
+	return storage.rows == Rows::here ? NIL : list_make1(make_difference(storage.why, nullptr));
 }
 
 // ON CONFLICT refuses to work beside a deferrable constraint on the identity.
@@ -389,32 +408,28 @@ Difference *make_difference(char *what, char *fix)
 	return made;
 }
 
-bool is_ordinary_table(Oid relid)
-{
-	return get_rel_relkind(relid) == RELKIND_RELATION;
-}
-
-bool has_child_tables(Oid relid)
-{
-	// The flag stays for a while after the last one was dropped.
-	return has_subclass(relid) && find_inheritance_children(relid, NoLock) != NIL;
-}
-
-List *not_a_table()
-{
-	return list_make1(make_difference(pstrdup("it is not an ordinary table"), nullptr));
-}
-
 Oid table_find_identity_index(Relation table)
 {
 	return find_index(table, kIdentityIndex);
 }
 
+bool table_is_identity_reindexed(Relation table)
+{
+	bool found = false;
+	List *indexes = RelationGetIndexList(table);
+	ListCell *cell;
+	foreach (cell, indexes)
+		found = found || (!is_valid(lfirst_oid(cell)) &&
+						  bms_equal(columns_of(lfirst_oid(cell)), identity_columns(table)));
+	list_free(indexes);
+	return found;
+}
+
 List *table_differences(Relation table, const char *name)
 {
-	List *found = NIL;
-	if (has_child_tables(RelationGetRelid(table)))
-		found = lappend(found, make_difference(psprintf("it has child tables"), nullptr));
+	List *found = compare_storage(table);
+	if (table->rd_rel->relkind != RELKIND_RELATION)
+		return found;
 	if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
 		found = lappend(found, make_difference(psprintf("it is unlogged: a crash would empty it"),
 											   psprintf("ALTER TABLE %s SET LOGGED", name)));
@@ -478,7 +493,9 @@ const char *details_columns_difference(Relation details, Oid enum_type)
 
 List *details_differences(Relation details, const char *name, Oid enum_type)
 {
-	List *found = NIL;
+	List *found = compare_storage(details);
+	if (details->rd_rel->relkind != RELKIND_RELATION)
+		return found;
 	for (const DetailsColumn &column : kDetailsColumns)
 		found = compare_details_column(found, details, name, enum_type, column);
 	list_free(RelationGetIndexList(details)); // fills rd_pkindex

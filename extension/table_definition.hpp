@@ -32,12 +32,13 @@ const char *table_column_name(TableColumn column);
 // `fault`, if not null, is then what is wrong, for a person.
 AttrNumber table_find_column(Relation table, TableColumn column, char **fault);
 
-// Whether a relation can be opened as what we make: no view, index or type.
-bool is_ordinary_table(Oid relid);
-
 // The index that enforces the identity: unique, immediate, not partial, on
 // exactly its four columns in order. InvalidOid where there is none.
 Oid table_find_identity_index(Relation table);
+
+// Whether another index like that, which is not valid, is there: REINDEX or CREATE
+// INDEX CONCURRENTLY is at work, or was broken off.
+bool table_is_identity_reindexed(Relation table);
 
 // One way in which a table differs.
 struct Difference {
@@ -48,10 +49,9 @@ struct Difference {
 Difference *make_difference(char *what, char *fix);
 
 // Every difference, as a list of Difference *. `name` is the table's qualified
-// and quoted name, for the fixes.
+// and quoted name, for the fixes. Takes a relation of any kind. Raises OT005 if Citus
+// distributes it.
 List *table_differences(Relation table, const char *name);
-
-bool has_child_tables(Oid relid);
 
 // Whether it is one of the columns that we make.
 bool is_table_column(const char *name);
@@ -59,9 +59,6 @@ bool is_details_column(const char *name);
 
 // How the first column of the table of details differs; null where none does.
 const char *details_columns_difference(Relation details, Oid enum_type);
-
-// The one difference of a relation that is no table.
-List *not_a_table();
 
 // The same for the table of details, whose actor_type is `enum_type`.
 List *details_differences(Relation details, const char *name, Oid enum_type);

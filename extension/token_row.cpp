@@ -59,17 +59,25 @@ TokenRow make_row(const Datum *values, const bool *nulls, Reads reads)
 	return row;
 }
 
-bool visit_by_index(const TokenTable &table, Relation relation, const Identity &identity,
-					Reads reads, RowVisitor visit, void *state)
+// As the planner decides. An index that was built beside broken HOT chains does not
+// serve a snapshot of before: its entries have the keys of later versions. Asked at
+// each use, because nobody tells when the last such snapshot is gone.
+bool may_scan_index(Relation index)
+{
+	return likely(!index->rd_index->indcheckxmin) ||
+		   TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),
+								 TransactionXmin);
+}
+
+bool visit_by_index(const TokenTable &table, Relation relation, Relation index, Snapshot snapshot,
+					const Identity &identity, Reads reads, RowVisitor visit, void *state)
 {
 	ScanKeyData keys[kIdentityColumns];
 	memcpy(keys, table.identity_keys, sizeof keys);
 	for (int i = 0; i < kIdentityColumns; i++)
 		keys[i].sk_argument = identity.values[i];
 
-	Relation index = index_open(table.identity_index, AccessShareLock);
-	IndexScanDesc scan =
-		compat::index_beginscan(relation, index, GetActiveSnapshot(), kIdentityColumns);
+	IndexScanDesc scan = compat::index_beginscan(relation, index, snapshot, kIdentityColumns);
 	TupleTableSlot *slot = table_slot_create(relation, nullptr);
 	index_rescan(scan, keys, kIdentityColumns, nullptr, 0);
 	const bool found = index_getnext_slot(scan, ForwardScanDirection, slot);
@@ -82,7 +90,6 @@ bool visit_by_index(const TokenTable &table, Relation relation, const Identity &
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	index_endscan(scan);
-	index_close(index, NoLock);
 	return found;
 }
 
@@ -133,22 +140,34 @@ void copy_refresh_token(const TokenRow &row, void *copy)
 		*static_cast<const text **>(copy) = DatumGetTextPCopy(row.encrypted_refresh_token);
 }
 
+// Null if it takes a plan.
+Relation index_for_caller(const TokenTable &table)
+{
+	if (!OidIsValid(table.identity_index) || !table.rows_are_here ||
+		ExecutorCheckPerms_hook != nullptr ||
+		check_enable_rls(table.relid, InvalidOid, false) == RLS_ENABLED)
+		return nullptr;
+	Relation index = index_open(table.identity_index, AccessShareLock);
+	if (may_scan_index(index))
+		return index;
+	index_close(index, NoLock);
+	return nullptr;
+}
+
 } // namespace
 
 bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, void *state)
 {
 	const TokenTable &table = token_table();
+	Relation index = index_for_caller(table);
+	if (index == nullptr)
+		return visit_by_plan(table, identity, reads, visit, state);
+	check_select_right(table, reads);
 	Relation relation = table_open(table.relid, NoLock);
-	bool found;
-	if (OidIsValid(table.identity_index) && !table.has_children &&
-		ExecutorCheckPerms_hook == nullptr &&
-		check_enable_rls(table.relid, InvalidOid, false) != RLS_ENABLED) {
-		check_select_right(table, reads);
-		found = visit_by_index(table, relation, identity, reads, visit, state);
-	} else {
-		found = visit_by_plan(table, identity, reads, visit, state);
-	}
+	const bool found =
+		visit_by_index(table, relation, index, GetActiveSnapshot(), identity, reads, visit, state);
 	table_close(relation, NoLock);
+	index_close(index, NoLock);
 	return found;
 }
 
@@ -156,9 +175,12 @@ const text *written_refresh_token(const TokenTable &table, const Identity &ident
 {
 	const text *copy = nullptr;
 	Relation relation = table_open(table.relid, NoLock);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	visit_by_index(table, relation, identity, Reads::everything, copy_refresh_token, &copy);
-	PopActiveSnapshot();
+	Relation index = index_open(table.identity_index, AccessShareLock);
+	// It shows the row as it is now, which this transaction has locked. Every valid
+	// unique index serves that: it has the keys of what is live.
+	visit_by_index(table, relation, index, SnapshotSelf, identity, Reads::everything,
+				   copy_refresh_token, &copy);
+	index_close(index, NoLock);
 	table_close(relation, NoLock);
 	return copy;
 }

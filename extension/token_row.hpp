@@ -29,14 +29,14 @@ using RowVisitor = void (*)(const TokenRow &row, void *state);
 // caller, who holds lock_token_table(AccessShareLock). False where no row is there, or none that
 // row security shows.
 //
-// Opens the unique index itself. It leaves that to a kept plan where row
-// security applies, where the index or a child table asks for a planner, and
-// where an extension such as pgaudit wants to see each access.
+// Opens the unique index itself. It leaves that to a kept plan if row security
+// applies, if the rows are not all in the table's own heap, if the index does not
+// serve this snapshot, and if an extension such as pgaudit wants to see each access.
 bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, void *state);
 
 // The encrypted refresh token of a row that this transaction has written, also
 // where the caller may not read it: to be compared, never to be returned. Null
-// where there is none. Needs table.identity_index.
+// where there is none. Needs table.identity_index, whatever may_scan_index() says.
 const text *written_refresh_token(const TokenTable &table, const Identity &identity);
 
 } // namespace oauth_tokens

@@ -1,6 +1,7 @@
 #include "token_table.hpp"
 
 #include "errors.hpp"
+#include "row_storage.hpp"
 
 namespace oauth_tokens
 {
@@ -21,10 +22,16 @@ void relation_changed(Datum, Oid relid)
 }
 
 // A function or a schema changed: the extension may stand elsewhere now. Or a role
-// did: what may be trusted, too.
+// did: what may be trusted, too. Or an enum did: its labels decide whether it fits.
 void catalog_changed(Datum, int, uint32)
 {
 	catalog_changes++;
+}
+
+void relation_name_changed(Datum, int, uint32 hash)
+{
+	if (concerns_citus(hash))
+		catalog_changes++;
 }
 
 // All that the text and the parameters of a kept plan depend on.
@@ -80,10 +87,6 @@ void prepare_identity_keys()
 		ScanKeyEntryInitialize(&cached.identity_keys[i], 0, i + 1, BTEqualStrategyNumber,
 							   InvalidOid, index->rd_indcollation[i], get_opcode(equal), 0);
 	}
-	// An index that was built beside broken HOT chains does not serve every
-	// snapshot; the planner knows when, so leave it to a plan.
-	if (index->rd_index->indcheckxmin)
-		cached.identity_index = InvalidOid;
 	index_close(index, AccessShareLock);
 }
 
@@ -106,14 +109,14 @@ void look_up()
 	if (!OidIsValid(cached.details_relid))
 		raise_not_migrated(cached.details_name);
 
-	if (!is_ordinary_table(cached.relid))
-		raise_table_differs(cached.name, "it is not an ordinary table");
+	refuse_rows_elsewhere(cached.details_relid, cached.details_name);
+	cached.rows_are_here = refuse_rows_elsewhere(cached.relid, cached.name) == Rows::here;
 	Relation table = table_open(cached.relid, AccessShareLock);
 	find_columns(table);
 	cached.identity_index = table_find_identity_index(table);
+	cached.identity_is_reindexed = table_is_identity_reindexed(table);
 	if (OidIsValid(cached.identity_index))
 		prepare_identity_keys();
-	cached.has_children = has_child_tables(cached.relid);
 	count_version();
 	looked_at = changes; // what changed meanwhile makes us look again
 	table_close(table, NoLock);
@@ -134,6 +137,8 @@ Oid find_function(Oid schema, const char *name, Oid argument)
 
 void token_table_init()
 {
+	CacheRegisterSyscacheCallback(RELNAMENSP, relation_name_changed, 0);
+	CacheRegisterSyscacheCallback(ENUMOID, catalog_changed, 0);
 	CacheRegisterRelcacheCallback(relation_changed, 0);
 	CacheRegisterSyscacheCallback(PROCOID, catalog_changed, 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, 0);

@@ -13,12 +13,15 @@ namespace oauth_tokens
 struct TokenTable {
 	Oid relid;
 	Oid details_relid;
-	Oid identity_index; // InvalidOid where none fits
+	// What keeps the identity unique; InvalidOid if nothing does. Whether it may be
+	// scanned just now is another question: may_scan_index().
+	Oid identity_index;
+	bool identity_is_reindexed; // concurrently: a store may meet an index that is not ready
 	Oid enum_type;
 	AttrNumber attno[kTableColumns];
 	Oid type[kTableColumns];
-	bool has_children; // a scan of the index alone would miss rows
-	const char *name;  // qualified and quoted
+	bool rows_are_here; // else only a plan finds all of them
+	const char *name;   // qualified and quoted
 	const char *details_name;
 	std::uint64_t version; // changes where a kept plan must
 	ScanKeyData identity_keys[kIdentityColumns];

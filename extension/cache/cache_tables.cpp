@@ -1,6 +1,7 @@
 #include "cache/cache_tables.hpp"
 
 #include "cache/triggers.hpp"
+#include "row_storage.hpp"
 #include "token_table.hpp"
 
 namespace oauth_tokens
@@ -74,9 +75,9 @@ void look_up()
 	cached.marks = internal_table(internal, kMarksName);
 	cached.registrations = internal_table(internal, kRegistrationsName);
 	cached.version = 0;
-	cached.has_children = false;
+	cached.rows_are_here = true;
 	cached.tokens = get_relname_relid(kTableName, extension_schema());
-	if (!OidIsValid(cached.tokens) || !is_ordinary_table(cached.tokens)) {
+	if (!OidIsValid(cached.tokens) || get_rel_relkind(cached.tokens) != RELKIND_RELATION) {
 		cached.tokens = InvalidOid; // look again: nobody tells of a new table
 		return;
 	}
@@ -87,13 +88,13 @@ void look_up()
 		cached.tokens = InvalidOid;
 		return;
 	}
+	cached.rows_are_here = find_rows(table).rows == Rows::here;
 	cached.identity[0] = identity_column(table, kWorkspaceId, UUIDOID);
 	cached.identity[1] = identity_column(table, kProvider, TEXTOID);
 	cached.identity[2] = identity_column(table, kActorType, InvalidOid);
 	cached.identity[3] = identity_column(table, kActorId, TEXTOID);
 	RelationClose(table);
 	cached.version = table_version(cached.tokens);
-	cached.has_children = has_child_tables(cached.tokens);
 	looked_at = changes; // what changed meanwhile makes us look again
 }
 
@@ -115,10 +116,9 @@ const CacheTables &cache_tables()
 {
 	// Hears of what others committed, as taking a lock would.
 	AcceptInvalidationMessages();
-	if (looked_at != catalog_changes)
+	// Nobody tells when the last child table goes.
+	if (looked_at != catalog_changes || !cached.rows_are_here)
 		look_up();
-	else if (cached.has_children) // nobody tells when the last one goes
-		cached.has_children = has_child_tables(cached.tokens);
 	return cached;
 }
 

@@ -22,7 +22,8 @@ struct CacheTables {
 	// each change of its triggers and columns, which may have changed tokens without
 	// one; the same after VACUUM FULL, and whatever else only moves rows.
 	std::uint64_t version;
-	bool has_children; // whose rows are read as tokens, and leave no marks
+	// Else tokens are read, or may have been, whose changes leave no marks.
+	bool rows_are_here;
 };
 
 // Mixes a number into a version, which is never 0 then.

@@ -53,7 +53,7 @@ void refuse_second_cache(const Registration &registration, const text *id)
 
 void refuse_unmarked_changes(const CacheTables &tables)
 {
-	if (tables.has_children)
+	if (!tables.rows_are_here)
 		ereport(ERROR,
 				(errcode(ERRCODE_TABLE_DIFFERS), errmsg("changes of oauth_tokens are not marked"),
 				 errdetail("It has child tables, whose changes would not be."),
@@ -67,7 +67,7 @@ void refuse_unmarked_changes(const CacheTables &tables)
 
 bool is_present(const Registration &registration, const text *id)
 {
-	return registration.valid && !cache_tables().has_children && is_of(registration, id);
+	return registration.valid && cache_tables().rows_are_here && is_of(registration, id);
 }
 
 // Not for long: all who want to write stand in the queue behind us.
@@ -133,7 +133,7 @@ TimeLineID timeline()
 Registration visible_registration()
 {
 	const CacheTables &tables = cache_tables();
-	if (RecoveryInProgress() || !OidIsValid(tables.tokens) || tables.has_children)
+	if (RecoveryInProgress() || !OidIsValid(tables.tokens) || !tables.rows_are_here)
 		return {};
 	return find_registration(tables, GetActiveSnapshot());
 }

@@ -125,7 +125,7 @@ OAUTH_FUNCTION(oauth_changes_ack)
 	const Registration registration = latest_registration(tables);
 	if (!is_incarnation(registration, *PG_GETARG_UUID_P(0)))
 		PG_RETURN_NULL();
-	if (tables.has_children) { // what is void for one who asked stays so
+	if (!tables.rows_are_here) { // what is void for one who asked stays so
 		end_registrations(tables, Wait::no);
 		PG_RETURN_NULL();
 	}

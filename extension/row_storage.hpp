@@ -1,0 +1,39 @@
+// Where the rows of a table are. This extension reads and rewrites tokens below SQL,
+// and a look at a table's own heap misses rows that are somewhere else.
+#pragma once
+
+#include "postgres.hpp"
+
+namespace oauth_tokens
+{
+
+enum class Rows {
+	here,         // all of them in the table's own heap
+	seen_by_plan, // a plan finds all of them, a look at the heap does not
+	elsewhere,    // the functions refuse the table
+};
+
+struct RowStorage {
+	Rows rows;
+	char *why;        // for a person, unless they are here: "it is a view"
+	bool distributed; // by Citus
+};
+
+// Decides for a relation of any kind. Asks the catalog anew each time.
+RowStorage find_rows(Relation relation);
+
+// Raises OT005 if Citus distributes the relation.
+void refuse_distributed(Relation relation, const RowStorage &storage);
+
+// Raises OT005 if they are elsewhere. `name` is the relation's, qualified and quoted.
+// Keeps an AccessShareLock. Rows::here or Rows::seen_by_plan.
+Rows refuse_rows_elsewhere(Oid relid, const char *name);
+
+[[noreturn]] void raise_table_differs(const char *name, const char *how);
+
+// Whether an invalidation in the cache of relation names (RELNAMENSP) may mean that
+// Citus' catalog has come or gone: what find_rows() said before may be wrong then. For
+// the rest, Citus itself invalidates the relation that it distributes.
+bool concerns_citus(uint32 hash);
+
+} // namespace oauth_tokens
