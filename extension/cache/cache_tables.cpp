@@ -22,7 +22,8 @@ void relation_changed(Datum, Oid relid)
 		catalog_changes++;
 }
 
-// A function or a schema changed: the extension may stand elsewhere now.
+// A function or a schema changed: the extension may stand elsewhere now. Or a label of
+// an enum did.
 void catalog_changed(Datum, int, uint32)
 {
 	catalog_changes++;
@@ -62,10 +63,33 @@ std::uint64_t add_columns(std::uint64_t version, Oid table)
 	return version;
 }
 
+// ALTER TYPE … RENAME VALUE gives rows, and what is cached of them, another meaning
+// and changes none of them. It writes the label's row anew.
+std::uint64_t add_labels(std::uint64_t version, Oid enum_type)
+{
+	Relation catalog = table_open(EnumRelationId, AccessShareLock);
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_enum_enumtypid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(enum_type));
+	SysScanDesc scan = systable_beginscan(catalog, EnumTypIdLabelIndexId, true, nullptr, 1, &key);
+	// They come by label, so that their order changes with the labels.
+	while (const HeapTuple tuple = systable_getnext(scan)) {
+		version = add_to_version(version, ((Form_pg_enum)GETSTRUCT(tuple))->oid);
+		version = add_to_version(version, HeapTupleHeaderGetRawXmin(tuple->t_data));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return version;
+}
+
 std::uint64_t table_version(Oid table)
 {
-	const std::uint64_t version = triggers_version(table);
-	return version == 0 ? 0 : add_columns(version, table);
+	std::uint64_t version = triggers_version(table);
+	version = version == 0 ? 0 : add_columns(version, table);
+	if (version == 0)
+		return 0;
+	const AttrNumber attno = get_attnum(table, table_column_name(kActorType));
+	return add_labels(version, get_atttype(table, attno));
 }
 
 void look_up()
@@ -110,6 +134,7 @@ void cache_tables_init()
 	CacheRegisterRelcacheCallback(relation_changed, 0);
 	CacheRegisterSyscacheCallback(PROCOID, catalog_changed, 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, 0);
+	CacheRegisterSyscacheCallback(ENUMOID, catalog_changed, 0);
 }
 
 const CacheTables &cache_tables()
