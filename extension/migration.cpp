@@ -252,15 +252,13 @@ Relation lock_to_drop(const char *relation, Oid schema)
 	const Oid relid = get_relname_relid(relation, schema);
 	if (!OidIsValid(relid))
 		return nullptr;
-	if (!is_ordinary_table(relid))
-		raise_table_differs(extension_relation_name(relation), "it is not an ordinary table");
+	refuse_rows_elsewhere(relid, extension_relation_name(relation));
 	const Oid owner = owner_of_relation(relid);
 	if (!has_privs_of_role(GetUserId(), owner))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("must be owner of table %s", relation),
 						errhint("Call this as role %s, or as a superuser.",
 								quote_identifier(GetUserNameFromId(owner, false)))));
-	refuse_rows_elsewhere(relid, extension_relation_name(relation));
 	Relation table = table_open(relid, AccessExclusiveLock);
 	// Another may have come by its name while we waited.
 	if (get_relname_relid(relation, schema) != relid)

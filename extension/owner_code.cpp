@@ -1,5 +1,7 @@
 #include "owner_code.hpp"
 
+#include "row_storage.hpp"
+
 #include <algorithm>
 #include <iterator>
 

@@ -1,6 +1,7 @@
 #include "row_storage.hpp"
 
 #include "errors.hpp"
+#include "token_table.hpp"
 
 namespace oauth_tokens
 {
@@ -13,6 +14,7 @@ constexpr const char *kCitusColumn = "logicalrelid";
 // Of its name in the cache of relation names. Computed where the catalog may be read,
 // which a callback of invalidations must not do. 0: nobody has asked yet.
 uint32 citus_hash = 0;
+bool citus_is_there = false;
 
 const char *kind_of(char relkind)
 {
@@ -34,13 +36,7 @@ const char *kind_of(char relkind)
 	}
 }
 
-// The flag stays for a while after the last one was dropped.
-bool has_child_tables(Oid relid)
-{
-	return has_subclass(relid) && find_inheritance_children(relid, NoLock) != NIL;
-}
-
-// So does this one.
+// The flag of rules stays, too; these are what is there.
 bool has_rules(Relation relation)
 {
 	return relation->rd_rules != nullptr && relation->rd_rules->numLocks > 0;
@@ -74,7 +70,8 @@ bool is_distributed(Oid relid)
 	citus_hash = GetSysCacheHashValue2(RELNAMENSP, NameGetDatum(&name),
 									   ObjectIdGetDatum(PG_CATALOG_NAMESPACE));
 	const Oid catalog_id = get_relname_relid(kCitusCatalog, PG_CATALOG_NAMESPACE);
-	if (!OidIsValid(catalog_id))
+	citus_is_there = OidIsValid(catalog_id);
+	if (!citus_is_there)
 		return false;
 	if (get_rel_relkind(catalog_id) != RELKIND_RELATION)
 		raise_unknown_citus("is not a table");
@@ -89,6 +86,12 @@ bool is_distributed(Oid relid)
 }
 
 } // namespace
+
+// The flag stays for a while after the last one was dropped.
+bool has_child_tables(Oid relid)
+{
+	return has_subclass(relid) && find_inheritance_children(relid, NoLock) != NIL;
+}
 
 // Every way in which rows can be elsewhere than in the relation's own heap:
 //
@@ -140,14 +143,13 @@ void refuse_distributed(Relation relation, const RowStorage &storage)
 					 quote_literal_cstr(name))));
 }
 
-void raise_table_differs(const char *name, const char *how)
+void refuse_distributed_since(Oid relid)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_TABLE_DIFFERS),
-			 errmsg("table %s is not as its migration made it", name),
-			 errdetail("How it differs: %s.", how),
-			 errhint("SELECT oauth_tokens_upgrade() mends what is safe, and lists the rest.")));
-	pg_unreachable();
+	if (likely(!citus_is_there) || !is_distributed(relid))
+		return;
+	Relation relation = relation_open(relid, AccessShareLock);
+	refuse_distributed(relation, {Rows::elsewhere, nullptr, true});
+	relation_close(relation, NoLock);
 }
 
 Rows refuse_rows_elsewhere(Oid relid, const char *name)

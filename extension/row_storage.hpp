@@ -25,15 +25,19 @@ RowStorage find_rows(Relation relation);
 // Raises OT005 if Citus distributes the relation.
 void refuse_distributed(Relation relation, const RowStorage &storage);
 
+// Raises OT005 if Citus has begun to distribute it. Costs nothing while Citus is not there.
+void refuse_distributed_since(Oid relid);
+
 // Raises OT005 if they are elsewhere. `name` is the relation's, qualified and quoted.
 // Keeps an AccessShareLock. Rows::here or Rows::seen_by_plan.
 Rows refuse_rows_elsewhere(Oid relid, const char *name);
-
-[[noreturn]] void raise_table_differs(const char *name, const char *how);
 
 // Whether an invalidation in the cache of relation names (RELNAMENSP) may mean that
 // Citus' catalog has come or gone: what find_rows() said before may be wrong then. For
 // the rest, Citus itself invalidates the relation that it distributes.
 bool concerns_citus(uint32 hash);
+
+// Whether other tables inherit from it.
+bool has_child_tables(Oid relid);
 
 } // namespace oauth_tokens

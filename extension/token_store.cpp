@@ -65,6 +65,45 @@ SPIPlanPtr upsert_plan(const TokenTable &table, const Grant &grant)
 		kParameters, types);
 }
 
+// In a subtransaction; 0 if it ended with a violation of uniqueness and was undone.
+int execute_unless_taken(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile int result = 0;
+	BeginInternalSubTransaction(nullptr);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		result = SPI_execute_plan(plan, values, nulls, false, 0);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_UNIQUE_VIOLATION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return result;
+}
+
+// ON CONFLICT does not know an index that REINDEX or CREATE INDEX CONCURRENTLY is
+// building, and two who store the same new identity meet there (23505). The next try
+// finds the row of the other. A subtransaction costs, so only then.
+int execute_beside_reindex(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	constexpr int kTries = 5;
+	for (int tries = 1; tries < kTries; tries++)
+		if (const int result = execute_unless_taken(plan, values, nulls); result != 0)
+			return result;
+	return SPI_execute_plan(plan, values, nulls, false, 0);
+}
+
 // Whether the row was not there before, and its id.
 bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
 {
@@ -90,7 +129,10 @@ bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
 	values[kNewCreatedAt] = values[kNewUpdatedAt] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[kNewId] = DirectFunctionCall1(gen_random_uuid, (Datum)0);
 
-	const int result = SPI_execute_plan(upsert_plan(table, grant), values, nulls, false, 0);
+	SPIPlanPtr plan = upsert_plan(table, grant);
+	const int result = table.identity_is_reindexed
+						   ? execute_beside_reindex(plan, values, nulls)
+						   : SPI_execute_plan(plan, values, nulls, false, 0);
 	if (result != SPI_OK_INSERT_RETURNING)
 		elog(ERROR, "could not write to oauth_tokens: %s", SPI_result_code_string(result));
 	if (SPI_processed != 1)

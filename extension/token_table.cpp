@@ -194,8 +194,12 @@ std::uint64_t catalog_state()
 
 const TokenTable &token_table()
 {
-	if (looked_at != catalog_changes)
+	if (looked_at != catalog_changes) {
 		look_up();
+	} else {
+		refuse_distributed_since(cached.relid);
+		refuse_distributed_since(cached.details_relid);
+	}
 	return cached;
 }
 

@@ -1,6 +1,8 @@
 """Indexes and tables in a state that PostgreSQL allows and that a look below SQL must know
 (THREATS E21, E25)."""
 
+import threading
+
 import psycopg
 import pytest
 from harness import DATABASE
@@ -42,6 +44,44 @@ def test_constraint_built_under_an_old_snapshot(cluster, session, how):
     assert get(session, WHOSE) == ("third", "refresh")
 
 
+@pytest.mark.parametrize("sql", [
+    "REINDEX INDEX CONCURRENTLY uq_oauth_tokens_identity",
+    "CREATE UNIQUE INDEX CONCURRENTLY second ON oauth_tokens (workspace_id, provider, actor_type, actor_id)",
+])
+def test_stores_go_on_while_an_index_is_built(cluster, session, sql):
+    """E21: two who store one new identity beside REINDEX or CREATE INDEX CONCURRENTLY get no 23505."""
+    errors, stop = [], threading.Event()
+
+    def write(number):
+        with cluster.connect(autocommit=True) as connection:
+            count = 0
+            while not stop.is_set():
+                count += 1
+                whose = identity(f"shared-{count % 3}")
+                try:
+                    store(connection, whose, f"{number}-{count}", "refresh")
+                    if count % 2:
+                        connection.execute("SELECT oauth_delete(%s, %s, %s, %s)", whose)
+                    token = get(connection, whose)
+                    assert token is None or token[1] == "refresh"
+                except Exception as error:  # for the main thread
+                    errors.append(error)
+                    return
+
+    writers = [threading.Thread(target=write, args=[number]) for number in range(6)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(40):
+            session.execute(sql)
+            session.execute("DROP INDEX IF EXISTS second")
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    assert errors == []
+
+
 CITUS = """
     SET allow_system_table_mods = on;
     CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass NOT NULL);
@@ -65,6 +105,43 @@ def test_distributed_by_citus(cluster, session, table):
             session.execute(call)
         assert caught.value.sqlstate == "OT005", call
         assert "undistribute_table" in caught.value.diag.message_hint
+
+
+def test_distributed_while_a_session_is_open(cluster, session):
+    """E25: the catalog of Citus was there, and then names the table."""
+    cluster.psql(CITUS.format("unrelated").replace("'public.unrelated'", "0"))
+    store(session, WHOSE, "access", "refresh")
+    cluster.psql("SET allow_system_table_mods = on;"
+                 "INSERT INTO pg_catalog.pg_dist_partition VALUES ('public.oauth_tokens')")
+    for sql in ("SELECT oauth_access_token('{0}', '{1}', '{2}', '{3}')".format(*WHOSE),
+                "SELECT * FROM oauth_connections", "SELECT * FROM oauth_tokens_decrypted",
+                "SELECT * FROM oauth_key_usage", "SELECT * FROM oauth_tokens_damaged()"):
+        with pytest.raises(psycopg.Error, match="oauth_tokens is distributed by Citus"):
+            session.execute(sql)
+
+
+@pytest.mark.parametrize("made, why", [
+    ("CREATE VIEW oauth_tokens AS SELECT * FROM moved", "a view"),
+    ("CREATE MATERIALIZED VIEW oauth_tokens AS SELECT * FROM moved", "a materialized view"),
+    ("CREATE TABLE oauth_tokens (LIKE moved) PARTITION BY LIST (provider)", "a partitioned table"),
+    ("CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
+     "CREATE FOREIGN TABLE oauth_tokens (id uuid) SERVER s", "a foreign table"),
+])
+def test_what_is_no_table_of_ours(cluster, session, made, why):
+    """E25: refused by name by every way in, and never read as if it were empty."""
+    store(session, WHOSE, "access", "refresh")
+    session.execute("ALTER TABLE oauth_tokens RENAME TO moved")
+    session.execute(made)
+    whose = "'{0}', '{1}', '{2}', '{3}'".format(*WHOSE)
+    for sql in (f"SELECT * FROM oauth_get({whose})", f"SELECT oauth_store({whose}, 'x')",
+                f"SELECT oauth_delete({whose})", "SELECT * FROM oauth_connections",
+                "SELECT * FROM oauth_tokens_decrypted", "SELECT * FROM oauth_key_usage",
+                "SELECT * FROM oauth_tokens_damaged()", "CALL oauth_rotate_keys()",
+                "SELECT oauth_tokens_downgrade(true)", "SELECT oauth_tokens_upgrade()"):
+        with pytest.raises(psycopg.Error) as caught:
+            session.execute(sql)
+        assert caught.value.sqlstate == "OT005" and why in caught.value.diag.message_detail, sql
+    assert session.execute("SELECT oauth_tokens_current()").fetchone() == (None,)
 
 
 def test_other_access_method_and_rules(cluster, session):
