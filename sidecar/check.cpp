@@ -1,6 +1,7 @@
 #include "check.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 #include <cstdio>
@@ -50,12 +51,14 @@ private:
 asio::awaitable<void> check_privileges(Report &report, database::PostgresStore &store)
 {
 	const std::vector<std::string> missing = co_await store.missing_privileges();
-	for (const std::string &privilege : missing)
-		report.fault("privileges", "missing: " + privilege +
-									   "; SELECT oauth_tokens_grant('<role>', 'sidecar') as the "
-									   "owner of the extension gives it");
-	if (!missing.empty())
+	if (!missing.empty()) {
+		// One remedy for all of them.
+		report.fault("privileges",
+					 fmt::format("missing: {}; SELECT oauth_tokens_grant('<role>', "
+								 "'sidecar') as the owner of the extension gives {}",
+								 fmt::join(missing, ", "), missing.size() == 1 ? "it" : "them"));
 		co_return;
+	}
 	report.good("privileges", "all that the sidecar needs");
 	co_await store.rehearse();
 	report.good("rehearsal", "a token was stored, read and deleted, and nothing of it kept");

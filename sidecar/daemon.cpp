@@ -25,6 +25,7 @@
 #include "process.hpp"
 #include "providers/directory.hpp"
 #include "server/server.hpp"
+#include "settings/address.hpp"
 #include "task.hpp"
 
 namespace asio = boost::asio;
@@ -320,7 +321,11 @@ int Daemon::run()
 	start_task(context_.get_executor(), "housekeeping", keep_house());
 	if (cache_)
 		cache_->start();
-	log::info("listening", {{"public_url", std::string_view(settings_.public_url)},
+	const std::string listens = settings::text_of(settings_.listen);
+	const std::string api = settings::text_of(settings_.api_listen.value_or(settings_.listen));
+	log::info("listening", {{"address", std::string_view(listens)},
+							{"api_address", std::string_view(api)},
+							{"public_url", std::string_view(settings_.public_url)},
 							{"providers", std::int64_t(settings_.providers.size())}});
 	process::notify_service_manager("READY=1");
 	context_.run();

@@ -61,6 +61,14 @@ std::variant<Address, std::string_view> parse_address(std::string_view text)
 	return address;
 }
 
+std::string text_of(const Address &address)
+{
+	if (!address.unix_path.empty())
+		return "unix:" + address.unix_path;
+	const bool is_ipv6 = address.host.find(':') != address.host.npos;
+	return (is_ipv6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
+}
+
 bool is_local(const Address &address) noexcept
 {
 	return !address.unix_path.empty() || address.host == "::1" || address.host.starts_with("127.");

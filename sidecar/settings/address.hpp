@@ -15,6 +15,9 @@ namespace sidecar::settings
 // interface overnight.
 std::variant<Address, std::string_view> parse_address(std::string_view text);
 
+// What parse_address() reads.
+std::string text_of(const Address &address);
+
 // A Unix socket counts, too: only this machine reaches it.
 bool is_local(const Address &address) noexcept;
 

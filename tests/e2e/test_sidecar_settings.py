@@ -67,6 +67,35 @@ def test_check_looks_at_privileges(make_sidecar, fake, flow_cluster):
     assert (sidecar.count(), sidecar.flow_rows()) == (0, (0, 0, 0))
 
 
+def test_check_names_all_missing_grants_in_one_line(make_sidecar, fake):
+    sidecar = make_sidecar({"fake": fake.settings()}, start=False)
+    sidecar.sql("SELECT oauth_tokens_revoke('sidecar', 'sidecar')")
+    try:
+        done = sidecar.run("--check")
+    finally:
+        sidecar.sql("SELECT oauth_tokens_grant('sidecar', 'sidecar')")
+    lines = [line for line in said(done).splitlines() if "missing: " in line]
+    assert done.returncode == 1 and len(lines) == 1, said(done)
+    assert lines[0].count("oauth_tokens_grant('<role>', 'sidecar')") == 1 and lines[0].count(", ") > 5
+
+
+def test_check_in_a_database_without_the_extension(make_sidecar, fake, make_cluster):
+    sidecar = make_sidecar({"fake": fake.settings()}, start=False, cluster=make_cluster())
+    sidecar.sql("DROP EXTENSION oauth_tokens CASCADE")
+    done = sidecar.run("--check")
+    first = next(line for line in said(done).splitlines() if line.startswith("error"))
+    assert done.returncode == 1 and "CREATE EXTENSION oauth_tokens" in first, said(done)
+    assert "migrated" not in first
+
+
+def test_the_log_names_the_addresses(make_sidecar, fake):
+    sidecar = make_sidecar({"fake": fake.settings()}, start=False)
+    sidecar.start()
+    line = next(line for line in sidecar.log().splitlines() if '"listening"' in line)
+    assert f'"address":"127.0.0.1:{sidecar.port}"' in line, line
+    assert f'"api_address":"127.0.0.1:{sidecar.port}"' in line, line
+
+
 def test_check_looks_at_the_key(make_sidecar, fake, make_cluster):
     without = make_cluster(key=None)
     sidecar = make_sidecar({"fake": fake.settings()}, start=False, cluster=without)
