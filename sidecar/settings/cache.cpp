@@ -66,9 +66,10 @@ void read_cache(Inputs &inputs, Settings &settings)
 	check_keys(cache, findings);
 	cache.refresh_token = inputs.flag("OAUTH_CACHE_REFRESH_TOKEN", cache.refresh_token);
 	if (!cache.key_template.empty() && !cache.refresh_token)
-		findings.warn(kTemplate, "a service that takes an entry for the whole grant, as the Python "
-								 "service does, finds no refresh token in it and stores the grant "
-								 "without one; set OAUTH_CACHE_REFRESH_TOKEN=on for such a service");
+		findings.warn(kTemplate,
+					  "a service that takes an entry for the whole grant, as the Python "
+					  "service does, finds no refresh token in it and stores the grant "
+					  "without one; set OAUTH_CACHE_REFRESH_TOKEN=on for such a service");
 	cache.require_ephemeral = inputs.flag("OAUTH_CACHE_REQUIRE_EPHEMERAL", cache.require_ephemeral);
 }
 
