@@ -17,9 +17,10 @@ namespace
 
 struct KnownPlace {
 	Identity identity;
+	bool has_identity;
 	Column column;
 
-	Place place() const { return {&identity, column}; }
+	Place place() const { return {has_identity ? &identity : nullptr, column}; }
 };
 
 Column column_from_argument(const text *name)
@@ -32,11 +33,22 @@ Column column_from_argument(const text *name)
 	pg_unreachable();
 }
 
-// Arguments 1 to 4 are the identity, 5 is the column's name.
+// Arguments 1 to 4 are the identity, 5 is the column's name. A row whose NOT NULL was
+// taken away may have a NULL in its identity: that is none, and its values count.
 KnownPlace place_from_arguments(FunctionCallInfo fcinfo)
 {
-	return {identity_from_arguments(fcinfo, 1, token_table()),
-			column_from_argument(PG_GETARG_TEXT_PP(5))};
+	KnownPlace known = {};
+	known.column = column_from_argument(PG_GETARG_TEXT_PP(5));
+	known.has_identity =
+		!PG_ARGISNULL(1) && !PG_ARGISNULL(2) && !PG_ARGISNULL(3) && !PG_ARGISNULL(4);
+	if (known.has_identity)
+		known.identity = identity_from_arguments(fcinfo, 1, token_table());
+	return known;
+}
+
+bool has_no_value(FunctionCallInfo fcinfo)
+{
+	return PG_ARGISNULL(0) || PG_ARGISNULL(5);
 }
 
 } // namespace
@@ -65,12 +77,16 @@ OAUTH_FUNCTION(oauth_decrypt)
 OAUTH_FUNCTION(oauth_decrypt_at)
 {
 	refuse_restricted_operation();
+	if (has_no_value(fcinfo))
+		PG_RETURN_NULL();
 	const KnownPlace known = place_from_arguments(fcinfo);
 	PG_RETURN_TEXT_P(open_token(PG_GETARG_TEXT_PP(0), known.place()));
 }
 
 OAUTH_FUNCTION(oauth_is_damaged)
 {
+	if (has_no_value(fcinfo))
+		PG_RETURN_NULL();
 	const KnownPlace known = place_from_arguments(fcinfo);
 	PG_RETURN_BOOL(is_damaged(PG_GETARG_TEXT_PP(0), known.place()));
 }
@@ -78,6 +94,8 @@ OAUTH_FUNCTION(oauth_is_damaged)
 // Position in the key ring (from 1) of the key that signed a value; null for none.
 OAUTH_FUNCTION(oauth_key_position)
 {
+	if (has_no_value(fcinfo))
+		PG_RETURN_NULL();
 	const KnownPlace known = place_from_arguments(fcinfo);
 	const std::string_view token = view_of(PG_GETARG_TEXT_PP(0));
 	const std::size_t capacity = fernet::decoded_capacity(token.size());

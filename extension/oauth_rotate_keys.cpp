@@ -136,14 +136,17 @@ void check_rights(const TokenTable &table)
 								"without FORCE ROW LEVEL SECURITY.")));
 }
 
-Identity identity_of(const TokenTable &table, TupleTableSlot *slot)
+// Null if a part of it is NULL: the row is of nobody, and its values count all the same.
+const Identity *identity_of(const TokenTable &table, TupleTableSlot *slot, Identity &identity)
 {
-	Identity identity;
 	constexpr TableColumn columns[] = {kWorkspaceId, kProvider, kActorType, kActorId};
-	bool is_null;
-	for (int i = 0; i < kIdentityColumns; i++)
+	bool whole = true;
+	for (int i = 0; i < kIdentityColumns; i++) {
+		bool is_null;
 		identity.values[i] = slot_getattr(slot, table.attno[columns[i]], &is_null);
-	return identity;
+		whole = whole && !is_null;
+	}
+	return whole ? &identity : nullptr;
 }
 
 // The place in the ring of the key that a value is under, by its HMAC alone; 0
@@ -186,7 +189,8 @@ Column column_of(TableColumn column)
 bool rotate_row(const TokenTable &table, RowReplacement &target, TupleTableSlot *row,
 				Snapshot snapshot, Progress &progress)
 {
-	const Identity identity = identity_of(table, row);
+	Identity parts;
+	const Identity *identity = identity_of(table, row, parts);
 	text *sealed[lengthof(kSealed)] = {};
 	int outdated = 0;
 	for (std::size_t i = 0; i < lengthof(kSealed); i++) {
@@ -195,7 +199,7 @@ bool rotate_row(const TokenTable &table, RowReplacement &target, TupleTableSlot 
 		if (is_null)
 			continue;
 		const Finding finding =
-			inspect(DatumGetTextPP(token), {&identity, column_of(kSealed[i])}, &sealed[i]);
+			inspect(DatumGetTextPP(token), {identity, column_of(kSealed[i])}, &sealed[i]);
 		outdated += finding == Finding::outdated;
 		progress.damaged += finding == Finding::damaged;
 	}
@@ -325,12 +329,13 @@ bool verify_table()
 	while (done && table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
 		CHECK_FOR_INTERRUPTS();
 		MemoryContext caller = MemoryContextSwitchTo(row);
-		const Identity identity = identity_of(table, slot);
+		Identity parts;
+		const Identity *identity = identity_of(table, slot, parts);
 		for (TableColumn column : kSealed) {
 			bool is_null;
 			const Datum token = slot_getattr(slot, table.attno[column], &is_null);
 			done = done && (is_null ||
-							position_of(DatumGetTextPP(token), {&identity, column_of(column)}) < 2);
+							position_of(DatumGetTextPP(token), {identity, column_of(column)}) < 2);
 		}
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(row);

@@ -22,7 +22,7 @@ void relation_changed(Datum, Oid relid)
 }
 
 // A function or a schema changed: the extension may stand elsewhere now. Or a role
-// did: what may be trusted, too. Or an enum did: its labels decide whether it fits.
+// did: what may be trusted, too.
 void catalog_changed(Datum, int, uint32)
 {
 	catalog_changes++;
@@ -123,6 +123,29 @@ void look_up()
 	MemoryContextSwitchTo(caller);
 }
 
+// Plans that were replaced. An outer call may be running one, but none does when the
+// transaction ends.
+List *retired_plans = NIL;
+
+void retire(SPIPlanPtr plan)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	retired_plans = lappend(retired_plans, plan);
+	MemoryContextSwitchTo(caller);
+}
+
+void free_retired_plans(XactEvent event, void *)
+{
+	if (likely(retired_plans == NIL) ||
+		(event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
+		return;
+	ListCell *cell;
+	foreach (cell, retired_plans)
+		SPI_freeplan(static_cast<SPIPlanPtr>(lfirst(cell)));
+	list_free(retired_plans);
+	retired_plans = NIL;
+}
+
 Oid find_function(Oid schema, const char *name, Oid argument)
 {
 	oidvector *arguments = buildoidvector(&argument, OidIsValid(argument) ? 1 : 0);
@@ -137,8 +160,8 @@ Oid find_function(Oid schema, const char *name, Oid argument)
 
 void token_table_init()
 {
+	RegisterXactCallback(free_retired_plans, nullptr);
 	CacheRegisterSyscacheCallback(RELNAMENSP, relation_name_changed, 0);
-	CacheRegisterSyscacheCallback(ENUMOID, catalog_changed, 0);
 	CacheRegisterRelcacheCallback(relation_changed, 0);
 	CacheRegisterSyscacheCallback(PROCOID, catalog_changed, 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, 0);
@@ -222,12 +245,12 @@ Relation open_token_table(LOCKMODE mode)
 void prepare_kept_plan(KeptPlan &kept, const TokenTable &table, const char *sql, int arguments,
 					   Oid *types)
 {
-	// An old plan is left alone: an outer call may be running it, and a table
-	// seldom changes so much.
 	SPIPlanPtr plan = SPI_prepare(sql, arguments, types);
 	if (plan == nullptr || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare a statement on oauth_tokens: %s",
 			 SPI_result_code_string(SPI_result));
+	if (kept.plan != nullptr)
+		retire(kept.plan);
 	kept.plan = plan;
 	kept.version = table.version;
 }

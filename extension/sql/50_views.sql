@@ -82,11 +82,11 @@ COMMENT ON FUNCTION oauth_tokens_internal.connection(uuid, text, text, text) IS
 CREATE FUNCTION oauth_tokens_internal.decrypt(
     token text, workspace_id uuid, provider text, actor_type anyenum, actor_id text,
     "column" text) RETURNS text
-    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'oauth_decrypt_at';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.decrypt(text, uuid, text, anyenum, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.decrypt(text, uuid, text, anyenum, text, text) IS
-    'oauth_decrypt() for the views';
+    'oauth_decrypt() for the views; also of a row with a null in its identity';
 
 CREATE FUNCTION oauth_tokens_internal.decrypted(guarded boolean)
     RETURNS TABLE (id uuid, workspace_id uuid, provider text, actor_type text, actor_id text,

@@ -5,16 +5,16 @@
 CREATE FUNCTION oauth_tokens_internal.is_damaged(
     token text, workspace_id uuid, provider text, actor_type anyenum, actor_id text,
     "column" text) RETURNS boolean
-    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'oauth_is_damaged';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.is_damaged(text, uuid, text, anyenum, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.is_damaged(text, uuid, text, anyenum, text, text) IS
-    'whether oauth_decrypt() would raise OT003 or OT010';
+    'whether oauth_decrypt() would raise OT003 or OT010; null for no value. A row with a null in its identity counts, too';
 
 CREATE FUNCTION oauth_tokens_internal.key_position(
     token text, workspace_id uuid, provider text, actor_type anyenum, actor_id text,
     "column" text) RETURNS integer
-    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'oauth_key_position';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.key_position(text, uuid, text, anyenum, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.key_position(text, uuid, text, anyenum, text, text) IS

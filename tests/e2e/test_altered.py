@@ -364,3 +364,39 @@ def test_row_security_switched_on(cluster, opened):  # E5
     assert get(opened, WHOSE) is None
     cluster.rows("ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY")
     assert get(opened, WHOSE) == ("access", "refresh")
+
+
+def test_replaced_plans_are_freed(opened):
+    """A column of another type takes new plans; the old ones go when the transaction ends."""
+
+    def change_often(times):
+        for _ in range(times):
+            for kind in ("timestamptz", "timestamp"):
+                opened.execute(f"ALTER TABLE oauth_tokens ALTER COLUMN access_token_expires_at TYPE {kind}")
+                store(opened, WHOSE, "access", "refresh")
+                works(opened, ("access", "refresh"))
+                store(opened, WHOSE, "access", "refresh")
+        return opened.execute(
+            "SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'SPI Plan'").fetchone()[0]
+
+    opened.prepare_threshold = None  # these texts' own plans are none of ours
+    assert change_often(3) == change_often(10)
+
+
+def test_a_null_in_the_identity(opened):
+    """Where NOT NULL was taken away, such a row is of nobody; its values count for the keys, and
+    rotation, oauth_key_usage and oauth_tokens_damaged() agree on them."""
+    for column in ("workspace_id", "provider", "actor_id"):
+        opened.execute(f"ALTER TABLE oauth_tokens ALTER COLUMN {column} DROP NOT NULL")
+        opened.execute(f"UPDATE oauth_tokens SET {column} = NULL, encrypted_refresh_token = 'damaged'")
+        assert opened.execute('SELECT "column" FROM oauth_tokens_damaged()').fetchall() == [
+            ("encrypted_refresh_token",)]
+        assert opened.execute('SELECT fingerprint IS NOT NULL, "values" FROM oauth_key_usage ORDER BY 1').fetchall() == [
+            (False, 1), (True, 1)]
+        notices = []
+        opened.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+        opened.execute("CALL oauth_rotate_keys()")
+        assert "1 value opens under no key of the ring" in notices
+        opened.execute("UPDATE oauth_tokens SET encrypted_refresh_token = NULL")
+        assert opened.execute("SELECT access_token FROM oauth_tokens_decrypted").fetchall() == [("access",)]
+        assert get(opened, WHOSE) is None
