@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from cached import (PROVIDER, PROVIDERS, count, epoch, fill, hits, read, store_and_fill, wait_cache, wait_drained,
                     wait_dropped)
+from harness import wait_until
 from redis_server import PREFIX, companion_key, entry, entry_key, is_trusted
 from sidecar import someone
 from tokens import WORKSPACE
@@ -350,6 +351,20 @@ def test_a_user_and_an_api_key_of_one_id(shared, client):  # C17
     wait_drained(sidecar)
     assert (shared.get(user) or {"access_token": "of the user"})["access_token"] == "of the user"
     assert read(sidecar, key) == "of the API key, newer" and read(sidecar, user) == "of the user"
+
+
+def test_swapped_labels(cached, client):  # E24
+    """Labels of the enum change what rows mean and touch none: what was cached under the old ones is void."""
+    sidecar, user = cached(), someone()
+    key = (*user[:2], "api_key", user[3])
+    store_and_fill(sidecar, client, user, "was the user's")
+    store_and_fill(sidecar, client, key, "was the API key's")
+    for old, new in (("user", "spare"), ("api_key", "user"), ("spare", "api_key")):
+        sidecar.sql(f"ALTER TYPE actor_type_enum RENAME VALUE '{old}' TO '{new}'")
+    wait_until(lambda: read(sidecar, user) == "was the API key's", what="the old entry to go")
+    for _ in range(20):
+        assert read(sidecar, user) == "was the API key's" and read(sidecar, key) == "was the user's"
+    wait_cache(sidecar)
 
 
 @pytest.mark.parametrize("template", [

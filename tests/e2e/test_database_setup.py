@@ -54,6 +54,8 @@ HARMS = [
     ("ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity", 0, "OT005", "oauth_tokens_upgrade()"),
     ("REVOKE SELECT ON oauth_tokens FROM sidecar", 2, "42501", "oauth_tokens"),
     ("REVOKE USAGE ON SCHEMA oauth_tokens_internal FROM sidecar", 2, "42501", "oauth_tokens_internal"),
+    ("SET allow_system_table_mods = on; CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass NOT NULL);"
+     "INSERT INTO pg_catalog.pg_dist_partition VALUES ('oauth_tokens')", 4, "OT005", "undistribute_table"),
     ("DROP EXTENSION oauth_tokens CASCADE", 4, "42704", "CREATE EXTENSION oauth_tokens"),
 ]
 
