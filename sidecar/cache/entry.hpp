@@ -21,6 +21,7 @@ struct Entry {
 	std::optional<Secret> refresh_token;
 	std::optional<long long> expires_at; // seconds since 1970 UTC
 	std::optional<std::string> scope;
+	std::string fill; // cache/fill.hpp; in sealed entries alone
 };
 
 // Not for use by two threads at once.

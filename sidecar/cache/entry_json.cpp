@@ -169,14 +169,14 @@ public:
 	bool on_bool(bool, Error &error) { return other_type(error); }
 	bool on_null(Error &error)
 	{
-		const bool may_be_null = member_ != access_token && member_ != key;
+		const bool may_be_null = member_ != access_token && member_ != key && member_ != fill;
 		return (depth_ > 0 && (!is_wanted() || may_be_null)) || fail(error);
 	}
 	bool on_comment_part(Text, Error &) { return true; }
 	bool on_comment(Text, Error &) { return true; }
 
 private:
-	enum Member { unknown, access_token, refresh_token, expires_at, scope, key };
+	enum Member { unknown, access_token, refresh_token, expires_at, scope, key, fill };
 
 	Member member_of(std::string_view name) const noexcept
 	{
@@ -188,7 +188,9 @@ private:
 			return expires_at;
 		if (name == "scope")
 			return scope;
-		return name == "key" && key_name_ ? key : unknown;
+		if (!key_name_)
+			return unknown;
+		return name == "key" ? key : name == "fill" ? fill : unknown;
 	}
 	bool seen(Member member) const noexcept { return (seen_ >> member & 1u) != 0; }
 	// Whatever is nested is within an unknown member.
@@ -216,6 +218,9 @@ private:
 			return entry_.expires_at.has_value();
 		case scope:
 			entry_.scope.emplace(text);
+			return true;
+		case fill:
+			entry_.fill = text;
 			return true;
 		default:
 			return text == key_name_;
@@ -252,6 +257,8 @@ Secret write_entry_json(const Entry &entry, KeyName key_name)
 	add(R"(,"scope":)", entry.scope ? Text(*entry.scope) : std::nullopt);
 	if (key_name)
 		add(R"(,"key":)", key_name);
+	if (key_name && !entry.fill.empty())
+		add(R"(,"fill":)", Text(entry.fill));
 	out.append("}");
 	return out;
 }

@@ -15,7 +15,8 @@ namespace sidecar::cache
 // The entry's own key in Redis; nothing where the entry does not name it.
 using KeyName = std::optional<std::string_view>;
 
-// With a key name there is a fifth member, "key".
+// With a key name there is a fifth member, "key", and a sixth, "fill", where the entry
+// has one.
 Secret write_entry_json(const Entry &entry, KeyName key_name);
 
 // Nothing where the text is not such an object: a member of another type or

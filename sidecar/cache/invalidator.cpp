@@ -1,10 +1,12 @@
 #include "cache/invalidator.hpp"
 
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 #include <unordered_set>
+#include <utility>
 
 #include "cache/scripts.hpp"
 #include "log.hpp"
@@ -21,16 +23,30 @@ namespace
 // Between two heartbeats, at least; the longest wait for a change comes on top.
 constexpr auto kHeartbeatDistance = 500ms;
 constexpr int kMarksAtOnce = 10000;
+// Where marks are shown for a while. While there are more, nothing is believed that was
+// read before.
+constexpr int kMarksShown = 200'000;
 constexpr std::size_t kIdentitiesAtOnce = 200; // three keys each
+constexpr std::size_t kCommandsAtOnce = 50;
 constexpr auto kRefusedPause = 1000ms;
 constexpr auto kConnectPause = 50ms;
 constexpr auto kBusyPause = 100ms;
+constexpr auto kLongestRest = 500ms;
 
 std::int64_t number(std::string_view text)
 {
 	std::int64_t value = 0;
 	std::from_chars(text.data(), text.data() + text.size(), value);
 	return value;
+}
+
+std::vector<std::int64_t> ids_of(const std::vector<database::Mark> &marks)
+{
+	std::vector<std::int64_t> ids;
+	ids.reserve(marks.size());
+	for (const database::Mark &mark : marks)
+		ids.push_back(mark.id);
+	return ids;
 }
 
 bool tells_of_all(const std::vector<database::Mark> &marks)
@@ -46,10 +62,10 @@ bool tells_of_all(const std::vector<database::Mark> &marks)
 Invalidator::Invalidator(asio::any_io_executor executor, database::MarkStore &marks,
 						 redis::Connection &connection, redis::Connection &reading,
 						 const Keys &keys, std::string home, Ephemeral ephemeral,
-						 Coherence &coherence, Metrics &metrics)
+						 Coherence &coherence, ChangeMemory &changes, Metrics &metrics)
 	: executor_(std::move(executor)), marks_(marks), connection_(connection), reading_(reading),
 	  keys_(keys), epochs_(marks, connection, keys, std::move(home)), persistence_(ephemeral),
-	  coherence_(coherence), metrics_(metrics)
+	  coherence_(coherence), changes_(changes), is_sealed_(ephemeral.sealed), metrics_(metrics)
 {
 }
 
@@ -109,6 +125,7 @@ void Invalidator::complain(std::string_view what, std::string_view reason)
 
 Invalidator::Awaitable<void> Invalidator::begin()
 {
+	changes_.lose_sight();
 	while (connection_.server() == nullptr)
 		co_await pause(kConnectPause);
 	co_await persistence_.look(connection_);
@@ -143,23 +160,79 @@ Invalidator::Awaitable<void> Invalidator::pass()
 	std::int64_t since = 0;
 	if (is_stamp_due())
 		since = co_await redis_time();
-	const database::PendingMarks pending = co_await marks_.pending(kMarksAtOnce);
+	const int most = is_sealed_ ? kMarksShown : kMarksAtOnce;
+	database::PendingMarks pending = co_await marks_.pending(most);
 	if (pending.incarnation != coherence_.known->epoch.incarnation)
 		throw EpochLost("the registration has ended");
-	has_more_ = pending.marks.size() >= kMarksAtOnce;
-	metrics_.cache_pending(pending.marks.size());
-	if (!pending.marks.empty()) {
-		co_await drop(pending.marks);
+	has_more_ = pending.marks.size() >= static_cast<std::size_t>(most);
+	const std::vector<database::Mark> marks = take_new(pending);
+	if (is_sealed_) {
+		changes_.looked(begun, pending.now);
+		remember(marks, pending.now);
+	}
+	metrics_.cache_pending(marks.size());
+	if (!marks.empty()) {
+		co_await drop(marks);
 		metrics_.cache_invalidated(
-			pending.marks.size(),
+			marks.size(),
 			std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun));
 	}
-	if (!pending.marks.empty() || since != 0)
-		co_await acknowledge(pending.marks);
+	if (is_sealed_)
+		for (const database::Mark &mark : marks)
+			done_.emplace(mark.id, Clock::now());
+	const std::vector<std::int64_t> acknowledged = is_sealed_ ? due(pending) : ids_of(marks);
+	if (!acknowledged.empty() || since != 0)
+		co_await acknowledge(acknowledged);
 	if (since != 0 && !has_more_)
 		co_await stamp(since);
 	if (persistence_.is_due())
 		co_await persistence_.look(same_redis());
+	// Each pass reads all that is shown: it rests for as long as that took.
+	if (!done_.empty())
+		co_await pause(std::min(std::chrono::ceil<std::chrono::milliseconds>(Clock::now() - begun),
+								std::chrono::milliseconds(kLongestRest)));
+}
+
+// Where entries are sealed, marks that are done stay for a while, for others to see.
+std::vector<database::Mark> Invalidator::take_new(database::PendingMarks &pending)
+{
+	if (!is_sealed_)
+		return std::move(pending.marks);
+	if (done_under_ != pending.incarnation)
+		done_.clear();
+	done_under_ = pending.incarnation;
+	std::unordered_map<std::int64_t, Clock::time_point> still_there;
+	std::vector<database::Mark> fresh;
+	for (const database::Mark &mark : pending.marks)
+		if (const auto found = done_.find(mark.id); found != done_.end())
+			still_there.insert(*found);
+		else
+			fresh.push_back(mark);
+	done_.swap(still_there);
+	return fresh;
+}
+
+std::vector<std::int64_t> Invalidator::due(const database::PendingMarks &pending) const
+{
+	std::vector<std::int64_t> ids;
+	const Clock::time_point now = Clock::now();
+	for (const database::Mark &mark : pending.marks)
+		if (const auto found = done_.find(mark.id);
+			found != done_.end() && now - found->second >= ChangeMemory::kShownFor)
+			ids.push_back(mark.id);
+	return ids;
+}
+
+// What was not read for want of room may have changed anything.
+void Invalidator::remember(const std::vector<database::Mark> &marks, std::int64_t now)
+{
+	if (has_more_)
+		changes_.distrust(now);
+	for (const database::Mark &mark : marks)
+		if (mark.identity)
+			changes_.changed(keys_.entries.key(*mark.identity), now);
+		else
+			changes_.distrust(now);
 }
 
 Invalidator::Awaitable<void> Invalidator::drop(const std::vector<database::Mark> &marks)
@@ -175,12 +248,20 @@ Invalidator::Awaitable<void> Invalidator::drop(const std::vector<database::Mark>
 	std::vector<redis::Command> commands;
 	std::size_t identities = 0;
 	for (const std::string &entry : entries) {
+		// No more than Redis does in the time that it has for one answer.
+		if (commands.size() == kCommandsAtOnce && identities % kIdentitiesAtOnce == 0)
+			co_await drop_keys(std::exchange(commands, {}));
 		if (identities++ % kIdentitiesAtOnce == 0)
 			commands.push_back(redis::Command{"DEL"});
 		commands.back().add(entry);
 		commands.back().add(keys_.companion(entry));
 		commands.back().add(keys_.lease(entry));
 	}
+	co_await drop_keys(std::move(commands));
+}
+
+Invalidator::Awaitable<void> Invalidator::drop_keys(std::vector<redis::Command> commands)
+{
 	const std::vector<redis::Reply> replies = co_await same_redis().run(std::move(commands));
 	for (const redis::Reply &reply : replies)
 		if (reply.is_error())
@@ -188,12 +269,8 @@ Invalidator::Awaitable<void> Invalidator::drop(const std::vector<database::Mark>
 }
 
 // Also with none: it tells the database that this cache is alive.
-Invalidator::Awaitable<void> Invalidator::acknowledge(const std::vector<database::Mark> &marks)
+Invalidator::Awaitable<void> Invalidator::acknowledge(const std::vector<std::int64_t> &ids)
 {
-	std::vector<std::int64_t> ids;
-	ids.reserve(marks.size());
-	for (const database::Mark &mark : marks)
-		ids.push_back(mark.id);
 	const auto deleted = co_await marks_.acknowledge(coherence_.known->epoch.incarnation, ids);
 	if (!deleted)
 		throw EpochLost("the registration has ended");

@@ -5,8 +5,10 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <chrono>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "cache/change_memory.hpp"
 #include "cache/coherence.hpp"
 #include "cache/epoch_keeper.hpp"
 #include "cache/keys.hpp"
@@ -29,7 +31,8 @@ public:
 	// of it may take longer than a reader would wait.
 	Invalidator(boost::asio::any_io_executor executor, database::MarkStore &marks,
 				redis::Connection &connection, redis::Connection &reading, const Keys &keys,
-				std::string home, Ephemeral ephemeral, Coherence &coherence, Metrics &metrics);
+				std::string home, Ephemeral ephemeral, Coherence &coherence, ChangeMemory &changes,
+				Metrics &metrics);
 
 	// For ever. What goes wrong is logged, once, and tried again.
 	Awaitable<void> run();
@@ -42,7 +45,11 @@ private:
 	Awaitable<void> pass();
 	redis::Connection &same_redis();
 	Awaitable<void> drop(const std::vector<database::Mark> &marks);
-	Awaitable<void> acknowledge(const std::vector<database::Mark> &marks);
+	Awaitable<void> drop_keys(std::vector<redis::Command> commands);
+	std::vector<database::Mark> take_new(database::PendingMarks &pending);
+	std::vector<std::int64_t> due(const database::PendingMarks &pending) const;
+	void remember(const std::vector<database::Mark> &marks, std::int64_t now);
+	Awaitable<void> acknowledge(const std::vector<std::int64_t> &ids);
 	Awaitable<std::int64_t> redis_time();
 	Awaitable<void> stamp(std::int64_t since);
 	Awaitable<void> pause(std::chrono::milliseconds duration);
@@ -59,6 +66,11 @@ private:
 	EpochKeeper epochs_;
 	Persistence persistence_;
 	Coherence &coherence_;
+	ChangeMemory &changes_;
+	const bool is_sealed_;
+	// Where entries are sealed: marks that are done and still there, and since when.
+	std::unordered_map<std::int64_t, Clock::time_point> done_;
+	std::string done_under_; // the incarnation
 	Metrics &metrics_;
 	database::Backoff backoff_;
 	Clock::time_point stamped_{};

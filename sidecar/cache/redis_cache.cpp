@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "cache/fill.hpp"
 #include "cache/lifetime.hpp"
 #include "cache/scripts.hpp"
 #include "log.hpp"
@@ -17,6 +18,11 @@ namespace
 
 // Longer than a database may take to answer (database/pool.hpp).
 constexpr std::chrono::seconds kLeaseLife{10};
+
+std::int64_t microseconds(double seconds)
+{
+	return std::llround(seconds * 1'000'000);
+}
 
 std::optional<long long> whole_seconds(const std::optional<double> &time)
 {
@@ -37,10 +43,11 @@ Entry entry_of(const database::StoredToken &token, bool with_refresh_token)
 } // namespace
 
 RedisCache::RedisCache(asio::any_io_executor executor, redis::Connection &connection,
-					   const Keys &keys, Coherence &coherence, const settings::Cache &settings,
-					   Metrics &metrics)
+					   const Keys &keys, Coherence &coherence, const ChangeMemory &changes,
+					   const settings::Cache &settings, Metrics &metrics)
 	: executor_(std::move(executor)), connection_(connection), keys_(keys), coherence_(coherence),
-	  settings_(settings), metrics_(metrics), entries_(settings.key), companions_(settings.key)
+	  changes_(changes), settings_(settings), metrics_(metrics), entries_(settings.key),
+	  companions_(settings.key)
 {
 }
 
@@ -118,9 +125,20 @@ std::optional<CachedToken> RedisCache::open(const oauth::Identity &identity, con
 	if (!companion || companion->epoch_id != known.epoch.id)
 		return std::nullopt;
 	auto entry = entries_.read(key, value);
-	if (!entry)
+	if (!entry || !is_true(*entry, key, known))
 		return std::nullopt;
 	return CachedToken{std::move(*entry), std::move(companion->details)};
+}
+
+// What Redis does with a sealed entry is not believed: neither that it was filled under
+// this epoch, nor that it is not past its life, nor that nothing has changed since.
+bool RedisCache::is_true(const Entry &entry, const std::string &key,
+						 const Coherence::Known &known) const
+{
+	if (settings_.key.empty())
+		return true;
+	const auto fill = Fill::parse(entry.fill);
+	return fill && fill->epoch_id == known.epoch.id && changes_.allows(key, *fill);
 }
 
 // Whoever held the lease may have filled since we looked, so we look once more.
@@ -171,7 +189,13 @@ RedisCache::Filling RedisCache::filling_of(const Lease &lease,
 	if (!life)
 		return filling;
 	filling.life = *life;
-	filling.value = entries_.write(lease.entry_key, entry_of(*found, settings_.refresh_token));
+	Entry entry = entry_of(*found, settings_.refresh_token);
+	if (!settings_.key.empty())
+		entry.fill =
+			Fill{epoch.id, microseconds(found->read_at),
+				 microseconds(found->now) + std::chrono::microseconds(filling.life).count()}
+				.text();
+	filling.value = entries_.write(lease.entry_key, entry);
 	filling.companion =
 		companions_.write(epoch.id, lease.identity, filling.value.reveal(), found->details);
 	return filling;

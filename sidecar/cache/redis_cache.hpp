@@ -4,6 +4,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include "cache/change_memory.hpp"
 #include "cache/circuit.hpp"
 #include "cache/companion.hpp"
 #include "cache/entry.hpp"
@@ -21,8 +22,8 @@ class RedisCache : public TokenCache
 public:
 	// All of these live as long as it does.
 	RedisCache(boost::asio::any_io_executor executor, redis::Connection &connection,
-			   const Keys &keys, Coherence &coherence, const settings::Cache &settings,
-			   Metrics &metrics);
+			   const Keys &keys, Coherence &coherence, const ChangeMemory &changes,
+			   const settings::Cache &settings, Metrics &metrics);
 
 	boost::asio::awaitable<Lookup> look_up(const oauth::Identity &identity) override;
 	void fill(Lease lease, const database::StoredToken *found) override;
@@ -47,6 +48,7 @@ private:
 	boost::asio::awaitable<void> take_lease(Lease &lease, Lookup &result);
 	boost::asio::awaitable<void> store(Lease lease, Filling filling);
 	boost::asio::awaitable<void> release(Lease lease);
+	bool is_true(const Entry &entry, const std::string &key, const Coherence::Known &known) const;
 	bool is_vouched(const redis::Reply &values, const Coherence::Known &known);
 	void failed(const redis::Error &error);
 
@@ -54,6 +56,7 @@ private:
 	redis::Connection &connection_;
 	const Keys &keys_;
 	Coherence &coherence_;
+	const ChangeMemory &changes_;
 	const settings::Cache &settings_;
 	Metrics &metrics_;
 	const EntryFormat entries_;

@@ -41,6 +41,9 @@ std::string home_of(const settings::Settings &settings)
 	Secret form(settings.cache.key_template);
 	form.append("\n");
 	form.append(settings.cache.key.reveal());
+	// Versions before this one acknowledge marks that others have not seen.
+	if (!settings.cache.key.empty())
+		form.append("\nfill");
 	const oauth::Digest digest = oauth::sha256(form.reveal());
 	const std::string_view bytes(reinterpret_cast<const char *>(digest.data()), kFormBytes);
 	return std::to_string(endpoint_of(settings).database) + "/" + settings.cache.prefix + "/" +
@@ -57,10 +60,10 @@ Service::Service(boost::asio::any_io_executor executor, const settings::Settings
 	  dropping_(executor, endpoint_of(settings), limits_of(kDropTime), settings.ca_file,
 				"oauth-sidecar-invalidator"),
 	  pool_(executor, settings.database_url.clone(), one_connection()), marks_(pool_),
-	  tokens_(executor, reading_, keys_, coherence_, settings.cache, metrics),
+	  tokens_(executor, reading_, keys_, coherence_, changes_, settings.cache, metrics),
 	  invalidator_(executor, marks_, dropping_, reading_, keys_, home_of(settings),
 				   {settings.cache.require_ephemeral, !settings.cache.key.empty()}, coherence_,
-				   metrics)
+				   changes_, metrics)
 {
 }
 

@@ -30,6 +30,7 @@ private:
 	database::Pool pool_;
 	database::PostgresMarks marks_;
 	Coherence coherence_;
+	ChangeMemory changes_;
 	RedisCache tokens_;
 	Invalidator invalidator_;
 };

@@ -32,6 +32,7 @@ struct Mark {
 struct PendingMarks {
 	std::string incarnation; // empty: no cache is registered, and marks were not read
 	std::vector<Mark> marks;
+	std::int64_t now = 0; // the database's clock thereafter, microseconds since 1970 UTC
 };
 
 class MarkStore

@@ -1,7 +1,16 @@
 #include "database/postgres_marks.hpp"
 
+#include <charconv>
+
 namespace sidecar::database
 {
+
+namespace
+{
+
+constexpr int kTimeColumn = 6; // of changes_pending
+
+} // namespace
 
 PostgresMarks::Awaitable<Registration> PostgresMarks::registration()
 {
@@ -48,6 +57,8 @@ PostgresMarks::Awaitable<PendingMarks> PostgresMarks::pending(int most)
 	const Rows rows = co_await caller_.run(&Statements::changes_pending, std::move(parameters));
 	PendingMarks pending;
 	pending.incarnation = rows.text(0, 0);
+	const std::string_view now = rows.text(0, kTimeColumn);
+	std::from_chars(now.data(), now.data() + now.size(), pending.now);
 	for (int row = 0; row < rows.count(); row++) {
 		if (rows.is_null(row, 1)) // a registration without marks
 			continue;

@@ -165,6 +165,7 @@ PostgresStore::token(const oauth::Identity &identity, bool with_refresh_token)
 	token.details = columns.text();
 	token.incarnation = columns.text();
 	token.refresh_token = columns.secret();
+	token.read_at = columns.number();
 	co_return token;
 }
 

@@ -45,7 +45,8 @@ constexpr const char *kToken = R"(SELECT t.access_token, t.scopes,
 	extract(epoch FROM t.expires_at)::float8, t.refresh_token IS NOT NULL,
 	extract(epoch FROM pg_catalog.clock_timestamp())::float8,
 	(SELECT c.details FROM oauth_tokens_internal.connection($1::uuid, $2::text, $3::text, $4::text) c),
-	oauth_tokens_internal.cache_incarnation(), CASE WHEN $5::boolean THEN t.refresh_token END
+	oauth_tokens_internal.cache_incarnation(), CASE WHEN $5::boolean THEN t.refresh_token END,
+	extract(epoch FROM pg_catalog.transaction_timestamp())::float8
 	FROM {}.oauth_get($1::uuid, $2::text, $3::text, $4::text) t)";
 
 // Microseconds since 1970: a time that can be compared, whoever reads it.
@@ -62,7 +63,9 @@ constexpr const char *kChangesWait = "SELECT {}.oauth_changes_wait()";
 
 // One statement, so that the marks are all that there were under this incarnation.
 constexpr const char *kChangesPending = R"(SELECT r.incarnation, p.id, p.workspace_id, p.provider,
-	p.actor_type, p.actor_id FROM oauth_tokens_internal.cache_registration() r
+	p.actor_type, p.actor_id,
+	(SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint)
+	FROM oauth_tokens_internal.cache_registration() r
 	LEFT JOIN {}.oauth_changes_pending($1::bigint) p ON r.incarnation IS NOT NULL)";
 
 constexpr const char *kChangesAck = "SELECT {}.oauth_changes_ack($1::uuid, $2::bigint[])";

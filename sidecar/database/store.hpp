@@ -30,7 +30,8 @@ struct StoredToken {
 	std::optional<std::string> scopes;
 	std::optional<double> expires_at; // seconds since 1970 UTC
 	bool has_refresh_token = false;
-	double now = 0; // the database's clock
+	double now = 0;     // the database's clock
+	double read_at = 0; // by it: before this was read
 	std::string details;
 	std::string incarnation; // of the cache's registration; empty: none, or a standby's
 	Secret refresh_token;    // where it was asked for

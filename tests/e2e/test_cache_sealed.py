@@ -3,14 +3,16 @@ entries that are sealed (C4)."""
 
 import base64
 import json
+import time
 
 import pytest
+import redis
 from cached import (PROVIDERS, cache_state, companion_of, epoch, fill, hits, read, store_and_fill, wait_cache,
                     wait_drained)
 from cryptography.fernet import Fernet, InvalidToken
 from harness import wait_until
 from psycopg.types.json import Jsonb
-from redis_server import companion_key, entry_key, is_trusted
+from redis_server import PREFIX, companion_key, entry_key, is_trusted
 from sidecar import someone
 
 KEY = "5DUzFqLzE0u0hHJpGq4sCZbQF0oRr8ZgZ5m6mHf1b5Q="
@@ -153,6 +155,7 @@ def test_sealed_entries_may_be_kept(sealed):  # C4
             assert base64.b64encode(secret)[:8] not in everything
         # Any Fernet library opens it, and finds the name of its own key in it.
         value = json.loads(Fernet(KEY).decrypt(client.get(entry_key(whose)).encode()))
+        assert value.pop("fill").split()[0] == epoch(client)[0]
         assert value == {"access_token": "the-access-token", "refresh_token": "the-refresh-token",
                          "expires_at": None, "scope": "the-scope", "key": entry_key(whose)}
         with pytest.raises(InvalidToken):
@@ -202,9 +205,108 @@ def test_what_was_not_sealed_for_it(moving, forge):  # C4
     client.mset({entry_key(mine): value, companion_key(mine): companion_of(epoch(client)[0], mine, value)})
     assert read(sidecar, mine) == "mine"
     # It would have been served, had it been right.
-    value = Fernet(KEY).encrypt(json.dumps({"access_token": "with the key", "key": entry_key(mine)}).encode()).decode()
+    now = int(time.time() * 1e6)
+    proof = f"{epoch(client)[0]} {now} {now + 60_000_000}"
+    value = Fernet(KEY).encrypt(json.dumps(
+        {"access_token": "with the key", "key": entry_key(mine), "fill": proof}).encode()).decode()
     client.mset({entry_key(mine): value, companion_key(mine): companion_of(epoch(client)[0], mine, value)})
     assert read(sidecar, mine) == "with the key"
+
+
+def copy_of(client, whose):
+    return {key: client.get(key) for key in (entry_key(whose), companion_key(whose))}
+
+
+def test_a_deleted_entry_cannot_be_put_back(moving):  # C19
+    """Copy, delete the token, put back, with its companion: a miss, and no expiry keeps it."""
+    sidecar, client, mine, theirs = moving
+    copy = copy_of(client, mine)
+    assert sidecar.sql("SELECT oauth_delete(%s, %s, %s, %s)", mine, user="app") == [(True,)]
+    wait_until(lambda: not client.exists(entry_key(mine)), what="the end of the entry")
+    client.mset(copy)
+    assert is_trusted(client, mine)  # so do those who have no key to look into it
+    assert sidecar.api("token", mine).status == 404
+    wait_drained(sidecar)
+    client.mset(copy)
+    assert sidecar.api("token", mine).status == 404 and read(sidecar, theirs) == "theirs"
+
+
+def test_an_old_entry_cannot_be_put_back(moving):  # C19
+    sidecar, client, mine, _ = moving
+    copy = copy_of(client, mine)
+    store_and_fill(sidecar, client, mine, "newer")
+    client.mset(copy)
+    assert read(sidecar, mine) == "newer"
+
+
+def test_nor_behind_another_daemon(make_sidecar, make_redis):  # C19
+    """Each daemon sees every change, whoever drops the entry; and one that begins believes nothing of before."""
+    settings = {"REDIS_URL": make_redis().url, "OAUTH_CACHE_KEY": KEY}
+    first = make_sidecar(PROVIDERS, settings=settings)
+    second = make_sidecar(PROVIDERS, settings=settings, db=first.db)
+    redis_client = first.settings["REDIS_URL"]
+    wait_cache(first)
+    wait_cache(second)
+    whose = someone()
+    with redis.Redis.from_url(redis_client, decode_responses=True) as client:
+        store_and_fill(first, client, whose, "old")
+        wait_until(lambda: read(second, whose) == "old")
+        copy = copy_of(client, whose)
+        store_and_fill(first, client, whose, "new")
+        for _ in range(20):
+            client.mset(copy)
+            assert read(first, whose) == "new"
+            client.mset(copy)
+            assert read(second, whose) == "new"
+        client.mset(copy)
+        third = make_sidecar(PROVIDERS, settings=settings, db=first.db)
+        wait_cache(third)
+        client.mset(copy)
+        assert read(third, whose) == "new"
+        # But what is true is served by all.
+        store_and_fill(third, client, whose, "newest")
+        for sidecar in (first, second, third):
+            before = hits(sidecar)
+            assert read(sidecar, whose) == "newest" and hits(sidecar) == before + 1
+
+
+def test_nor_with_its_epoch(make_sidecar, make_redis):  # C19
+    """Every entry is dropped by way of a new epoch; somebody puts back the old one, with all that it vouched for."""
+    redis_server = make_redis()
+    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis_server.url, "OAUTH_CACHE_KEY": KEY})
+    wait_cache(sidecar)
+    whose = someone()
+    with redis_server.client as client:
+        store_and_fill(sidecar, client, whose, "old")
+        copy = copy_of(client, whose)
+        first, text = epoch(client)[0], client.get(f"{PREFIX}:epoch")
+        sidecar.sql("TRUNCATE oauth_tokens")
+        sidecar.store(whose, "new")
+        wait_until(lambda: epoch(client)[0] != first and cache_state(sidecar) == "ok", what="another epoch")
+        client.mset(copy)
+        assert read(sidecar, whose) == "new"
+        for _ in range(20):
+            client.mset({**copy, f"{PREFIX}:epoch": text, f"{PREFIX}:live": first})
+            assert read(sidecar, whose) == "new"
+            time.sleep(0.1)
+
+
+def test_an_entry_ends_by_itself(make_sidecar, make_redis):  # C19
+    """Past its life it is no more, though somebody has taken away its expiry."""
+    redis_server = make_redis()
+    sidecar = make_sidecar(PROVIDERS, settings={
+        "REDIS_URL": redis_server.url, "OAUTH_CACHE_KEY": KEY, "OAUTH_CACHE_MAX_TTL": "6"})
+    wait_cache(sidecar)
+    whose = someone()
+    with redis_server.client as client:
+        store_and_fill(sidecar, client, whose, "token")
+        before = hits(sidecar)
+        assert read(sidecar, whose) == "token" and hits(sidecar) == before + 1
+        copy = copy_of(client, whose)
+        wait_until(lambda: not client.exists(entry_key(whose)), 20, what="the end of the entry")
+        client.mset(copy)
+        before = hits(sidecar)
+        assert read(sidecar, whose) == "token" and hits(sidecar) == before
 
 
 def test_a_key_and_a_shared_template(make_sidecar, make_redis):  # C4

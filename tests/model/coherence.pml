@@ -41,7 +41,8 @@
  * FOREIGN (a late SETEX by somebody else), EMPTY (it starts with nothing
  * registered), ENDS (a writer ends the registration once), DB_CRASH, TRUNCATES
  * (a change may be one of all identities), REDIS_RESTARTS (once, with
- * nothing or with what it last dumped), TICKS=n (time passes, n times).
+ * nothing or with what it last dumped), TICKS=n (time passes, n times), SHOWN (entries
+ * are sealed: marks stay for a while after their entries were dropped).
  */
 #if defined(EMPTY) || defined(ENDS) || defined(DB_CRASH) || defined(TRUNCATES) ||             \
 	defined(REDIS_RESTARTS) || DATABASES > 1 || REDISES > 1
@@ -314,11 +315,21 @@ inline register() {
 #define or_crash :: goto again
 #endif
 
+/* A mark that is shown is found again by each pass, which has nothing to drop for it. */
+#ifdef SHOWN
+#define to_drop (seen & ~shown)
+#else
+#define to_drop seen
+#endif
+
 proctype Sidecar(byte me) {
 	byte db = (DATABASES > 1 -> me : 0);
 	byte r = (REDISES > 1 -> me : 0);
 	byte connection, before, incarnation, seen, upto, at;
 	bit whole, swapped;
+#ifdef SHOWN
+	byte shown, shown_under, due; /* marks whose entry it has dropped; their incarnation */
+#endif
 #ifdef CURSOR_INSTEAD_OF_MARKS
 	byte cursor;
 #endif
@@ -337,6 +348,13 @@ again:
 		swapped = 0;
 		before = (connection && connection != R.run_id -> connection : 0);
 		connection = R.run_id;
+#ifdef SHOWN
+		/* It has forgotten if it died, and not if it only begins anew. */
+		if
+		:: shown -> shown = 0
+		:: true
+		fi;
+#endif
 #ifndef EPOCH_MOVES
 		/* Then whoever starts again finds what it left. */
 		known[me] = R.epoch;
@@ -499,8 +517,18 @@ pass:
 	fi;
 #endif
 
+#ifdef SHOWN
+	atomic {
+#ifndef SHOWN_SURVIVES_INCARNATION
+		shown = (shown_under == epoch_incarnation[known[me]] -> shown : 0);
+#endif
+		shown_under = epoch_incarnation[known[me]];
+		shown = shown & seen
+	}
+#endif
+
 	if
-	:: seen & DB.all ->
+	:: to_drop & DB.all ->
 		/* The change of all identities: nothing of this epoch is to be served. */
 		if
 		:: atomic {
@@ -518,7 +546,7 @@ pass:
 		or_crash
 		fi;
 		goto dropping
-	:: !(seen & DB.all) && (seen & 3) ->
+	:: !(to_drop & DB.all) && (to_drop & 3) ->
 		if
 		:: atomic {
 			connected ->
@@ -532,10 +560,22 @@ pass:
 		:: !connected -> goto again
 		or_crash
 		fi
-	:: !(seen & 3)
+	:: !(to_drop & DB.all) && !(to_drop & 3)
 	fi;
 
 acknowledge:
+#ifdef SHOWN
+	/* It may be time for those that an earlier pass has dropped, or not yet. */
+	atomic {
+		due = seen & shown;
+		shown = seen;
+		if
+		:: seen = due
+		:: seen = 0
+		fi;
+		due = 0
+	}
+#endif
 	if
 #ifndef CURSOR_INSTEAD_OF_MARKS
 	:: atomic {

@@ -328,6 +328,7 @@ TEST_F(PostgresStoreTest, ReadsMarks)
 	EXPECT_EQ(pending.marks[0].identity->actor_id, kAnn.actor_id);
 	EXPECT_EQ(pending.marks[1].id, 9007199254740993); // more than a double holds
 	EXPECT_FALSE(pending.marks[1].identity);
+	EXPECT_GT(pending.now, 1'700'000'000'000'000);
 	const PendingMarks none = finish(io, marks.pending(1));
 	EXPECT_EQ(none.incarnation, incarnation);
 	EXPECT_TRUE(none.marks.empty());

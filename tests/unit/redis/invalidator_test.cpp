@@ -20,6 +20,8 @@ public:
 	std::vector<database::Mark> marks;
 	std::function<void()> at_pending = [] {};
 	int acknowledged = 0;
+	int looks = 0;
+	std::int64_t now = 1'000'000;
 	bool deletes = true;
 
 	Awaitable<database::Registration> registration() override
@@ -36,7 +38,8 @@ public:
 	Awaitable<database::PendingMarks> pending(int most) override
 	{
 		at_pending();
-		database::PendingMarks pending{kIncarnation, marks};
+		looks++;
+		database::PendingMarks pending{kIncarnation, marks, ++now};
 		if (pending.marks.size() > static_cast<std::size_t>(most))
 			pending.marks.resize(static_cast<std::size_t>(most));
 		co_return pending;
@@ -61,12 +64,13 @@ private:
 class InvalidatorTest : public tests::RedisTest
 {
 protected:
-	void SetUp() override
+	void SetUp() override { begin({}); }
+	void begin(Ephemeral ephemeral)
 	{
 		connection_ = connected(server_.url());
-		invalidator_ =
-			std::make_unique<Invalidator>(io_.get_executor(), marks_, *connection_, *connection_,
-										  keys_, "0/test", Ephemeral{}, coherence_, metrics_);
+		invalidator_ = std::make_unique<Invalidator>(io_.get_executor(), marks_, *connection_,
+													 *connection_, keys_, "0/test", ephemeral,
+													 coherence_, changes_, metrics_);
 		boost::asio::co_spawn(io_, invalidator_->run(), boost::asio::detached);
 	}
 	// Coroutines end with the loop, and what they use lives longer.
@@ -88,9 +92,16 @@ protected:
 	const Keys keys_{"", "oauth:cache"};
 	FakeMarks marks_;
 	Coherence coherence_;
+	ChangeMemory changes_;
 	Metrics metrics_;
 	std::unique_ptr<redis::Connection> connection_;
 	std::unique_ptr<Invalidator> invalidator_;
+};
+
+class SealingInvalidatorTest : public InvalidatorTest
+{
+protected:
+	void SetUp() override { begin({false, true}); }
 };
 
 const oauth::Identity kAnn{"11111111-1111-4111-8111-111111111111", "fake", "user", "ann"};
@@ -122,6 +133,25 @@ TEST_F(InvalidatorTest, DropsAllByANewEpoch)
 	EXPECT_NE(coherence_.known->epoch.id, before);
 	EXPECT_EQ(get(keys_.entries.key(kAnn)), "");
 	EXPECT_EQ(get("somebody:elses"), "value");
+}
+
+TEST_F(SealingInvalidatorTest, DropsMany)
+{
+	until([&] { return is_vouched(); });
+	std::vector<std::string> entries;
+	std::vector<database::Mark> marks;
+	for (std::int64_t id = 0; id < 10'401; id++) {
+		oauth::Identity identity = kAnn;
+		identity.actor_id = std::to_string(id);
+		entries.push_back(keys_.entries.key(identity));
+		marks.push_back({id, identity});
+		if (id % 100 == 0)
+			set(entries.back());
+	}
+	marks_.marks = marks;
+	until([&] { return marks_.marks.empty(); });
+	for (std::size_t i = 0; i < entries.size(); i += 100)
+		EXPECT_EQ(get(entries[i]), "") << i;
 }
 
 // Whatever it is, it must not end: nobody would drop anything any more.
@@ -160,6 +190,64 @@ TEST_F(InvalidatorTest, DoesNotSpinOnMarksThatStay)
 	const int before = marks_.acknowledged;
 	sleep(500ms);
 	EXPECT_LT(marks_.acknowledged - before, 50);
+}
+
+// Others must have time to see it; and it is one change, however often it is read (C19).
+TEST_F(SealingInvalidatorTest, ShowsWhatIsMarked)
+{
+	until([&] { return is_vouched(); });
+	const std::string entry = keys_.entries.key(kAnn);
+	set(entry);
+	marks_.marks = {{1, kAnn}};
+	const auto begun = std::chrono::steady_clock::now();
+	until([&] { return get(entry).empty(); });
+	set(entry);
+	const int before = marks_.looks;
+	until([&] { return marks_.marks.empty(); });
+	EXPECT_GE(std::chrono::steady_clock::now() - begun, ChangeMemory::kShownFor);
+	EXPECT_GT(marks_.looks - before, 2);
+	EXPECT_EQ(get(entry), "value");
+	EXPECT_TRUE(is_vouched());
+}
+
+TEST_F(SealingInvalidatorTest, BeginsOneEpochForWhatItShows)
+{
+	until([&] { return is_vouched(); });
+	const std::string before = coherence_.known->epoch.id;
+	marks_.marks = {{1, std::nullopt}};
+	until([&] { return coherence_.known && coherence_.known->epoch.id != before && is_vouched(); });
+	EXPECT_FALSE(marks_.marks.empty());
+	const std::string next = coherence_.known->epoch.id;
+	until([&] { return marks_.marks.empty(); });
+	EXPECT_EQ(coherence_.known->epoch.id, next);
+}
+
+TEST_F(SealingInvalidatorTest, BelievesNothingOfBefore)
+{
+	until([&] { return is_vouched(); });
+	const std::string entry = keys_.entries.key(kAnn), other = entry + "a";
+	const auto read_at = [](std::int64_t time) { return Fill{"", time, INT64_MAX}; };
+	const std::int64_t then = marks_.now + 1;
+	EXPECT_FALSE(changes_.allows(other, read_at(999'999)));
+	until([&] { return changes_.allows(entry, read_at(then)); });
+	marks_.marks = {{1, kAnn}};
+	until([&] { return !changes_.allows(entry, read_at(then)); });
+	EXPECT_TRUE(changes_.allows(other, read_at(then)));
+	until([&] { return changes_.allows(entry, read_at(marks_.now)); });
+	EXPECT_FALSE(marks_.marks.empty()); // or what follows shows nothing
+	for (std::int64_t id = 2; id < 200'002; id++)
+		marks_.marks.push_back({id, kAnn});
+	until([&] { return !changes_.allows(other, read_at(then)); });
+}
+
+TEST_F(SealingInvalidatorTest, DoesNotSpinOnMarksThatAreShown)
+{
+	until([&] { return is_vouched(); });
+	for (std::int64_t id = 0; id < 20'000; id++)
+		marks_.marks.push_back({id, kAnn});
+	const int before = marks_.looks;
+	until([&] { return marks_.marks.empty() && is_vouched(); });
+	EXPECT_LT(marks_.looks - before, 1000);
 }
 
 } // namespace sidecar::cache

@@ -1,0 +1,76 @@
+#include "cache/change_memory.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "cache/coherence.hpp"
+
+namespace sidecar::cache
+{
+
+namespace
+{
+
+using std::chrono::microseconds;
+
+constexpr std::int64_t kShownMicroseconds = microseconds(ChangeMemory::kShownFor).count();
+
+} // namespace
+
+// By both clocks: ours stands still while the machine is suspended, and the database's
+// may be set. If it is set back, what was read before it seems to be of later.
+void ChangeMemory::looked(Clock::time_point begun, std::int64_t now)
+{
+	if (looked_ == Clock::time_point()) {
+		distrusted_until_ = now;
+		changes_.clear();
+		oldest_first_.clear();
+	} else if (now < now_) {
+		distrust(database_time());
+	} else if (Clock::now() - looked_ >= kShownFor || now - now_ >= kShownMicroseconds) {
+		distrust(now);
+	}
+	looked_ = begun;
+	now_ = now;
+}
+
+// What is forgotten for want of room is distrusted with all that is as old.
+void ChangeMemory::changed(std::string_view key, std::int64_t now)
+{
+	const std::size_t hash = std::hash<std::string_view>()(key);
+	std::int64_t &when = changes_[hash];
+	when = std::max(when, now);
+	oldest_first_.emplace_back(hash, now);
+	if (oldest_first_.size() <= kMost)
+		return;
+	const auto [oldest, then] = oldest_first_.front();
+	oldest_first_.pop_front();
+	distrust(then);
+	const auto found = changes_.find(oldest);
+	if (found != changes_.end() && found->second <= then)
+		changes_.erase(found);
+}
+
+void ChangeMemory::distrust(std::int64_t now)
+{
+	distrusted_until_ = std::max(distrusted_until_, now);
+}
+
+// Never too early: the last look began before the time that it brought.
+std::int64_t ChangeMemory::database_time() const
+{
+	return now_ + std::chrono::duration_cast<microseconds>(Clock::now() - looked_).count();
+}
+
+bool ChangeMemory::allows(std::string_view key, const Fill &fill) const
+{
+	if (looked_ == Clock::time_point() || Clock::now() - looked_ >= kHeartbeatLife)
+		return false;
+	const std::int64_t now = database_time();
+	if (fill.read_at <= distrusted_until_ || fill.read_at > now || fill.until <= now)
+		return false;
+	const auto found = changes_.find(std::hash<std::string_view>()(key));
+	return found == changes_.end() || fill.read_at > found->second;
+}
+
+} // namespace sidecar::cache
