@@ -256,6 +256,7 @@ void bind_policies_to_extension(Oid details)
 void execute_following(SPIPlanPtr plan, Datum *values, const char *nulls, const Identity &from,
 					   const Identity &to)
 {
+	use_tables(Use::write); // anew: the statement before may have waited for a row
 	// A trigger on details may store another token: that call follows its own.
 	const Following outer = following;
 	const int nest_level = begin_row_security();

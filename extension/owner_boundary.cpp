@@ -14,14 +14,14 @@ namespace oauth_tokens
 namespace
 {
 
-// What was found out is good for this user while the catalog has not changed.
+// Both owners were found to be trusted: good for this user while the catalog has not
+// changed.
 struct Verdict {
 	std::uint64_t catalog_state;
 	Oid user;
-	bool all_trusted; // else there was no code, while we held off who makes some
 };
 
-Verdict verdicts[2]; // by Use
+Verdict all_trusted;
 
 bool is_trusted(Oid owner)
 {
@@ -43,8 +43,7 @@ bool is_trusted(Oid owner)
 	pg_unreachable();
 }
 
-// An owner who is not trusted cannot plant anything any more: CREATE INDEX waits
-// for this lock to be released, and CONCURRENTLY does before the index counts.
+// CREATE INDEX, TRIGGER, POLICY and the like wait for this lock to be released.
 void hold_off_owners(const TokenTable &table)
 {
 	LockRelationOid(table.relid, RowExclusiveLock);
@@ -98,25 +97,38 @@ bool is_known(const Verdict &verdict)
 	return verdict.catalog_state == catalog_state() && verdict.user == GetUserId();
 }
 
+// CREATE INDEX CONCURRENTLY and CREATE STATISTICS do not wait for our lock. So nobody is
+// told that there was no code, and nothing may have changed while we looked. The look
+// keeps locks on the indexes, or the owner could hold up the statement there, after it.
+void refuse_code_of_both(Use use)
+{
+	std::uint64_t state;
+	do {
+		CHECK_FOR_INTERRUPTS();
+		AcceptInvalidationMessages();
+		const TokenTable &table = token_table();
+		state = catalog_state();
+		refuse_code(table.relid, table.name, use, is_table_column);
+		refuse_code(table.details_relid, table.details_name, use, is_details_column);
+		AcceptInvalidationMessages();
+	} while (state != catalog_state());
+}
+
 } // namespace
 
 const TokenTable &use_tables(Use use)
 {
 	const TokenTable &table = lock_both(use == Use::write ? RowExclusiveLock : AccessShareLock);
-	Verdict &verdict = verdicts[use == Use::write];
-	if (is_known(verdict) && verdict.all_trusted)
+	if (is_known(all_trusted))
 		return table;
-	check_details_columns(table);
-	const bool all_trusted =
-		is_trusted(owner_of(table.relid)) && is_trusted(owner_of(table.details_relid));
-	if (!all_trusted)
-		hold_off_owners(table);
-	if (is_known(verdict))
-		return token_table();
 	const std::uint64_t state = catalog_state();
-	refuse_code(table.relid, table.name, use, is_table_column);
-	refuse_code(table.details_relid, table.details_name, use, is_details_column);
-	verdict = {state, GetUserId(), all_trusted};
+	check_details_columns(table);
+	if (is_trusted(owner_of(table.relid)) && is_trusted(owner_of(table.details_relid))) {
+		all_trusted = {state, GetUserId()};
+	} else {
+		hold_off_owners(table);
+		refuse_code_of_both(use);
+	}
 	return token_table();
 }
 

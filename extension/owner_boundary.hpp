@@ -21,7 +21,8 @@ namespace oauth_tokens
 enum class Use { read, write };
 
 // Both tables, locked against what would change their names and their code until
-// the transaction ends: AccessShareLock to read, RowExclusiveLock to write. Raises
+// the transaction ends: AccessShareLock to read, RowExclusiveLock to write. To be called
+// before each statement: one that waits for a row gives the owner time. Raises
 // what token_table() does, OT005 where the details are not as they must be, and
 // 42501 where code of an owner who is not trusted would run.
 const TokenTable &use_tables(Use use);

@@ -151,7 +151,7 @@ char *find_in_indexes(Relation table, Use use)
 			found = psprintf("an expression in index %s", name);
 		else if (use == Use::write && !indexes_simple_types(table, index))
 			found = psprintf("a type of its own in index %s", name);
-		index_close(index, AccessShareLock);
+		index_close(index, NoLock);
 		if (found != nullptr)
 			break;
 	}

@@ -11,6 +11,7 @@ namespace oauth_tokens
 //
 // The planner simplifies expressions, and so runs what is IMMUTABLE with constant
 // arguments, even where it only reads: so this looks at their raw trees.
+// Keeps an AccessShareLock on each index.
 // Columns for which `is_own` is true get a value from our statements, and no default.
 char *find_owner_code(Relation table, Use use, bool (*is_own)(const char *column));
 

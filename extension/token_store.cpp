@@ -65,6 +65,13 @@ SPIPlanPtr upsert_plan(const TokenTable &table, const Grant &grant)
 		kParameters, types);
 }
 
+// The statement before, or the try before, may have waited for a row.
+int execute_guarded(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	use_tables(Use::write);
+	return SPI_execute_plan(plan, values, nulls, false, 0);
+}
+
 // In a subtransaction; 0 if it ended with a violation of uniqueness and was undone.
 int execute_unless_taken(SPIPlanPtr plan, Datum *values, const char *nulls)
 {
@@ -75,7 +82,7 @@ int execute_unless_taken(SPIPlanPtr plan, Datum *values, const char *nulls)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		result = SPI_execute_plan(plan, values, nulls, false, 0);
+		result = execute_guarded(plan, values, nulls);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -101,7 +108,7 @@ int execute_beside_reindex(SPIPlanPtr plan, Datum *values, const char *nulls)
 	for (int tries = 1; tries < kTries; tries++)
 		if (const int result = execute_unless_taken(plan, values, nulls); result != 0)
 			return result;
-	return SPI_execute_plan(plan, values, nulls, false, 0);
+	return execute_guarded(plan, values, nulls);
 }
 
 // Whether the row was not there before, and its id.
@@ -130,9 +137,8 @@ bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
 	values[kNewId] = DirectFunctionCall1(gen_random_uuid, (Datum)0);
 
 	SPIPlanPtr plan = upsert_plan(table, grant);
-	const int result = table.identity_is_reindexed
-						   ? execute_beside_reindex(plan, values, nulls)
-						   : SPI_execute_plan(plan, values, nulls, false, 0);
+	const int result = table.identity_is_reindexed ? execute_beside_reindex(plan, values, nulls)
+												   : execute_guarded(plan, values, nulls);
 	if (result != SPI_OK_INSERT_RETURNING)
 		elog(ERROR, "could not write to oauth_tokens: %s", SPI_result_code_string(result));
 	if (SPI_processed != 1)
@@ -157,7 +163,7 @@ void clear_refresh_token(const TokenTable &table, const Identity &identity)
 							kWhereIdentity);
 		},
 		kIdentityColumns, types);
-	const int result = SPI_execute_plan(plan, values, nullptr, false, 0);
+	const int result = execute_guarded(plan, values, nullptr);
 	if (result != SPI_OK_UPDATE)
 		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
 }

@@ -2,10 +2,12 @@
 each function, view and procedure of ours, called by somebody who is more, runs none of it with the
 caller's rights (THREATS E20)."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from harness import DATABASE, KEY
+from harness import DATABASE, KEY, wait_until
 from tokens import WORKSPACE, identity, new_key, python_store, store
 
 NEW = new_key()
@@ -264,6 +266,41 @@ def test_what_the_owner_planted_gets_no_rights(db, plant, user):  # E20
                 stolen.append(sql)
             assert state is None or state in ALLOWED, sql
     assert stolen == []
+
+
+# What holds a superuser's store up half-way, and what mallory makes meanwhile: CONCURRENTLY does
+# not wait for the store before the index is in the catalog.
+MEANWHILE = {
+    "a row, index of details": (
+        "SELECT FROM oauth_tokens WHERE actor_id = 'victim' FOR UPDATE",
+        "CREATE INDEX CONCURRENTLY planted ON oauth_token_details (lie('x'), lie(actor_id))"),
+    "an index, index of tokens": (
+        "ALTER INDEX uq_oauth_tokens_identity SET TABLESPACE pg_default",
+        "CREATE INDEX CONCURRENTLY planted ON oauth_tokens (lie('x'), lie(actor_id))"),
+}
+
+
+@pytest.mark.parametrize("is_warm", [True, False])
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+def test_what_the_owner_plants_meanwhile_gets_no_rights(db, meanwhile, is_warm):  # E20
+    hold, plant = MEANWHILE[meanwhile]
+    with (db.connect(user="mallory") as holder, db.connect(user="mallory", autocommit=True) as planter,
+          db.connect(autocommit=True) as victim, ThreadPoolExecutor(2) as threads):
+        if is_warm:
+            victim.execute(WRITES[0])
+        holder.execute(hold)
+        stored = threads.submit(victim.execute, WRITES[0])
+        wait_until(lambda: db.value("SELECT wait_event_type = 'Lock' FROM pg_stat_activity"
+                                    f" WHERE pid = {victim.info.backend_pid}"))
+        planted = threads.submit(planter.execute, plant)
+        wait_until(lambda: db.value("SELECT count(*) FROM pg_class WHERE relname = 'planted'"))
+        holder.rollback()
+        try:
+            stored.result()
+        except psycopg.errors.InsufficientPrivilege:
+            pass
+        planted.result()
+    assert not is_called(db, "stolen")
 
 
 # What is legitimate goes on.
