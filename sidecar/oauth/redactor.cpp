@@ -16,6 +16,9 @@ namespace
 
 constexpr std::size_t kWindow = 8; // what is shorter is a word as well
 constexpr std::size_t kMaxInput = 8 * 1024;
+// An answer that calls more of itself secret is there to cost us time.
+constexpr std::size_t kMaxShort = 64;
+constexpr std::size_t kMaxWindows = 256 * 1024;
 constexpr std::string_view kRemoved = "[removed]";
 // No word is so long, and no number.
 constexpr std::size_t kTokenLength = 20;
@@ -162,7 +165,7 @@ Redactor::~Redactor()
 
 void Redactor::hide(std::string_view secret)
 {
-	if (secret.empty())
+	if (secret.empty() || hides_all_)
 		return;
 	hide_form(secret);
 	std::string encoded = http::percent_encode(secret);
@@ -183,10 +186,17 @@ void Redactor::hide_form(std::string_view secret)
 	const Skeleton skeleton = skeleton_of(secret);
 	const std::string_view letters = skeleton.text.reveal();
 	if (letters.size() < kWindow) {
-		short_.emplace_back(secret);
+		if (std::ranges::any_of(short_, [&](const Secret &one) { return one.reveal() == secret; }))
+			return;
+		hides_all_ = hides_all_ || short_.size() >= kMaxShort;
+		if (!hides_all_)
+			short_.emplace_back(secret);
 		return;
 	}
 	const std::size_t count = letters.size() - kWindow + 1;
+	hides_all_ = hides_all_ || windows_.size() + count > kMaxWindows;
+	if (hides_all_)
+		return;
 	if (windows_.capacity() < windows_.size() + count) { // no copies in freed memory
 		std::vector<std::uint64_t> larger;
 		larger.reserve((windows_.size() + count) * 2);
@@ -202,6 +212,8 @@ void Redactor::hide_form(std::string_view secret)
 // The bytes of the text that are to be hidden.
 std::vector<bool> Redactor::find(std::string_view text) const
 {
+	if (hides_all_)
+		return std::vector<bool>(text.size(), true);
 	if (!is_sorted_)
 		std::ranges::sort(windows_);
 	is_sorted_ = true;

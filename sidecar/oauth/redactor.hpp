@@ -20,7 +20,8 @@ public:
 	Redactor &operator=(const Redactor &) = delete;
 	~Redactor();
 
-	// A text that must not be seen: as it is, and as forms, URLs and JSON write it.
+	// A text that must not be seen: as it is, and as forms, URLs and JSON write it. If
+	// there are very many, nothing is shown at all.
 	void hide(std::string_view secret);
 
 	// At most `max` characters of the text, valid UTF-8 on one line. Eight letters and
@@ -36,6 +37,7 @@ private:
 	mutable std::vector<std::uint64_t> windows_;
 	mutable bool is_sorted_ = true;
 	std::vector<Secret> short_; // secrets of fewer
+	bool hides_all_ = false;    // there were too many
 };
 
 } // namespace sidecar::oauth

@@ -61,3 +61,16 @@ TEST(Redactor, ShortSecrets)
 	EXPECT_EQ(clean("got !!!! there", "!!!!"), "got [removed] there");
 	EXPECT_EQ(clean("all is well", ""), "all is well");
 }
+
+// Each of so many would be looked for everywhere, while all other flows wait.
+TEST(Redactor, ShowsNothingWhereTooMuchIsSecret)
+{
+	Redactor redactor;
+	for (int i = 0; i < 100000; i++)
+		redactor.hide("aaa" + std::to_string(i % 10000));
+	EXPECT_EQ(redactor.clean(std::string(8000, 'a'), 200), "[removed]");
+	Redactor of_long_ones;
+	for (int i = 0; i < 10; i++)
+		of_long_ones.hide(std::string(100000, static_cast<char>('a' + i)));
+	EXPECT_EQ(of_long_ones.clean("what they said", 200), "[removed]");
+}
