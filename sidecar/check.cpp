@@ -192,6 +192,8 @@ int run_check(settings::Settings settings)
 			check_all(report, settings, store, redis ? &*redis : nullptr, directory, is_done));
 		while (!is_done && context.run_one() > 0) {
 		}
+		if (!is_done)
+			report.fault("check", "it has not come to its end");
 		pool.close();
 		if (redis)
 			redis->close();
