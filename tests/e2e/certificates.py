@@ -16,7 +16,7 @@ def _name(text):
 
 
 def _certificate(name, key, issuer, issuer_key, extensions, days):
-    now = datetime.datetime.utcnow()
+    now = datetime.datetime.now(datetime.timezone.utc)
     begin = now - datetime.timedelta(days=3)
     builder = (
         x509.CertificateBuilder().subject_name(name).issuer_name(issuer)
