@@ -169,11 +169,12 @@ std::string silence_of(const PGconn *connection)
 }
 
 // Those that were silent a moment ago come last.
-void put_off_silent(const Connector::Shared &shared, std::vector<Host> &hosts)
+void put_off_silent(Connector::Shared &shared, std::vector<Host> &hosts)
 {
+	std::erase_if(shared.silent,
+				  [](const auto &entry) { return Clock::now() - entry.second > kDistrust; });
 	std::stable_partition(hosts.begin(), hosts.end(), [&shared](const Host &host) {
-		const auto found = shared.silent.find(name_of(host));
-		return found == shared.silent.end() || Clock::now() - found->second > kDistrust;
+		return !shared.silent.contains(name_of(host));
 	});
 }
 

@@ -184,12 +184,6 @@ std::string text_of_page(std::string_view page, bool is_whole)
 	return out;
 }
 
-void replace_all(std::string &text, std::string_view from, std::string_view to)
-{
-	for (std::size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size())
-		text.replace(at, from.size(), to);
-}
-
 void decode_entities(std::string &text)
 {
 	constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
@@ -197,8 +191,17 @@ void decode_entities(std::string &text)
 		{"&#39;", "'"},  {"&#x27;", "'"}, {"&apos;", "'"}, {"&#x2F;", "/"},  {"&#x2f;", "/"},
 		{"&#47;", "/"},  {"&#x3D;", "="}, {"&#x3d;", "="}, {"&#61;", "="},   {"&#43;", "+"},
 		{"&#x2B;", "+"}, {"&#x2b;", "+"}, {"&#38;", "&"},  {"&amp;", "&"}};
-	for (const auto &[entity, character] : kEntities)
-		replace_all(text, entity, character);
+	std::string decoded;
+	decoded.reserve(text.size());
+	for (std::size_t at = 0; at < text.size();) {
+		const std::string_view rest = std::string_view(text).substr(at);
+		const auto *found = std::ranges::find_if(
+			kEntities, [rest](const auto &entity) { return rest.starts_with(entity.first); });
+		const bool is_entity = found != std::end(kEntities);
+		decoded += is_entity ? found->second : rest.substr(0, 1);
+		at += is_entity ? found->first.size() : 1;
+	}
+	text = std::move(decoded);
 }
 
 // Neither JSON nor a form. Of an answer that says it is good, a page's title alone
