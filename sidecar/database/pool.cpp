@@ -18,6 +18,8 @@ using Clock = Backoff::Clock;
 constexpr std::size_t kKeptIdle = 2;
 constexpr std::chrono::minutes kIdleLife{3};
 constexpr std::chrono::seconds kSweep{30};
+// Anybody's request may meet a read-only server, and would have sessions opened anew.
+constexpr std::chrono::seconds kStay{2};
 
 StoreError closed()
 {
@@ -90,8 +92,12 @@ Pool::Impl::SessionPtr Pool::Impl::take_idle()
 
 void Pool::Impl::give_back(const SessionPtr &session)
 {
-	if (session->has_bad_server() && session->generation == generation)
-		distrust();
+	if (session->generation == generation) {
+		if (session->has_expired())
+			distrust();
+		else if (session->is_read_only())
+			leave_read_only();
+	}
 	if (session->generation == generation && session->is_usable())
 		hand_out(session);
 	else
@@ -104,6 +110,16 @@ void Pool::Impl::distrust()
 	generation++;
 	while (!idle.empty())
 		forget_idle(idle.front().session.get());
+}
+
+// Another server may have taken its place (THREATS C20).
+void Pool::Impl::leave_read_only()
+{
+	const Clock::time_point now = Clock::now();
+	if (now < stays_until)
+		return;
+	stays_until = now + kStay;
+	distrust();
 }
 
 void Pool::Impl::hand_out(const SessionPtr &session)
@@ -191,9 +207,9 @@ PoolStatistics Pool::statistics() const noexcept
 			static_cast<int>(impl_->waiters.size())};
 }
 
-void Pool::distrust()
+void Pool::leave_read_only()
 {
-	impl_->distrust();
+	impl_->leave_read_only();
 }
 
 void Pool::close()

@@ -70,9 +70,10 @@ public:
 
 	PoolStatistics statistics() const noexcept;
 
-	// Gives up every session, for the server is not the one to be on. The next
-	// statement gets a new one.
-	void distrust();
+	// The server is read-only: gives up every session, so that the next statement gets
+	// a new one, which may lead to another server. It does so now and then, however often
+	// it is called: where no other server is, new sessions are no better.
+	void leave_read_only();
 
 	// Finishes what runs, refuses what comes, and lets go of every connection.
 	void close();

@@ -82,6 +82,7 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	void lose(const SessionPtr &session);
 	void forget_idle(const Session *session);
 	void distrust();
+	void leave_read_only();
 
 	bool is_hopeless() const;
 	void grow();
@@ -109,8 +110,9 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	int open = 0;
 	bool is_connecting = false;
 	Backoff::Clock::time_point connecting_since;
-	std::string last_failure; // why there is no connection
-	unsigned generation = 0;  // of the sessions that are trusted
+	std::string last_failure;               // why there is no connection
+	unsigned generation = 0;                // of the sessions that are trusted
+	Backoff::Clock::time_point stays_until; // whatever says that the server is read-only
 	bool is_reachable = true;
 	bool is_sweeping = false;
 	bool is_closed = false;

@@ -216,7 +216,7 @@ PostgresStore::Awaitable<bool> PostgresStore::look()
 	if (!columns.boolean())
 		co_return is_current;
 	// No statement here would write, and so none would tell the pool.
-	caller_.pool().distrust();
+	caller_.pool().leave_read_only();
 	throw StoreError("25006", "the server is read-only: it is a standby, or was set so");
 }
 

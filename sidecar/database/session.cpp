@@ -205,15 +205,14 @@ asio::awaitable<Result> Session::exchange()
 	co_return result;
 }
 
-// A server that says so once says it of every statement that follows, and another one
-// may have taken its place: the session is given up (THREATS C20).
 void Session::judge(const Result &result)
 {
+	is_read_only_ = false;
 	if (!has_failed(result))
 		return;
 	const std::string state = sqlstate_of(result);
 	is_read_only_ = state == kReadOnly;
-	if (is_read_only_ || state.starts_with("08") || state.starts_with("57P"))
+	if (state.starts_with("08") || state.starts_with("57P"))
 		is_broken_ = true;
 }
 

@@ -47,12 +47,12 @@ public:
 									 const std::vector<Parameter> &parameters);
 
 	// Whether it can take a statement: nothing is under way, and the server has
-	// not hung up as far as the socket tells, nor said that it cannot serve us.
+	// not hung up as far as the socket tells, nor said that it ends.
 	bool is_usable();
 
-	// Whether its server did not answer in time, or is read-only: then other sessions
-	// on it are no better.
-	bool has_bad_server() const noexcept { return has_expired_ || is_read_only_; }
+	// Of the last statement. Then other sessions on this server are no better.
+	bool has_expired() const noexcept { return has_expired_; } // no answer in time
+	bool is_read_only() const noexcept { return is_read_only_; }
 
 	unsigned generation = 0; // of the pool
 

@@ -128,6 +128,23 @@ def test_sessions_that_are_read_only(make_sidecar, pair, forward):  # C20
     assert all(link(sidecar) == 200 for _ in range(20))
 
 
+@pytest.mark.parametrize("path", ["/readyz", "/oauth/fake/authorize?ticket=" + "A" * 43])
+def test_anybody_asks_a_read_only_server(make_sidecar, pair, forward, path):  # C20
+    """Sessions are given up now and then, and not by each request of whoever comes."""
+    forward.target = pair.standby.port
+    sidecar = make(make_sidecar, pair, pair.url(f"127.0.0.1:{forward.port}"), start=False)
+    sidecar.start(ready=False)
+    sidecar.wait_ready(ready=False)
+    before = len(forward.pairs)
+    replies = [sidecar.get(path).status for _ in range(100)]
+    assert set(replies) == {503}
+    assert len(forward.pairs) - before < 50
+    # And they go on with what a standby can do.
+    assert sidecar.api("status", someone()).status == 200
+    forward.target = pair.primary.port
+    sidecar.wait_ready()
+
+
 def test_sessions_that_hang(make_sidecar, pair, forward):  # C20
     """Behind one address: the old server is silent, and new connections lead to the new one."""
     sidecar = make(make_sidecar, pair, pair.url(f"127.0.0.1:{forward.port}"))
