@@ -1,0 +1,39 @@
+// The directory that OAUTH_SPOOL_DIR names, opened.
+#pragma once
+
+#include <string>
+
+#include "spool/descriptor.hpp"
+#include "spool/error.hpp"
+
+namespace sidecar::spool
+{
+
+class Directory
+{
+public:
+	// Throws Error where it is missing, not ours or open to others. A symbolic link to
+	// it is fine: systemd's DynamicUser= makes one.
+	explicit Directory(std::string path);
+
+	int get() const noexcept { return descriptor_.get(); }
+	const std::string &path() const noexcept { return path_; }
+
+	// What a call for the file, or for the directory itself, said by errno.
+	Error error(std::string_view file = {}) const;
+	// Returns once the names in it are safe on disk. Throws Error.
+	void sync() const;
+	// Never overwrites. Throws Error where it is neither of these.
+	enum class Renamed { done, taken, gone };
+	Renamed rename(const std::string &from, const std::string &to) const;
+
+private:
+	std::string path_;
+	Descriptor descriptor_;
+};
+
+// Why what is in the directory may not outlive the machine's or the container's end, for
+// a person; empty: it does, as far as can be told.
+std::string doubt_about_lasting(const std::string &path);
+
+} // namespace sidecar::spool

@@ -1,0 +1,53 @@
+// Room on disk for one answer, taken before the provider is asked for it.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "spool/descriptor.hpp"
+#include "spool/directory.hpp"
+#include "spool/entry.hpp"
+#include "spool/file_name.hpp"
+
+namespace sidecar::spool
+{
+
+// What an answer of 192 KiB takes, sealed, with room for the rest of its entry.
+inline constexpr std::size_t kReservedBytes = 320 * 1024;
+
+// The file ".<fence>.tmp", whose blocks are allocated, so that a disk that fills up
+// cannot refuse the answer. (On file systems that copy on write, as ZFS does, it may.)
+// It is locked (flock) while this lives: list() of any process leaves it alone.
+class Reservation
+{
+public:
+	Reservation(Directory directory, std::int64_t fence); // by Spool::reserve()
+	Reservation(Reservation &&) noexcept = default;
+	Reservation &operator=(Reservation &&) = delete;
+	Reservation(const Reservation &) = delete;
+	Reservation &operator=(const Reservation &) = delete;
+	// Removes what was not written.
+	~Reservation();
+
+	// Writes the entry, and returns once file and name are safe on disk: the name, for
+	// Spool::remove(). Blocks for two fsyncs: for a worker thread, not for the event
+	// loop. Call it once. Throws Error where the disk fails; what is complete then stays,
+	// and Spool::list() finds it later.
+	std::string write(const Entry &entry);
+
+	// Writes and takes back what write() would. Throws Error.
+	void rehearse();
+
+private:
+	bool create(const FileName &name); // false: the name is taken
+	void allocate() const;
+	void put(std::string_view bytes) const;
+	std::string publish();
+
+	Directory directory_;
+	FileName name_;
+	Descriptor file_;
+	bool is_complete_ = false;
+};
+
+} // namespace sidecar::spool
