@@ -3,8 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
-import subprocess
 import uuid
 from datetime import datetime, timedelta, timezone
 
@@ -12,7 +10,8 @@ import asyncpg
 import psycopg
 import pytest
 import sqlalchemy
-from harness import CHECKOUT, DATABASE, as_server, clean_environment, free_port, wait_until
+from harness import CHECKOUT, DATABASE
+from pgbouncer import PgBouncer
 from psycopg.types.enum import EnumInfo, register_enum
 from tokens import WORKSPACE, get, identity, store
 
@@ -148,42 +147,14 @@ def test_null_identity(stored):
 
 @pytest.fixture
 def bouncer(stored):
-    """pgbouncer in transaction mode, with fewer server connections than clients."""
-    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
-    if not program:
-        pytest.skip("pgbouncer is not installed")
-    port = free_port()
-    config = stored.write_file("pgbouncer.ini", f"""
-[databases]
-app = host={stored.socket_dir} port={stored.port} user=postgres
-[pgbouncer]
-listen_addr =
-listen_port = {port}
-unix_socket_dir = {stored.socket_dir}
-auth_type = any
-pool_mode = transaction
-default_pool_size = 2
-max_client_conn = 50
-""")
-    with open(stored.path / "pgbouncer.log", "wb") as log:
-        process = subprocess.Popen(as_server(program, config), cwd="/", env=clean_environment(),
-                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    wait_until(lambda: (stored.socket_dir / f".s.PGSQL.{port}").exists() or process.poll() is not None,
-               what="pgbouncer's start")
-
-    def connect(**kwargs):
-        return psycopg.connect(host=str(stored.socket_dir), port=port, dbname="app", user="postgres",
-                               **kwargs)
-
-    connect.host, connect.port = str(stored.socket_dir), port
-    yield connect
-    process.terminate()
-    process.wait(10)
+    before = PgBouncer(stored)
+    yield before
+    before.stop()
 
 
 def test_pgbouncer_in_transaction_mode(stored, bouncer):
     """Clients change servers between statements; nothing of ours is tied to a session."""
-    connections = [bouncer(autocommit=True, prepare_threshold=None) for _ in range(10)]
+    connections = [bouncer.connect(autocommit=True, prepare_threshold=None) for _ in range(10)]
     servers = set()
     for round_ in range(5):
         for number, connection in enumerate(connections):
@@ -193,7 +164,7 @@ def test_pgbouncer_in_transaction_mode(stored, bouncer):
         for number, connection in enumerate(connections):
             assert get(connection, identity(f"bounced-{number}"))[0] == f"{number} in {round_}"
     assert len(servers) <= 2
-    with bouncer(prepare_threshold=None) as connection:
+    with bouncer.connect(prepare_threshold=None) as connection:
         with connection.transaction():
             store(connection, identity("bounced-1"), "rolled back")
             raise psycopg.Rollback()
