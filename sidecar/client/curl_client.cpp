@@ -66,8 +66,13 @@ asio::awaitable<ProviderAnswer> CurlClient::Impl::send(std::shared_ptr<Impl> sel
 	boost::system::error_code ignored;
 	if (call && !call->is_answered)
 		co_await call->answered.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-	if (!call || !call->is_answered)
+	if (!call)
 		co_return failed(ProviderAnswer::Failure::broken);
+	if (!call->is_answered) {
+		ProviderAnswer answer = failed(ProviderAnswer::Failure::broken);
+		answer.was_sent = true; // for all we know
+		co_return answer;
+	}
 	co_return std::move(call->answer);
 }
 

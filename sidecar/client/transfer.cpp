@@ -130,6 +130,8 @@ void Transfer::set_bounds(const CurlLimits &limits)
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, this);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
 	curl_easy_setopt(curl, CURLOPT_HEADERDATA, this);
+	curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, about_to_send);
+	curl_easy_setopt(curl, CURLOPT_PREREQDATA, this);
 	curl_easy_setopt(curl, CURLOPT_PRIVATE, this);
 }
 
@@ -141,6 +143,14 @@ void Transfer::set_tls(const std::string &ca_file)
 	curl_easy_setopt(curl, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
 	curl_easy_setopt(curl, CURLOPT_CAPATH, nullptr);
 	curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file.empty() ? kSystemAuthorities : ca_file.c_str());
+}
+
+// libcurl calls it when the connection is there, TLS included, and before the first
+// byte of the request. Not even a byte that the system may have kept is "not sent".
+int Transfer::about_to_send(void *self, char *, char *, int, int)
+{
+	static_cast<Transfer *>(self)->answer_.was_sent = true;
+	return CURL_PREREQFUNC_OK;
 }
 
 std::size_t Transfer::take_body(char *data, std::size_t, std::size_t size, void *self)
@@ -165,9 +175,8 @@ std::size_t Transfer::take_header(char *, std::size_t, std::size_t size, void *s
 // connect: whoever must not send twice may send again.
 Failure Transfer::failure_of(CURLcode code) const
 {
-	curl_off_t looked_up = 0, ready = 0;
+	curl_off_t looked_up = 0;
 	curl_easy_getinfo(handle(), CURLINFO_NAMELOOKUP_TIME_T, &looked_up);
-	curl_easy_getinfo(handle(), CURLINFO_PRETRANSFER_TIME_T, &ready);
 	switch (code) {
 	case CURLE_OK:
 		return Failure::none;
@@ -177,7 +186,7 @@ Failure Transfer::failure_of(CURLcode code) const
 	case CURLE_COULDNT_CONNECT:
 		return Failure::connect;
 	case CURLE_OPERATION_TIMEDOUT:
-		if (ready > 0)
+		if (answer_.was_sent)
 			return Failure::timeout;
 		return looked_up > 0 ? Failure::connect : Failure::resolve;
 	case CURLE_SSL_CONNECT_ERROR:

@@ -34,6 +34,7 @@ private:
 		void operator()(CURL *handle) const noexcept { curl_easy_cleanup(handle); }
 	};
 
+	static int about_to_send(void *self, char *, char *, int, int);
 	static std::size_t take_body(char *data, std::size_t one, std::size_t size, void *self);
 	static std::size_t take_header(char *data, std::size_t one, std::size_t size, void *self);
 

@@ -4,6 +4,7 @@
 #include "http/characters.hpp"
 #include "http/request.hpp"
 #include "oauth/authorization_request.hpp"
+#include "oauth/client_request.hpp"
 #include "oauth/error_reason.hpp"
 #include "oauth/metadata.hpp"
 #include "oauth/result_address.hpp"

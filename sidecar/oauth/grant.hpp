@@ -13,8 +13,11 @@ namespace sidecar::oauth
 struct Grant {
 	Secret access_token;
 	std::optional<Secret> refresh_token;
-	std::optional<int> expires_in;     // seconds from the answer; nothing: unknown
-	std::optional<std::string> scopes; // space-separated, as granted
+	std::optional<int> expires_in; // seconds from the answer; nothing: unknown
+	// The same of the grant itself: the end of its refresh token.
+	std::optional<int> refresh_expires_in;
+	// Space-separated, as granted. Nothing: unknown, or in a refresh what is stored.
+	std::optional<std::string> scopes;
 	// The details of oauth_store(): account_id, account_label, issuer (only where
 	// an ID token was checked), client_id, extra, lifetime; a JSON object.
 	std::string details;

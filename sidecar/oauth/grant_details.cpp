@@ -86,6 +86,8 @@ void add_answered(json::object &extra, const GrantDetails &details, std::string_
 json::object write_extra(const GrantDetails &details)
 {
 	json::object extra;
+	if (details.stored != nullptr)
+		extra = details.stored->extra;
 	for (const auto &[name, value] : details.callback_extra)
 		if (value.size() <= kMaxExtraBytes && is_storable(value, details.tokens))
 			extra[name] = value;
@@ -125,15 +127,20 @@ std::string write_details(const GrantDetails &details)
 {
 	const Provider &provider = details.provider;
 	const auto &claims = details.claims;
+	const StoredGrant *stored = details.stored;
 	json::object object;
-	add(object, "account_id",
-		claims ? claims->subject : account_at(details, provider.account_id_path));
+	if (stored == nullptr || stored->account_id.empty())
+		add(object, "account_id",
+			claims ? claims->subject : account_at(details, provider.account_id_path));
 	add(object, "account_label",
 		claims && !claims->email.empty() ? claims->email
 										 : account_at(details, provider.account_label_path));
-	add(object, "issuer", claims ? claims->issuer : "");
-	add(object, "client_id", details.client_id);
-	if (json::object extra = write_extra(details); !extra.empty())
+	if (stored == nullptr)
+		add(object, "issuer", claims ? claims->issuer : "");
+	if (stored == nullptr || stored->client_id.empty())
+		add(object, "client_id", details.client_id);
+	if (json::object extra = write_extra(details);
+		!extra.empty() && (stored == nullptr || extra != stored->extra))
 		object["extra"] = std::move(extra);
 	if (details.lifetime)
 		object["lifetime"] = *details.lifetime;

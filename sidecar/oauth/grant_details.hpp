@@ -10,6 +10,7 @@
 
 #include "oauth/id_token.hpp"
 #include "oauth/provider.hpp"
+#include "oauth/stored_grant.hpp"
 
 namespace sidecar::oauth
 {
@@ -25,10 +26,13 @@ struct GrantDetails {
 	std::optional<int> lifetime; // seconds
 	// The grant's tokens: what repeats one of them is left out.
 	std::span<const std::string_view> tokens;
+	// Of a refresh: what is stored. Its account stays, and fields of its `extra` that
+	// the answer does not have.
+	const StoredGrant *stored = nullptr;
 };
 
 // A JSON object of account_id, account_label, issuer, client_id, extra, lifetime;
-// what is not known is not in it.
+// what is not known is not in it. Of a refresh: what is to be replaced.
 std::string write_details(const GrantDetails &details);
 
 } // namespace sidecar::oauth

@@ -150,6 +150,11 @@ std::string email_of(const json::value &claims)
 	return std::string(*email);
 }
 
+bool is_current(const json::value &claims, long long now)
+{
+	return is_alive(claims, now) && is_recent(claims, now);
+}
+
 // What is wrong with the claims; empty: nothing.
 std::string_view fault_of(const json::value &claims, const IdTokenExpected &expected)
 {
@@ -160,14 +165,17 @@ std::string_view fault_of(const json::value &claims, const IdTokenExpected &expe
 		return "the ID token's aud is not this client";
 	if (!is_authorized_party(claims, expected.client_id, audiences))
 		return "the ID token's azp is not this client";
-	if (!is_alive(claims, expected.now))
+	if (!expected.is_refresh && !is_alive(claims, expected.now))
 		return "the ID token's exp is past or missing";
-	if (!is_recent(claims, expected.now))
+	if (!expected.is_refresh && !is_recent(claims, expected.now))
 		return "the ID token's iat is far off or missing";
-	if (!is_nonce(claims, expected))
+	if (!expected.is_refresh && !is_nonce(claims, expected))
 		return "the ID token's nonce is not this attempt's";
-	if (subject_of(claims, expected.allow.numeric_sub).empty())
+	const std::string subject = subject_of(claims, expected.allow.numeric_sub);
+	if (subject.empty())
 		return "the ID token's sub is missing or malformed";
+	if (!expected.subject.empty() && subject != expected.subject)
+		return "the ID token's sub is another account's";
 	return {};
 }
 
@@ -191,7 +199,8 @@ std::variant<IdTokenClaims, std::string_view> check_id_token(std::string_view to
 	if (const std::string_view fault = fault_of(*claims, expected); !fault.empty())
 		return fault;
 	return IdTokenClaims{subject_of(*claims, expected.allow.numeric_sub),
-						 std::string(*find_string(*claims, "iss")), email_of(*claims)};
+						 std::string(*find_string(*claims, "iss")), email_of(*claims),
+						 is_current(*claims, expected.now)};
 }
 
 } // namespace sidecar::oauth

@@ -18,7 +18,8 @@ inline constexpr std::size_t kMaxIdTokenBytes = 64 * 1024;
 struct IdTokenClaims {
 	std::string subject;
 	std::string issuer;
-	std::string email; // empty: none, or not a plain text
+	std::string email;      // empty: none, or not a plain text
+	bool is_current = true; // exp and iat are as they should be; of a refresh alone it may be false
 };
 
 struct IdTokenExpected {
@@ -28,6 +29,11 @@ struct IdTokenExpected {
 	std::string_view nonce;
 	long long now; // seconds since 1970 UTC
 	IdTokenAllowances allow = {};
+	// OpenID Connect Core 12.2: the token comes with a refresh. It must be of the same
+	// account, and there is no nonce. Its exp and iat are advice: some answer with the
+	// first one again, and a rotated refresh token is not to be lost over that.
+	bool is_refresh = false;
+	std::string_view subject = {}; // the stored one; empty: not known
 };
 
 // The claims, or a fixed text that says which check failed: form, alg (none of

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "oauth/failure_rule.hpp"
 #include "secret.hpp"
 
 namespace sidecar::oauth
@@ -37,8 +38,15 @@ struct IdTokenAllowances {
 	bool numeric_sub = false; // `sub` may be an integer
 };
 
+// What a refresh does to the refresh token that it used.
 struct Rotation {
-	enum class Kind { none, grace, strict } kind = Kind::strict;
+	enum class Kind {
+		none,       // it stays, whether or not a new one comes with it
+		grace,      // it is good for `grace` more
+		until_used, // it is good until the new one is first used
+		strict,     // it is dead
+		automatic,  // depends on the client: as strict until the answers tell
+	} kind = Kind::strict;
 	std::chrono::seconds grace{0};
 };
 
@@ -105,7 +113,14 @@ struct Provider {
 	std::vector<std::string> extra;          // paths in the token answer to keep
 	std::vector<std::string> callback_extra; // parameters of the callback to keep
 	std::optional<int> default_expires_in;   // seconds
+	// Of a refresh token, where the answer that brings it does not say; seconds.
+	std::optional<int> default_refresh_expires_in;
 	Rotation rotation;
+	bool refresh_scopes = false;           // a refresh names the granted scopes again
+	bool refresh_kills_access = false;     // a refresh ends the old access token at once
+	std::chrono::seconds refresh_ahead{0}; // before expiry, without being asked; 0: never
+	std::chrono::seconds keep_alive{0};    // a grant idle for so long ends; 0: never
+	std::vector<FailureRule> failures;     // before those of every provider
 	Revoke revoke = Revoke::automatic;
 };
 

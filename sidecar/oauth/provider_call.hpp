@@ -31,6 +31,9 @@ struct ProviderAnswer {
 	ProviderAnswer &operator=(ProviderAnswer &&) = default;
 
 	Failure failure = Failure::none;
+	// Whether a byte of the request may have left: if so, and no answer came, the
+	// provider may have done what it was asked for.
+	bool was_sent = false;
 	int status = 0;
 	std::string content_type; // without parameters, lower case
 	std::string retry_after;

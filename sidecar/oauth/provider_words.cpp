@@ -22,8 +22,9 @@ constexpr std::size_t kMaxDescriptionChars = 300;
 constexpr std::size_t kMaxPageBytes = 64 * 1024;
 
 // Names that providers' answers use, the usual ones first.
-constexpr std::string_view kCodeNames[] = {"error",     "errorCode", "error_code", "errcode",
-										   "errorType", "type",      "code",       "status"};
+constexpr std::string_view kCodeNames[] = {
+	"error", "errorCode", "error_code", "errcode",       "errorType",     "type",
+	"code",  "status",    "suberror",   "error_subtype", "error_subcode", "error_codes"};
 constexpr std::string_view kDescriptionNames[] = {"error_description",
 												  "errorDescription",
 												  "errorSummary",
@@ -91,19 +92,21 @@ std::string first_of(const json::object &object, std::span<const std::string_vie
 	return {};
 }
 
-// Facebook's are a type and a number.
-std::string codes_of(const json::object &object)
+// Facebook's are a type and a number, Entra's a text, another one and a list of numbers.
+void read_codes(const json::object &object, RawWords &words)
 {
-	std::string out;
-	for (const std::string_view name : kCodeNames)
-		if (const json::value *found = object.if_contains(name))
-			append(out, scalar(*found), "/");
-	return out;
+	for (const std::string_view name : kCodeNames) {
+		const json::value *found = object.if_contains(name);
+		if (found == nullptr)
+			continue;
+		if (std::string code = scalar(*found); !code.empty())
+			words.codes.push_back({name, std::move(code)});
+	}
 }
 
-void read_object(const json::object &object, ProviderWords &words, int depth)
+void read_object(const json::object &object, RawWords &words, int depth)
 {
-	append(words.code, codes_of(object), "/");
+	read_codes(object, words);
 	append(words.description, first_of(object, kDescriptionNames), "; ");
 	if (depth == 0)
 		return;
@@ -116,7 +119,7 @@ void read_object(const json::object &object, ProviderWords &words, int depth)
 	}
 }
 
-bool read_json(std::string_view body, ProviderWords &words, Redactor &redactor)
+bool read_json(std::string_view body, RawWords &words, Redactor *redactor)
 {
 	const auto value = parse_json(without_bom(body));
 	const json::value *root = value ? &*value : nullptr;
@@ -124,24 +127,26 @@ bool read_json(std::string_view body, ProviderWords &words, Redactor &redactor)
 		root = &root->get_array().front();
 	if (root == nullptr || !root->is_object())
 		return false;
-	hide_secrets(*root, redactor);
+	if (redactor != nullptr)
+		hide_secrets(*root, *redactor);
 	read_object(root->get_object(), words, 2);
 	return true;
 }
 
-bool read_form(std::string_view body, ProviderWords &words, Redactor &redactor)
+bool read_form(std::string_view body, RawWords &words, Redactor *redactor)
 {
 	const http::Parameters::Wanted wanted{{},
 										  {"error", "error_description", "error_message",
 										   "access_token", "refresh_token", "id_token"}};
 	const http::Parameters form = http::Parameters::parse_only(http::trim(body), wanted);
 	for (const auto &[name, value] : form.all())
-		if (ends_as_secret(name))
-			redactor.hide(value);
-	words.code = form.get("error").value_or("");
+		if (redactor != nullptr && ends_as_secret(name))
+			redactor->hide(value);
+	if (const auto error = form.get("error"); error && !error->empty())
+		words.codes.push_back({"error", std::string(*error)});
 	words.description =
 		form.get("error_description").value_or(form.get("error_message").value_or(""));
-	return !words.code.empty() || !words.description.empty();
+	return !words.codes.empty() || !words.description.empty();
 }
 
 // A page's text: what stands between tags, without scripts and styles. `is_whole`
@@ -219,6 +224,15 @@ std::string text_of(const ProviderAnswer &answer)
 	return text;
 }
 
+RawWords read_words(const ProviderAnswer &answer, Redactor *redactor)
+{
+	RawWords words;
+	const std::string_view body = answer.body.reveal();
+	if (!read_json(body, words, redactor) && !read_form(body, words, redactor))
+		words.description = text_of(answer);
+	return words;
+}
+
 } // namespace
 
 ProviderWords words_of(const http::Parameters &callback, const Redactor &redactor)
@@ -235,18 +249,29 @@ ProviderWords words_of(const http::Parameters &callback, const Redactor &redacto
 
 ProviderWords words_of(const ProviderAnswer &answer, Redactor &redactor)
 {
-	ProviderWords words;
 	if (answer.failure != ProviderAnswer::Failure::none)
-		return words;
-	words.status = answer.status;
-	const std::string_view body = answer.body.reveal();
-	if (!read_json(body, words, redactor) && !read_form(body, words, redactor))
-		words.description = text_of(answer);
-	ProviderWords cleaned{redactor.clean(words.code, kMaxCodeChars),
-						  redactor.clean(words.description, kMaxDescriptionChars), words.status};
-	wipe(words.code);
-	wipe(words.description);
+		return {};
+	const RawWords words = read_words(answer, &redactor);
+	std::string codes;
+	for (const RawWords::Code &code : words.codes)
+		append(codes, code.value, "/");
+	ProviderWords cleaned{redactor.clean(codes, kMaxCodeChars),
+						  redactor.clean(words.description, kMaxDescriptionChars), answer.status};
+	wipe(codes);
 	return cleaned;
+}
+
+RawWords raw_words_of(const ProviderAnswer &answer)
+{
+	return answer.failure == ProviderAnswer::Failure::none ? read_words(answer, nullptr)
+														   : RawWords();
+}
+
+RawWords::~RawWords()
+{
+	for (Code &code : codes)
+		wipe(code.value);
+	wipe(description);
 }
 
 } // namespace sidecar::oauth

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/parameters.hpp"
 #include "oauth/provider_call.hpp"
@@ -27,5 +28,20 @@ ProviderWords words_of(const http::Parameters &callback, const Redactor &redacto
 // Of an answer that holds no grant, in whichever form: RFC 6749 section 5.2, the
 // objects and lists of others, an HTML page of a proxy. Tokens in it are hidden, too.
 ProviderWords words_of(const ProviderAnswer &answer, Redactor &redactor);
+
+// The same as it came, for decisions; never for a log.
+struct RawWords {
+	struct Code {
+		std::string_view name; // of the member: error, suberror
+		std::string value;
+	};
+	RawWords() = default;
+	RawWords(RawWords &&) = default;
+	~RawWords();
+
+	std::vector<Code> codes;
+	std::string description;
+};
+RawWords raw_words_of(const ProviderAnswer &answer);
 
 } // namespace sidecar::oauth

@@ -175,6 +175,14 @@ bool are_storable(std::string_view text)
 		   });
 }
 
+// 0, as a number or a text.
+bool is_never(const json::value &lifetime)
+{
+	if (const json::string *text = lifetime.if_string())
+		return http::trim(*text) == "0";
+	return lifetime.is_number() && lifetime.to_number<double>() == 0;
+}
+
 std::string_view name_of(const AnswerMembers::LookAlike &other) noexcept
 {
 	return other.path.empty() ? "a member" : std::string_view(other.path);
@@ -193,17 +201,22 @@ public:
 
 	std::variant<Grant, NoGrant> read()
 	{
-		if (!read_tokens() || !check_type() || !check_identity())
+		if (!read_tokens() || !check_type())
 			return NoGrant{Kind::invalid_answer, fault_};
+		if (is_refresh() ? !check_same_identity() : !check_identity())
+			return NoGrant{is_refresh() ? Kind::other_account : Kind::invalid_answer, fault_};
 		read_expiry();
+		read_refresh_expiry();
 		read_scopes();
-		grant_.details =
-			write_details({provider_, expected_.client_id, answer_, claims_,
-						   expected_.callback_extra, grant_.expires_in, every_token()});
+		grant_.details = write_details({provider_, expected_.client_id, answer_, claims_,
+										expected_.callback_extra, grant_.expires_in, every_token(),
+										expected_.stored});
 		return std::move(grant_);
 	}
 
 private:
+	bool is_refresh() const noexcept { return expected_.stored != nullptr; }
+
 	bool fail(std::string_view fault) noexcept
 	{
 		fault_ = fault;
@@ -278,13 +291,8 @@ private:
 	void find_expiry()
 	{
 		for (const std::string_view name : {"expires_in", "expiresIn"})
-			if (const Member member = members_.beside({name})) {
-				const bool unix = looks_like_unix_time(*member.value, expected_.now);
-				if (unix)
-					warn(name, "is taken for a unix time: as seconds it would be 56 years or more");
-				if (take_expiry(member, unix ? ExpiryFormat::unix_seconds : ExpiryFormat::seconds))
-					return;
-			}
+			if (take_expiry(members_.beside({name}), ExpiryFormat::seconds))
+				return;
 		for (const std::string_view name :
 			 {"expires_at", "expiresAt", "expires_on", "expiresOn", "expires"})
 			if (take_expiry(members_.beside({name}), ExpiryFormat::automatic))
@@ -296,16 +304,54 @@ private:
 		if (!member)
 			return false;
 		tried_.push_back(member.value);
-		const auto read = oauth::read_expiry(*member.value, format, expected_.now);
-		if (const int *seconds = std::get_if<int>(&read)) {
-			grant_.expires_in = *seconds;
-			return true;
+		grant_.expires_in =
+			seconds_of(member, format,
+					   provider_.default_expires_in ? "; default_expires_in is taken instead"
+													: "; when the token expires is not known");
+		return grant_.expires_in.has_value();
+	}
+
+	// Seconds from now; nothing, and a warning that ends as `otherwise`, where there are
+	// none. A lifetime that is a unix time is taken for one, unless the settings say so.
+	std::optional<int> seconds_of(const Member &member, ExpiryFormat format,
+								  std::string_view otherwise)
+	{
+		if (format == ExpiryFormat::seconds && provider_.expires_path != member.name &&
+			looks_like_unix_time(*member.value, expected_.now)) {
+			warn(member.name, "is taken for a unix time: as seconds it would be 56 years or more");
+			format = ExpiryFormat::unix_seconds;
 		}
-		warn(member.name,
-			 std::string(std::get<std::string_view>(read)) +
-				 (provider_.default_expires_in ? "; default_expires_in is taken instead"
-											   : "; when the token expires is not known"));
-		return false;
+		const auto read = oauth::read_expiry(*member.value, format, expected_.now);
+		if (const int *seconds = std::get_if<int>(&read))
+			return *seconds;
+		warn(member.name, std::string(std::get<std::string_view>(read)).append(otherwise));
+		return std::nullopt;
+	}
+
+	// When the grant ends: Google, GitHub and LinkedIn, TikTok and Keycloak, QuickBooks;
+	// Square. 0 is Keycloak's "never".
+	void read_refresh_expiry()
+	{
+		constexpr std::pair<std::string_view, ExpiryFormat> kNames[] = {
+			{"refresh_token_expires_in", ExpiryFormat::seconds},
+			{"refreshTokenExpiresIn", ExpiryFormat::seconds},
+			{"refresh_expires_in", ExpiryFormat::seconds},
+			{"refreshExpiresIn", ExpiryFormat::seconds},
+			{"x_refresh_token_expires_in", ExpiryFormat::seconds},
+			{"refresh_token_expires_at", ExpiryFormat::automatic},
+			{"refreshTokenExpiresAt", ExpiryFormat::automatic},
+			{"refresh_expires_at", ExpiryFormat::automatic}};
+		for (const auto &[name, format] : kNames) {
+			const Member member = members_.beside({name});
+			if (!member || is_never(*member.value))
+				continue;
+			grant_.refresh_expires_in =
+				seconds_of(member, format, "; when the grant ends is not known");
+			if (grant_.refresh_expires_in)
+				return;
+		}
+		if (grant_.refresh_token)
+			grant_.refresh_expires_in = provider_.default_refresh_expires_in;
 	}
 
 	// What the answer says; if it is silent, what the callback said; if that was, too,
@@ -323,7 +369,7 @@ private:
 			read_callback_scope();
 		else if (!member)
 			assume_scopes();
-		else if (known)
+		else if (known && !is_refresh())
 			grant_.scopes = "";
 	}
 
@@ -359,7 +405,7 @@ private:
 		for (const AnswerMembers::LookAlike &other : members_.scopes())
 			warn(name_of(other), "looks like the granted scopes and was not taken; if it is, name "
 								 "it in scope_path");
-		if (!expected_.asked.empty())
+		if (!is_refresh() && !expected_.asked.empty())
 			grant_.scopes = join_scopes(expected_.asked, " ");
 	}
 
@@ -390,6 +436,29 @@ private:
 		if (const auto *fault = std::get_if<std::string_view>(&checked))
 			return fail(*fault);
 		claims_ = std::move(std::get<IdTokenClaims>(checked));
+		return true;
+	}
+
+	// A refresh: it need not be there, and where no ID token was believed before, there
+	// is nothing to hold one against.
+	bool check_same_identity()
+	{
+		const StoredGrant &stored = *expected_.stored;
+		const Member token = members_.beside({"id_token", "idToken"});
+		if (stored.issuer.empty() || !token || is_nothing(*token.value))
+			return true;
+		if (!token.value->is_string())
+			return fail("the ID token is malformed");
+		IdTokenExpected expected = {
+			stored.issuer, false, expected_.client_id, {}, expected_.now, provider_.id_token_allow};
+		expected.is_refresh = true;
+		expected.subject = stored.account_id;
+		auto checked = check_id_token(token.value->get_string(), expected);
+		if (const auto *fault = std::get_if<std::string_view>(&checked))
+			return fail(*fault);
+		claims_ = std::move(std::get<IdTokenClaims>(checked));
+		if (!claims_->is_current)
+			warn(token.name, "is out of date; of a refresh, only its account counts");
 		return true;
 	}
 
@@ -430,6 +499,19 @@ std::variant<Grant, NoGrant> read_token_answer(const Expected &expected,
 	if (const auto no_grant = find_error(*body))
 		return *no_grant;
 	return Reader(expected, *body).read();
+}
+
+std::variant<Grant, NoGrant> read_refresh_answer(const Provider &provider,
+												 const StoredGrant &stored,
+												 const ProviderAnswer &answer, long long now)
+{
+	const std::vector<std::string> granted =
+		stored.scopes ? split_scopes(*stored.scopes, {}) : std::vector<std::string>();
+	const std::string &client_id = stored.client_id.empty() ? provider.client_id : stored.client_id;
+	const Pairs of_no_callback;
+	return read_token_answer(
+		{provider, stored.issuer, client_id, {}, granted, of_no_callback, now, {}, &stored},
+		answer);
 }
 
 } // namespace sidecar::oauth

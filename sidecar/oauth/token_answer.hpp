@@ -1,5 +1,5 @@
-// Reads what a token endpoint answers (RFC 6749 sections 5.1 and 5.2), which
-// may be wrong in every way.
+// Reads what a token endpoint answers to a code and to a refresh token (RFC 6749
+// sections 5.1, 5.2 and 6), which may be wrong in every way.
 #pragma once
 
 #include <optional>
@@ -12,6 +12,7 @@
 #include "oauth/id_token.hpp"
 #include "oauth/provider.hpp"
 #include "oauth/provider_call.hpp"
+#include "oauth/stored_grant.hpp"
 
 namespace sidecar::oauth
 {
@@ -25,6 +26,7 @@ struct NoGrant {
 		unavailable,    // network, time-out, 5xx, 408, 425, 429: try again later
 		refused,        // the provider answered with an error of RFC 6749 section 5.2
 		invalid_answer, // the answer is not one that we believe
+		other_account,  // of a refresh: its ID token is not known to be of the stored account
 	} kind;
 	std::string_view reason;
 };
@@ -43,9 +45,20 @@ struct Expected {
 	// The callback's own parameter `scope`; empty: there was none. Strava tells the
 	// granted scopes there and nowhere else.
 	std::string_view callback_scope = {};
+	// A refresh, and of what. A missing scope or refresh token then means that the
+	// stored one stays, and nothing of the callback counts.
+	const StoredGrant *stored = nullptr;
 };
 
 std::variant<Grant, NoGrant> read_token_answer(const Expected &expected,
 											   const ProviderAnswer &answer);
+
+// The same of a refresh. In the grant, nothing means: keep what is stored. The details
+// are those that oauth_refresh_commit() is to replace. An ID token need not be there;
+// if the stored grant's issuer is known, one that is must be of the same issuer,
+// account and client (OpenID Connect Core 12.2), and otherwise it is ignored.
+std::variant<Grant, NoGrant> read_refresh_answer(const Provider &provider,
+												 const StoredGrant &stored,
+												 const ProviderAnswer &answer, long long now);
 
 } // namespace sidecar::oauth

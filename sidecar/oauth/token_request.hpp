@@ -18,14 +18,10 @@ TokenAuth token_auth_of(const Provider &provider, const std::optional<Endpoints>
 // What is wrong with that, for --check: a fixed text, empty where all is well.
 std::string_view token_auth_fault(const Provider &provider, const Endpoints &endpoints);
 
-// `token_endpoint` is the one recorded with the attempt. Basic authentication
-// form-encodes both halves first (RFC 6749 section 2.3.1). `code_verifier` is
-// left out where the provider's block says `pkce = false`.
+// `token_endpoint` is the one recorded with the attempt. `code_verifier` is left out
+// where the provider's block says `pkce = false`.
 ProviderRequest token_request(const Provider &provider, std::string_view token_endpoint,
 							  std::string_view redirect_uri, std::string_view code,
 							  std::string_view code_verifier, TokenAuth auth);
-
-// What the Authorization header says of the client, for Redactor::hide().
-Secret basic_credentials(const Provider &provider);
 
 } // namespace sidecar::oauth

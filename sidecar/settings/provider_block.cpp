@@ -38,6 +38,7 @@ constexpr Word<bool> kIdTokens[] = {{"required", false}, {"optional", true}};
 constexpr std::string_view kGrace = "grace:";
 constexpr int kLongestGrace = 30 * 24 * 3600;
 constexpr int kLongestDefaultLife = 10 * 365 * 24 * 3600;
+constexpr int kLongestAhead = 30 * 24 * 3600;
 
 template <class Kind, std::size_t size>
 void read_word(Block &block, std::string_view key, const Word<Kind> (&words)[size], Kind &kind)
@@ -200,15 +201,49 @@ void read_rotation(Block &block, oauth::Provider &provider)
 	const bool is_grace = text->starts_with(kGrace);
 	const auto seconds =
 		is_grace ? parse_number(text->substr(kGrace.size()), 1, kLongestGrace) : std::nullopt;
-	if (*text == "none")
-		provider.rotation = {Kind::none, std::chrono::seconds(0)};
-	else if (*text == "strict")
-		provider.rotation = {Kind::strict, std::chrono::seconds(0)};
+	constexpr Word<Kind> kRotations[] = {{"none", Kind::none},
+										 {"until_used", Kind::until_used},
+										 {"strict", Kind::strict},
+										 {"auto", Kind::automatic}};
+	const auto *known = std::ranges::find(kRotations, *text, &Word<Kind>::word);
+	if (known != std::end(kRotations))
+		provider.rotation = {known->kind, std::chrono::seconds(0)};
 	else if (seconds)
 		provider.rotation = {Kind::grace, std::chrono::seconds(*seconds)};
 	else
-		block.fault("rotation", "it must be none, strict, or grace: and seconds up to 2592000, as "
-								"in grace:60");
+		block.fault("rotation", "it must be none, until_used, strict, auto, or grace: and seconds "
+								"up to 2592000, as in grace:60");
+}
+
+void read_failures(Block &block, oauth::Provider &provider)
+{
+	for (auto &[match, word] : block.pairs("failures")) {
+		const auto kind = oauth::failure_kind_of(word);
+		if (!oauth::is_failure_match(match))
+			block.fault("failures",
+						"what matches is a code, a status, 5xx or *, and maybe a colon, "
+						"a space and words, as in \"invalid_grant: locked\"");
+		else if (!kind)
+			block.fault("failures", "what it means must be one of transient, no_answer, "
+									"dead_grant, needs_interaction, client_config");
+		else
+			provider.failures.push_back({match, *kind});
+	}
+}
+
+void read_refresh(Block &block, oauth::Provider &provider)
+{
+	read_rotation(block, provider);
+	provider.refresh_scopes = block.flag("refresh_scopes").value_or(provider.refresh_scopes);
+	provider.refresh_kills_access =
+		block.flag("refresh_kills_access").value_or(provider.refresh_kills_access);
+	if (const auto seconds = block.number("refresh_ahead", 0, kLongestAhead))
+		provider.refresh_ahead = std::chrono::seconds(*seconds);
+	if (const auto seconds = block.number("keep_alive", 0, kLongestDefaultLife))
+		provider.keep_alive = std::chrono::seconds(*seconds);
+	if (const auto seconds = block.number("default_refresh_expires_in", 1, kLongestDefaultLife))
+		provider.default_refresh_expires_in = static_cast<int>(*seconds);
+	read_failures(block, provider);
 }
 
 void read_answer(Block &block, oauth::Provider &provider)
@@ -272,7 +307,7 @@ oauth::Provider read_provider(const std::string &name, Block &block, ClientOverr
 	if (const auto required = block.flag("require_iss"))
 		provider.require_iss = required;
 	read_answer(block, provider);
-	read_rotation(block, provider);
+	read_refresh(block, provider);
 	block.fault_unknown();
 	check_provider(provider, block, findings);
 	return provider;

@@ -179,6 +179,18 @@ void check_answer(const oauth::Provider &provider, const Block &block)
 			block.fault("callback_extra", "the name of a parameter must be visible ASCII");
 }
 
+void check_refresh(const oauth::Provider &provider, const Block &block)
+{
+	const bool has_scope = std::ranges::any_of(
+		provider.refresh_params, [](const auto &parameter) { return parameter.first == "scope"; });
+	if (provider.refresh_scopes && has_scope)
+		block.fault("refresh_scopes", "refresh_params has a scope already; keep one of the two");
+	if (provider.refresh_kills_access && provider.refresh_ahead.count() > 0)
+		block.fault("refresh_ahead",
+					"with refresh_kills_access a refresh that nobody needs yet ends "
+					"a token that is in use; take one of the two away");
+}
+
 void check_token_types(const oauth::Provider &provider, const Block &block)
 {
 	constexpr std::string_view kBound[] = {"dpop", "mac", "n_a", "pop"};
@@ -221,6 +233,7 @@ void check_provider(const oauth::Provider &provider, const Block &block, Finding
 	check_parameters(provider, block, "refresh_params", provider.refresh_params,
 					 kRefreshParameters);
 	check_answer(provider, block);
+	check_refresh(provider, block);
 	check_token_types(provider, block);
 	warn_of_weakness(provider, block, findings);
 }

@@ -1,0 +1,285 @@
+#include "oauth/refresh_failure.hpp"
+
+#include "http/characters.hpp"
+#include "oauth/client_request.hpp"
+#include "oauth/redactor.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+#include <vector>
+
+namespace sidecar::oauth
+{
+
+namespace
+{
+
+using enum FailureKind;
+
+struct Rule {
+	std::string_view match;
+	FailureKind kind;
+};
+
+// The first that matches decides; failure_rule.hpp has the notation. A code that is not
+// here is transient: what nobody knows must neither end a grant nor stop all of a
+// client's. So are RFC 6749's invalid_request and invalid_scope, which may be of this
+// grant alone.
+constexpr Rule kRules[] = {
+	// Whatever else such an answer says, it comes from a server that is not well.
+	{"408", transient},
+	{"425", transient},
+	{"429", transient},
+	{"5xx", transient},
+	{"temporarily_unavailable", transient},
+	{"server_error", transient},
+	{"slow_down", transient},
+	{"internal_failure", transient},    // Google
+	{"rate_limit_exceeded", transient}, // Google
+	{"ratelimited", transient},         // Slack, and the next four
+	{"internal_error", transient},
+	{"fatal_error", transient},
+	{"request_timeout", transient},
+	{"service_unavailable", transient},
+	{"90033", transient},                              // Entra: its directory is not available
+	{"50196", transient},                              // Entra: too many of one client in a row
+	{"invalid_grant: login rate exceeded", transient}, // Salesforce
+	{"invalid_grant: retry your request", transient},
+
+	{"interaction_required", needs_interaction}, // OpenID Connect Core 3.1.2.6, and the next
+	{"consent_required", needs_interaction},
+	{"login_required", needs_interaction},
+	{"account_selection_required", needs_interaction},
+	{"mfa_required", needs_interaction}, // Auth0
+	{"access_denied", needs_interaction},
+	{"invalid_grant: invalid_rapt", needs_interaction},  // Google: signing in again is a policy
+	{"admin_policy_enforced", needs_interaction},        // Google
+	{"org_internal", needs_interaction},                 // Google
+	{"account_inactive", needs_interaction},             // Slack
+	{"invalid_token", needs_interaction},                // of RFC 6750; what it is of is not said
+	{"invalid_grant: ip restricted", needs_interaction}, // Salesforce, and the next two
+	{"invalid_grant: inactive user", needs_interaction},
+	{"invalid_grant: inactive organization", needs_interaction},
+	// Entra's error_codes:
+	// https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
+	{"50055", needs_interaction}, // the password has expired
+	{"50057", needs_interaction}, // the account is disabled
+	{"50072", needs_interaction}, // enrolment for multi-factor authentication, the next three, too
+	{"50074", needs_interaction},
+	{"50076", needs_interaction},
+	{"50079", needs_interaction},
+	{"50105", needs_interaction}, // the user has no role in the application
+	{"50158", needs_interaction}, // another provider's challenge
+	{"53000", needs_interaction}, // conditional access, and the next four
+	{"53001", needs_interaction},
+	{"53002", needs_interaction},
+	{"53003", needs_interaction},
+	{"53004", needs_interaction},
+	{"65001", needs_interaction},   // consent
+	{"65004", needs_interaction},   // consent was declined
+	{"700016", needs_interaction},  // unauthorized_client: not in this tenant any more
+	{"7000112", needs_interaction}, // unauthorized_client: disabled in this tenant
+	// Two of its suberrors say that the token is spent; all others want the user.
+	{"invalid_grant: suberror=bad_token", dead_grant},
+	{"invalid_grant: suberror=token_expired", dead_grant},
+	{"invalid_grant: suberror", needs_interaction},
+
+	{"invalid_grant", dead_grant},         // RFC 6749 section 5.2
+	{"bad_refresh_token", dead_grant},     // GitHub, HubSpot
+	{"invalid_refresh_token", dead_grant}, // Slack
+	{"refresh_token_expired", dead_grant},
+	{"token_expired", dead_grant}, // Slack
+	{"token_revoked", dead_grant}, // Slack
+	{"expired_token", dead_grant},
+
+	{"invalid_client", client_config},
+	{"unauthorized_client", client_config},
+	{"unsupported_grant_type", client_config},
+	{"incorrect_client_credentials", client_config}, // GitHub
+	{"bad_client_secret", client_config},            // Slack
+	{"invalid_client_id", client_config},            // Slack, Salesforce
+	{"disabled_client", client_config},              // Google
+	{"deleted_client", client_config},               // Google
+	{"401: (no code)", client_config},               // RFC 6749 section 5.2: of the client alone
+};
+
+std::string lower(std::string_view text)
+{
+	std::string result(text);
+	std::ranges::transform(result, result.begin(), http::to_lower);
+	return result;
+}
+
+bool is_word_character(char c) noexcept
+{
+	return http::is_letter(c) || http::is_digit(c) || c == '_';
+}
+
+// Whether the words are in the text, and not parts of longer ones.
+bool has_words(std::string_view text, std::string_view words) noexcept
+{
+	for (std::size_t at = text.find(words); at != text.npos; at = text.find(words, at + 1)) {
+		const std::size_t end = at + words.size();
+		const bool starts =
+			at == 0 || !is_word_character(words.front()) || !is_word_character(text[at - 1]);
+		const bool ends =
+			end == text.size() || !is_word_character(words.back()) || !is_word_character(text[end]);
+		if (starts && ends)
+			return true;
+	}
+	return false;
+}
+
+// An answer as rules see it; in lower case.
+class Subject
+{
+public:
+	explicit Subject(const ProviderAnswer &answer) : status_(std::to_string(answer.status))
+	{
+		const RawWords words = raw_words_of(answer);
+		for (const RawWords::Code &code : words.codes) {
+			if (code.value == status_)
+				continue; // some repeat it
+			codes_.push_back(lower(code.value));
+			text_ += code.name;
+			text_ += '=';
+			text_ += codes_.back();
+			text_ += ' ';
+		}
+		if (codes_.empty())
+			text_ = "(no code) ";
+		text_ += lower(words.description);
+	}
+	~Subject()
+	{
+		wipe(text_);
+		for (std::string &code : codes_)
+			wipe(code);
+	}
+	Subject(const Subject &) = delete;
+	Subject &operator=(const Subject &) = delete;
+
+	bool matches(std::string_view match) const
+	{
+		const std::size_t colon = match.find(": ");
+		if (!is_of(lower(match.substr(0, colon))))
+			return false;
+		return colon == match.npos || has_words(text_, lower(match.substr(colon + 2)));
+	}
+
+private:
+	bool is_of(std::string_view head) const
+	{
+		const bool is_class = head.size() == 3 && head.ends_with("xx");
+		return head == "*" || head == status_ || (is_class && head[0] == status_[0]) ||
+			   std::ranges::find(codes_, head) != codes_.end();
+	}
+
+	std::string status_;
+	std::vector<std::string> codes_;
+	std::string text_;
+};
+
+std::optional<FailureKind> kind_by_rules(const Provider &provider, const ProviderAnswer &answer)
+{
+	const Subject subject(answer);
+	// Of a provider's own, those with words are the more exact ones.
+	for (const bool with_words : {true, false})
+		for (const FailureRule &rule : provider.failures)
+			if ((rule.match.find(": ") != rule.match.npos) == with_words &&
+				subject.matches(rule.match))
+				return rule.kind;
+	for (const Rule &rule : kRules)
+		if (subject.matches(rule.match))
+			return rule.kind;
+	return std::nullopt;
+}
+
+FailureKind kind_of(const RefreshCall &call, const ProviderAnswer &answer, const NoGrant &no_grant)
+{
+	if (answer.failure != ProviderAnswer::Failure::none)
+		return answer.was_sent ? no_answer : transient;
+	// The tokens are somebody else's, and will be the next time.
+	if (no_grant.kind == NoGrant::Kind::other_account)
+		return needs_interaction;
+	const auto kind = kind_by_rules(call.provider, answer);
+	// It says that all is well, and there is nothing to be read: the old refresh token
+	// may be spent.
+	if (!kind && answer.status >= 200 && answer.status <= 299 &&
+		no_grant.kind == NoGrant::Kind::invalid_answer)
+		return no_answer;
+	// RFC 6749 section 5.2 has one code for "dead" and "another client's".
+	const std::string &client_id = call.stored.client_id;
+	if (kind == dead_grant && !client_id.empty() && client_id != call.provider.client_id)
+		return client_config;
+	return kind.value_or(transient);
+}
+
+// Cuts at a character's start.
+void cut(std::string &text, std::size_t max)
+{
+	if (text.size() <= max)
+		return;
+	while (max > 0 && (static_cast<unsigned char>(text[max]) & 0xc0) == 0x80)
+		max--;
+	text.resize(max);
+}
+
+} // namespace
+
+std::string RefreshFailure::detail() const
+{
+	std::string text = words.code;
+	if (!words.description.empty())
+		text += (text.empty() ? "" : ": ") + words.description;
+	if (text.empty())
+		text = reason;
+	if (words.status != 0)
+		text = "HTTP " + std::to_string(words.status) + ", " + text;
+	cut(text, kMaxFailureDetailBytes);
+	return text;
+}
+
+RefreshFailure refresh_failure(const RefreshCall &call, const ProviderAnswer &answer,
+							   const NoGrant &no_grant)
+{
+	Redactor redactor;
+	redactor.hide(call.provider.client_secret.reveal());
+	redactor.hide(basic_credentials(call.provider).reveal());
+	redactor.hide(call.refresh_token);
+	const FailureKind kind = kind_of(call, answer, no_grant);
+	return {kind, no_grant.reason, words_of(answer, redactor),
+			read_retry_after(answer.retry_after, call.now)};
+}
+
+std::optional<std::chrono::seconds> read_retry_after(std::string_view value, long long now)
+{
+	const std::string text(http::trim(value));
+	long long seconds = 0;
+	const char *end = text.data() + text.size();
+	const auto read = std::from_chars(text.data(), end, seconds);
+	if (text.empty() || text.size() > 40)
+		return std::nullopt;
+	if (read.ec == std::errc::result_out_of_range && std::ranges::all_of(text, http::is_digit))
+		return kMaxRetryAfter;
+	if (read.ec != std::errc() || read.ptr != end) {
+		// Its three forms: IMF-fixdate, RFC 850's, asctime's (RFC 9110 section 5.6.7).
+		std::optional<std::time_t> time;
+		for (const char *form :
+			 {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"}) {
+			std::tm date{};
+			const char *rest = strptime(text.c_str(), form, &date);
+			if (!time && rest != nullptr && *rest == '\0')
+				time = timegm(&date);
+		}
+		if (!time)
+			return std::nullopt;
+		seconds = static_cast<long long>(*time) - now;
+	}
+	if (seconds <= 0)
+		return std::nullopt;
+	return std::min(std::chrono::seconds(seconds), kMaxRetryAfter);
+}
+
+} // namespace sidecar::oauth

@@ -1,0 +1,51 @@
+// Why a refresh gave no grant: told once, for the log, the database and metrics
+// (REFRESH.md, "Kinds of failure"). One table of rules decides, and a provider's own
+// rules before it.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "oauth/failure_rule.hpp"
+#include "oauth/provider.hpp"
+#include "oauth/provider_call.hpp"
+#include "oauth/provider_words.hpp"
+#include "oauth/stored_grant.hpp"
+#include "oauth/token_answer.hpp"
+
+namespace sidecar::oauth
+{
+
+inline constexpr std::size_t kMaxFailureDetailBytes = 500;
+inline constexpr std::chrono::seconds kMaxRetryAfter{24 * 3600};
+
+struct RefreshFailure {
+	FailureKind kind;
+	std::string_view reason; // a fixed text for the log
+	ProviderWords words;     // what the provider said, without secrets; may be empty
+	// The provider's Retry-After, at most kMaxRetryAfter; nothing: it gave none that
+	// can be understood, or a time that is past.
+	std::optional<std::chrono::seconds> retry_after;
+
+	// Words, or else the reason, for oauth_refresh_fail(): at most 500 bytes.
+	std::string detail() const;
+};
+
+// What was asked, and with what.
+struct RefreshCall {
+	const Provider &provider;
+	const StoredGrant &stored;
+	std::string_view refresh_token; // hidden in the words
+	long long now;                  // seconds since 1970 UTC
+};
+
+// `no_grant` is what read_refresh_answer() made of the answer.
+RefreshFailure refresh_failure(const RefreshCall &call, const ProviderAnswer &answer,
+							   const NoGrant &no_grant);
+
+// The header's value, in seconds or as an HTTP date (RFC 9110 section 10.2.3).
+std::optional<std::chrono::seconds> read_retry_after(std::string_view value, long long now);
+
+} // namespace sidecar::oauth
