@@ -62,9 +62,11 @@ std::optional<FileName> parse_answer_name(std::string_view name)
 
 std::optional<FileName> parse_reservation_name(std::string_view name)
 {
-	if (!name.starts_with('.') || !name.ends_with(kReservation))
+	if (!name.starts_with('.'))
 		return std::nullopt;
 	name.remove_prefix(1);
+	if (!name.ends_with(kReservation))
+		return std::nullopt;
 	name.remove_suffix(kReservation.size());
 	return parse_stem(name);
 }

@@ -141,7 +141,8 @@ TEST(SpoolFileName, OneNameForEach)
 							 "7.0.spool", "7..spool", "7.2.3.spool", "x.spool", "7.spool.aside",
 							 "9223372036854775808.spool", " 7.spool", "7.SPOOL", ".7.tmp"})
 		EXPECT_FALSE(parse_answer_name(name)) << name;
-	EXPECT_FALSE(parse_reservation_name("7.tmp"));
+	for (const char *name : {"", ".", ".tmp", "..tmp", "7.tmp", ".0.tmp", ".7.1.tmp", ".7.spool"})
+		EXPECT_FALSE(parse_reservation_name(name)) << name;
 	EXPECT_TRUE(is_aside("x.spool.aside") && is_aside("7.spool.aside.12"));
 	EXPECT_FALSE(is_aside("7.spool.aside.x") || is_aside("7.spool") || is_aside("aside"));
 }
