@@ -53,6 +53,10 @@ constexpr FunctionGrant kFunctions[] = {
 	{"oauth_changes_wait", kSidecars},
 	{"cache_registration", kSidecars},
 	{"cache_incarnation", kSidecars},
+	{"delete_token", kSidecars},
+	{"revocations_claim", kSidecars},
+	{"revocation_done", kSidecars},
+	{"revocations_waiting", kSidecars},
 	{"oauth_encrypt", kAdmin},
 	{"oauth_decrypt", kAdmin},
 	{"decrypt", kAdmin},
@@ -105,6 +109,7 @@ constexpr RelationGrant kRelations[] = {
 	// A rotation seals them anew.
 	{In::internal, "flow_attempts", "UPDATE (sealed)", kAdmin},
 	{In::internal, "flow_confirmations", "UPDATE (sealed)", kAdmin},
+	{In::internal, "oauth_revocations", "SELECT", kAdmin}, // to dump it
 	{In::internal, "key_rotations", "SELECT, INSERT, UPDATE, DELETE", kAdmin},
 };
 

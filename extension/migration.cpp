@@ -8,6 +8,7 @@
 #include "details_policies.hpp"
 #include "errors.hpp"
 #include "function.hpp"
+#include "refresh/member_statement.hpp"
 #include "row_storage.hpp"
 #include "safe_settings.hpp"
 #include "token_table.hpp"
@@ -330,6 +331,7 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 		execute_safely(triggers_create_statement(name));
 	}
 	make_details(schema, get_relname_relid(kTableName, schema), details_name);
+	let_dump(owner_of_relation(get_relname_relid(kTableName, schema)));
 	tell_missing_grants();
 	tell_alembic(OidIsValid(existing) ? Migrated::adopted : Migrated::made, kBefore, kHead);
 	SPI_finish();

@@ -83,7 +83,19 @@ constexpr DetailsColumn kDetailsColumns[] = {
 	{"connected_at", "timestamptz", TIMESTAMPTZOID, "NOT NULL DEFAULT pg_catalog.now()"},
 	{"refresh_token_digest", "bytea", BYTEAOID, nullptr},
 };
-constexpr const char *kDetailsIndex = "idx_oauth_token_details_token_id";
+// Under row security the planner takes no index for a comparison that might leak,
+// and that of enums might: details are joined to their token by its id. By the account
+// those are found that one revocation would end, too; it may be longer than a btree takes.
+struct DetailsIndex {
+	const char *name;
+	const char *column;
+	Oid method;
+	const char *statement;
+};
+constexpr DetailsIndex kDetailsIndexes[] = {
+	{"idx_oauth_token_details_token_id", "token_id", BTREE_AM_OID, "(token_id)"},
+	{"idx_oauth_token_details_account_id", "account_id", HASH_AM_OID, "USING hash (account_id)"},
+};
 
 } // namespace
 
@@ -321,21 +333,19 @@ List *compare_details_column(List *found, Relation details, const char *name, Oi
 	return found;
 }
 
-// Under row security the planner takes no index for a comparison that might leak,
-// and that of enums might: details are joined to their token by its id.
-char *details_index_statement(const char *name)
+char *details_index_statement(const char *name, const DetailsIndex &index)
 {
-	return psprintf("CREATE INDEX %s ON %s (token_id)", kDetailsIndex, name);
+	return psprintf("CREATE INDEX %s ON %s %s", index.name, name, index.statement);
 }
 
-bool has_index_on(Relation table, AttrNumber attno)
+bool has_index_on(Relation table, AttrNumber attno, Oid method)
 {
 	bool found = false;
 	List *indexes = RelationGetIndexList(table);
 	ListCell *cell;
 	foreach (cell, indexes) {
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-		found = found || (index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
+		found = found || (index->rd_rel->relam == method && index->rd_index->indisvalid &&
 						  index->rd_index->indkey.values[0] == attno && !is_partial(index));
 		index_close(index, AccessShareLock);
 	}
@@ -343,18 +353,18 @@ bool has_index_on(Relation table, AttrNumber attno)
 	return found;
 }
 
-List *compare_details_index(List *found, Relation details, const char *name)
+List *compare_details_index(List *found, Relation details, const char *name,
+							const DetailsIndex &index)
 {
-	const AttrNumber attno = get_attnum(RelationGetRelid(details), "token_id");
-	if (attno <= 0 || has_index_on(details, attno))
+	const AttrNumber attno = get_attnum(RelationGetRelid(details), index.column);
+	if (attno <= 0 || has_index_on(details, attno, index.method))
 		return found; // a missing column is said of already
-	const bool taken = OidIsValid(get_relname_relid(kDetailsIndex, RelationGetNamespace(details)));
+	const bool taken = OidIsValid(get_relname_relid(index.name, RelationGetNamespace(details)));
 	return lappend(found,
-				   make_difference(psprintf(taken ? "%s is there, but is not a valid index on "
-													"(token_id)"
-												  : "index %s is missing",
-											kDetailsIndex),
-								   taken ? nullptr : details_index_statement(name)));
+				   make_difference(taken ? psprintf("%s is there, but is not a valid index on (%s)",
+													index.name, index.column)
+										 : psprintf("index %s is missing", index.name),
+								   taken ? nullptr : details_index_statement(name, index)));
 }
 
 } // namespace
@@ -478,8 +488,9 @@ char *details_create_statement(const char *name, const char *enum_type)
 		appendStringInfo(&sql, "%s %s %s, ", column.name, column.type ? column.type : enum_type,
 						 column.constraint ? column.constraint : "");
 	appendStringInfoString(&sql, "CONSTRAINT oauth_token_details_pkey "
-								 "PRIMARY KEY (workspace_id, provider, actor_type, actor_id)); ");
-	appendStringInfoString(&sql, details_index_statement(name));
+								 "PRIMARY KEY (workspace_id, provider, actor_type, actor_id))");
+	for (const DetailsIndex &index : kDetailsIndexes)
+		appendStringInfo(&sql, "; %s", details_index_statement(name, index));
 	return sql.data;
 }
 
@@ -503,7 +514,9 @@ List *details_differences(Relation details, const char *name, Oid enum_type)
 		!bms_equal(columns_of(details->rd_pkindex), identity_columns(details)))
 		found = lappend(found,
 						make_difference(psprintf("the primary key is not the identity"), nullptr));
-	return compare_details_index(found, details, name);
+	for (const DetailsIndex &index : kDetailsIndexes)
+		found = compare_details_index(found, details, name, index);
+	return found;
 }
 
 } // namespace oauth_tokens

@@ -190,6 +190,36 @@ void details_delete(const TokenTable &table, const Identity &identity)
 	execute_following(plan, values, nullptr, identity, identity);
 }
 
+GrantOwner details_take(const TokenTable &table, const Identity &identity, const pg_uuid_t &id)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID};
+	Datum values[lengthof(types)];
+	memcpy(values, identity.values, sizeof identity.values);
+	values[kIdentityColumns] = UUIDPGetDatum(&id);
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf("DELETE FROM %s WHERE %s RETURNING account_id, issuer, client_id,"
+							" token_id OPERATOR(pg_catalog.=) $5",
+							table.details_name, kWhereIdentity);
+		},
+		lengthof(types), types);
+	execute_following(plan, values, nullptr, identity, identity);
+	bool is_null;
+	if (SPI_processed == 0 ||
+		!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4, &is_null)))
+		return {};
+	const text *found[3] = {};
+	for (int i = 0; i < 3; i++) {
+		const Datum value =
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &is_null);
+		if (!is_null)
+			found[i] = DatumGetTextPP(value);
+	}
+	return {found[0], found[1], found[2]};
+}
+
 void details_move(const TokenTable &table, const Identity &from, const Identity &to,
 				  const pg_uuid_t &id)
 {

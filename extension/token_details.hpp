@@ -30,6 +30,16 @@ const bytea *details_digest(const TokenTable &table, const Identity &identity, c
 
 void details_delete(const TokenTable &table, const Identity &identity);
 
+// Whose grant a token is. Any of them may be null: not known.
+struct GrantOwner {
+	const text *account_id;
+	const text *issuer;
+	const text *client_id;
+};
+
+// Deletes them, too, and returns what they say of the token `id`.
+GrantOwner details_take(const TokenTable &table, const Identity &identity, const pg_uuid_t &id);
+
 // Follows the token `id`, which has moved from one identity to another.
 void details_move(const TokenTable &table, const Identity &from, const Identity &to,
 				  const pg_uuid_t &id);

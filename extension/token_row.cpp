@@ -140,6 +140,14 @@ void copy_refresh_token(const TokenRow &row, void *copy)
 		*static_cast<const text **>(copy) = DatumGetTextPCopy(row.encrypted_refresh_token);
 }
 
+void copy_tokens(const TokenRow &row, void *copy)
+{
+	auto *tokens = static_cast<DeletedTokens *>(copy);
+	tokens->access_token = DatumGetTextPCopy(row.encrypted_access_token);
+	if (row.has_refresh_token)
+		tokens->refresh_token = DatumGetTextPCopy(row.encrypted_refresh_token);
+}
+
 // Null if it takes a plan.
 Relation index_for_caller(const TokenTable &table)
 {
@@ -183,6 +191,25 @@ const text *written_refresh_token(const TokenTable &table, const Identity &ident
 	index_close(index, NoLock);
 	table_close(relation, NoLock);
 	return copy;
+}
+
+DeletedTokens tokens_deleted_by(CommandId command, const TokenTable &table,
+								const Identity &identity)
+{
+	DeletedTokens tokens = {};
+	// What was there when the command began, and what others had committed when it met
+	// the row. Every valid unique index serves that, as above.
+	const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot->curcid = command;
+	Relation relation = table_open(table.relid, NoLock);
+	Relation index = index_open(table.identity_index, AccessShareLock);
+	if (!visit_by_index(table, relation, index, snapshot, identity, Reads::everything, copy_tokens,
+						&tokens))
+		elog(ERROR, "the deleted row of oauth_tokens is gone");
+	index_close(index, NoLock);
+	table_close(relation, NoLock);
+	UnregisterSnapshot(snapshot);
+	return tokens;
 }
 
 } // namespace oauth_tokens

@@ -39,4 +39,16 @@ bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, vo
 // where there is none. Needs table.identity_index, whatever may_scan_index() says.
 const text *written_refresh_token(const TokenTable &table, const Identity &identity);
 
+// The ciphertexts of a row, also where the caller may not read them: to be moved to
+// where nobody may, never to be returned. Null: there is none.
+struct DeletedTokens {
+	const text *access_token;
+	const text *refresh_token;
+};
+
+// Of the row that a command of this transaction has deleted, whose number that is. Needs
+// table.rows_are_here and table.identity_index.
+DeletedTokens tokens_deleted_by(CommandId command, const TokenTable &table,
+								const Identity &identity);
+
 } // namespace oauth_tokens

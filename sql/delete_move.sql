@@ -33,10 +33,8 @@ SELECT count(*) FROM oauth_tokens;
 SELECT oauth_delete(:'w', repeat('p', 300), 'user', repeat('a', 3000)) AS none_so_long;
 SELECT count(oauth_store(:alice, 'a', 'r', details => '{"account_id": "of alice"}')), count(oauth_store(:bob, 'b', details => '{"account_id": "of bob"}'));
 SELECT pg_temp.state() AS state \gset
-SELECT oauth_delete(:alice, revoke => true);
 SELECT oauth_delete(:'w', NULL, 'user', 'alice');
 \set VERBOSITY sqlstate
-SELECT oauth_delete(:'w', 'google', 'user', 'nobody', revoke => true);
 SELECT oauth_delete(NULL, 'google', 'user', 'alice');
 SELECT oauth_delete(:'w', 'google', NULL, 'alice');
 SELECT oauth_delete(:'w', 'google', 'user', NULL);

@@ -74,6 +74,16 @@ void check_may_store(const TokenTable &table, const Identity &identity)
 		ReThrowError(refusal);
 }
 
+bool may_store(const TokenTable &table, const Identity &identity)
+{
+	if (!row_security_applies(table))
+		return true;
+	ErrorData *refusal = try_to_store(table, identity);
+	if (refusal != nullptr && refusal->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+		ReThrowError(refusal);
+	return refusal == nullptr;
+}
+
 void vouch_for(const Identity *identity)
 {
 	vouched = identity;
@@ -98,8 +108,5 @@ OAUTH_FUNCTION(oauth_may_store)
 	const Identity identity = identity_from_arguments(fcinfo, 0, table);
 	if (vouched != nullptr && same_identity(*vouched, identity))
 		PG_RETURN_BOOL(true);
-	ErrorData *refusal = try_to_store(table, identity);
-	if (refusal != nullptr && refusal->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
-		ReThrowError(refusal);
-	PG_RETURN_BOOL(refusal == nullptr);
+	PG_RETURN_BOOL(may_store(table, identity));
 }

@@ -12,6 +12,9 @@ bool row_security_applies(const TokenTable &table);
 // Raises 42501, in the words of PostgreSQL, where a policy forbids it.
 void check_may_store(const TokenTable &table, const Identity &identity);
 
+// Whether it would not. Raises every other error of it.
+bool may_store(const TokenTable &table, const Identity &identity);
+
 // check_may_store() has said yes to this identity: the policies of our own tables
 // need not ask again for each row. For the statements of one call; give null at
 // its end, also where it fails.

@@ -1,11 +1,12 @@
 // All that the ring's keys seal outside the table of tokens, as one list: what a
 // rotation must re-seal, and oauth_key_usage must count, before a key may go
 // (THREATS E23). In the table of tokens it is the two ciphertext columns, which
-// both go through by themselves. What is sealed anywhere else belongs in here.
+// both go through by themselves. What is sealed anywhere else belongs in here: what
+// flows keep, and tokens that were deleted and are to be revoked.
 //
 // Every function here but the names runs within an SPI connection, with the
-// caller's rights. Whoever seals for these rows has written to flow_links before
-// in the same transaction, and so holds a lock that rotation waits for.
+// caller's rights. Whoever seals for these rows has locked flow_links or the table of
+// tokens for writing before in the same transaction, and rotation waits for that lock.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +23,11 @@ std::string_view attempt_name(Datum state_hash, Datum ticket_hash);
 std::string_view confirmation_name(Datum flow_hash, Datum workspace_id, Datum provider,
 								   Datum actor_type, Datum actor_id);
 
-// Goes through the rows that have not expired, of one table after the other.
+// Goes through the rows that have not expired, of one column after the other.
 struct SealedPosition {
-	std::size_t table;
+	std::size_t column;
 	unsigned char after[32]; // the primary key of the row before
-	std::size_t after_size;  // 0 at the table's beginning
+	std::size_t after_size;  // 0 at the column's beginning
 	bool at_end;
 };
 

@@ -69,7 +69,7 @@ CREATE FUNCTION oauth_delete(
 REVOKE ALL ON FUNCTION oauth_delete(uuid, text, text, text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_delete(uuid, text, anyenum, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_delete(uuid, text, text, text, boolean) IS
-    'forgets a token; whether there was one. Errors: OT004, OT005 table; 0A000 revoke is not available in this version; 22004 null; 22023 unknown actor_type';
+    'forgets a token; whether there was one. With revoke the sidecar revokes it at the provider, soon after the transaction has committed; NULL is false. It needs no key. Errors: OT004, OT005 table; 22004 null; 22023 unknown actor_type';
 COMMENT ON FUNCTION oauth_delete(uuid, text, anyenum, text, boolean) IS
     'the same for actor_type as an enum';
 

@@ -57,7 +57,7 @@ CREATE FUNCTION oauth_tokens_internal.sealed_usage()
     AS 'MODULE_PATHNAME', 'oauth_sealed_usage';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.sealed_usage() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.sealed_usage() IS
-    'how many values outside oauth_tokens each key of the ring opens: what flows under way have sealed';
+    'how many values outside oauth_tokens each key of the ring opens: what flows under way have sealed, and deleted tokens that are to be revoked';
 
 CREATE FUNCTION oauth_tokens_internal.key_usage(guarded boolean)
     RETURNS TABLE (fingerprint text, "position" integer, "values" bigint, oldest timestamptz)
@@ -93,11 +93,11 @@ COMMENT ON FUNCTION oauth_tokens_internal.key_usage(boolean) IS 'the rows of oau
 CREATE VIEW oauth_key_usage WITH (security_invoker) AS
     SELECT * FROM oauth_tokens_internal.key_usage(oauth_tokens_internal.guard());
 COMMENT ON VIEW oauth_key_usage IS
-    'how many values each key of the ring opens, in oauth_tokens and in flows under way: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
+    'how many values each key of the ring opens, in oauth_tokens, in flows under way and in deleted tokens that are to be revoked: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
 
 CREATE PROCEDURE oauth_rotate_keys(batch_size bigint DEFAULT 1000)
     LANGUAGE c
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON PROCEDURE oauth_rotate_keys(bigint) FROM PUBLIC;
 COMMENT ON PROCEDURE oauth_rotate_keys(bigint) IS
-    're-encrypts under the first key of the ring what other keys open, in oauth_tokens and in flows under way, batch_size rows a transaction, beside readers and writers. Keeps updated_at and the Fernet timestamp, fires no trigger. May be stopped and started again. Errors: 25001 inside a transaction block; OT001, OT002 key; 42501 rights, or a row security policy hides rows';
+    're-encrypts under the first key of the ring what other keys open, in oauth_tokens, in flows under way and in deleted tokens that are to be revoked, batch_size rows a transaction, beside readers and writers. Keeps updated_at and the Fernet timestamp, fires no trigger. May be stopped and started again. Errors: 25001 inside a transaction block; OT001, OT002 key; 42501 rights, or a row security policy hides rows';

@@ -198,3 +198,42 @@ def test_flows_go_on_beside_rotations(db):  # E23, E14
     assert db.rows(USAGE)[1] == (fingerprint(OLD), 0)
     set_ring(db, NEW)
     use(range(300, 400))
+
+
+def queue_revocations(cluster, count=1):
+    with cluster.connect(autocommit=True) as connection:
+        for n in range(count):
+            keep(connection, ticket(connection, identity(f"deleted-{n}")), f"a{n}", f"r{n}")
+            connection.execute("SELECT oauth_delete(%s, %s, %s, %s, revoke => true)", identity(f"deleted-{n}"))
+
+
+CLAIMED = ("SELECT refresh_token, access_token FROM oauth_tokens_internal.revocations_claim(1000, '0 s')"
+           " ORDER BY length(refresh_token), refresh_token")
+
+
+def test_revocations_after_the_old_key_has_gone(db):  # E23
+    """They lie in the table of tokens no more, and are as sealed as there. More than one page."""
+    queue_revocations(db, 120)
+    set_ring(db, NEW, OLD)
+    assert db.rows(USAGE) == [(fingerprint(NEW), 0), (fingerprint(OLD), 240)]
+    oldest = db.value("SELECT min(oldest) FROM oauth_key_usage")
+    wait_until(lambda: db.value("SELECT now() > %s + interval '1 s'", [oldest]))
+    assert "oauth_rotate_keys: 240 values re-encrypted" in rotate(db)
+    assert db.rows(USAGE) == [(fingerprint(NEW), 240), (fingerprint(OLD), 0)]
+    assert db.value("SELECT min(oldest) FROM oauth_key_usage") == oldest
+    set_ring(db, NEW)
+    assert db.rows(CLAIMED) == [(f"r{n}", f"a{n}") for n in range(120)]
+
+
+def test_a_token_that_is_deleted_during_a_rotation_is_rotated_where_it_goes(db):  # E23, E14
+    with db.connect(autocommit=True) as connection:
+        keep(connection, ticket(connection, identity("alice")), "access", "refresh")
+    set_ring(db, NEW, OLD)
+    with db.connect(autocommit=False) as deleting:
+        deleting.execute("SELECT oauth_delete(%s, %s, %s, %s, revoke => true)", identity("alice"))
+        with in_background(db, "CALL oauth_rotate_keys()") as call:
+            wait_until(lambda: any("waiting for" in text for _, text in call.notices))
+            deleting.commit()
+            call.finish()
+    set_ring(db, NEW)
+    assert db.rows(CLAIMED) == [("refresh", "access")]
