@@ -70,7 +70,7 @@ check-static:   ## check versions, layout and scripts
 check-unit:     ## run the unit tests (T=regular expression)
 check-sanitize: ## run them with the address and undefined behaviour sanitizers (T=…)
 check-fuzz:     ## run the fuzz targets (T=seconds each, 20 by default)
-check-model:    ## check the model of the cache, and that its weakened variants fail
+check-model:    ## check the models of cache and refresh, and that their weakened variants fail
 check-regress:  ## run the regression tests on a private server (T=test names)
 check-e2e:      ## run the end-to-end tests (T=pytest arguments)
 check-sanitize-e2e: ## run the daemon's end-to-end tests on its sanitizer build (T=pytest arguments)
