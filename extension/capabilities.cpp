@@ -28,6 +28,7 @@ struct FunctionGrant {
 // In the extension's schema or in oauth_tokens_internal.
 constexpr FunctionGrant kFunctions[] = {
 	{"oauth_access_token", kAccess | kReaders},
+	{"oauth_fresh_access_token", kAccess | kReaders},
 	{"oauth_get", kReaders},
 	{"connections", kReaders},
 	{"connection", kReaders},
@@ -57,6 +58,8 @@ constexpr FunctionGrant kFunctions[] = {
 	{"revocations_claim", kSidecars},
 	{"revocation_done", kSidecars},
 	{"revocations_waiting", kSidecars},
+	{"refresh_requests_wait", kSidecars},
+	{"refresh_request_done", kSidecars},
 	{"oauth_encrypt", kAdmin},
 	{"oauth_decrypt", kAdmin},
 	{"decrypt", kAdmin},

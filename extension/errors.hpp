@@ -26,5 +26,9 @@ inline constexpr int ERRCODE_NO_PUBLIC_URL = MAKE_SQLSTATE('O', 'T', '0', '1', '
 inline constexpr int ERRCODE_PROVIDER_UNKNOWN = MAKE_SQLSTATE('O', 'T', '0', '1', '4');
 inline constexpr int ERRCODE_RETURN_TO_REFUSED = MAKE_SQLSTATE('O', 'T', '0', '1', '5');
 inline constexpr int ERRCODE_OTHER_CACHE = MAKE_SQLSTATE('O', 'T', '0', '1', '6');
+inline constexpr int ERRCODE_NEEDS_REAUTHORIZATION = MAKE_SQLSTATE('O', 'T', '0', '1', '9');
+inline constexpr int ERRCODE_NO_REFRESH_TOKEN = MAKE_SQLSTATE('O', 'T', '0', '2', '0');
+inline constexpr int ERRCODE_NOBODY_LISTENS = MAKE_SQLSTATE('O', 'T', '0', '2', '1');
+inline constexpr int ERRCODE_NOT_REFRESHED = MAKE_SQLSTATE('O', 'T', '0', '2', '2');
 
 } // namespace oauth_tokens

@@ -5,6 +5,7 @@
 #include "flow/settings.hpp"
 #include "key_page.hpp"
 #include "key_ring.hpp"
+#include "refresh/refresh_requests.hpp"
 #include "token_table.hpp"
 
 #include "postgres.hpp"
@@ -22,5 +23,6 @@ void _PG_init()
 	oauth_tokens::cache_tables_init();
 	oauth_tokens::mark_change_init();
 	oauth_tokens::wake_up_init();
+	oauth_tokens::refresh_requests_init();
 }
 OAUTH_EXPORT_END

@@ -1,7 +1,6 @@
 // oauth_get and oauth_access_token: a token in clear, by its identity.
 
-#include <algorithm>
-
+#include "access_token.hpp"
 #include "function.hpp"
 #include "interval.hpp"
 #include "token_codec.hpp"
@@ -80,31 +79,6 @@ void begin_result(FunctionCallInfo fcinfo)
 	MemoryContextSwitchTo(caller);
 }
 
-struct Access {
-	Identity identity;
-	TimestampTz alive_at; // the token must not have expired by then
-	text *token;
-};
-
-void take_access_token(const TokenRow &row, void *state)
-{
-	Access &access = *static_cast<Access *>(state);
-	if (row.has_expires_at && row.expires_at < access.alive_at)
-		return;
-	access.token = open_token(DatumGetTextPP(row.encrypted_access_token),
-							  {&access.identity, Column::access_token});
-}
-
-// The least expires_at of a token that is good for `min_ttl` from now.
-TimestampTz alive_at(const Interval *min_ttl)
-{
-	const std::uint64_t least = std::max<std::uint64_t>(microseconds_of(min_ttl, "min_ttl"), 1);
-	const TimestampTz now = GetCurrentTimestamp();
-	if (least > static_cast<std::uint64_t>(END_TIMESTAMP - now))
-		return DT_NOEND; // only a token that never expires lives that long
-	return now + static_cast<TimestampTz>(least);
-}
-
 } // namespace
 
 } // namespace oauth_tokens
@@ -125,10 +99,10 @@ OAUTH_FUNCTION(oauth_get)
 OAUTH_FUNCTION(oauth_access_token)
 {
 	refuse_restricted_operation();
-	Access access = {identity_from_arguments(fcinfo, 0, lock_token_table(AccessShareLock)),
-					 alive_at(PG_GETARG_INTERVAL_P(4)), nullptr};
-	visit_token_row(access.identity, Reads::access_token, take_access_token, &access);
-	if (access.token == nullptr)
+	const AccessToken found =
+		look_up_access_token(identity_from_arguments(fcinfo, 0, lock_token_table(AccessShareLock)),
+							 expiry_after(microseconds_of(PG_GETARG_INTERVAL_P(4), "min_ttl")));
+	if (found.token == nullptr)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(access.token);
+	PG_RETURN_TEXT_P(found.token);
 }

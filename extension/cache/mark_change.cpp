@@ -7,6 +7,8 @@
 #include "cache/registration.hpp"
 #include "cache/wake_up.hpp"
 #include "function.hpp"
+#include "refresh/changed_tokens.hpp"
+#include "refresh/refresh_requests.hpp"
 #include "table_definition.hpp"
 
 namespace oauth_tokens
@@ -43,6 +45,8 @@ Transaction ours; // the one that is under way
 
 void end_of_transaction(XactEvent event, void *)
 {
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		end_changed_tokens(event == XACT_EVENT_COMMIT);
 	switch (event) {
 	case XACT_EVENT_COMMIT: // what it wrote is visible by now
 		if (ours.marks > 0)
@@ -163,6 +167,25 @@ void mark_row(const CacheTables &tables, const TriggerData *trigger)
 		mark_identity(tables, after);
 }
 
+// For those who wait for a fresh token (docs/refresh-requests.md).
+void note_change(const CacheTables &tables, const TriggerData *trigger)
+{
+	RowIdentity before;
+	RowIdentity after;
+	if (!is_refresh_awaited() || TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
+		!read_identity(tables, trigger->tg_trigslot, before)) {
+		note_changed_tokens();
+		return;
+	}
+	note_changed_token(identity_hash(before.values));
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		return;
+	if (read_identity(tables, trigger->tg_newslot, after))
+		note_changed_token(identity_hash(after.values));
+	else
+		note_changed_tokens();
+}
+
 const TriggerData *trigger_data(FunctionCallInfo fcinfo)
 {
 	const auto *trigger = CALLED_AS_TRIGGER(fcinfo)
@@ -204,6 +227,8 @@ OAUTH_FUNCTION(oauth_mark_change)
 	const TriggerData *trigger = trigger_data(fcinfo);
 	const CacheTables &tables = cache_tables();
 	check_table(tables, trigger->tg_relation);
+	if (can_request_refresh())
+		note_change(tables, trigger);
 	if (is_cache_registered(tables)) {
 		if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
 			mark(tables, nullptr);
