@@ -23,8 +23,8 @@ constexpr std::size_t kMaxPageBytes = 64 * 1024;
 
 // Names that providers' answers use, the usual ones first.
 constexpr std::string_view kCodeNames[] = {
-	"error", "errorCode", "error_code", "errcode",       "errorType",     "type",
-	"code",  "status",    "suberror",   "error_subtype", "error_subcode", "error_codes"};
+	"error",  "errorCode", "error_code",    "errcode",       "errorType",   "type",    "code",
+	"status", "suberror",  "error_subtype", "error_subcode", "error_codes", "resource"};
 constexpr std::string_view kDescriptionNames[] = {"error_description",
 												  "errorDescription",
 												  "errorSummary",

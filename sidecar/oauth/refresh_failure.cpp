@@ -37,50 +37,50 @@ constexpr Rule kRules[] = {
 	{"slow_down", transient},
 	{"internal_failure", transient},    // Google
 	{"rate_limit_exceeded", transient}, // Google
-	{"ratelimited", transient},         // Slack, and the next four
-	{"internal_error", transient},
-	{"fatal_error", transient},
-	{"request_timeout", transient},
-	{"service_unavailable", transient},
-	{"90033", transient},                              // Entra: its directory is not available
-	{"50196", transient},                              // Entra: too many of one client in a row
+	{"ratelimited", transient},         // Slack
+	{"request_timeout", transient},     // Slack
+	{"service_unavailable", transient}, // Slack
+	// Slack, of both: "some aspect of the operation" may have succeeded.
+	{"internal_error", no_answer},
+	{"fatal_error", no_answer},
 	{"invalid_grant: login rate exceeded", transient}, // Salesforce
-	{"invalid_grant: retry your request", transient},
+	{"90033", transient},                              // Entra: its directory is not there
+	{"50196", transient},                              // Entra: too many in a row
+	{"9002313", transient},                            // Entra: a malformed request
 
-	{"interaction_required", needs_interaction}, // OpenID Connect Core 3.1.2.6, and the next
+	{"interaction_required", needs_interaction}, // OpenID Connect Core 3.1.2.6
 	{"consent_required", needs_interaction},
 	{"login_required", needs_interaction},
 	{"account_selection_required", needs_interaction},
-	{"mfa_required", needs_interaction}, // Auth0
 	{"access_denied", needs_interaction},
-	{"invalid_grant: invalid_rapt", needs_interaction},  // Google: signing in again is a policy
+	{"mfa_required", needs_interaction},                 // Auth0
+	{"invalid_grant: invalid_rapt", needs_interaction},  // Google: a policy wants a sign-in
 	{"admin_policy_enforced", needs_interaction},        // Google
 	{"org_internal", needs_interaction},                 // Google
 	{"account_inactive", needs_interaction},             // Slack
-	{"invalid_token", needs_interaction},                // of RFC 6750; what it is of is not said
-	{"invalid_grant: ip restricted", needs_interaction}, // Salesforce, and the next two
+	{"invalid_token", needs_interaction},                // RFC 6750's, of whichever token
+	{"invalid_grant: ip restricted", needs_interaction}, // Salesforce
 	{"invalid_grant: inactive user", needs_interaction},
 	{"invalid_grant: inactive organization", needs_interaction},
-	// Entra's error_codes:
-	// https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
+	// learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
 	{"50055", needs_interaction}, // the password has expired
 	{"50057", needs_interaction}, // the account is disabled
-	{"50072", needs_interaction}, // enrolment for multi-factor authentication, the next three, too
+	{"50072", needs_interaction}, // multi-factor authentication
 	{"50074", needs_interaction},
 	{"50076", needs_interaction},
 	{"50079", needs_interaction},
-	{"50105", needs_interaction}, // the user has no role in the application
+	{"50105", needs_interaction}, // no role in the application
 	{"50158", needs_interaction}, // another provider's challenge
-	{"53000", needs_interaction}, // conditional access, and the next four
+	{"53000", needs_interaction}, // conditional access
 	{"53001", needs_interaction},
 	{"53002", needs_interaction},
 	{"53003", needs_interaction},
 	{"53004", needs_interaction},
-	{"65001", needs_interaction},   // consent
+	{"65001", needs_interaction},   // consent is missing
 	{"65004", needs_interaction},   // consent was declined
-	{"700016", needs_interaction},  // unauthorized_client: not in this tenant any more
-	{"7000112", needs_interaction}, // unauthorized_client: disabled in this tenant
-	// Two of its suberrors say that the token is spent; all others want the user.
+	{"700016", needs_interaction},  // this tenant does not have the application
+	{"7000112", needs_interaction}, // this tenant has disabled it
+	// Two of Entra's suberrors say that the token is spent; all others want the user.
 	{"invalid_grant: suberror=bad_token", dead_grant},
 	{"invalid_grant: suberror=token_expired", dead_grant},
 	{"invalid_grant: suberror", needs_interaction},
@@ -89,9 +89,10 @@ constexpr Rule kRules[] = {
 	{"bad_refresh_token", dead_grant},     // GitHub, HubSpot
 	{"invalid_refresh_token", dead_grant}, // Slack
 	{"refresh_token_expired", dead_grant},
-	{"token_expired", dead_grant}, // Slack
-	{"token_revoked", dead_grant}, // Slack
-	{"expired_token", dead_grant},
+	{"token_expired", dead_grant},                                 // Slack
+	{"token_revoked", dead_grant},                                 // Slack
+	{"authorization_not_found", dead_grant},                       // Slack
+	{"unauthorized_client: refresh_token is invalid", dead_grant}, // Atlassian
 
 	{"invalid_client", client_config},
 	{"unauthorized_client", client_config},
@@ -101,7 +102,7 @@ constexpr Rule kRules[] = {
 	{"invalid_client_id", client_config},            // Slack, Salesforce
 	{"disabled_client", client_config},              // Google
 	{"deleted_client", client_config},               // Google
-	{"401: (no code)", client_config},               // RFC 6749 section 5.2: of the client alone
+	{"401: (no code)", client_config},               // RFC 6749 section 5.2
 };
 
 std::string lower(std::string_view text)
@@ -230,7 +231,7 @@ void cut(std::string &text, std::size_t max)
 
 std::string RefreshFailure::detail() const
 {
-	std::string text = words.code;
+	std::string text = words.code == std::to_string(words.status) ? "" : words.code;
 	if (!words.description.empty())
 		text += (text.empty() ? "" : ": ") + words.description;
 	if (text.empty())

@@ -270,6 +270,58 @@ TEST_F(CurlClientTest, TellsWhyThereIsNoConnection)
 	EXPECT_EQ(send(get("https://no-such-host.invalid/")).failure, Failure::resolve);
 }
 
+// T12: once a byte may have left, nobody knows what the provider did.
+TEST_F(CurlClientTest, TellsWhetherTheRequestWasSent)
+{
+	std::string closed;
+	{
+		ScriptedServer server(answer_ok);
+		closed = server.url();
+	}
+	const tests::Certificate ours;
+	ScriptedServer secure(answer_ok, &ours), plain(answer_ok), silent(never_answer);
+	std::string named = secure.url(), handshake = silent.url();
+	named.replace(named.find("127.0.0.1"), 9, "localhost");
+	handshake.replace(0, 4, "https");
+	CurlLimits limits;
+	limits.connect = 300ms;
+	open(limits, ours.file);
+	for (const std::string &url : {closed, std::string("https://no-such-host.invalid/"), named,
+								   handshake, std::string("ftp://127.0.0.1/")}) {
+		const ProviderAnswer answer = send(post(url));
+		EXPECT_NE(answer.failure, Failure::none) << url;
+		EXPECT_FALSE(answer.was_sent) << url;
+	}
+
+	const auto cut_after = [](std::string_view part) {
+		return [part](Peer &peer, const std::string &) {
+			peer.write(part);
+			peer.hang_up();
+		};
+	};
+	ScriptedServer nothing(cut_after("")), half(cut_after("HTTP/1.1 200 O")),
+		body(cut_after("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")),
+		garbage(cut_after("hello\r\n\r\n")), secure_cut(cut_after(""), &ours);
+	for (const ScriptedServer *server : {&nothing, &half, &body, &garbage, &secure_cut}) {
+		const ProviderAnswer answer = send(post(server->url()));
+		EXPECT_EQ(answer.failure, Failure::broken) << server->url();
+		EXPECT_TRUE(answer.was_sent) << server->url();
+		EXPECT_EQ(server->requests(), 1);
+	}
+	EXPECT_TRUE(send(post(secure.url())).was_sent);
+	limits.total = 300ms;
+	open(limits);
+	const ProviderAnswer late = send(post(silent.url()));
+	EXPECT_EQ(late.failure, Failure::timeout);
+	EXPECT_TRUE(late.was_sent);
+	limits.calls = 0;
+	open(limits);
+	const ProviderAnswer busy = send(post(plain.url()));
+	EXPECT_EQ(busy.failure, Failure::busy);
+	EXPECT_FALSE(busy.was_sent);
+	EXPECT_EQ(plain.requests(), 0);
+}
+
 TEST_F(CurlClientTest, VerifiesCertificates) // F14
 {
 	const tests::Certificate ours, foreign;
@@ -352,6 +404,7 @@ TEST_F(CurlClientTest, EndsWithCallsUnderWay)
 	run_until_answered(running);
 	run_until_answered(unsent);
 	EXPECT_EQ(running->answer->failure, Failure::broken);
+	EXPECT_TRUE(running->answer->was_sent);
 	EXPECT_EQ(unsent->answer->failure, Failure::broken);
 }
 

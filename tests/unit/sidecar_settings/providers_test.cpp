@@ -208,6 +208,9 @@ TEST(Providers, EveryKey)
 		"id_token_allow = ['no_nonce', 'HS256']\nallow_token_types = 'DPoP, N_A'\n"
 		"account = { id = 'user.id', label = 'user.name' }\nextra = ['team.id']\n"
 		"callback_extra = ['realmId']\ndefault_expires_in = 7200\nrotation = 'grace:60'\n"
+		"refresh_scopes = false\nrefresh_kills_access = true\nrefresh_ahead = 0\n"
+		"keep_alive = 7776000\ndefault_refresh_expires_in = 5184000\n"
+		"failures = { 'invalid_grant: locked' = 'needs_interaction', '504' = 'no_answer' }\n"
 		"revoke = 'never'\n");
 	EXPECT_TRUE(has_fault(loaded, "providers.some.client_secret_env", "not set"));
 	const Provider &some = loaded.settings.providers.at("some");
@@ -241,6 +244,15 @@ TEST(Providers, EveryKey)
 	EXPECT_EQ(some.default_expires_in, std::optional(7200));
 	EXPECT_EQ(some.rotation.kind, Rotation::Kind::grace);
 	EXPECT_EQ(some.rotation.grace.count(), 60);
+	EXPECT_FALSE(some.refresh_scopes);
+	EXPECT_TRUE(some.refresh_kills_access);
+	EXPECT_EQ(some.refresh_ahead.count(), 0);
+	EXPECT_EQ(some.keep_alive.count(), 7776000);
+	EXPECT_EQ(some.default_refresh_expires_in, std::optional(5184000));
+	ASSERT_EQ(some.failures.size(), 2u);
+	for (const FailureRule &rule : some.failures)
+		EXPECT_EQ(rule.kind,
+				  rule.match == "504" ? FailureKind::no_answer : FailureKind::needs_interaction);
 	EXPECT_EQ(some.revoke, Revoke::never);
 	EXPECT_TRUE(has_warning(loaded, "providers.some.pkce: false"));
 	EXPECT_TRUE(has_warning(loaded, "providers.some.require_iss: false"));
@@ -258,8 +270,32 @@ TEST(Providers, Defaults)
 	EXPECT_EQ(some.body, Body::form);
 	EXPECT_TRUE(some.pkce);
 	EXPECT_EQ(some.rotation.kind, Rotation::Kind::strict);
+	EXPECT_FALSE(some.refresh_scopes || some.refresh_kills_access);
+	EXPECT_EQ(some.refresh_ahead.count() + some.keep_alive.count(), 0);
+	EXPECT_FALSE(some.default_refresh_expires_in);
+	EXPECT_TRUE(some.failures.empty());
 	EXPECT_EQ(some.revoke, Revoke::automatic);
 	EXPECT_TRUE(loaded.settings.warnings.empty());
+}
+
+TEST(Providers, Rotations)
+{
+	const std::pair<const char *, Rotation::Kind> rotations[] = {
+		{"none", Rotation::Kind::none},
+		{"grace:1", Rotation::Kind::grace},
+		{"until_used", Rotation::Kind::until_used},
+		{"strict", Rotation::Kind::strict},
+		{"auto", Rotation::Kind::automatic}};
+	for (const auto &[text, kind] : rotations) {
+		const Loaded loaded = load_provider(block("rotation = '" + std::string(text) + "'"));
+		ASSERT_TRUE(has_no_fault(loaded)) << text;
+		EXPECT_EQ(loaded.settings.providers.at("some").rotation.kind, kind);
+	}
+	const Loaded loaded =
+		load_provider(block("refresh_scopes = true\nrefresh_ahead = 300\nfailures = {}"));
+	ASSERT_TRUE(has_no_fault(loaded));
+	EXPECT_TRUE(loaded.settings.providers.at("some").refresh_scopes);
+	EXPECT_EQ(loaded.settings.providers.at("some").refresh_ahead.count(), 300);
 }
 
 TEST(Providers, FaultTable)
@@ -305,6 +341,24 @@ TEST(Providers, FaultTable)
 		{"rotation", block("rotation = 'grace:'"), "grace:60"},
 		{"rotation", block("rotation = 'grace:0'"), "grace:60"},
 		{"rotation", block("rotation = 'grace:1h'"), "grace:60"},
+		{"rotation", block("rotation = 'automatic'"), "until_used"},
+		{"rotation", block("rotation = 'until_used:60'"), "until_used"},
+		{"refresh_scopes", block("refresh_scopes = 'yes'"), "true or false"},
+		{"refresh_scopes", block("refresh_scopes = true\nrefresh_params = { scope = 'a' }"),
+		 "keep one"},
+		{"refresh_kills_access", block("refresh_kills_access = 1"), "true or false"},
+		{"refresh_ahead", block("refresh_ahead = -1"), "whole number"},
+		{"refresh_ahead", block("refresh_ahead = '5m'"), "whole number"},
+		{"refresh_ahead", block("refresh_ahead = 2592001"), "2592000"},
+		{"refresh_ahead", block("refresh_ahead = 60\nrefresh_kills_access = true"), "in use"},
+		{"keep_alive", block("keep_alive = -1"), "whole number"},
+		{"keep_alive", block("keep_alive = 7776000.0"), "whole number"},
+		{"default_refresh_expires_in", block("default_refresh_expires_in = 0"), "whole number"},
+		{"failures", block("failures = 'x'"), "table"},
+		{"failures", block("failures = { x = 'dead' }"), "dead_grant"},
+		{"failures", block("failures = { x = '' }"), "dead_grant"},
+		{"failures", block("failures = { 'x: ' = 'dead_grant' }"), "a code"},
+		{"failures", block("failures = { '' = 'dead_grant' }"), "a code"},
 		{"scope_separator", block("scope_separator = ''"), "must be"},
 		{"scope_separator", block("scope_separator = ', '"), "must be"},
 		{"scopes", block("scopes = 7"), "array of texts"},

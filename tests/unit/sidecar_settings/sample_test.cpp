@@ -1,66 +1,12 @@
 // The sample file is what people copy: it must load as it is, and every line of
 // it that is commented out must be right, too.
 #include "loading.hpp"
-
-#include <fstream>
+#include "sample.hpp"
 
 using namespace sidecar::oauth;
 
 namespace
 {
-
-std::vector<std::string> read_lines(const std::string &path)
-{
-	std::ifstream file(std::string(SOURCE_DIR) + "/" + path);
-	std::vector<std::string> lines;
-	for (std::string line; std::getline(file, line);)
-		lines.push_back(line);
-	return lines;
-}
-
-// A setting that is commented out has no space after its '#'; prose has one.
-std::string uncommented(const std::string &line)
-{
-	const bool is_setting = line.size() > 1 && line[0] == '#' && line[1] != ' ' && line[1] != '#';
-	return is_setting ? line.substr(1) : line;
-}
-
-// VARIABLE of `key_env = "VARIABLE"`, or nothing.
-std::string named_variable(const std::string &setting)
-{
-	constexpr std::string_view kBefore = "_env = \"";
-	const std::size_t at = setting.find(kBefore);
-	if (at == setting.npos)
-		return {};
-	const std::size_t begin = at + kBefore.size();
-	return setting.substr(begin, setting.find('"', begin) - begin);
-}
-
-struct Sample {
-	std::vector<std::string> top; // settings above the first block, one a line
-	std::string blocks;           // all providers and API tokens
-	Environment variables;        // those that blocks and settings name
-};
-
-Sample read_sample()
-{
-	Sample sample;
-	for (const std::string &line : read_lines("packaging/oauth-sidecar.toml.sample")) {
-		const std::string setting = uncommented(line);
-		if (setting.starts_with('#') || setting.empty())
-			continue;
-		if (!sample.blocks.empty() || setting.starts_with('['))
-			sample.blocks += setting + "\n";
-		else
-			sample.top.push_back(setting);
-		if (const std::string name = named_variable(setting); !name.empty())
-			sample.variables[name] = "a-secret-of-30-characters-00" + name;
-	}
-	sample.variables["DATABASE_URL"] = "postgresql://app@localhost/app";
-	sample.variables["REDIS_URL"] = "redis://localhost";
-	sample.variables["OAUTH_CACHE_KEY"] = std::string(43, 'A') + "=";
-	return sample;
-}
 
 struct Wanted {
 	const char *name;
@@ -142,13 +88,14 @@ TEST(Sample, EveryProvider)
 		{"google", "https://oauth2.googleapis.com/token", kPost, kForm, true, " ", none},
 		{"microsoft", "https://login.microsoftonline.com/common/oauth2/v2.0/token", kPost, kForm,
 		 true, " ", none},
-		{"github", "https://github.com/login/oauth/access_token", kPost, kForm, true, ",", strict},
+		{"github", "https://github.com/login/oauth/access_token", kPost, kForm, true, ",",
+		 automatic},
 		{"gitlab", "https://gitlab.com", kBasic, kForm, true, " ", strict},
-		{"slack", "https://slack.com/api/oauth.v2.access", kBasic, kForm, false, ",", strict},
+		{"slack", "https://slack.com/api/oauth.v2.access", kBasic, kForm, false, ",", automatic},
 		{"linkedin", "https://www.linkedin.com/oauth/v2/accessToken", kPost, kForm, false, " ",
 		 none},
 		{"salesforce", "https://login.salesforce.com/services/oauth2/token", kPost, kForm, true,
-		 " ", none},
+		 " ", automatic},
 		{"quickbooks", "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer", kBasic, kForm,
 		 true, " ", grace},
 		{"notion", "https://api.notion.com/v1/oauth/token", kBasic, kJson, false, " ", strict},
@@ -159,7 +106,7 @@ TEST(Sample, EveryProvider)
 		{"strava", "https://www.strava.com/api/v3/oauth/token", kPost, kForm, true, ",", none},
 		{"square", "https://connect.squareup.com/oauth2/token", kPost, kJson, false, " ", none},
 		{"tiktok", "https://open.tiktokapis.com/v2/oauth/token/", kPost, kForm, true, ",", strict},
-		{"okta", "https://example.okta.com/oauth2/default", kBasic, kForm, true, " ", strict},
+		{"okta", "https://example.okta.com/oauth2/default", kBasic, kForm, true, " ", automatic},
 	};
 	EXPECT_EQ(loaded.settings.providers.size(), std::size(wanted));
 	for (const Wanted &want : wanted) {
@@ -193,6 +140,11 @@ TEST(Sample, Quirks)
 	EXPECT_EQ(providers.at("quickbooks").callback_extra, std::vector<std::string>{"realmId"});
 	EXPECT_EQ(providers.at("quickbooks").rotation.grace.count(), 86400);
 	EXPECT_EQ(providers.at("atlassian").rotation.grace.count(), 600);
+	for (const auto &[name, provider] : providers)
+		EXPECT_EQ(provider.refresh_kills_access,
+				  name == "github" || name == "gitlab" || name == "atlassian")
+			<< name;
+	EXPECT_EQ(providers.at("strava").failures.size(), 2u);
 	EXPECT_EQ(providers.at("atlassian").authorize_params,
 			  (Pairs{{"audience", "api.atlassian.com"}, {"prompt", "consent"}}));
 	EXPECT_EQ(providers.at("dropbox").authorize_params, (Pairs{{"token_access_type", "offline"}}));
