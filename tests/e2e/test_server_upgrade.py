@@ -51,10 +51,11 @@ def test_pg_upgrade(make_cluster, programs, preload):
     with new.connect(autocommit=True) as connection:
         assert connection.execute("SELECT oauth_tokens_current()").fetchone() == ("bb51836389e7 (head)",)
         assert connection.execute("SELECT id, encrypted_access_token FROM oauth_tokens ORDER BY 1").fetchall() == ids
-        notices = []
-        connection.add_notice_handler(notices.append)
-        connection.execute("SELECT oauth_tokens_upgrade()")
-        assert notices == []
+        if not preload:
+            notices = []
+            connection.add_notice_handler(notices.append)
+            connection.execute("SELECT oauth_tokens_upgrade()")
+            assert notices == []
         store(connection, identity("carol"), "carol's token")
     with new.connect(user="app", autocommit=True) as connection:
         assert get(connection, identity())[:2] == ("the token", "the refresh token")
