@@ -18,6 +18,7 @@ namespace
 namespace json = boost::json;
 
 constexpr std::size_t kMaxCodeChars = 100;
+constexpr std::size_t kMaxCodes = 8; // of one list
 constexpr std::size_t kMaxDescriptionChars = 300;
 constexpr std::size_t kMaxPageBytes = 64 * 1024;
 
@@ -99,8 +100,16 @@ void read_codes(const json::object &object, RawWords &words)
 		const json::value *found = object.if_contains(name);
 		if (found == nullptr)
 			continue;
-		if (std::string code = scalar(*found); !code.empty())
-			words.codes.push_back({name, std::move(code)});
+		std::vector<const json::value *> values = {found};
+		if (const json::array *array = found->if_array()) {
+			values.clear();
+			for (const json::value &value : *array)
+				if (!value.is_array() && values.size() < kMaxCodes)
+					values.push_back(&value);
+		}
+		for (const json::value *value : values)
+			if (std::string code = scalar(*value); !code.empty())
+				words.codes.push_back({name, std::move(code)});
 	}
 }
 

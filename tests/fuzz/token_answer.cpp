@@ -7,6 +7,7 @@
 #include "../unit/sidecar/samples.hpp"
 #include "http/characters.hpp"
 #include "oauth/json.hpp"
+#include "oauth/refresh_failure.hpp"
 #include "oauth/token_answer.hpp"
 
 using namespace sidecar;
@@ -63,6 +64,7 @@ void check_grant(const Grant &grant)
 	if (grant.refresh_token)
 		check_token(grant.refresh_token->reveal());
 	require(!grant.expires_in || *grant.expires_in > 0);
+	require(!grant.refresh_expires_in || *grant.refresh_expires_in > 0);
 	require(!grant.scopes || std::ranges::all_of(*grant.scopes, http::is_printable));
 	for (const std::string &warning : grant.warnings)
 		require(warning.size() < 400 && std::ranges::all_of(warning, http::is_printable));
@@ -71,6 +73,26 @@ void check_grant(const Grant &grant)
 	check_details(*details, grant.access_token.reveal());
 	if (grant.refresh_token)
 		check_details(*details, grant.refresh_token->reveal());
+}
+
+// The same as an answer to a refresh. What is no grant has one meaning, and words that
+// fit into the database.
+void check_refresh(const Provider &provider, const ProviderAnswer &answer, unsigned choice)
+{
+	const StoredGrant stored = read_stored_grant(
+		"calendar", choice & 2 ? R"({"issuer":"https://op.example","account_id":"alice-at-op"})"
+							   : R"({"extra":{"x":"stored"}})");
+	const auto read = read_refresh_answer(provider, stored, answer, samples::kNow);
+	if (const auto *grant = std::get_if<Grant>(&read)) {
+		check_grant(*grant);
+		return;
+	}
+	const RefreshFailure failure = refresh_failure(
+		{provider, stored, "1//0gRefreshToken", samples::kNow}, answer, std::get<NoGrant>(read));
+	require(!name_of(failure.kind).empty());
+	const std::string detail = failure.detail();
+	require(!detail.empty() && detail.size() <= kMaxFailureDetailBytes);
+	require(std::ranges::none_of(detail, http::is_control));
 }
 
 } // namespace
@@ -100,5 +122,6 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 		check_grant(*grant);
 	else
 		require(std::ranges::all_of(std::get<NoGrant>(read).reason, http::is_printable));
+	check_refresh(provider, answer, choice);
 	return 0;
 }
