@@ -14,11 +14,10 @@ namespace oauth_tokens
 namespace
 {
 
-constexpr CapabilityName kNames[] = {{"access", kAccess, "oauth_access_token"},
-									 {"reader", kReader, "oauth_get"},
-									 {"writer", kWriter, "oauth_flow_confirm"},
-									 {"sidecar", kSidecar, "publish_settings"},
-									 {"admin", kAdmin, "oauth_decrypt"}};
+constexpr CapabilityName kNames[] = {
+	{"access", kAccess, "oauth_access_token"},        {"reader", kReader, "oauth_get"},
+	{"refresher", kRefresher, "oauth_refresh_begin"}, {"writer", kWriter, "oauth_flow_confirm"},
+	{"sidecar", kSidecar, "publish_settings"},        {"admin", kAdmin, "oauth_decrypt"}};
 
 struct FunctionGrant {
 	const char *name; // every form of it
@@ -42,6 +41,15 @@ constexpr FunctionGrant kFunctions[] = {
 	{"sees_token", kReaders | kWriters},
 	{"may_update_token", kWriters},
 	{"oauth_flow_confirm", kConfirmers},
+	{"sees_token_id", kReaders},
+	{"oauth_refresh_begin", kRefreshers},
+	{"oauth_refresh_commit", kRefreshers},
+	{"oauth_refresh_fail", kRefreshers},
+	{"oauth_refresh_replay", kRefreshers},
+	{"cluster", kRefreshers},
+	{"publish_refresh_rules", kSidecars},
+	{"refresh_purge", kSidecars},
+	{"oauth_tokens_adopt_cluster", kAdmin},
 	{"publish_settings", kSidecars},
 	{"flow_begin", kSidecars},
 	{"flow_claim", kSidecars},
@@ -88,12 +96,17 @@ constexpr RelationGrant kRelations[] = {
 	 " UPDATE (workspace_id, provider, actor_type, actor_id, scopes, encrypted_access_token,"
 	 " encrypted_refresh_token, access_token_expires_at, updated_at), DELETE",
 	 kWriter | kSidecar},
+	{In::extension_schema, kTableName,
+	 "UPDATE (encrypted_access_token, encrypted_refresh_token, scopes, access_token_expires_at,"
+	 " updated_at)",
+	 kRefresher},
 	{In::extension_schema, kTableName, "INSERT, UPDATE, DELETE", kAdmin},
 	{In::extension_schema, kDetailsName, "SELECT", kReaders},
 	{In::extension_schema, kDetailsName,
 	 "SELECT (workspace_id, provider, actor_type, actor_id, token_id, account_id, issuer,"
 	 " client_id, refresh_token_digest), INSERT, UPDATE, DELETE",
 	 kWriters},
+	{In::extension_schema, kDetailsName, "INSERT, UPDATE", kRefresher},
 	{In::extension_schema, "oauth_connections", "SELECT", kReaders},
 	{In::extension_schema, "oauth_tokens_decrypted", "SELECT", kAdmin},
 	{In::extension_schema, "oauth_key_usage", "SELECT", kAdmin},
@@ -113,6 +126,14 @@ constexpr RelationGrant kRelations[] = {
 	{In::internal, "flow_attempts", "UPDATE (sealed)", kAdmin},
 	{In::internal, "flow_confirmations", "UPDATE (sealed)", kAdmin},
 	{In::internal, "oauth_revocations", "SELECT", kAdmin}, // to dump it
+	{In::internal, "visible_refresh_states", "SELECT", kReaders},
+	{In::internal, "refresh_rules", "SELECT", kReaders},
+	// To dump them.
+	{In::internal, "cluster", "SELECT", kAdmin},
+	{In::internal, "refresh_states", "SELECT", kAdmin},
+	{In::internal, "refresh_fences", "SELECT", kAdmin},
+	{In::internal, "refresh_attempts", "SELECT", kAdmin},
+	{In::internal, "refresh_clients", "SELECT", kAdmin},
 	{In::internal, "key_rotations", "SELECT, INSERT, UPDATE, DELETE", kAdmin},
 };
 
@@ -152,7 +173,7 @@ const CapabilityName &capability_argument(const text *argument, const char *more
 		if (strcmp(known.name, name) == 0)
 			return known;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown capability"),
-					errhint("Use access, reader, writer, sidecar or admin.%s", more)));
+					errhint("Use access, reader, refresher, writer, sidecar or admin.%s", more)));
 	pg_unreachable();
 }
 

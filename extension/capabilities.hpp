@@ -15,12 +15,14 @@ enum Capability : unsigned {
 	kWriter = 4,
 	kSidecar = 8,
 	kAdmin = 16,
-	kReaders = kReader | kSidecar | kAdmin,
+	kRefresher = 32,
+	kReaders = kReader | kRefresher | kSidecar | kAdmin,
 	kWriters = kWriter | kSidecar | kAdmin,
 	// The application's word, which the sidecar must not give for it.
 	kConfirmers = kWriter | kAdmin,
 	kSidecars = kSidecar | kAdmin,
-	kAll = 31
+	kRefreshers = kRefresher | kSidecar | kAdmin,
+	kAll = 63
 };
 
 struct CapabilityName {

@@ -105,6 +105,12 @@ Datum actor_type_named(const text *label, const TokenTable &table)
 	return find_actor_type(VARDATA_ANY(label), VARSIZE_ANY_EXHDR(label), table.enum_type);
 }
 
+Datum actor_type_text(const Identity &identity)
+{
+	return CStringGetTextDatum(
+		DatumGetCString(DirectFunctionCall1(enum_out, identity.actor_type())));
+}
+
 void identity_check_storable(const Identity &identity)
 {
 	check_text(identity.provider(), "provider", kMaxProviderBytes);

@@ -51,6 +51,9 @@ Identity identity_from_arguments(FunctionCallInfo fcinfo, int first, const Token
 // The value of actor_type that is called `label`. Raises 22023 where there is none.
 Datum actor_type_named(const text *label, const TokenTable &table);
 
+// The label of its actor_type, as text.
+Datum actor_type_text(const Identity &identity);
+
 // For values that are about to be written: raises 22023 for an empty provider
 // or actor_id, OT008 for one that is too long.
 void identity_check_storable(const Identity &identity);

@@ -8,7 +8,9 @@
 #include "details_policies.hpp"
 #include "errors.hpp"
 #include "function.hpp"
+#include "refresh/cluster.hpp"
 #include "refresh/member_statement.hpp"
+#include "refresh/state.hpp"
 #include "row_storage.hpp"
 #include "safe_settings.hpp"
 #include "token_table.hpp"
@@ -332,6 +334,7 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 	}
 	make_details(schema, get_relname_relid(kTableName, schema), details_name);
 	let_dump(owner_of_relation(get_relname_relid(kTableName, schema)));
+	record_cluster();
 	tell_missing_grants();
 	tell_alembic(OidIsValid(existing) ? Migrated::adopted : Migrated::made, kBefore, kHead);
 	SPI_finish();
@@ -357,6 +360,7 @@ OAUTH_FUNCTION(oauth_tokens_downgrade)
 	drop_tokens(schema, discard_tokens);
 	if (Relation details = lock_to_drop(kDetailsName, schema))
 		drop_table(kDetailsName, details);
+	forget_all_refreshes();
 	tell_alembic(Migrated::dropped, kBefore, kHead);
 	SPI_finish();
 	end_safe_settings(settings);

@@ -41,6 +41,7 @@ extern "C" {
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -103,6 +104,15 @@ extern "C" {
 
 namespace compat
 {
+
+inline Oid primary_key_index(Relation table)
+{
+#if PG_VERSION_NUM >= 180000
+	return ::RelationGetPrimaryKeyIndex(table, false);
+#else
+	return ::RelationGetPrimaryKeyIndex(table);
+#endif
+}
 
 inline IndexScanDesc index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)
 {

@@ -49,6 +49,16 @@ bool fits(const bytea *stored, std::string_view utf8, const pg_uuid_t &id)
 
 } // namespace
 
+bool is_digest_of_plain(const bytea *digest, const text *token, const pg_uuid_t &id)
+{
+	const std::string_view plain = view_of(token);
+	const std::string_view utf8 = to_utf8(plain);
+	const bool same = fits(digest, utf8, id);
+	if (utf8.data() != plain.data())
+		fernet::wipe(const_cast<char *>(utf8.data()), utf8.size());
+	return same;
+}
+
 bytea *refresh_token_digest(const text *refresh_token, const pg_uuid_t &id)
 {
 	Digest digest;

@@ -20,6 +20,10 @@ namespace oauth_tokens
 // random bytes can be had.
 bytea *refresh_token_digest(const text *refresh_token, const pg_uuid_t &id);
 
+// Whether `digest` is that of a token in clear, in the database's encoding. Compares in
+// constant time. An attempt at a refresh keeps a digest of the access token, too.
+bool is_digest_of_plain(const bytea *digest, const text *token, const pg_uuid_t &id);
+
 // Whether `digest` is that of an encrypted refresh token; false where no key
 // opens the token. Compares in constant time.
 bool is_digest_of(const bytea *digest, const text *encrypted_refresh_token,

@@ -76,38 +76,54 @@ Datum lifetime_interval(const JsonbValue *seconds)
 	return IntervalPGetDatum(lifetime);
 }
 
+Datum member_datum(const JsonbValue *value)
+{
+	if (value->type == jbvString)
+		return PointerGetDatum(
+			cstring_to_text_with_len(value->val.string.val, value->val.string.len));
+	if (value->type == jbvNumeric)
+		return lifetime_interval(value);
+	return JsonbPGetDatum(JsonbValueToJsonb(const_cast<JsonbValue *>(value)));
+}
+
+// The parameters of a statement that writes details.
+struct Written {
+	static constexpr int kIdAt = kIdentityColumns;
+	static constexpr int kLifetimeAt = kIdAt + 1 + kLifetime;
+	static constexpr int kDigestAt = kIdAt + 1 + kFieldCount;
+	static constexpr int kCount = kDigestAt + 1;
+
+	Oid types[kCount];
+	Datum values[kCount] = {};
+	char nulls[kCount];
+
+	Written(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+			const Jsonb *details, const bytea *digest)
+		: types{UUIDOID, TEXTOID, table.enum_type, TEXTOID,  UUIDOID,     TEXTOID,
+				TEXTOID, TEXTOID, TEXTOID,         JSONBOID, INTERVALOID, BYTEAOID}
+	{
+		memset(nulls, ' ', sizeof nulls);
+		memcpy(values, identity.values, sizeof identity.values);
+		values[kIdAt] = UUIDPGetDatum(&id);
+		const Members members = details == nullptr ? Members{} : read_members(details);
+		for (int i = 0; i < kFieldCount; i++)
+			if (members.values[i] == nullptr)
+				nulls[kIdAt + 1 + i] = 'n';
+			else
+				values[kIdAt + 1 + i] = member_datum(members.values[i]);
+		values[kDigestAt] = PointerGetDatum(digest);
+		if (digest == nullptr)
+			nulls[kDigestAt] = 'n';
+	}
+};
+
 } // namespace
 
 void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 				   const Jsonb *details, const bytea *refresh_token_digest)
 {
 	static KeptPlan kept;
-	const Members members = read_members(details);
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID,  UUIDOID,     TEXTOID,
-				   TEXTOID, TEXTOID, TEXTOID,         JSONBOID, INTERVALOID, BYTEAOID};
-	constexpr int kIdAt = kIdentityColumns;
-	constexpr int kDigestAt = kIdAt + 1 + kFieldCount;
-	Datum values[lengthof(types)] = {};
-	char nulls[lengthof(types)];
-	memset(nulls, ' ', sizeof nulls);
-	memcpy(values, identity.values, sizeof identity.values);
-	values[kIdAt] = UUIDPGetDatum(&id);
-	for (int i = 0; i < kFieldCount; i++) {
-		const JsonbValue *value = members.values[i];
-		Datum &datum = values[kIdAt + 1 + i];
-		if (value == nullptr)
-			nulls[kIdAt + 1 + i] = 'n';
-		else if (value->type == jbvString)
-			datum = PointerGetDatum(
-				cstring_to_text_with_len(value->val.string.val, value->val.string.len));
-		else if (value->type == jbvNumeric)
-			datum = lifetime_interval(value);
-		else
-			datum = JsonbPGetDatum(JsonbValueToJsonb(const_cast<JsonbValue *>(value)));
-	}
-	values[kDigestAt] = PointerGetDatum(refresh_token_digest);
-	if (refresh_token_digest == nullptr)
-		nulls[kDigestAt] = 'n';
+	Written written(table, identity, id, details, refresh_token_digest);
 	SPIPlanPtr plan = kept_plan(
 		kept, table,
 		[&] {
@@ -122,8 +138,38 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 				" connected_at = pg_catalog.now()",
 				table.details_name);
 		},
-		lengthof(types), types);
-	execute_following(plan, values, nulls, identity, identity);
+		Written::kCount, written.types);
+	execute_following(plan, written.values, written.nulls, identity, identity);
+}
+
+void details_refresh(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+					 const Jsonb *details, const bytea *refresh_token_digest, TimestampTz lifetime)
+{
+	static KeptPlan kept;
+	Written written(table, identity, id, details, refresh_token_digest);
+	if (lifetime >= 0 && written.nulls[Written::kLifetimeAt] == 'n') {
+		auto *interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
+		interval->time = lifetime;
+		written.values[Written::kLifetimeAt] = IntervalPGetDatum(interval);
+		written.nulls[Written::kLifetimeAt] = ' ';
+	}
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf(
+				"UPDATE %s SET account_id = COALESCE($6, account_id),"
+				" account_label = COALESCE($7, account_label), issuer = COALESCE($8, issuer),"
+				" client_id = COALESCE($9, client_id), extra = CASE WHEN $10 IS NULL THEN extra"
+				" ELSE COALESCE(extra, '{}') OPERATOR(pg_catalog.||) $10 END,"
+				" lifetime = COALESCE($11, lifetime),"
+				" refresh_token_digest = COALESCE($12, refresh_token_digest)"
+				" WHERE %s AND token_id OPERATOR(pg_catalog.=) $5",
+				table.details_name, kWhereIdentity);
+		},
+		Written::kCount, written.types);
+	execute_following(plan, written.values, written.nulls, identity, identity);
+	if (SPI_processed == 0 && details != nullptr)
+		details_store(table, identity, id, details, refresh_token_digest);
 }
 
 void check_details(const Jsonb *details)

@@ -15,6 +15,12 @@ namespace oauth_tokens
 void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 				   const Jsonb *details, const bytea *refresh_token_digest);
 
+// Of a token that was refreshed: members that are given replace those of before, a digest
+// too, and so does a lifetime in microseconds (negative: none is known). The account
+// stays connected since when it was.
+void details_refresh(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+					 const Jsonb *details, const bytea *refresh_token_digest, TimestampTz lifetime);
+
 // Raises what details_store() would.
 void check_details(const Jsonb *details);
 

@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "owner_boundary.hpp"
+#include "refresh/state.hpp"
 #include "refresh_token_digest.hpp"
 #include "token_codec.hpp"
 #include "token_details.hpp"
@@ -147,7 +148,10 @@ bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
 						errdetail("A trigger on oauth_tokens left the row out.")));
 	bool is_null;
 	*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-	return memcmp(id, DatumGetUUIDP(values[kNewId]), sizeof *id) == 0;
+	const bool inserted = memcmp(id, DatumGetUUIDP(values[kNewId]), sizeof *id) == 0;
+	if (!inserted)
+		forget_refresh_if_any(*id);
+	return inserted;
 }
 
 void clear_refresh_token(const TokenTable &table, const Identity &identity)

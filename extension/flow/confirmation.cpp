@@ -99,12 +99,6 @@ void wipe_text(const text *value)
 		fernet::wipe(const_cast<text *>(value), VARSIZE(value));
 }
 
-Datum actor_type_text(const Identity &identity)
-{
-	return CStringGetTextDatum(
-		DatumGetCString(DirectFunctionCall1(enum_out, identity.actor_type())));
-}
-
 std::string_view name_of(Datum flow_hash, const Identity &identity)
 {
 	return confirmation_name(flow_hash, identity.workspace_id(), identity.provider(),

@@ -17,6 +17,7 @@ struct Info {
 	std::string_view view() const { return {bytes, size}; }
 };
 static_assert(kGrantPurpose.size() <= kAttemptPurpose.size());
+static_assert(kSpoolPurpose.size() <= kAttemptPurpose.size());
 
 Info info_of(const SealedPlace &place)
 {

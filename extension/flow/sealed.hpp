@@ -20,6 +20,7 @@ namespace oauth_tokens
 
 inline constexpr std::string_view kAttemptPurpose = "oauth_tokens flow attempt";
 inline constexpr std::string_view kGrantPurpose = "oauth_tokens flow grant";
+inline constexpr std::string_view kSpoolPurpose = "oauth_tokens refresh key";
 
 struct SealedPlace {
 	std::string_view purpose;

@@ -48,6 +48,11 @@ SealedPlace place_of_confirmation(std::uint64_t row)
 											 column(row, 5), column(row, 6))};
 }
 
+SealedPlace place_of_spool_key(std::uint64_t row)
+{
+	return {kSpoolPurpose, spool_key_name(column(row, 2), column(row, 3))};
+}
+
 template <SealedPlace (*place)(std::uint64_t row)>
 OpenedInFlow open_derived(std::uint64_t row, const text *sealed)
 {
@@ -148,6 +153,17 @@ SealedColumn columns[] = {
 	  " FROM oauth_tokens_internal.flow_confirmations WHERE flow_hash OPERATOR(pg_catalog.=) $1"
 	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))",
 	  {BYTEAOID, TEXTOID, TEXTOID}}},
+	{open_derived<place_of_spool_key>,
+	 seal_derived<place_of_spool_key>,
+	 true,
+	 {"SELECT sealed, fence, token_id FROM oauth_tokens_internal.refresh_attempts"
+	  " WHERE fence OPERATOR(pg_catalog.>) $1 AND $2 IS NOT NULL ORDER BY fence LIMIT $3",
+	  {INT8OID, TIMESTAMPTZOID, INT8OID}},
+	 {"UPDATE oauth_tokens_internal.refresh_attempts SET sealed = $3 WHERE fence"
+	  " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT fence"
+	  " FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"
+	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))",
+	  {INT8OID, TEXTOID, TEXTOID}}},
 	{open_token_of<Column::refresh_token>,
 	 seal_token_of<Column::refresh_token>,
 	 true,
@@ -247,6 +263,16 @@ std::string_view confirmation_name(Datum flow_hash, Datum workspace_id, Datum pr
 		appendBinaryStringInfo(&name, bytes.data(), static_cast<int>(bytes.size()));
 		appendStringInfoChar(&name, '\0');
 	}
+	return {name.data, static_cast<std::size_t>(name.len)};
+}
+
+std::string_view spool_key_name(Datum fence, Datum token_id)
+{
+	StringInfoData name;
+	initStringInfo(&name);
+	pq_sendint64(&name, DatumGetInt64(fence));
+	appendBinaryStringInfo(&name, reinterpret_cast<const char *>(DatumGetUUIDP(token_id)->data),
+						   UUID_LEN);
 	return {name.data, static_cast<std::size_t>(name.len)};
 }
 

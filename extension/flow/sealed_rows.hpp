@@ -2,7 +2,7 @@
 // rotation must re-seal, and oauth_key_usage must count, before a key may go
 // (THREATS E23). In the table of tokens it is the two ciphertext columns, which
 // both go through by themselves. What is sealed anywhere else belongs in here: what
-// flows keep, and tokens that were deleted and are to be revoked.
+// flows keep, the keys of spool files, and tokens that were deleted and are to be revoked.
 //
 // Every function here but the names runs within an SPI connection, with the
 // caller's rights. Whoever seals for these rows has locked flow_links or the table of
@@ -22,6 +22,7 @@ namespace oauth_tokens
 std::string_view attempt_name(Datum state_hash, Datum ticket_hash);
 std::string_view confirmation_name(Datum flow_hash, Datum workspace_id, Datum provider,
 								   Datum actor_type, Datum actor_id);
+std::string_view spool_key_name(Datum fence, Datum token_id);
 
 // Goes through the rows that have not expired, of one column after the other.
 struct SealedPosition {

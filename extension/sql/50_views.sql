@@ -25,17 +25,28 @@ COMMENT ON FUNCTION oauth_tokens_internal.guard() IS
 CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
     RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, scopes text,
         has_refresh_token boolean, expires_at timestamptz, state text, details jsonb,
-        created_at timestamptz, updated_at timestamptz)
+        created_at timestamptz, updated_at timestamptz, reason text, since timestamptz,
+        next_attempt_at timestamptz)
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
     SELECT t.workspace_id, t.provider,
         pg_catalog.enum_out(t.actor_type)::pg_catalog.text, t.actor_id, t.scopes,
         t.encrypted_refresh_token IS NOT NULL,
         oauth_tokens_internal.utc(t.access_token_expires_at),
-        CASE WHEN t.encrypted_refresh_token IS NULL
-              AND oauth_tokens_internal.utc(t.access_token_expires_at)
+        CASE WHEN s.kind OPERATOR(pg_catalog.=) ANY ('{dead_grant,needs_interaction}')
+             THEN 'needs_reauthorization'
+             WHEN s.lease_until OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp()
+             THEN 'refreshing'
+             WHEN s.next_attempt_at OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp()
+             THEN 'backing_off'
+             WHEN oauth_tokens_internal.utc(t.access_token_expires_at)
                   OPERATOR(pg_catalog.<=) pg_catalog.statement_timestamp()
-             THEN 'expired' ELSE 'connected' END,
+             THEN 'expired'
+             WHEN oauth_tokens_internal.utc(t.access_token_expires_at)
+                  OPERATOR(pg_catalog.<=) (pg_catalog.statement_timestamp()
+                  OPERATOR(pg_catalog.+) GREATEST(r.ahead, interval '120 s'))
+             THEN 'expiring'
+             ELSE 'active' END,
         CASE WHEN d.token_id IS NOT NULL THEN
             pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
                 'account_id', d.account_id, 'account_label', d.account_label,
@@ -44,7 +55,8 @@ CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
                 'connected_at', d.connected_at))
             OPERATOR(pg_catalog.||) CASE WHEN d.extra IS NULL THEN '{}'
                 ELSE pg_catalog.jsonb_build_object('extra', d.extra) END END,
-        oauth_tokens_internal.utc(t.created_at), oauth_tokens_internal.utc(t.updated_at)
+        oauth_tokens_internal.utc(t.created_at), oauth_tokens_internal.utc(t.updated_at),
+        s.reason, s.since, s.next_attempt_at
     FROM @extschema@.oauth_tokens t
     LEFT JOIN @extschema@.oauth_token_details d
         ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id
@@ -52,6 +64,11 @@ CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
         AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type
         AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id
         AND d.token_id OPERATOR(pg_catalog.=) t.id
+    LEFT JOIN oauth_tokens_internal.visible_refresh_states s
+        ON s.token_id OPERATOR(pg_catalog.=) t.id
+        AND s.token_updated_at OPERATOR(pg_catalog.=) oauth_tokens_internal.utc(t.updated_at)
+    LEFT JOIN oauth_tokens_internal.refresh_rules r
+        ON r.provider OPERATOR(pg_catalog.=) pg_catalog.split_part(t.provider, '.', 1)
     WHERE $1
     $$;
 REVOKE ALL ON FUNCTION oauth_tokens_internal.connections(boolean) FROM PUBLIC;
@@ -60,11 +77,12 @@ COMMENT ON FUNCTION oauth_tokens_internal.connections(boolean) IS 'the rows of o
 CREATE VIEW oauth_connections WITH (security_invoker, security_barrier) AS
     SELECT * FROM oauth_tokens_internal.connections(oauth_tokens_internal.guard());
 COMMENT ON VIEW oauth_connections IS
-    'what is connected, with no secret. state: connected, or expired where the access token is and no refresh token is there';
+    'what is connected, with no secret. state: active; expiring (within two minutes, or the provider''s refresh_ahead); expired (the access token is; if has_refresh_token, the next one who asks for it has it refreshed); refreshing (now); backing_off (a refresh failed and is tried again at next_attempt_at); needs_reauthorization (the user must connect the account again). reason and since tell of the last failure; times are points in time';
 
 CREATE TYPE oauth_tokens_internal.connection AS (
     state text, scopes text, has_refresh_token boolean, expires_at timestamptz, details jsonb,
-    created_at timestamptz, updated_at timestamptz);
+    created_at timestamptz, updated_at timestamptz, reason text, since timestamptz,
+    next_attempt_at timestamptz);
 COMMENT ON TYPE oauth_tokens_internal.connection IS
     'what oauth_connections shows of an identity; times are points in time';
 

@@ -1,0 +1,225 @@
+#include "refresh/attempt.hpp"
+
+#include "errors.hpp"
+#include "fernet/fernet.hpp"
+#include "flow/sealed.hpp"
+#include "flow/sealed_rows.hpp"
+#include "refresh/member_statement.hpp"
+#include "refresh_token_digest.hpp"
+#include "token_codec.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// Nobody needs as many as these: each is two minutes after the one before.
+constexpr int kMostAttempts = 100;
+
+bool new_spool_key(SpoolKey &key)
+{
+	const auto made = fernet::Key::generate();
+	if (made)
+		made->write(key);
+	return made.has_value();
+}
+
+int64 next_fence()
+{
+	static FlowStatement<1> statement = {
+		"SELECT pg_catalog.nextval('oauth_tokens_internal.refresh_fences'::pg_catalog.regclass)"
+		" WHERE $1",
+		{BOOLOID}};
+	Datum values[] = {BoolGetDatum(true)};
+	run_as_owner(statement, values);
+	return DatumGetInt64(returned(1));
+}
+
+SealedPlace place_of(const int64 &fence, const pg_uuid_t &token_id)
+{
+	return {kSpoolPurpose, spool_key_name(Int64GetDatum(fence), UUIDPGetDatum(&token_id))};
+}
+
+void trim_attempts(const pg_uuid_t &token_id)
+{
+	static FlowStatement<2> statement = {
+		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=)"
+		" ANY (ARRAY(SELECT fence FROM oauth_tokens_internal.refresh_attempts"
+		" WHERE token_id OPERATOR(pg_catalog.=) $1 ORDER BY fence DESC OFFSET $2))",
+		{UUIDOID, INT8OID}};
+	Datum values[] = {UUIDPGetDatum(&token_id), Int64GetDatum(kMostAttempts - 1)};
+	run_as_owner(statement, values);
+}
+
+// Plain data alone: nothing here may raise while a key is alive.
+enum class Unsealed { opened, not_opened, bad_key };
+
+Unsealed unseal(std::string_view key_text, std::string_view sealed, Spooled *spooled)
+{
+	try {
+		const auto key = fernet::Key::parse(key_text);
+		if (!key)
+			return Unsealed::bad_key;
+		fernet::Cipher cipher(*key);
+		auto envelope = fernet::Envelope::decode(
+			sealed, {reinterpret_cast<unsigned char *>(spooled->data), spooled->capacity});
+		if (!envelope || !cipher.verify(*envelope))
+			return Unsealed::not_opened;
+		const auto plaintext = cipher.decrypt(*envelope);
+		if (!plaintext)
+			return Unsealed::not_opened;
+		spooled->size = plaintext->size();
+		return Unsealed::opened;
+	} catch (...) {
+		return Unsealed::bad_key;
+	}
+}
+
+} // namespace
+
+int64 begin_attempt(const LockedToken &token, TimestampTz now, TimestampTz lease_until,
+					SpoolKey &key)
+{
+	static FlowStatement<11> statement = {
+		"INSERT INTO oauth_tokens_internal.refresh_attempts (fence, token_id, workspace_id,"
+		" provider, actor_type, actor_id, access_token_digest, refresh_token_digest, sealed,"
+		" began_at, lease_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+		{INT8OID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, BYTEAOID, TEXTOID,
+		 TIMESTAMPTZOID, TIMESTAMPTZOID}};
+	trim_attempts(token.id);
+	if (!new_spool_key(key))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not make a key"),
+						errhint("Its random generator may be exhausted; try again.")));
+	const int64 fence = next_fence();
+	Datum values[] = {
+		Int64GetDatum(fence),
+		UUIDPGetDatum(&token.id),
+		token.identity.workspace_id(),
+		token.identity.provider(),
+		actor_type_text(token.identity),
+		token.identity.actor_id(),
+		PointerGetDatum(refresh_token_digest(token.access_token, token.id)),
+		PointerGetDatum(refresh_token_digest(token.refresh_token, token.id)),
+		PointerGetDatum(seal_in_flow({key, sizeof key}, place_of(fence, token.id), unix_now())),
+		TimestampTzGetDatum(now),
+		TimestampTzGetDatum(lease_until)};
+	run_as_owner(statement, values);
+	return fence;
+}
+
+bool find_attempt(int64 fence, const Identity &identity, Attempt *attempt)
+{
+	static FlowStatement<5> statement = {
+		"SELECT token_id, access_token_digest, refresh_token_digest, sealed"
+		" FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"
+		" AND workspace_id OPERATOR(pg_catalog.=) $2 AND provider OPERATOR(pg_catalog.=) $3"
+		" AND actor_type OPERATOR(pg_catalog.=) $4 AND actor_id OPERATOR(pg_catalog.=) $5",
+		{INT8OID, UUIDOID, TEXTOID, TEXTOID, TEXTOID}};
+	Datum values[] = {Int64GetDatum(fence), identity.workspace_id(), identity.provider(),
+					  actor_type_text(identity), identity.actor_id()};
+	if (run_as_owner(statement, values) == 0)
+		return false;
+	attempt->fence = fence;
+	attempt->token_id = *DatumGetUUIDP(returned(1));
+	attempt->access_token_digest = DatumGetByteaPCopy(returned(2));
+	attempt->refresh_token_digest = DatumGetByteaPCopy(returned(3));
+	attempt->sealed = DatumGetTextPCopy(returned(4));
+	return true;
+}
+
+bool has_spent_token(const Attempt &attempt, const LockedToken &token)
+{
+	return memcmp(&attempt.token_id, &token.id, sizeof token.id) == 0 &&
+		   token.refresh_token != nullptr &&
+		   is_digest_of_plain(attempt.refresh_token_digest, token.refresh_token, token.id);
+}
+
+bool has_both_tokens(const Attempt &attempt, const LockedToken &token)
+{
+	return has_spent_token(attempt, token) &&
+		   is_digest_of_plain(attempt.access_token_digest, token.access_token, token.id);
+}
+
+Attempts attempts_at(const pg_uuid_t &token_id, TimestampTz now, int64 but)
+{
+	static FlowStatement<3> statement = {
+		"SELECT pg_catalog.max(fence), pg_catalog.max(lease_until) FILTER"
+		" (WHERE lease_until OPERATOR(pg_catalog.>) $2), pg_catalog.min(began_at) FILTER"
+		" (WHERE lease_until OPERATOR(pg_catalog.<=) $2)"
+		" FROM oauth_tokens_internal.refresh_attempts WHERE token_id OPERATOR(pg_catalog.=) $1"
+		" AND fence OPERATOR(pg_catalog.<>) $3",
+		{UUIDOID, TIMESTAMPTZOID, INT8OID}};
+	Datum values[] = {UUIDPGetDatum(&token_id), TimestampTzGetDatum(now), Int64GetDatum(but)};
+	run_as_owner(statement, values);
+	Attempts attempts = {};
+	bool is_null;
+	const Datum last = returned(1, &is_null);
+	attempts.last = is_null ? 0 : DatumGetInt64(last);
+	const Datum lease = returned(2, &is_null);
+	attempts.lease_until = is_null ? 0 : DatumGetTimestampTz(lease);
+	const Datum doubt = returned(3, &is_null);
+	attempts.in_doubt_since = is_null ? 0 : DatumGetTimestampTz(doubt);
+	return attempts;
+}
+
+void leave_in_doubt(int64 fence, TimestampTz now)
+{
+	static FlowStatement<2> statement = {
+		"UPDATE oauth_tokens_internal.refresh_attempts SET lease_until = $2"
+		" WHERE fence OPERATOR(pg_catalog.=) $1",
+		{INT8OID, TIMESTAMPTZOID}};
+	Datum values[] = {Int64GetDatum(fence), TimestampTzGetDatum(now)};
+	run_as_owner(statement, values);
+}
+
+void delete_attempt(int64 fence)
+{
+	static FlowStatement<1> statement = {
+		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1",
+		{INT8OID}};
+	Datum values[] = {Int64GetDatum(fence)};
+	run_as_owner(statement, values);
+}
+
+void delete_attempts(const pg_uuid_t &token_id)
+{
+	static FlowStatement<1> statement = {
+		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE token_id"
+		" OPERATOR(pg_catalog.=) $1",
+		{UUIDOID}};
+	Datum values[] = {UUIDPGetDatum(&token_id)};
+	run_as_owner(statement, values);
+}
+
+Spooled open_spooled(const Attempt &attempt, const text *sealed)
+{
+	const OpenedInFlow key =
+		open_in_flow(attempt.sealed, place_of(attempt.fence, attempt.token_id));
+	if (key.data == nullptr)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE),
+				 errmsg("no key opens the spool key of attempt " INT64_FORMAT, attempt.fence),
+				 errhint("The key that it was sealed under has left the ring: add it again.")));
+	Spooled spooled = {nullptr, 0, fernet::decoded_capacity(view_of(sealed).size())};
+	spooled.data = static_cast<char *>(palloc(spooled.capacity));
+	const Unsealed outcome = unseal(key.view(), view_of(sealed), &spooled);
+	wipe_opened(key);
+	if (outcome == Unsealed::opened)
+		return spooled;
+	wipe_spooled(spooled);
+	if (outcome == Unsealed::bad_key)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not take a key")));
+	ereport(ERROR, (errcode(ERRCODE_SPOOL_TEXT_INVALID),
+					errmsg("the sealed answer does not open with the key of its attempt"),
+					errdetail("It is damaged, or of another attempt."),
+					errhint("Keep the file aside: it cannot be used here.")));
+	pg_unreachable();
+}
+
+void wipe_spooled(const Spooled &spooled)
+{
+	fernet::wipe(spooled.data, spooled.capacity);
+}
+
+} // namespace oauth_tokens

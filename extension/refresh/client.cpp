@@ -1,0 +1,138 @@
+#include "refresh/client.hpp"
+
+#include "refresh/member_statement.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// So many in a row, none ten minutes after the one before, are no matter of one token.
+constexpr int kFailuresInARow = 10;
+constexpr int kDeadGrantsInARow = 20;
+constexpr TimestampTz kBurst = 600 * USECS_PER_SEC;
+// Each pause is twice as long as the one before. A fault of configuration, which somebody
+// must set right, pauses for up to an hour.
+constexpr TimestampTz kFirstPause = 30 * USECS_PER_SEC;
+constexpr TimestampTz kLongestPause = 600 * USECS_PER_SEC;
+constexpr int kMostPauses = 8;
+
+struct Record {
+	int failures;
+	int dead_grants;
+	int pauses;
+	bool was_paused; // and nothing has succeeded since
+	TimestampTz updated_at;
+};
+
+Record lock_record(const RefreshClient &client, TimestampTz now)
+{
+	static FlowStatement<3> statement = {
+		"INSERT INTO oauth_tokens_internal.refresh_clients AS c (provider, client_id, updated_at)"
+		" VALUES (pg_catalog.split_part($1, '.', 1), $2, $3)"
+		" ON CONFLICT (provider, client_id) DO UPDATE SET updated_at = c.updated_at"
+		" RETURNING failures, dead_grants, pauses, paused_until IS NOT NULL, updated_at",
+		{TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+	Datum values[] = {client.provider, client.client_id, TimestampTzGetDatum(now)};
+	run_as_owner(statement, values);
+	return {DatumGetInt32(returned(1)), DatumGetInt32(returned(2)), DatumGetInt32(returned(3)),
+			DatumGetBool(returned(4)), DatumGetTimestampTz(returned(5))};
+}
+
+} // namespace
+
+TimestampTz client_pause(const RefreshClient &client, TimestampTz now, TimestampTz lease_until,
+						 const text **reason)
+{
+	static FlowStatement<3> find = {
+		"SELECT paused_until, reason FROM oauth_tokens_internal.refresh_clients"
+		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
+		" AND client_id OPERATOR(pg_catalog.=) $2 AND paused_until IS NOT NULL"
+		" AND $3 IS NOT NULL",
+		{TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+	// The first one after a pause tries whether it is over, alone.
+	static FlowStatement<4> probe = {
+		"UPDATE oauth_tokens_internal.refresh_clients SET paused_until = $4"
+		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
+		" AND client_id OPERATOR(pg_catalog.=) $2 AND paused_until OPERATOR(pg_catalog.<=) $3",
+		{TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+	Datum values[] = {client.provider, client.client_id, TimestampTzGetDatum(now),
+					  TimestampTzGetDatum(lease_until)};
+	Datum of_find[] = {values[0], values[1], values[2]};
+	if (run_as_owner(find, of_find) == 0)
+		return 0;
+	const TimestampTz until = DatumGetTimestampTz(returned(1));
+	bool no_reason;
+	const Datum why = returned(2, &no_reason);
+	*reason = no_reason ? nullptr : DatumGetTextPP(why);
+	if (until > now)
+		return until;
+	return run_as_owner(probe, values) > 0 ? 0 : lease_until;
+}
+
+void client_succeeded(const RefreshClient &client, bool rotated, TimestampTz now)
+{
+	static FlowStatement<4> statement = {
+		"INSERT INTO oauth_tokens_internal.refresh_clients AS c (provider, client_id, rotates,"
+		" updated_at) VALUES (pg_catalog.split_part($1, '.', 1), $2, $3, $4)"
+		" ON CONFLICT (provider, client_id) DO UPDATE SET failures = 0, dead_grants = 0,"
+		" pauses = 0, paused_until = NULL, reason = NULL, rotates = $3, updated_at = $4"
+		" WHERE c.failures OPERATOR(pg_catalog.>) 0 OR c.dead_grants OPERATOR(pg_catalog.>) 0"
+		" OR c.paused_until IS NOT NULL OR c.rotates IS DISTINCT FROM $3",
+		{TEXTOID, TEXTOID, BOOLOID, TIMESTAMPTZOID}};
+	Datum values[] = {client.provider, client.client_id, BoolGetDatum(rotated),
+					  TimestampTzGetDatum(now)};
+	run_as_owner(statement, values);
+}
+
+bool client_failed(const RefreshClient &client, ClientFailure failure, const text *reason,
+				   TimestampTz now)
+{
+	static FlowStatement<9> statement = {
+		"UPDATE oauth_tokens_internal.refresh_clients SET failures = $3, dead_grants = $4,"
+		" pauses = $5, paused_until = CASE WHEN $6 THEN $7 ELSE paused_until END,"
+		" reason = CASE WHEN $6 THEN $8 ELSE reason END, updated_at = $9"
+		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
+		" AND client_id OPERATOR(pg_catalog.=) $2",
+		{TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID, BOOLOID, TIMESTAMPTZOID, TEXTOID,
+		 TIMESTAMPTZOID}};
+	Record record = lock_record(client, now);
+	if (now - record.updated_at > kBurst)
+		record.failures = record.dead_grants = 0;
+	record.failures += failure == ClientFailure::transient;
+	record.dead_grants += failure == ClientFailure::dead_grant;
+	const bool pause = record.was_paused || failure == ClientFailure::configuration ||
+					   record.failures >= kFailuresInARow ||
+					   record.dead_grants >= kDeadGrantsInARow;
+	const TimestampTz longest =
+		failure == ClientFailure::configuration ? kLongestPause * 6 : kLongestPause;
+	const TimestampTz length = Min(kFirstPause << record.pauses, longest);
+	if (pause)
+		record.pauses = Min(record.pauses + 1, kMostPauses);
+	Datum values[] = {client.provider,
+					  client.client_id,
+					  Int32GetDatum(record.failures),
+					  Int32GetDatum(record.dead_grants),
+					  Int32GetDatum(record.pauses),
+					  BoolGetDatum(pause),
+					  TimestampTzGetDatum(now + length),
+					  PointerGetDatum(reason),
+					  TimestampTzGetDatum(now)};
+	run_as_owner(statement, values, reason == nullptr ? "       n " : nullptr);
+	return failure == ClientFailure::configuration ||
+		   (failure == ClientFailure::dead_grant && record.dead_grants >= kDeadGrantsInARow);
+}
+
+bool keeps_refresh_tokens(const RefreshClient &client)
+{
+	static FlowStatement<2> statement = {
+		"SELECT rotates FROM oauth_tokens_internal.refresh_clients"
+		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
+		" AND client_id OPERATOR(pg_catalog.=) $2 AND rotates IS NOT NULL",
+		{TEXTOID, TEXTOID}};
+	Datum values[] = {client.provider, client.client_id};
+	return run_as_owner(statement, values) > 0 && !DatumGetBool(returned(1));
+}
+
+} // namespace oauth_tokens

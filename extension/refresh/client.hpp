@@ -1,0 +1,33 @@
+// A client (an application's registration at a provider) whose refreshes fail one after
+// the other is paused for a while: its secret may be wrong, or the provider down, and
+// neither says anything of one token. Table refresh_clients. Within an SPI connection.
+#pragma once
+
+#include "postgres.hpp"
+
+namespace oauth_tokens
+{
+
+struct RefreshClient {
+	Datum provider;  // with its label or without
+	Datum client_id; // empty: the details name none
+};
+
+// When the client's pause ends; 0: it has none, or this caller shall try whether it is
+// over, and nobody else within the lease.
+TimestampTz client_pause(const RefreshClient &client, TimestampTz now, TimestampTz lease_until,
+						 const text **reason);
+
+// A token was refreshed. `rotated`: the answer had a new refresh token.
+void client_succeeded(const RefreshClient &client, bool rotated, TimestampTz now);
+
+enum class ClientFailure { transient, dead_grant, configuration };
+
+// A token was not. Whether the failure is the client's, and says nothing of this token.
+bool client_failed(const RefreshClient &client, ClientFailure failure, const text *reason,
+				   TimestampTz now);
+
+// Whether the client's refresh tokens are known to stay.
+bool keeps_refresh_tokens(const RefreshClient &client);
+
+} // namespace oauth_tokens

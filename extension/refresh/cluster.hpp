@@ -1,0 +1,17 @@
+// Which database may refresh and revoke. A copy of a database has its refresh tokens,
+// too, and spends them: the provider then ends the grants of the original (THREATS T14).
+// So the first one to have the tables is recorded, and a copy finds that it is another.
+#pragma once
+
+#include "postgres.hpp"
+
+namespace oauth_tokens
+{
+
+// Raises OT017 where this database is not the recorded one. Within an SPI connection.
+void check_cluster();
+
+// Records this database where none is recorded. The same.
+void record_cluster();
+
+} // namespace oauth_tokens

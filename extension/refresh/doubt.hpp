@@ -1,0 +1,17 @@
+// How long to wait after an attempt without an answer: the provider may have rotated the
+// refresh token, and then a strict one ends the whole grant if the old one comes again.
+#pragma once
+
+#include "refresh/client.hpp"
+#include "refresh/locked_token.hpp"
+
+namespace oauth_tokens
+{
+
+// When the provider may be asked again, for an attempt that began at `since`. The access
+// token is used up first, and two minutes go by, unless the old refresh token is known to
+// be good for another use.
+TimestampTz end_of_doubt(TimestampTz since, const LockedToken &token, const RefreshClient &client,
+						 TimestampTz now);
+
+} // namespace oauth_tokens

@@ -1,0 +1,18 @@
+// What a refresh depends on must survive a crash, whatever the session has set: a lost
+// begin lets two refresh at once, and a lost commit loses a rotated token.
+#pragma once
+
+#include "postgres.hpp"
+
+namespace oauth_tokens
+{
+
+// The transaction that runs waits for its commit to be flushed.
+inline void commit_durably()
+{
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_ON)
+		set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+						  true, 0, false);
+}
+
+} // namespace oauth_tokens

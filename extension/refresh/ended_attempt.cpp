@@ -1,0 +1,42 @@
+#include "refresh/ended_attempt.hpp"
+
+#include "flow/permission.hpp"
+#include "refresh/revocation_queue.hpp"
+
+namespace oauth_tokens
+{
+
+EndedAttempt find_ended(const TokenTable &table, const Identity &identity, int64 fence)
+{
+	EndedAttempt ended = {};
+	ended.has_row = lock_token(table, identity, &ended.token);
+	ended.is_known = find_attempt(fence, identity, &ended.attempt);
+	if (!ended.is_known || (ended.has_row && memcmp(&ended.attempt.token_id, &ended.token.id,
+													sizeof ended.token.id) == 0))
+		return ended;
+	LockedToken moved;
+	if (!lock_moved_token(table, ended.attempt.token_id, &moved))
+		return ended; // another token has taken its place, or none has
+	if (ended.has_row)
+		wipe_token(ended.token);
+	ended.token = moved;
+	ended.has_row = true;
+	// It may have ended while we waited for the row.
+	ended.is_known = find_attempt(fence, identity, &ended.attempt);
+	return ended;
+}
+
+const char *end_without_row(const TokenTable &table, const EndedAttempt &ended,
+							const Identity &identity, const text *refresh_token)
+{
+	if (row_security_applies(table))
+		return "superseded";
+	if (ended.is_known) {
+		if (refresh_token != nullptr)
+			queue_refresh_token(identity, refresh_token, {});
+		delete_attempt(ended.attempt.fence);
+	}
+	return "deleted";
+}
+
+} // namespace oauth_tokens

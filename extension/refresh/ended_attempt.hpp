@@ -1,0 +1,26 @@
+// An attempt whose outcome somebody brings, and the row that it is for. Within an SPI
+// connection.
+#pragma once
+
+#include "refresh/attempt.hpp"
+
+namespace oauth_tokens
+{
+
+struct EndedAttempt {
+	bool is_known; // there is an attempt with this fence and identity
+	bool has_row;  // the token is there, and locked
+	Attempt attempt;
+	LockedToken token;
+};
+
+// Finds both. The row is that of the attempt also where it has moved to another identity
+// since; without an attempt, the one of this identity.
+EndedAttempt find_ended(const TokenTable &table, const Identity &identity, int64 fence);
+
+// What is answered where there is no row to write to: "deleted", or "superseded" where it may
+// be there and be hidden. A new refresh token of a token that was deleted is revoked.
+const char *end_without_row(const TokenTable &table, const EndedAttempt &ended,
+							const Identity &identity, const text *refresh_token);
+
+} // namespace oauth_tokens

@@ -1,0 +1,191 @@
+#include "refresh/locked_token.hpp"
+
+#include "errors.hpp"
+#include "owner_boundary.hpp"
+#include "refresh_token_digest.hpp"
+#include "token_codec.hpp"
+#include "token_details.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+enum Column_ {
+	kIdAt = kIdentityColumns + 1,
+	kAccessAt,
+	kRefreshAt,
+	kScopesAt,
+	kExpiresAt,
+	kUpdatedAtAt
+};
+
+// A value that outlives the SPI connection's next statement.
+Datum copied(Datum value)
+{
+	return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+}
+
+Datum column(int number, bool *is_null)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number, is_null);
+}
+
+void read_identity(Identity &identity)
+{
+	bool is_null;
+	for (int i = 0; i < kIdentityColumns; i++)
+		identity.values[i] = column(i + 1, &is_null);
+	auto *workspace_id = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
+	*workspace_id = *DatumGetUUIDP(identity.values[0]);
+	identity.values[0] = UUIDPGetDatum(workspace_id);
+	identity.values[1] = copied(identity.values[1]);
+	identity.values[3] = copied(identity.values[3]);
+}
+
+void read_row(LockedToken *token)
+{
+	bool is_null;
+	read_identity(token->identity);
+	token->id = *DatumGetUUIDP(column(kIdAt, &is_null));
+	// A timestamp column holds UTC, and in UTC both types are the same number.
+	token->expires_at = DatumGetTimestampTz(column(kExpiresAt, &is_null));
+	token->expires = !is_null;
+	token->updated_at = DatumGetTimestampTz(column(kUpdatedAtAt, &is_null));
+	const Datum scopes = column(kScopesAt, &is_null);
+	token->scopes = is_null ? nullptr : DatumGetTextPCopy(scopes);
+	const Datum access = column(kAccessAt, &is_null);
+	token->access_token =
+		open_token(DatumGetTextPP(access), {&token->identity, Column::access_token});
+	const Datum refresh = column(kRefreshAt, &is_null);
+	token->refresh_token =
+		is_null ? nullptr
+				: open_token(DatumGetTextPP(refresh), {&token->identity, Column::refresh_token});
+}
+
+char *lock_statement(const TokenTable &table, const char *where)
+{
+	return psprintf("SELECT workspace_id, provider, actor_type, actor_id, id,"
+					" encrypted_access_token, encrypted_refresh_token, scopes,"
+					" access_token_expires_at, updated_at FROM %s WHERE %s FOR NO KEY UPDATE",
+					table.name, where);
+}
+
+bool lock_by(SPIPlanPtr plan, Datum *values, LockedToken *token)
+{
+	const int result = SPI_execute_plan(plan, values, nullptr, false, 1);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not lock a row of oauth_tokens: %s", SPI_result_code_string(result));
+	if (SPI_processed == 0)
+		return false;
+	read_row(token);
+	return true;
+}
+
+// Parameters of the UPDATE, from $1 at index 0, after those of the identity.
+enum Parameter {
+	kNewAccess = kIdentityColumns,
+	kNewExpiresAt,
+	kNewRefresh,
+	kNewScopes,
+	kParameters
+};
+
+char *update_statement(const TokenTable &table)
+{
+	return psprintf("UPDATE %s SET encrypted_access_token = $5, access_token_expires_at = $6,"
+					" encrypted_refresh_token = COALESCE($7, encrypted_refresh_token),"
+					" scopes = COALESCE($8, scopes), updated_at = %s WHERE %s",
+					table.name,
+					table.type[kUpdatedAt] == TIMESTAMPTZOID
+						? "pg_catalog.clock_timestamp()"
+						: "pg_catalog.timezone('UTC', pg_catalog.clock_timestamp())",
+					kWhereIdentity);
+}
+
+void update_row(const TokenTable &table, const LockedToken &token, const RefreshedGrant &grant)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type,
+				   TEXTOID, TEXTOID, table.type[kAccessTokenExpiresAt],
+				   TEXTOID, TEXTOID};
+	static_assert(lengthof(types) == kParameters);
+	Datum values[kParameters] = {};
+	char nulls[kParameters];
+	memset(nulls, ' ', sizeof nulls);
+	memcpy(values, token.identity.values, sizeof token.identity.values);
+	values[kNewAccess] =
+		PointerGetDatum(seal_token(grant.access_token, {&token.identity, Column::access_token}));
+	values[kNewExpiresAt] = TimestampTzGetDatum(grant.expires_at);
+	if (!grant.expires)
+		nulls[kNewExpiresAt] = 'n';
+	if (grant.refresh_token == nullptr)
+		nulls[kNewRefresh] = 'n';
+	else
+		values[kNewRefresh] = PointerGetDatum(
+			seal_token(grant.refresh_token, {&token.identity, Column::refresh_token}));
+	values[kNewScopes] = PointerGetDatum(grant.scopes);
+	if (grant.scopes == nullptr)
+		nulls[kNewScopes] = 'n';
+	use_tables(Use::write);
+	SPIPlanPtr plan = kept_plan(
+		kept, table, [&] { return update_statement(table); }, kParameters, types);
+	const int result = SPI_execute_plan(plan, values, nulls, false, 0);
+	if (result != SPI_OK_UPDATE)
+		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
+	if (SPI_processed != 1)
+		ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+						errmsg("the token was not stored"),
+						errdetail("A trigger on oauth_tokens left the row out.")));
+}
+
+} // namespace
+
+bool lock_token(const TokenTable &table, const Identity &identity, LockedToken *token)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
+	Datum values[kIdentityColumns];
+	memcpy(values, identity.values, sizeof values);
+	SPIPlanPtr plan = kept_plan(
+		kept, table, [&] { return lock_statement(table, kWhereIdentity); }, kIdentityColumns,
+		types);
+	return lock_by(plan, values, token);
+}
+
+bool lock_moved_token(const TokenTable &table, const pg_uuid_t &id, LockedToken *token)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDOID};
+	Datum values[] = {UUIDPGetDatum(&id)};
+	use_tables(Use::write);
+	SPIPlanPtr plan = kept_plan(
+		kept, table, [&] { return lock_statement(table, "id OPERATOR(pg_catalog.=) $1"); },
+		lengthof(types), types);
+	return lock_by(plan, values, token);
+}
+
+void wipe_token(const LockedToken &token)
+{
+	for (const text *value : {token.access_token, token.refresh_token})
+		if (value != nullptr)
+			fernet::wipe(const_cast<text *>(value), VARSIZE_ANY(value));
+}
+
+void update_token(const TokenTable &table, const LockedToken &token, const RefreshedGrant &grant,
+				  TimestampTz now)
+{
+	update_row(table, token, grant);
+	const bytea *digest = grant.refresh_token == nullptr
+							  ? nullptr
+							  : refresh_token_digest(grant.refresh_token, token.id);
+	// In whole seconds, as providers give it.
+	const TimestampTz lifetime =
+		grant.expires
+			? (Max(grant.expires_at - now, 0) + USECS_PER_SEC - 1) / USECS_PER_SEC * USECS_PER_SEC
+			: -1;
+	details_refresh(table, token.identity, token.id, grant.details, digest, lifetime);
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,86 @@
+// oauth_tokens_internal.refresh_purge(): what is kept of refreshes of tokens that are gone.
+
+#include "flow/permission.hpp"
+#include "function.hpp"
+#include "owner_boundary.hpp"
+#include "refresh/member_statement.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+constexpr int kRowsACall = 5000;
+
+// Ids that may be of tokens that are gone: an answer may still come, or lie in a spool file,
+// for a day.
+Datum find_candidates()
+{
+	static FlowStatement<2> statement = {
+		"SELECT ARRAY(SELECT c.token_id FROM (SELECT token_id FROM"
+		" oauth_tokens_internal.refresh_states WHERE GREATEST(lease_until, since, next_attempt_at)"
+		" OPERATOR(pg_catalog.<) $1 UNION SELECT token_id FROM"
+		" oauth_tokens_internal.refresh_attempts WHERE began_at OPERATOR(pg_catalog.<) $1) c"
+		" LIMIT $2)",
+		{TIMESTAMPTZOID, INT8OID}};
+	const TimestampTz day_ago = GetCurrentTimestamp() - SECS_PER_DAY * USECS_PER_SEC;
+	Datum values[] = {TimestampTzGetDatum(day_ago), Int64GetDatum(kRowsACall)};
+	run_as_owner(statement, values);
+	return PointerGetDatum(PG_DETOAST_DATUM_COPY(returned(1)));
+}
+
+// With the caller's rights.
+Datum find_gone(Datum candidates)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDARRAYOID};
+	Datum values[] = {candidates};
+	const TokenTable &table = use_tables(Use::read);
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf("SELECT ARRAY(SELECT c.id FROM pg_catalog.unnest($1) c (id)"
+							" WHERE NOT EXISTS (SELECT FROM %s t"
+							" WHERE t.id OPERATOR(pg_catalog.=) c.id))",
+							table.name);
+		},
+		lengthof(types), types);
+	const int result = SPI_execute_plan(plan, values, nullptr, true, 1);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not read oauth_tokens: %s", SPI_result_code_string(result));
+	return PointerGetDatum(PG_DETOAST_DATUM_COPY(returned(1)));
+}
+
+int64 delete_gone(Datum gone)
+{
+	static FlowStatement<1> states = {
+		"DELETE FROM oauth_tokens_internal.refresh_states WHERE token_id"
+		" OPERATOR(pg_catalog.=) ANY ($1)",
+		{UUIDARRAYOID}};
+	static FlowStatement<1> attempts = {
+		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE token_id"
+		" OPERATOR(pg_catalog.=) ANY ($1)",
+		{UUIDARRAYOID}};
+	Datum values[] = {gone};
+	const std::uint64_t deleted = run_as_owner(states, values);
+	return static_cast<int64>(deleted + run_as_owner(attempts, values));
+}
+
+} // namespace
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+// Tokens that a policy hides are not gone.
+OAUTH_FUNCTION(oauth_refresh_purge)
+{
+	PreventCommandIfReadOnly("refresh_purge()");
+	if (row_security_applies(use_tables(Use::read)))
+		PG_RETURN_INT64(0);
+	SPI_connect();
+	const int64 deleted = delete_gone(find_gone(find_candidates()));
+	SPI_finish();
+	PG_RETURN_INT64(deleted);
+}

@@ -1,0 +1,165 @@
+#include "refresh/state.hpp"
+
+#include "flow/permission.hpp"
+#include "function.hpp"
+#include "owner_boundary.hpp"
+#include "refresh/attempt.hpp"
+#include "refresh/member_statement.hpp"
+#include "refresh_token_digest.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+constexpr const char *kStatesName = "refresh_states";
+
+void delete_state(const pg_uuid_t &token_id)
+{
+	static FlowStatement<1> statement = {
+		"DELETE FROM oauth_tokens_internal.refresh_states WHERE token_id"
+		" OPERATOR(pg_catalog.=) $1",
+		{UUIDOID}};
+	Datum values[] = {UUIDPGetDatum(&token_id)};
+	run_as_owner(statement, values);
+}
+
+// Below SQL, because a store that has nothing to forget shall not pay for a statement.
+// What others have committed counts, whatever the snapshot: the row's lock is ours.
+bool has_state(const pg_uuid_t &token_id)
+{
+	const Oid relid =
+		get_relname_relid(kStatesName, get_namespace_oid("oauth_tokens_internal", false));
+	Relation relation = table_open(relid, AccessShareLock);
+	const Oid index_id = compat::primary_key_index(relation);
+	Relation index = index_open(index_id, AccessShareLock);
+	ScanKeyData key;
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&token_id));
+	IndexScanDesc scan = compat::index_beginscan(relation, index, SnapshotSelf, 1);
+	TupleTableSlot *slot = table_slot_create(relation, nullptr);
+	index_rescan(scan, &key, 1, nullptr, 0);
+	const bool found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	table_close(relation, NoLock);
+	return found;
+}
+
+} // namespace
+
+bool needs_reauthorization(const RefreshState &state)
+{
+	return state.kind != nullptr &&
+		   (strcmp(state.kind, "dead_grant") == 0 || strcmp(state.kind, "needs_interaction") == 0);
+}
+
+RefreshState find_state(const LockedToken &token)
+{
+	static FlowStatement<1> statement = {
+		"SELECT refresh_token_digest, failures, kind, reason, since, next_attempt_at"
+		" FROM oauth_tokens_internal.refresh_states WHERE token_id OPERATOR(pg_catalog.=) $1",
+		{UUIDOID}};
+	Datum values[] = {UUIDPGetDatum(&token.id)};
+	RefreshState state = {};
+	if (run_as_owner(statement, values) == 0)
+		return state;
+	if (!is_digest_of_plain(DatumGetByteaPP(returned(1)), token.refresh_token, token.id)) {
+		forget_refresh(token.id);
+		return state;
+	}
+	bool is_null;
+	state.failures = DatumGetInt32(returned(2));
+	const Datum kind = returned(3, &is_null);
+	state.kind = is_null ? nullptr : TextDatumGetCString(kind);
+	const Datum reason = returned(4, &is_null);
+	state.reason = is_null ? nullptr : DatumGetTextPCopy(reason);
+	const Datum since = returned(5, &is_null);
+	state.since = is_null ? 0 : DatumGetTimestampTz(since);
+	const Datum next = returned(6, &is_null);
+	state.next_attempt = is_null ? 0 : DatumGetTimestampTz(next);
+	return state;
+}
+
+void save_state(const LockedToken &token, const RefreshState &state, TimestampTz lease_until)
+{
+	static FlowStatement<9> statement = {
+		"INSERT INTO oauth_tokens_internal.refresh_states (token_id, refresh_token_digest,"
+		" token_updated_at, lease_until, failures, kind, reason, since, next_attempt_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+		" ON CONFLICT (token_id) DO UPDATE SET refresh_token_digest = $2, token_updated_at = $3,"
+		" lease_until = $4, failures = $5, kind = $6, reason = $7, since = $8,"
+		" next_attempt_at = $9",
+		{UUIDOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID,
+		 TIMESTAMPTZOID, TIMESTAMPTZOID}};
+	Datum values[] = {UUIDPGetDatum(&token.id),
+					  PointerGetDatum(refresh_token_digest(token.refresh_token, token.id)),
+					  TimestampTzGetDatum(token.updated_at),
+					  TimestampTzGetDatum(lease_until),
+					  Int32GetDatum(state.failures),
+					  state.kind == nullptr ? 0 : CStringGetTextDatum(state.kind),
+					  PointerGetDatum(state.reason),
+					  TimestampTzGetDatum(state.since),
+					  TimestampTzGetDatum(state.next_attempt)};
+	char nulls[] = "         ";
+	if (lease_until == 0)
+		nulls[3] = 'n';
+	if (state.kind == nullptr)
+		nulls[5] = nulls[7] = 'n';
+	if (state.reason == nullptr)
+		nulls[6] = 'n';
+	if (state.next_attempt == 0)
+		nulls[8] = 'n';
+	run_as_owner(statement, values, nulls);
+}
+
+void forget_refresh(const pg_uuid_t &token_id)
+{
+	delete_state(token_id);
+	delete_attempts(token_id);
+}
+
+void forget_all_refreshes()
+{
+	static FlowStatement<1> states = {"DELETE FROM oauth_tokens_internal.refresh_states WHERE $1",
+									  {BOOLOID}};
+	static FlowStatement<1> attempts = {
+		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE $1", {BOOLOID}};
+	Datum values[] = {BoolGetDatum(true)};
+	run_as_owner(states, values);
+	run_as_owner(attempts, values);
+}
+
+void forget_refresh_if_any(const pg_uuid_t &token_id)
+{
+	if (has_state(token_id))
+		forget_refresh(token_id);
+}
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+// What oauth_connections tells of refreshes follows the policies of oauth_tokens.
+OAUTH_FUNCTION(oauth_sees_token_id)
+{
+	static KeptPlan kept;
+	const TokenTable &locked = token_table();
+	if (!row_security_applies(locked))
+		PG_RETURN_BOOL(true);
+	const TokenTable &table = use_tables(Use::read);
+	Oid types[] = {UUIDOID};
+	Datum values[] = {PG_GETARG_DATUM(0)};
+	SPI_connect();
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] { return psprintf("SELECT 1 FROM %s WHERE id OPERATOR(pg_catalog.=) $1", table.name); },
+		lengthof(types), types);
+	const int result = SPI_execute_plan(plan, values, nullptr, true, 1);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not read oauth_tokens: %s", SPI_result_code_string(result));
+	const bool found = SPI_processed > 0;
+	SPI_finish();
+	PG_RETURN_BOOL(found);
+}

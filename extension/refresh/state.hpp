@@ -1,0 +1,37 @@
+// What is kept of a token whose refresh is under way or has failed: table
+// refresh_states. The caller holds the lock of the token's row. Within an SPI
+// connection.
+#pragma once
+
+#include "refresh/locked_token.hpp"
+
+namespace oauth_tokens
+{
+
+struct RefreshState {
+	int failures;             // in a row
+	const char *kind;         // of the last one; null: none
+	const text *reason;       // the same
+	TimestampTz since;        // when the first one of its kind was
+	TimestampTz next_attempt; // 0: at any time
+};
+
+// Whether it asks for the user: dead_grant, needs_interaction.
+bool needs_reauthorization(const RefreshState &state);
+
+// Nothing of it where the row has got another refresh token since. `token` has one.
+RefreshState find_state(const LockedToken &token);
+
+// `lease_until` 0: nobody refreshes it.
+void save_state(const LockedToken &token, const RefreshState &state, TimestampTz lease_until);
+
+// Of a token that has been refreshed, or stored by somebody: its state and its attempts.
+void forget_refresh(const pg_uuid_t &token_id);
+
+// The same where there may be nothing to forget, which costs a look into an index.
+void forget_refresh_if_any(const pg_uuid_t &token_id);
+
+// Of all tokens.
+void forget_all_refreshes();
+
+} // namespace oauth_tokens

@@ -1,0 +1,50 @@
+#include "refresh/stored_details.hpp"
+
+#include "flow/statement.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+const Jsonb *read_json(const Identity &identity)
+{
+	static FlowStatement<4> statement = {
+		"SELECT c.details FROM oauth_tokens_internal.connection($1, $2, $3, $4) c",
+		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}};
+	Datum values[] = {identity.workspace_id(), identity.provider(), actor_type_text(identity),
+					  identity.actor_id()};
+	if (run(statement, values) == 0)
+		return nullptr;
+	bool is_null;
+	const Datum details = returned(1, &is_null);
+	return is_null ? nullptr : reinterpret_cast<const Jsonb *>(PG_DETOAST_DATUM_COPY(details));
+}
+
+JsonbValue *member(const Jsonb *json, const char *name, jbvType type)
+{
+	if (json == nullptr)
+		return nullptr;
+	JsonbValue *value = getKeyJsonValueFromContainer(const_cast<JsonbContainer *>(&json->root),
+													 name, static_cast<int>(strlen(name)), nullptr);
+	return value != nullptr && value->type == type ? value : nullptr;
+}
+
+} // namespace
+
+StoredDetails stored_details(const Identity &identity)
+{
+	StoredDetails details = {read_json(identity), PointerGetDatum(cstring_to_text("")), 0};
+	if (const JsonbValue *value = member(details.json, "client_id", jbvString))
+		details.client_id =
+			PointerGetDatum(cstring_to_text_with_len(value->val.string.val, value->val.string.len));
+	if (const JsonbValue *value = member(details.json, "lifetime", jbvNumeric)) {
+		const float8 seconds = DatumGetFloat8(
+			DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
+		details.lifetime = static_cast<TimestampTz>(seconds * USECS_PER_SEC);
+	}
+	return details;
+}
+
+} // namespace oauth_tokens

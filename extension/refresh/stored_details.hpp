@@ -1,0 +1,18 @@
+// What oauth_connections shows beside a token, as the caller sees it. Within an SPI
+// connection.
+#pragma once
+
+#include "identity.hpp"
+
+namespace oauth_tokens
+{
+
+struct StoredDetails {
+	const Jsonb *json;    // null: there are none
+	Datum client_id;      // text, empty: none is named
+	TimestampTz lifetime; // of an access token, in microseconds; 0: unknown
+};
+
+StoredDetails stored_details(const Identity &identity);
+
+} // namespace oauth_tokens

@@ -1,0 +1,207 @@
+
+-- Refreshing a token (REFRESH.md): who refreshes is decided here, and no transaction
+-- stays open while the provider is asked. Nobody has rights on these tables but to
+-- dump them: the functions below work on them as the extension's owner, after the
+-- caller's own rights and policies have let it lock the token's row.
+
+-- Which database this is: a copy of it must not spend the refresh tokens of the
+-- original. Dumped, so that the copy knows whose it was.
+CREATE TABLE oauth_tokens_internal.cluster (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    id text NOT NULL,
+    adopted_at timestamptz NOT NULL
+);
+COMMENT ON TABLE oauth_tokens_internal.cluster IS
+    'the system identifier and database oid under which tokens are refreshed; one row';
+
+-- What is said of a token beside its row; none for a healthy one. It tells of the refresh
+-- token with this digest (refresh_token_digest.hpp). For oauth_connections, which opens
+-- nothing, a row that was changed since tells of another.
+CREATE TABLE oauth_tokens_internal.refresh_states (
+    token_id uuid PRIMARY KEY,
+    refresh_token_digest bytea NOT NULL,
+    token_updated_at timestamptz NOT NULL,
+    lease_until timestamptz,
+    failures integer NOT NULL DEFAULT 0,
+    kind text CHECK (kind OPERATOR(pg_catalog.=) ANY ('{transient,no_answer,dead_grant,needs_interaction,client_config}')),
+    reason text CHECK (pg_catalog.octet_length(reason) OPERATOR(pg_catalog.<=) 600),
+    since timestamptz,
+    next_attempt_at timestamptz
+);
+COMMENT ON TABLE oauth_tokens_internal.refresh_states IS
+    'tokens that are being refreshed, or could not be: kind and reason of the last failure, since when, and when the next attempt may be made';
+
+CREATE FUNCTION oauth_tokens_internal.sees_token_id(token_id uuid) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'oauth_sees_token_id';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.sees_token_id(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.sees_token_id(uuid) IS
+    'whether the row security policies of oauth_tokens show the caller the row with this id; true where none apply';
+
+CREATE VIEW oauth_tokens_internal.visible_refresh_states WITH (security_barrier) AS
+    SELECT token_id, token_updated_at, lease_until, kind, reason, since, next_attempt_at
+    FROM oauth_tokens_internal.refresh_states
+    WHERE oauth_tokens_internal.sees_token_id(token_id);
+COMMENT ON VIEW oauth_tokens_internal.visible_refresh_states IS
+    'refresh_states of the tokens that the caller may see, for oauth_connections';
+
+-- One row an attempt that is under way, or whose outcome nobody knows. It ends with
+-- the commit of any attempt at the same token. The identity is that of its begin.
+CREATE SEQUENCE oauth_tokens_internal.refresh_fences;
+COMMENT ON SEQUENCE oauth_tokens_internal.refresh_fences IS 'numbers attempts; a later one has a greater fence';
+CREATE TABLE oauth_tokens_internal.refresh_attempts (
+    fence bigint PRIMARY KEY,
+    token_id uuid NOT NULL,
+    workspace_id uuid NOT NULL,
+    provider text NOT NULL,
+    actor_type text NOT NULL,
+    actor_id text NOT NULL,
+    access_token_digest bytea NOT NULL,
+    refresh_token_digest bytea NOT NULL,
+    sealed text NOT NULL CHECK (pg_catalog.octet_length(sealed) OPERATOR(pg_catalog.<=) 1024),
+    began_at timestamptz NOT NULL,
+    lease_until timestamptz NOT NULL
+);
+CREATE INDEX refresh_attempts_token_id ON oauth_tokens_internal.refresh_attempts (token_id);
+COMMENT ON TABLE oauth_tokens_internal.refresh_attempts IS
+    'attempts at refreshing a token; the key of their spool file is sealed';
+
+-- Of each client at a provider: whether its refreshes succeed (a circuit breaker), and
+-- whether its refresh tokens rotate.
+CREATE TABLE oauth_tokens_internal.refresh_clients (
+    provider text,
+    client_id text,
+    failures integer NOT NULL DEFAULT 0,
+    dead_grants integer NOT NULL DEFAULT 0,
+    pauses integer NOT NULL DEFAULT 0,
+    paused_until timestamptz,
+    reason text,
+    rotates boolean,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (provider, client_id)
+);
+COMMENT ON TABLE oauth_tokens_internal.refresh_clients IS
+    'refreshes of each client that failed since the last one that succeeded, and until when none is begun; provider without label, client_id empty where the details name none';
+
+CREATE TABLE oauth_tokens_internal.refresh_rules (
+    provider text PRIMARY KEY,
+    rotation text NOT NULL,
+    kills_access boolean NOT NULL,
+    ahead interval NOT NULL,
+    keep_alive interval NOT NULL
+);
+COMMENT ON TABLE oauth_tokens_internal.refresh_rules IS
+    'what the sidecar published of each provider: how its refresh tokens rotate, and when to refresh ahead of time (0: never)';
+
+SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.cluster', '');
+SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.refresh_states', '');
+SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.refresh_fences', '');
+SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.refresh_attempts', '');
+SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.refresh_clients', '');
+SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.refresh_rules', '');
+
+CREATE FUNCTION oauth_refresh_begin(
+    workspace_id uuid, provider text, actor_type text, actor_id text,
+    min_ttl interval DEFAULT '120 s', lease interval DEFAULT '60 s',
+    force boolean DEFAULT false, if_token_sha256 bytea DEFAULT NULL,
+    OUT outcome text, OUT fence bigint, OUT refresh_token text, OUT scopes text,
+    OUT details jsonb, OUT spool_key text, OUT in_doubt boolean, OUT retry_at timestamptz,
+    OUT reason text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+CREATE FUNCTION oauth_refresh_begin(
+    workspace_id uuid, provider text, actor_type anyenum, actor_id text,
+    min_ttl interval DEFAULT '120 s', lease interval DEFAULT '60 s',
+    force boolean DEFAULT false, if_token_sha256 bytea DEFAULT NULL,
+    OUT outcome text, OUT fence bigint, OUT refresh_token text, OUT scopes text,
+    OUT details jsonb, OUT spool_key text, OUT in_doubt boolean, OUT retry_at timestamptz,
+    OUT reason text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON FUNCTION oauth_refresh_begin(uuid, text, text, text, interval, interval, boolean, bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION oauth_refresh_begin(uuid, text, anyenum, text, interval, interval, boolean, bytea) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_refresh_begin(uuid, text, text, text, interval, interval, boolean, bytea) IS
+    'asks whether the caller shall refresh this token now: outcome granted (ask the provider, then call oauth_refresh_commit() or oauth_refresh_fail() with this fence, before lease is over), fresh (it lives for min_ttl, or is valid and in the first half of its life), busy (another caller refreshes it, or an attempt had no answer: in_doubt; try again at retry_at), backoff (until retry_at, for reason), no_refresh_token, needs_reauthorization (for reason; retry_at is the next probe), not_connected. spool_key is a Fernet key of this attempt, under which the provider''s answer may be kept for oauth_refresh_replay(). With force a valid token is refreshed, too, given if_token_sha256 only if that is the SHA-256 of the stored access token. Call it in a transaction of its own. Errors: OT001, OT002 key; OT003 a value that no key opens; OT004, OT005 table; OT017 another cluster''s copy; 22004 null; 22023 unknown actor_type, negative min_ttl, lease of 0 or over an hour; 25006 read-only';
+COMMENT ON FUNCTION oauth_refresh_begin(uuid, text, anyenum, text, interval, interval, boolean, bytea) IS
+    'the same for actor_type as an enum';
+
+CREATE FUNCTION oauth_refresh_commit(
+    workspace_id uuid, provider text, actor_type text, actor_id text, fence bigint,
+    access_token text, refresh_token text DEFAULT NULL, expires_in bigint DEFAULT NULL,
+    scopes text DEFAULT NULL, details jsonb DEFAULT NULL) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+CREATE FUNCTION oauth_refresh_commit(
+    workspace_id uuid, provider text, actor_type anyenum, actor_id text, fence bigint,
+    access_token text, refresh_token text DEFAULT NULL, expires_in bigint DEFAULT NULL,
+    scopes text DEFAULT NULL, details jsonb DEFAULT NULL) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON FUNCTION oauth_refresh_commit(uuid, text, text, text, bigint, text, text, bigint, text, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION oauth_refresh_commit(uuid, text, anyenum, text, bigint, text, text, bigint, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_refresh_commit(uuid, text, text, text, bigint, text, text, bigint, text, jsonb) IS
+    'stores what the provider answered: committed (also for a repeat), superseded (nothing is stored: the row has other tokens by now, or a later attempt has begun), deleted (the row is gone). NULL refresh_token, scopes and details keep the stored ones, members of details replace those of the same name, expires_in is in seconds from now, NULL is unknown. Errors: as oauth_store(), and 22004 null identity, fence or access_token';
+COMMENT ON FUNCTION oauth_refresh_commit(uuid, text, anyenum, text, bigint, text, text, bigint, text, jsonb) IS
+    'the same for actor_type as an enum';
+
+CREATE FUNCTION oauth_refresh_fail(
+    workspace_id uuid, provider text, actor_type text, actor_id text, fence bigint,
+    kind text, detail text DEFAULT NULL, retry_after interval DEFAULT NULL) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+CREATE FUNCTION oauth_refresh_fail(
+    workspace_id uuid, provider text, actor_type anyenum, actor_id text, fence bigint,
+    kind text, detail text DEFAULT NULL, retry_after interval DEFAULT NULL) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON FUNCTION oauth_refresh_fail(uuid, text, text, text, bigint, text, text, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION oauth_refresh_fail(uuid, text, anyenum, text, bigint, text, text, interval) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_refresh_fail(uuid, text, text, text, bigint, text, text, interval) IS
+    'says that an attempt failed; returns the state that follows, backing_off or needs_reauthorization, or superseded. kind: transient (network, 5xx, 408, 425, 429: try again later), no_answer (the request was sent and nothing came back: the provider may have done it), dead_grant (invalid_grant), needs_interaction (the user must do something), client_config (invalid_client, unauthorized_client: pauses this client, touches no token). detail is what the provider said, no secret; it is cut to 500 bytes. Errors: OT001 to OT005; 22004 null; 22023 unknown actor_type or kind, negative retry_after; 25006 read-only';
+COMMENT ON FUNCTION oauth_refresh_fail(uuid, text, anyenum, text, bigint, text, text, interval) IS
+    'the same for actor_type as an enum';
+
+CREATE FUNCTION oauth_refresh_replay(
+    workspace_id uuid, provider text, actor_type text, actor_id text, fence bigint, sealed text)
+    RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+CREATE FUNCTION oauth_refresh_replay(
+    workspace_id uuid, provider text, actor_type anyenum, actor_id text, fence bigint, sealed text)
+    RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON FUNCTION oauth_refresh_replay(uuid, text, text, text, bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION oauth_refresh_replay(uuid, text, anyenum, text, bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_refresh_replay(uuid, text, text, text, bigint, text) IS
+    'stores an answer that was kept under the attempt''s spool_key, if the row still has the refresh token that was spent: committed, superseded (it has not, or the attempt has ended: the file is of no use any more), deleted (the row is gone), busy (a later attempt is under way: try again). sealed is a Fernet token of the JSON object {"access_token", "refresh_token", "expires_at" (seconds since 1970 UTC), "scopes", "details"}, of which only the first must be there. Errors: as oauth_refresh_commit(), and OT018 it does not open with this attempt''s key, or is another object';
+COMMENT ON FUNCTION oauth_refresh_replay(uuid, text, anyenum, text, bigint, text) IS
+    'the same for actor_type as an enum';
+
+CREATE FUNCTION oauth_tokens_adopt_cluster() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON FUNCTION oauth_tokens_adopt_cluster() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_adopt_cluster() IS
+    'says that this database is the one that refreshes and revokes its tokens, and no copy of it does. Wanted after a restore and after pg_upgrade. Errors: 25006 read-only';
+
+CREATE FUNCTION oauth_tokens_internal.cluster(OUT id text, OUT adopted boolean)
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'oauth_cluster';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.cluster() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.cluster() IS
+    'the system identifier and oid of this database, and whether tokens are refreshed in it';
+
+CREATE FUNCTION oauth_tokens_internal.publish_refresh_rules(rules jsonb) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'oauth_publish_refresh_rules';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.publish_refresh_rules(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.publish_refresh_rules(jsonb) IS
+    'tells oauth_refresh_begin() of each provider, by name without label, {"rotation": none, strict, until_used, grace:<seconds> or auto, "refresh_kills_access": boolean, "refresh_ahead", "keep_alive": seconds}. Replaces all. Errors: 22004 null; 22023 not such an object';
+
+CREATE FUNCTION oauth_tokens_internal.refresh_purge() RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'oauth_refresh_purge';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.refresh_purge() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.refresh_purge() IS
+    'deletes what is kept for tokens that are gone, at most 5,000 rows of each table a call; how many in all';
