@@ -150,7 +150,7 @@ bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
 	*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	const bool inserted = memcmp(id, DatumGetUUIDP(values[kNewId]), sizeof *id) == 0;
 	if (!inserted)
-		forget_refresh_if_any(*id);
+		token_was_stored(*id);
 	return inserted;
 }
 

@@ -6,7 +6,7 @@
 \set place '''11111111-1111-4111-8111-111111111111'', ''google'', ''user'', ''alice'''
 
 CREATE EXTENSION oauth_tokens;
-SELECT extversion = default_version AS current, extrelocatable, extconfig::regclass[] AS dumped
+SELECT extversion = default_version AS current, extrelocatable, (SELECT array_agg(t::regclass::text ORDER BY 1) FROM unnest(extconfig) t) AS dumped
 FROM pg_extension JOIN pg_available_extensions ON name = extname WHERE extname = 'oauth_tokens';
 SELECT superuser, trusted, relocatable FROM pg_available_extension_versions WHERE name = 'oauth_tokens';
 ALTER EXTENSION oauth_tokens SET SCHEMA pg_catalog;

@@ -35,7 +35,7 @@ SELECT state FROM states WHERE actor_id = 'bob';
 SELECT outcome FROM oauth_refresh_begin(:alice, force => true, if_token_sha256 => sha256('another'));
 
 -- Granted to one; what begin answers, and what commit stores.
-SELECT outcome, fence IS NOT NULL AS fence, refresh_token, scopes, details - 'connected_at' AS details, length(spool_key), in_doubt, retry_at, reason
+SELECT outcome, fence IS NOT NULL AS fence, refresh_token, scopes, details - 'connected_at' AS details, length(spool_key), in_doubt, retry_at > now() AS lease, reason
     FROM oauth_refresh_begin(:alice, min_ttl => '30 min');
 SELECT max(fence) AS fence FROM oauth_tokens_internal.refresh_attempts \gset
 SELECT * FROM pg_temp.try('alice');
@@ -70,10 +70,25 @@ SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
 UPDATE oauth_tokens SET encrypted_access_token = oauth_encrypt('python') WHERE actor_id = 'alice';
 SELECT oauth_refresh_commit(:alice, :fence, 'a6', 'r6', 3600);
 SELECT * FROM pg_temp.tokens('alice');
--- So does a store, even of the same tokens.
-SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
-SELECT oauth_store(:alice, 'python', 'r5', expires_in => 3600) IS NOT NULL AS stored;
-SELECT oauth_refresh_commit(:alice, :fence, 'a6', 'r6', 3600), oauth_refresh_fail(:alice, :fence, 'transient');
+SELECT * FROM pg_temp.try('alice');
+SELECT oauth_store(:alice, 'python', 'r5b', expires_in => 3600) IS NOT NULL AS stored;
+-- So does a store, even of the same tokens. But while the row has the refresh token that was
+-- spent, nobody else spends it, and the answer may be replayed.
+SELECT fence, spool_key FROM oauth_refresh_begin(:alice, force => true) \gset
+SELECT oauth_store(:alice, 'python', 'r5b', expires_in => 3600) IS NOT NULL AS stored;
+SELECT oauth_refresh_commit(:alice, :fence, 'a6', 'r6', 3600);
+SELECT * FROM pg_temp.try('alice');
+SELECT oauth_store(:alice, 'app''s', expires_in => 3600) IS NOT NULL AS stored;
+SELECT oauth_refresh_commit(:alice, :fence, 'a6', 'r6', 3600), oauth_refresh_replay(:alice, :fence, fernet_encrypt('{"access_token": "a6", "refresh_token": "r6"}', :'spool_key'));
+SELECT * FROM pg_temp.tokens('alice');
+-- The same where raw SQL changed the access token alone; a fail then tells nothing of the grant.
+SELECT fence, spool_key FROM oauth_refresh_begin(:alice, force => true) \gset
+UPDATE oauth_tokens SET encrypted_access_token = oauth_encrypt('raw') WHERE actor_id = 'alice';
+SELECT oauth_refresh_commit(:alice, :fence, 'a7', 'r7'), oauth_refresh_fail(:alice, :fence, 'no_answer'), oauth_refresh_replay(:alice, :fence, fernet_encrypt('{"access_token": "a7", "refresh_token": "r7"}', :'spool_key'));
+SELECT fence, spool_key FROM oauth_refresh_begin(:alice, force => true) \gset
+SELECT oauth_store(:alice, 'a', 'r', expires_in => 3600) IS NOT NULL AS stored;
+SELECT oauth_refresh_commit(:alice, :fence, 'x', 'x'), oauth_refresh_replay(:alice, :fence, fernet_encrypt('{"access_token": "x", "refresh_token": "x"}', :'spool_key'));
+SELECT * FROM pg_temp.kept();
 -- T3: a lease that is over does not end the attempt, but a later begin does.
 UPDATE oauth_tokens_internal.refresh_rules SET rotation = 'none';
 SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"rotation": "none"}}');
@@ -105,7 +120,7 @@ SELECT * FROM pg_temp.try('alice');
 SELECT * FROM pg_temp.try('alice', false);
 SELECT * FROM states WHERE actor_id = 'alice';
 SELECT * FROM pg_temp.tokens('alice');
-SELECT oauth_store(:alice, 'a1', 'r1', expires_in => 3600) IS NOT NULL AS stored;
+SELECT oauth_store(:alice, 'a1', 'r1-2', expires_in => 3600) IS NOT NULL AS stored;
 SELECT * FROM states WHERE actor_id = 'alice';
 -- The grant is dead, or the user must act: the row stays, and another store ends it.
 SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
@@ -122,21 +137,21 @@ SELECT outcome FROM pg_temp.try('alice');
 SELECT max(fence) AS fence FROM oauth_tokens_internal.refresh_attempts WHERE actor_id = 'alice' \gset
 SELECT oauth_refresh_fail(:alice, :fence, 'needs_interaction', repeat('ü', 400));
 SELECT state, octet_length(reason) FROM states WHERE actor_id = 'alice';
-SELECT oauth_store(:alice, 'a1', 'r1', expires_in => 3600) IS NOT NULL AS stored;
+SELECT oauth_store(:alice, 'a1', 'r1-3', expires_in => 3600) IS NOT NULL AS stored;
 -- No answer: in doubt, by how the provider rotates (T12).
 CREATE FUNCTION pg_temp.doubt(rotation text, ago interval) RETURNS TABLE (outcome text, in_doubt boolean, seconds numeric) LANGUAGE plpgsql AS $$ BEGIN
     PERFORM oauth_tokens_internal.publish_refresh_rules(jsonb_build_object('google', jsonb_build_object('rotation', rotation)));
-    PERFORM oauth_store('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', 'a1', 'r1', expires_in => 600);
+    PERFORM oauth_store('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', 'a1', md5(random()::text), expires_in => 600);
     PERFORM oauth_refresh_begin('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', force => true);
     UPDATE oauth_tokens_internal.refresh_attempts SET began_at = began_at - ago, lease_until = began_at WHERE actor_id = 'alice';
     RETURN QUERY SELECT b.outcome, b.in_doubt, round(b.seconds, -1) FROM pg_temp.try('alice') b; END $$;
 SELECT 'none', * FROM pg_temp.doubt('none', '1 s') UNION ALL SELECT 'until_used', * FROM pg_temp.doubt('until_used', '1 h')
 UNION ALL SELECT 'strict', * FROM pg_temp.doubt('strict', '1 s') UNION ALL SELECT 'strict, later', * FROM pg_temp.doubt('strict', '1 h')
-UNION ALL SELECT 'grace', * FROM pg_temp.doubt('grace:30', '20 s') UNION ALL SELECT 'grace is over', * FROM pg_temp.doubt('grace:30', '40 s')
+UNION ALL SELECT 'grace', * FROM pg_temp.doubt('grace:30', '10 s') UNION ALL SELECT 'grace is over', * FROM pg_temp.doubt('grace:30', '16 s')
 UNION ALL SELECT 'auto', * FROM pg_temp.doubt('auto', '1 s');
 UPDATE oauth_tokens_internal.refresh_clients SET rotates = false;
 SELECT 'auto, learnt', * FROM pg_temp.doubt('auto', '1 s');
-SELECT oauth_store(:alice, 'a1', 'r1', expires_in => 3600) IS NOT NULL AS stored;
+SELECT oauth_store(:alice, 'a1', 'r1-4', expires_in => 3600) IS NOT NULL AS stored;
 SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"rotation": "strict"}}');
 SELECT fence, spool_key FROM oauth_refresh_begin(:alice, force => true) \gset
 SELECT oauth_refresh_fail(:alice, :fence, 'no_answer', 'timeout');
@@ -145,6 +160,9 @@ SELECT * FROM states WHERE actor_id = 'alice';
 
 -- Replay: what no key of this attempt sealed, or is no answer, is refused; the errors hold nothing of it.
 SELECT oauth_refresh_replay(:alice, :fence, 'gAAAA');
+\set VERBOSITY sqlstate
+SELECT oauth_refresh_replay(:alice, :fence, '');
+\set VERBOSITY default
 SELECT oauth_refresh_replay(:alice, :fence, fernet_encrypt('{"access_token": "sentinel"}', fernet_generate_key()));
 SELECT oauth_refresh_replay(:alice, :fence, fernet_encrypt('{"access_token": "sentinel', :'spool_key'));
 SELECT oauth_refresh_replay(:alice, :fence, fernet_encrypt('["sentinel"]', :'spool_key'));
@@ -175,7 +193,7 @@ SELECT outcome FROM pg_temp.try('bob');
 -- One tries again when the pause is over.
 UPDATE oauth_tokens_internal.refresh_clients SET paused_until = now() WHERE client_id = 'c';
 SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
-SELECT oauth_store(:alice, 'a1', 'r1', expires_in => 3600) IS NOT NULL AS stored;
+SELECT oauth_store(:alice, 'a1', 'r1-5', expires_in => 3600) IS NOT NULL AS stored;
 SELECT outcome FROM pg_temp.try('alice');
 UPDATE oauth_tokens_internal.refresh_clients SET paused_until = now() WHERE client_id = 'c';
 SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
@@ -220,6 +238,9 @@ SELECT oauth_refresh_commit(:alice, :fence, 'a5', 'r5', 3600);
 
 -- T14: another database's tokens.
 UPDATE oauth_tokens_internal.cluster SET id = '1/1';
+\set VERBOSITY sqlstate
+SELECT oauth_refresh_fail(:alice, 1, 'transient');
+\set VERBOSITY default
 SELECT oauth_refresh_begin(:alice, force => true);
 SELECT oauth_refresh_commit(:alice, 1, 'a');
 SELECT oauth_tokens_adopt_cluster();

@@ -111,7 +111,7 @@ int64 begin_attempt(const LockedToken &token, TimestampTz now, TimestampTz lease
 bool find_attempt(int64 fence, const Identity &identity, Attempt *attempt)
 {
 	static FlowStatement<5> statement = {
-		"SELECT token_id, access_token_digest, refresh_token_digest, sealed"
+		"SELECT token_id, access_token_digest, refresh_token_digest, sealed, stored_over"
 		" FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"
 		" AND workspace_id OPERATOR(pg_catalog.=) $2 AND provider OPERATOR(pg_catalog.=) $3"
 		" AND actor_type OPERATOR(pg_catalog.=) $4 AND actor_id OPERATOR(pg_catalog.=) $5",
@@ -125,6 +125,7 @@ bool find_attempt(int64 fence, const Identity &identity, Attempt *attempt)
 	attempt->access_token_digest = DatumGetByteaPCopy(returned(2));
 	attempt->refresh_token_digest = DatumGetByteaPCopy(returned(3));
 	attempt->sealed = DatumGetTextPCopy(returned(4));
+	attempt->stored_over = DatumGetBool(returned(5));
 	return true;
 }
 
@@ -141,26 +142,49 @@ bool has_both_tokens(const Attempt &attempt, const LockedToken &token)
 		   is_digest_of_plain(attempt.access_token_digest, token.access_token, token.id);
 }
 
-Attempts attempts_at(const pg_uuid_t &token_id, TimestampTz now, int64 but)
+Attempts attempts_at(const LockedToken &token, TimestampTz now, int64 but)
 {
-	static FlowStatement<3> statement = {
-		"SELECT pg_catalog.max(fence), pg_catalog.max(lease_until) FILTER"
-		" (WHERE lease_until OPERATOR(pg_catalog.>) $2), pg_catalog.min(began_at) FILTER"
-		" (WHERE lease_until OPERATOR(pg_catalog.<=) $2)"
+	static FlowStatement<1> statement = {
+		"SELECT fence, refresh_token_digest, began_at, lease_until"
 		" FROM oauth_tokens_internal.refresh_attempts WHERE token_id OPERATOR(pg_catalog.=) $1"
-		" AND fence OPERATOR(pg_catalog.<>) $3",
-		{UUIDOID, TIMESTAMPTZOID, INT8OID}};
-	Datum values[] = {UUIDPGetDatum(&token_id), TimestampTzGetDatum(now), Int64GetDatum(but)};
-	run_as_owner(statement, values);
+		" ORDER BY fence",
+		{UUIDOID}};
+	Datum values[] = {UUIDPGetDatum(&token.id)};
+	const std::uint64_t rows = run_as_owner(statement, values);
+	SPITupleTable *found = SPI_tuptable;
 	Attempts attempts = {};
-	bool is_null;
-	const Datum last = returned(1, &is_null);
-	attempts.last = is_null ? 0 : DatumGetInt64(last);
-	const Datum lease = returned(2, &is_null);
-	attempts.lease_until = is_null ? 0 : DatumGetTimestampTz(lease);
-	const Datum doubt = returned(3, &is_null);
-	attempts.in_doubt_since = is_null ? 0 : DatumGetTimestampTz(doubt);
+	for (std::uint64_t row = 0; row < rows; row++) {
+		bool is_null;
+		const auto column = [&](int number) {
+			return SPI_getbinval(found->vals[row], found->tupdesc, number, &is_null);
+		};
+		const int64 fence = DatumGetInt64(column(1));
+		if (fence == but)
+			continue;
+		if (token.refresh_token == nullptr ||
+			!is_digest_of_plain(DatumGetByteaPP(column(2)), token.refresh_token, token.id)) {
+			delete_attempt(fence);
+			continue;
+		}
+		const TimestampTz began = DatumGetTimestampTz(column(3));
+		const TimestampTz lease = DatumGetTimestampTz(column(4));
+		attempts.last = fence;
+		if (lease > now)
+			attempts.lease_until = Max(attempts.lease_until, lease);
+		else if (attempts.in_doubt_since == 0 || began < attempts.in_doubt_since)
+			attempts.in_doubt_since = began;
+	}
 	return attempts;
+}
+
+void store_over_attempts(const pg_uuid_t &token_id)
+{
+	static FlowStatement<1> statement = {
+		"UPDATE oauth_tokens_internal.refresh_attempts SET stored_over = true WHERE token_id"
+		" OPERATOR(pg_catalog.=) $1",
+		{UUIDOID}};
+	Datum values[] = {UUIDPGetDatum(&token_id)};
+	run_as_owner(statement, values);
 }
 
 void leave_in_doubt(int64 fence, TimestampTz now)

@@ -16,6 +16,7 @@ struct Attempt {
 	const bytea *access_token_digest;
 	const bytea *refresh_token_digest;
 	const text *sealed; // the spool key
+	bool stored_over;   // oauth_store() came since
 };
 
 using SpoolKey = char[fernet::kKeyChars];
@@ -31,13 +32,17 @@ bool find_attempt(int64 fence, const Identity &identity, Attempt *attempt);
 bool has_spent_token(const Attempt &attempt, const LockedToken &token);
 bool has_both_tokens(const Attempt &attempt, const LockedToken &token);
 
-// Attempts at a token that has not changed since, but for the one with this fence.
+// Attempts that have spent the token's refresh token, but for the one with this fence.
 struct Attempts {
 	int64 last;                 // the greatest fence; 0: there are none
 	TimestampTz lease_until;    // of one that is under way; 0: none is
 	TimestampTz in_doubt_since; // when the oldest of the others began; 0: there is none
 };
-Attempts attempts_at(const pg_uuid_t &token_id, TimestampTz now, int64 but);
+
+// Those that have spent another one are of no use any more, and go.
+Attempts attempts_at(const LockedToken &token, TimestampTz now, int64 but);
+
+void store_over_attempts(const pg_uuid_t &token_id);
 
 // Nobody waits for it any more, and nobody knows what it did.
 void leave_in_doubt(int64 fence, TimestampTz now);

@@ -5,23 +5,30 @@
 namespace oauth_tokens
 {
 
+namespace
+{
+
 // By then a provider has done what it was asked for.
 constexpr TimestampTz kDoubt = 120 * USECS_PER_SEC;
+// So long may a provider take to answer (REFRESH.md, lease).
+constexpr TimestampTz kCall = 15 * USECS_PER_SEC;
 
-TimestampTz end_of_doubt(TimestampTz since, const LockedToken &token, const RefreshClient &client,
-						 TimestampTz now)
+} // namespace
+
+Doubt end_of_doubt(TimestampTz since, const LockedToken &token, const RefreshClient &client,
+				   TimestampTz now)
 {
 	using Rotation = RefreshRules::Rotation;
 	const RefreshRules rules = refresh_rules(client.provider);
-	const TimestampTz cautious = Max(since + kDoubt, token.expires ? token.expires_at : 0);
+	const Doubt cautious = {Max(since + kDoubt, token.expires ? token.expires_at : 0), 0};
 	switch (rules.rotation) {
 	case Rotation::none:
 	case Rotation::until_used:
-		return since;
+		return {since, 0};
 	case Rotation::grace:
-		return now < since + rules.grace ? since : cautious;
+		return now + kCall < since + rules.grace ? Doubt{since, since + rules.grace} : cautious;
 	case Rotation::learnt:
-		return keeps_refresh_tokens(client) ? since : cautious;
+		return keeps_refresh_tokens(client) ? Doubt{since, 0} : cautious;
 	case Rotation::strict:
 		break;
 	}

@@ -8,10 +8,15 @@
 namespace oauth_tokens
 {
 
-// When the provider may be asked again, for an attempt that began at `since`. The access
-// token is used up first, and two minutes go by, unless the old refresh token is known to
-// be good for another use.
-TimestampTz end_of_doubt(TimestampTz since, const LockedToken &token, const RefreshClient &client,
-						 TimestampTz now);
+struct Doubt {
+	TimestampTz until;       // when the provider may be asked again
+	TimestampTz grace_until; // and by when it must have been; 0: at any time after
+};
+
+// For an attempt that began at `since`. The access token is used up first, and two
+// minutes go by, unless the old refresh token is known to be good for another use. In
+// the grace that a provider gives, another attempt must be over before it ends.
+Doubt end_of_doubt(TimestampTz since, const LockedToken &token, const RefreshClient &client,
+				   TimestampTz now);
 
 } // namespace oauth_tokens

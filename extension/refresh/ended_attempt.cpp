@@ -39,4 +39,13 @@ const char *end_without_row(const TokenTable &table, const EndedAttempt &ended,
 	return "deleted";
 }
 
+void refuse_hidden_row(const TokenTable &table, const EndedAttempt &ended)
+{
+	if (ended.has_row || !row_security_applies(table))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("a row security policy hides whether the token is still there"),
+					errhint("Call it as a role to which the policies of oauth_tokens show it.")));
+}
+
 } // namespace oauth_tokens

@@ -23,4 +23,7 @@ EndedAttempt find_ended(const TokenTable &table, const Identity &identity, int64
 const char *end_without_row(const TokenTable &table, const EndedAttempt &ended,
 							const Identity &identity, const text *refresh_token);
 
+// Raises 42501 where there is no row to write to, and one may be there that a policy hides.
+void refuse_hidden_row(const TokenTable &table, const EndedAttempt &ended);
+
 } // namespace oauth_tokens

@@ -131,25 +131,28 @@ Answer grant(const LockedToken &token, const StoredDetails &details, const Refre
 	answer.set(kSpoolKey, PointerGetDatum(cstring_to_text_with_len(key, sizeof key)));
 	fernet::wipe(key, sizeof key);
 	answer.set(kInDoubt, BoolGetDatum(in_doubt));
+	answer.set(kRetryAt, TimestampTzGetDatum(request.lease_until));
 	return answer;
 }
 
 // For a token that should be refreshed, and has a refresh token.
-Answer decide(const LockedToken &token, const StoredDetails &details, const Request &request)
+Answer decide(const LockedToken &token, const StoredDetails &details, Request request)
 {
 	const RefreshClient client = {token.identity.provider(), details.client_id};
 	const RefreshState state = find_state(token);
-	const Attempts attempts = attempts_at(token.id, request.now, 0);
+	const Attempts attempts = attempts_at(token, request.now, 0);
 	if (attempts.lease_until != 0)
 		return wait_until("busy", attempts.lease_until, nullptr);
 	const bool in_doubt = attempts.in_doubt_since != 0;
 	if (in_doubt) {
-		const TimestampTz end = end_of_doubt(attempts.in_doubt_since, token, client, request.now);
-		if (end > request.now) {
-			Answer answer = wait_until("busy", end, state.reason);
+		const Doubt doubt = end_of_doubt(attempts.in_doubt_since, token, client, request.now);
+		if (doubt.until > request.now) {
+			Answer answer = wait_until("busy", doubt.until, state.reason);
 			answer.set(kInDoubt, BoolGetDatum(true));
 			return answer;
 		}
+		if (doubt.grace_until != 0)
+			request.lease_until = Min(request.lease_until, doubt.grace_until);
 	}
 	if (state.next_attempt > request.now)
 		return wait_until(needs_reauthorization(state) ? "needs_reauthorization" : "backoff",

@@ -91,12 +91,14 @@ const char *commit(const TokenTable &table, const Identity &identity, int64 fenc
 		return end_without_row(table, ended, identity, grant.refresh_token);
 	if (!ended.is_known)
 		return is_repeat(ended, grant) ? "committed" : "superseded";
-	if (!has_both_tokens(ended.attempt, ended.token)) {
+	// The attempt stays as long as the row has the refresh token that it has spent: if a
+	// later attempt fails, or if only the access token is another one, a replay is needed.
+	if (!has_spent_token(ended.attempt, ended.token)) {
 		delete_attempt(fence);
 		return "superseded";
 	}
-	// It stays: if the later one fails, a replay may need it.
-	if (attempts_at(ended.token.id, GetCurrentTimestamp(), fence).last > fence)
+	if (ended.attempt.stored_over || !has_both_tokens(ended.attempt, ended.token) ||
+		attempts_at(ended.token, GetCurrentTimestamp(), fence).last > fence)
 		return "superseded";
 	return store_answer(table, ended.token, grant);
 }
@@ -107,6 +109,7 @@ const char *replay(const TokenTable &table, const Identity &identity, int64 fenc
 	const EndedAttempt ended = find_ended(table, identity, fence);
 	if (!ended.is_known)
 		return "superseded";
+	refuse_hidden_row(table, ended);
 	const SpooledAnswer answer = read_spooled(ended.attempt, sealed);
 	const char *outcome = nullptr;
 	if (!ended.has_row) {
@@ -114,7 +117,7 @@ const char *replay(const TokenTable &table, const Identity &identity, int64 fenc
 	} else if (!has_spent_token(ended.attempt, ended.token)) {
 		delete_attempt(fence);
 		outcome = "superseded";
-	} else if (attempts_at(ended.token.id, GetCurrentTimestamp(), fence).lease_until != 0) {
+	} else if (attempts_at(ended.token, GetCurrentTimestamp(), fence).lease_until != 0) {
 		outcome = "busy";
 	} else {
 		outcome = store_answer(table, ended.token, answer.grant);

@@ -124,8 +124,11 @@ TimestampTz next_attempt(const LockedToken &token, const RefreshClient &client,
 		return now + std::max(failure.retry_after, jittered(kFirstProbe, kLongestProbe, failures));
 	const TimestampTz next =
 		now + std::max(failure.retry_after, jittered(kFirstBackOff, kLongestBackOff, failures));
-	return failure.kind == Kind::no_answer ? std::max(next, end_of_doubt(now, token, client, now))
-										   : next;
+	if (failure.kind != Kind::no_answer)
+		return next;
+	// A back-off would use up the grace.
+	const Doubt doubt = end_of_doubt(now, token, client, now);
+	return doubt.grace_until != 0 ? now : std::max(next, doubt.until);
 }
 
 // `others`: there are attempts of before, which are in doubt.
@@ -161,14 +164,15 @@ const char *fail(const TokenTable &table, const Identity &identity, int64 fence,
 	if (!ended.is_known)
 		return "superseded";
 	const TimestampTz now = GetCurrentTimestamp();
-	const bool changed = !ended.has_row || !has_both_tokens(ended.attempt, ended.token);
-	if (changed || failure.kind != Kind::no_answer)
-		delete_attempt(fence);
-	else
+	const bool is_in_doubt = failure.kind == Kind::no_answer && ended.has_row &&
+							 has_spent_token(ended.attempt, ended.token);
+	if (is_in_doubt)
 		leave_in_doubt(fence, now);
-	if (changed)
+	else
+		delete_attempt(fence);
+	if (!ended.has_row || ended.attempt.stored_over || !has_both_tokens(ended.attempt, ended.token))
 		return "superseded";
-	const int64 last = attempts_at(ended.token.id, now, fence).last;
+	const int64 last = attempts_at(ended.token, now, fence).last;
 	return last > fence ? "superseded" : record(ended.token, failure, last != 0, now);
 }
 

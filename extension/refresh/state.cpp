@@ -15,16 +15,6 @@ namespace
 
 constexpr const char *kStatesName = "refresh_states";
 
-void delete_state(const pg_uuid_t &token_id)
-{
-	static FlowStatement<1> statement = {
-		"DELETE FROM oauth_tokens_internal.refresh_states WHERE token_id"
-		" OPERATOR(pg_catalog.=) $1",
-		{UUIDOID}};
-	Datum values[] = {UUIDPGetDatum(&token_id)};
-	run_as_owner(statement, values);
-}
-
 // Below SQL, because a store that has nothing to forget shall not pay for a statement.
 // What others have committed counts, whatever the snapshot: the row's lock is ours.
 bool has_state(const pg_uuid_t &token_id)
@@ -66,7 +56,7 @@ RefreshState find_state(const LockedToken &token)
 	if (run_as_owner(statement, values) == 0)
 		return state;
 	if (!is_digest_of_plain(DatumGetByteaPP(returned(1)), token.refresh_token, token.id)) {
-		forget_refresh(token.id);
+		forget_state(token.id);
 		return state;
 	}
 	bool is_null;
@@ -114,9 +104,19 @@ void save_state(const LockedToken &token, const RefreshState &state, TimestampTz
 	run_as_owner(statement, values, nulls);
 }
 
+void forget_state(const pg_uuid_t &token_id)
+{
+	static FlowStatement<1> statement = {
+		"DELETE FROM oauth_tokens_internal.refresh_states WHERE token_id"
+		" OPERATOR(pg_catalog.=) $1",
+		{UUIDOID}};
+	Datum values[] = {UUIDPGetDatum(&token_id)};
+	run_as_owner(statement, values);
+}
+
 void forget_refresh(const pg_uuid_t &token_id)
 {
-	delete_state(token_id);
+	forget_state(token_id);
 	delete_attempts(token_id);
 }
 
@@ -131,10 +131,13 @@ void forget_all_refreshes()
 	run_as_owner(attempts, values);
 }
 
-void forget_refresh_if_any(const pg_uuid_t &token_id)
+// An attempt that may commit has a state beside it.
+void token_was_stored(const pg_uuid_t &token_id)
 {
-	if (has_state(token_id))
-		forget_refresh(token_id);
+	if (!has_state(token_id))
+		return;
+	forget_state(token_id);
+	store_over_attempts(token_id);
 }
 
 } // namespace oauth_tokens

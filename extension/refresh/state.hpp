@@ -25,11 +25,14 @@ RefreshState find_state(const LockedToken &token);
 // `lease_until` 0: nobody refreshes it.
 void save_state(const LockedToken &token, const RefreshState &state, TimestampTz lease_until);
 
-// Of a token that has been refreshed, or stored by somebody: its state and its attempts.
+// Of a token that has been refreshed: its state and its attempts.
 void forget_refresh(const pg_uuid_t &token_id);
+void forget_state(const pg_uuid_t &token_id);
 
-// The same where there may be nothing to forget, which costs a look into an index.
-void forget_refresh_if_any(const pg_uuid_t &token_id);
+// Of a token that somebody has stored: its state, and no attempt of before commits. But if
+// the refresh token is still the one that an attempt has spent, its answer is needed. Where
+// there is nothing to forget, which is most often so, that costs a look into an index.
+void token_was_stored(const pg_uuid_t &token_id);
 
 // Of all tokens.
 void forget_all_refreshes();

@@ -59,12 +59,13 @@ CREATE TABLE oauth_tokens_internal.refresh_attempts (
     access_token_digest bytea NOT NULL,
     refresh_token_digest bytea NOT NULL,
     sealed text NOT NULL CHECK (pg_catalog.octet_length(sealed) OPERATOR(pg_catalog.<=) 1024),
+    stored_over boolean NOT NULL DEFAULT false,
     began_at timestamptz NOT NULL,
     lease_until timestamptz NOT NULL
 );
 CREATE INDEX refresh_attempts_token_id ON oauth_tokens_internal.refresh_attempts (token_id);
 COMMENT ON TABLE oauth_tokens_internal.refresh_attempts IS
-    'attempts at refreshing a token; the key of their spool file is sealed';
+    'attempts at refreshing a token; the key of their spool file is sealed. stored_over: oauth_store() came since';
 
 -- Of each client at a provider: whether its refreshes succeed (a circuit breaker), and
 -- whether its refresh tokens rotate.
@@ -121,7 +122,7 @@ CREATE FUNCTION oauth_refresh_begin(
 REVOKE ALL ON FUNCTION oauth_refresh_begin(uuid, text, text, text, interval, interval, boolean, bytea) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_refresh_begin(uuid, text, anyenum, text, interval, interval, boolean, bytea) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_refresh_begin(uuid, text, text, text, interval, interval, boolean, bytea) IS
-    'asks whether the caller shall refresh this token now: outcome granted (ask the provider, then call oauth_refresh_commit() or oauth_refresh_fail() with this fence, before lease is over), fresh (it lives for min_ttl, or is valid and in the first half of its life), busy (another caller refreshes it, or an attempt had no answer: in_doubt; try again at retry_at), backoff (until retry_at, for reason), no_refresh_token, needs_reauthorization (for reason; retry_at is the next probe), not_connected. spool_key is a Fernet key of this attempt, under which the provider''s answer may be kept for oauth_refresh_replay(). With force a valid token is refreshed, too, given if_token_sha256 only if that is the SHA-256 of the stored access token. Call it in a transaction of its own. Errors: OT001, OT002 key; OT003 a value that no key opens; OT004, OT005 table; OT017 another cluster''s copy; 22004 null; 22023 unknown actor_type, negative min_ttl, lease of 0 or over an hour; 25006 read-only';
+    'asks whether the caller shall refresh this token now: outcome granted (ask the provider, then call oauth_refresh_commit() or oauth_refresh_fail() with this fence; retry_at is when lease is over: ask no provider that may answer later), fresh (it lives for min_ttl, or is valid and in the first half of its life), busy (another caller refreshes it, or an attempt had no answer: in_doubt; try again at retry_at), backoff (until retry_at, for reason), no_refresh_token, needs_reauthorization (for reason; retry_at is the next probe), not_connected. spool_key is a Fernet key of this attempt, under which the provider''s answer may be kept for oauth_refresh_replay(). With force a valid token is refreshed, too, given if_token_sha256 only if that is the SHA-256 of the stored access token. Call it in a transaction of its own. Errors: OT001, OT002 key; OT003 a value that no key opens; OT004, OT005 table; OT017 another cluster''s copy; 22004 null; 22023 unknown actor_type, negative min_ttl, lease of 0 or over an hour; 25006 read-only';
 COMMENT ON FUNCTION oauth_refresh_begin(uuid, text, anyenum, text, interval, interval, boolean, bytea) IS
     'the same for actor_type as an enum';
 

@@ -17,7 +17,7 @@ namespace sidecar::database
 
 // A line of oauth_connections. Times are seconds since 1970 UTC.
 struct Connection {
-	std::string state; // connected, expired
+	std::string state; // active, expiring, expired, refreshing, backing_off, needs_reauthorization
 	std::optional<std::string> scopes;
 	bool has_refresh_token = false;
 	std::optional<double> expires_at;

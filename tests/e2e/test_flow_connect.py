@@ -57,7 +57,7 @@ def test_in_chromium(sidecar, real, application, chromium):  # F8, F11
     me = fetch(f"{real.issuer}/me", headers={"Authorization": f"Bearer {access}"})
     assert me.json == {"sub": "alice", "email": "alice@example.org", "email_verified": True}
     connection = sidecar.connection(whose)
-    assert connection["state"] == "connected" and connection["has_refresh_token"]
+    assert connection["state"] == "active" and connection["has_refresh_token"]
     expected = {"account_id": "alice", "account_label": "alice@example.org",
                 "issuer": real.issuer, "client_id": CLIENT["client_id"]}
     assert expected.items() <= connection["details"].items()

@@ -140,7 +140,7 @@ def exercise(cluster, path):
             rows.append(session.execute(sql).fetchall())
         assert rows == [
             [("access", "refresh")], [("access",)], [("victim", "access")],
-            [("victim", "connected", "x")], [(1, 2)], [], [("bb51836389e7 (head)",)], [("x",)],
+            [("victim", "active", "x")], [(1, 2)], [], [("bb51836389e7 (head)",)], [("x",)],
         ]
         session.execute("CALL public.oauth_rotate_keys()")
         session.execute("SELECT public.oauth_tokens_upgrade()")

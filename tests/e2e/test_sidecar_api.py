@@ -183,7 +183,7 @@ def test_status(sidecar, fake):
 
     MiniBrowser().open(sidecar.link(whose))
     status = sidecar.api("status", whose).json
-    assert (identity | {"linked": True, "state": "connected", "scopes": "openid email", "has_refresh_token": True,
+    assert (identity | {"linked": True, "state": "active", "scopes": "openid email", "has_refresh_token": True,
                         "account": {"id": fake.subject, "label": f"{fake.subject}@example.org"},
                         "extra": None}).items() <= status.items()
     for name in ("expires_at", "connected_at", "updated_at"):
@@ -440,7 +440,7 @@ def test_infinite_expiries(make_sidecar, fake, column, refresh):
         if not lives:
             assert reply.json["reason"] == "access_token_expired"
         status = sidecar.api("status", whose).json
-        assert status["state"] == ("connected" if lives or refresh else "expired"), (expiry, status)
+        assert status["state"] == ("active" if lives else "expired"), (expiry, status)
         if expiry == "-infinity":
             assert status["expires_at"] == "0001-01-01T00:00:00+00:00"
         assert (status["expires_at"] is None) == (expiry == "infinity")

@@ -63,7 +63,7 @@ def test_an_account_is_connected_through_it(proxy):
     assert link.startswith(f"{proxy.proxy}/oauth/fake/authorize?ticket=")
     end = browser.open(link)
     assert end.status == 200 and end.url.startswith(f"{proxy.proxy}/oauth/fake/done?oauth=connected")
-    assert proxy.connection(whose)["state"] == "connected"
+    assert proxy.connection(whose)["state"] == "active"
     # Only the name that https allows, and nothing is left.
     assert not browser.cookies()
     assert fetch(link).status == 410
