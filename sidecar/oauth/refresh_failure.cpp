@@ -44,9 +44,9 @@ constexpr Rule kRules[] = {
 	{"internal_error", no_answer},
 	{"fatal_error", no_answer},
 	{"invalid_grant: login rate exceeded", transient}, // Salesforce
-	{"90033", transient},                              // Entra: its directory is not there
-	{"50196", transient},                              // Entra: too many in a row
-	{"9002313", transient},                            // Entra: a malformed request
+	{"*: error_codes=90033", transient},               // Entra: its directory is not there
+	{"*: error_codes=50196", transient},               // Entra: too many in a row
+	{"*: error_codes=9002313", transient},             // Entra: a malformed request
 
 	{"interaction_required", needs_interaction}, // OpenID Connect Core 3.1.2.6
 	{"consent_required", needs_interaction},
@@ -62,24 +62,24 @@ constexpr Rule kRules[] = {
 	{"invalid_grant: ip restricted", needs_interaction}, // Salesforce
 	{"invalid_grant: inactive user", needs_interaction},
 	{"invalid_grant: inactive organization", needs_interaction},
-	// learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
-	{"50055", needs_interaction}, // the password has expired
-	{"50057", needs_interaction}, // the account is disabled
-	{"50072", needs_interaction}, // multi-factor authentication
-	{"50074", needs_interaction},
-	{"50076", needs_interaction},
-	{"50079", needs_interaction},
-	{"50105", needs_interaction}, // no role in the application
-	{"50158", needs_interaction}, // another provider's challenge
-	{"53000", needs_interaction}, // conditional access
-	{"53001", needs_interaction},
-	{"53002", needs_interaction},
-	{"53003", needs_interaction},
-	{"53004", needs_interaction},
-	{"65001", needs_interaction},   // consent is missing
-	{"65004", needs_interaction},   // consent was declined
-	{"700016", needs_interaction},  // this tenant does not have the application
-	{"7000112", needs_interaction}, // this tenant has disabled it
+	// Entra: learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
+	{"*: error_codes=50055", needs_interaction}, // the password has expired
+	{"*: error_codes=50057", needs_interaction}, // the account is disabled
+	{"*: error_codes=50072", needs_interaction}, // multi-factor authentication
+	{"*: error_codes=50074", needs_interaction},
+	{"*: error_codes=50076", needs_interaction},
+	{"*: error_codes=50079", needs_interaction},
+	{"*: error_codes=50105", needs_interaction}, // no role in the application
+	{"*: error_codes=50158", needs_interaction}, // another provider's challenge
+	{"*: error_codes=53000", needs_interaction}, // conditional access
+	{"*: error_codes=53001", needs_interaction},
+	{"*: error_codes=53002", needs_interaction},
+	{"*: error_codes=53003", needs_interaction},
+	{"*: error_codes=53004", needs_interaction},
+	{"*: error_codes=65001", needs_interaction},   // consent is missing
+	{"*: error_codes=65004", needs_interaction},   // consent was declined
+	{"*: error_codes=700016", needs_interaction},  // this tenant does not have the application
+	{"*: error_codes=7000112", needs_interaction}, // this tenant has disabled it
 	// Two of Entra's suberrors say that the token is spent; all others want the user.
 	{"invalid_grant: suberror=bad_token", dead_grant},
 	{"invalid_grant: suberror=token_expired", dead_grant},
