@@ -16,6 +16,8 @@
 #include "oauth/token_request.hpp"
 #include "providers/directory.hpp"
 #include "server/tls_context.hpp"
+#include "spool/directory.hpp"
+#include "spool/spool.hpp"
 #include "task.hpp"
 
 namespace asio = boost::asio;
@@ -73,6 +75,28 @@ void check_tls(Report &report, const settings::Settings &settings)
 		report.good("tls", "certificate and key fit");
 	} catch (const std::runtime_error &error) {
 		report.fault("tls", error.what());
+	}
+}
+
+void check_spool(Report &report, const std::string &path)
+{
+	const spool::Spool spool(path);
+	if (const std::string fault = spool.probe(); !fault.empty())
+		return report.fault("spool", fault);
+	try {
+		const spool::Listing listing = spool.list();
+		report.good("spool", fmt::format("{} takes answers; waiting for the database: {}", path,
+										 listing.answers.size()));
+		if (const std::string doubt = spool::doubt_about_lasting(path); !doubt.empty())
+			report.warning("spool", doubt);
+		if (listing.set_aside > 0)
+			report.warning("spool",
+						   fmt::format("answers in {} that did not open (*.aside): {}; the "
+									   "log said why, and their accounts may have to be "
+									   "connected again",
+									   path, listing.set_aside));
+	} catch (const spool::Error &error) {
+		report.fault("spool", error.what());
 	}
 }
 
@@ -174,6 +198,7 @@ int run_check(settings::Settings settings)
 	for (const std::string &warning : settings.warnings)
 		report.warning("settings", warning);
 	check_tls(report, settings);
+	check_spool(report, settings.spool_dir);
 	{
 		database::Pool pool(context.get_executor(), settings.database_url.clone(), patient());
 		database::PostgresStore store(pool);

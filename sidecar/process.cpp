@@ -22,6 +22,7 @@ void harden()
 	prctl(PR_SET_DUMPABLE, 0);
 	umask(077);
 	std::signal(SIGPIPE, SIG_IGN);
+	std::signal(SIGXFSZ, SIG_IGN); // a file that grows beyond its limit is EFBIG
 	rlimit files{};
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;

@@ -56,8 +56,8 @@ Directory::Directory(std::string path)
 	if (!descriptor_ || fstat(get(), &found) != 0)
 		throw error();
 	if (found.st_uid != geteuid())
-		throw Error(fmt::format("spool: {0} belongs to uid {1}, and oauth-sidecar runs as uid {2}: "
-								"chown {2} {0}",
+		throw Error(fmt::format("spool: {0} belongs to uid {1}, and this process runs as uid {2}: "
+								"run it as the directory's owner, or chown {2} {0}",
 								path_, found.st_uid, geteuid()));
 	if ((found.st_mode & 077) != 0 || (found.st_mode & 0700) != 0700)
 		throw Error(fmt::format("spool: {0} has mode {1:04o}, and only its owner may use it: chmod "

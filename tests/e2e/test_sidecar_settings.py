@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tempfile
 
 import pytest
 from harness import free_port
@@ -107,6 +108,31 @@ def test_check_leaves_nothing_behind(sidecar):
     before = sidecar.sql("SELECT count(*) FROM oauth_tokens"), sidecar.flow_rows()
     assert "rehearsal" in said(sidecar.run("--check"))
     assert (sidecar.sql("SELECT count(*) FROM oauth_tokens"), sidecar.flow_rows()) == before
+
+
+def test_check_looks_at_the_spool(sidecar):  # T4
+    spool = sidecar.path / "spool"
+    for mode, what in ((0o755, "mode 0755"), (0o700, "takes answers; waiting for the database: 0")):
+        spool.chmod(mode)
+        done = sidecar.run("--check")
+        assert (done.returncode == 0) == (mode == 0o700) and f"{spool} {'has ' if mode == 0o755 else ''}{what}" in said(done)
+    sidecar.settings["OAUTH_SPOOL_DIR"] = spool / "missing"
+    done = sidecar.run("--check")
+    assert done.returncode == 1 and f"{spool}/missing is missing: make the directory" in said(done), said(done)
+    # What waits is counted, and what did not open is told of.
+    (spool / "7.spool").write_text("{}", encoding="utf-8")
+    (spool / "6.spool.aside").write_text("{}", encoding="utf-8")
+    sidecar.settings["OAUTH_SPOOL_DIR"] = spool
+    done = sidecar.run("--check")
+    assert done.returncode == 0 and "database: 1" in said(done) and "(*.aside): 1;" in said(done), said(done)
+    assert sorted(path.name for path in spool.iterdir()) == ["6.spool.aside", "7.spool"]
+
+
+def test_check_warns_of_a_spool_in_memory(sidecar):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as spool:  # of mode 0700
+        sidecar.settings["OAUTH_SPOOL_DIR"] = spool
+        done = sidecar.run("--check")
+    assert done.returncode == 0 and re.search(r"^warning +spool +\S+ is on a tmpfs", said(done), re.M), said(done)
 
 
 def test_check_looks_at_the_certificate(sidecar):
