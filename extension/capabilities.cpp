@@ -39,7 +39,7 @@ constexpr FunctionGrant kFunctions[] = {
 	{"oauth_authorize_url", kWriters},
 	{"may_store", kWriters},
 	{"sees_token", kReaders | kWriters},
-	{"may_update_token", kWriters},
+	{"may_update_token", kWriters | kRefresher},
 	{"oauth_flow_confirm", kConfirmers},
 	{"sees_token_id", kReaders},
 	{"oauth_refresh_begin", kRefreshers},

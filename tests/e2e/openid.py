@@ -1,17 +1,21 @@
 """What scripts/openid brings: a real OpenID provider, and headless Chromium."""
 
+import base64
 import functools
+import hashlib
 import itertools
 import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import subprocess
 import threading
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from harness import CHECKOUT, base_directory, wait_until
-from sidecar import environment
+from sidecar import environment, fetch
 
 CLIENT = {"client_id": "app", "client_secret": "a-secret-of-the-tests"}
 
@@ -56,6 +60,39 @@ class OpenIDProvider:
 
     def wait_token_requests(self, count):
         wait_until(lambda: self.token_requests() >= count, what=f"{count} token requests")
+
+    def errors(self):
+        """What its token endpoint has refused, in order."""
+        return [line.split()[4] for line in self.lines if re.match(r"token \d+ \S+ \d+ \S", line)]
+
+    def grant(self, login):
+        """The answer of the token endpoint for a user who logs in and consents; wants `auto_login`."""
+        verifier, callback = secrets.token_urlsafe(48), "http://localhost/oauth/tests/callback"
+        challenge = hashlib.sha256(verifier.encode()).digest()
+        url = self.issuer + "/auth?" + urlencode({
+            "client_id": CLIENT["client_id"], "response_type": "code", "redirect_uri": callback,
+            "scope": "openid email offline_access", "prompt": "consent", "login_hint": login,
+            "code_challenge": base64.urlsafe_b64encode(challenge).decode().rstrip("="),
+            "code_challenge_method": "S256"})
+        cookies = {}
+        while not url.startswith(callback):
+            reply = fetch(url, headers={"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())})
+            assert reply.location, reply
+            cookies |= {cookie.name: cookie.value for cookie in reply.cookies}
+            url = urljoin(url, reply.location)
+        code = dict(parse_qsl(urlsplit(url).query))["code"]
+        return self.token({"grant_type": "authorization_code", "code": code, "redirect_uri": callback,
+                           "code_verifier": verifier}).json
+
+    def token(self, form):
+        """A request of the client at the token endpoint."""
+        basic = base64.b64encode(":".join(CLIENT.values()).encode()).decode()
+        return fetch(self.issuer + "/token", "POST", body=urlencode(form), headers={
+            "Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"})
+
+    def redeems(self, refresh_token):
+        """Whether a refresh token is accepted; spends it."""
+        return self.token({"grant_type": "refresh_token", "refresh_token": refresh_token}).status == 200
 
     def settings(self, **changes):
         """Its block of the sidecar's TOML."""

@@ -27,6 +27,7 @@ const defaults = {
 	scopes: ['openid', 'offline_access', 'email', 'calendar.read'],
 	pkce_required: true,
 	rotate: true,
+	rotation_grace: 0, // seconds in which a refresh token that was rotated still works
 	access_token_ttl: 3600,
 	auto_login: '', // a name: logs in and consents by itself
 	detached: false, // the end of standard input means nothing
@@ -132,7 +133,10 @@ class MemoryAdapter {
 		return this.where('userCode', code);
 	}
 	async consume(id) {
-		MemoryAdapter.rows.get(this.key(id)).consumed = Math.floor(Date.now() / 1000);
+		const row = MemoryAdapter.rows.get(this.key(id));
+		const spend = () => { row.consumed = Math.floor(Date.now() / 1000); };
+		if (this.model === 'RefreshToken' && settings.rotation_grace > 0) setTimeout(spend, settings.rotation_grace * 1000);
+		else spend();
 	}
 	async destroy(id) {
 		MemoryAdapter.rows.delete(this.key(id));
