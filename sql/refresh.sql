@@ -245,6 +245,29 @@ SELECT oauth_refresh_begin(:alice, force => true);
 SELECT oauth_refresh_commit(:alice, 1, 'a');
 SELECT oauth_tokens_adopt_cluster();
 SELECT outcome FROM pg_temp.try('alice');
+-- Policies of oauth_tokens decide what is refreshed, and whose state is seen (E19, E22).
+SELECT count(oauth_store(:'w', 'google', 'user', n, 'a', 'r', expires_in => 0)) FROM unnest('{mine,theirs}'::text[]) n;
+SELECT outcome, max(oauth_refresh_fail(:'w', 'google', 'user', n, b.fence, 'dead_grant'))
+    FROM unnest('{mine,theirs}'::text[]) n, LATERAL oauth_refresh_begin(:'w', 'google', 'user', n) b GROUP BY 1;
+CREATE ROLE regress_refresher;
+SELECT oauth_tokens_grant('regress_refresher', 'refresher');
+ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY;
+CREATE POLICY mine ON oauth_tokens USING (actor_id = 'mine');
+GRANT SELECT ON states TO regress_refresher;
+GRANT USAGE ON SCHEMA public TO regress_refresher;
+SET ROLE regress_refresher;
+SELECT actor_id, state FROM oauth_connections;
+SELECT count(*) FROM oauth_tokens_internal.visible_refresh_states;
+SELECT outcome FROM oauth_refresh_begin(:'w', 'google', 'user', 'mine');
+SELECT outcome FROM oauth_refresh_begin(:'w', 'google', 'user', 'theirs');
+SELECT oauth_refresh_commit(:'w', 'google', 'user', 'theirs', 1, 'x', 'x'), oauth_refresh_replay(:'w', 'google', 'user', 'theirs', 1, 'x');
+SELECT count(*) FROM oauth_tokens_internal.refresh_states;
+SELECT count(*) FROM oauth_tokens_internal.refresh_attempts;
+SELECT oauth_store(:'w', 'google', 'user', 'mine', 'x');
+RESET ROLE;
+SELECT oauth_tokens_revoke('regress_refresher', 'refresher');
+ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY;
+DROP POLICY mine ON oauth_tokens;
 -- What is kept of tokens that are gone goes a day later.
 TRUNCATE oauth_tokens;
 UPDATE oauth_tokens_internal.refresh_attempts SET began_at = began_at - interval '2 days', lease_until = lease_until - interval '2 days';
@@ -254,6 +277,8 @@ SELECT * FROM pg_temp.kept();
 
 SET client_min_messages = warning;
 DROP VIEW states;
+DROP OWNED BY regress_refresher;
+DROP ROLE regress_refresher;
 SELECT oauth_tokens_downgrade(discard_tokens => true) AS revision \gset
 DROP EXTENSION oauth_tokens;
 DROP TYPE actor_type_enum;

@@ -15,15 +15,9 @@ namespace
 
 constexpr const char *kStatesName = "refresh_states";
 
-// Below SQL, because a store that has nothing to forget shall not pay for a statement.
-// What others have committed counts, whatever the snapshot: the row's lock is ours.
-bool has_state(const pg_uuid_t &token_id)
+bool is_in_index(Relation relation, const pg_uuid_t &token_id)
 {
-	const Oid relid =
-		get_relname_relid(kStatesName, get_namespace_oid("oauth_tokens_internal", false));
-	Relation relation = table_open(relid, AccessShareLock);
-	const Oid index_id = compat::primary_key_index(relation);
-	Relation index = index_open(index_id, AccessShareLock);
+	Relation index = index_open(compat::primary_key_index(relation), AccessShareLock);
 	ScanKeyData key;
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&token_id));
 	IndexScanDesc scan = compat::index_beginscan(relation, index, SnapshotSelf, 1);
@@ -33,6 +27,17 @@ bool has_state(const pg_uuid_t &token_id)
 	ExecDropSingleTupleTableSlot(slot);
 	index_endscan(scan);
 	index_close(index, NoLock);
+	return found;
+}
+
+// Below SQL, because a store that has nothing to forget shall not pay for a statement.
+// What others have committed counts, whatever the snapshot: the row's lock is ours.
+bool has_state(const pg_uuid_t &token_id)
+{
+	const Oid relid =
+		get_relname_relid(kStatesName, get_namespace_oid("oauth_tokens_internal", false));
+	Relation relation = table_open(relid, AccessShareLock);
+	const bool found = RelationGetNumberOfBlocks(relation) > 0 && is_in_index(relation, token_id);
 	table_close(relation, NoLock);
 	return found;
 }

@@ -141,9 +141,17 @@ CALLS = [
     "SELECT * FROM oauth_changes_pending()",
     "SELECT * FROM oauth_tokens_internal.cache_registration()",
     "SELECT oauth_cache_unregister('cache')",
+    f"SELECT oauth_refresh_begin({IDENTITY}, force => true)",
+    f"SELECT oauth_refresh_commit({IDENTITY}, 1, 'new', 'refresh', 60, 'x', '{{\"account_label\": \"x\"}}')",
+    f"SELECT oauth_refresh_begin({IDENTITY}, force => true)",
+    f"SELECT oauth_refresh_fail({IDENTITY}, 2, 'no_answer')",
+    f"SELECT oauth_refresh_replay({IDENTITY}, 2, 'x')",
+    "SELECT oauth_tokens_internal.refresh_purge()",
+    f"SELECT oauth_fresh_access_token({IDENTITY}, timeout => '0')",
     f"SELECT oauth_move({IDENTITY}, {OTHER})",
     f"SELECT oauth_move({OTHER}, {IDENTITY})",
-    f"SELECT oauth_delete({OTHER})",
+    f"SELECT oauth_delete({OTHER}, revoke => true)",
+    f"SELECT oauth_tokens_internal.delete_token({OTHER}, 'auto')",
     f"SELECT oauth_delete({IDENTITY})",
     "SELECT oauth_tokens_grant('somebody', 'admin')",
     "SELECT oauth_tokens_revoke('somebody', 'admin')",
@@ -152,7 +160,7 @@ CALLS = [
 ]
 # What may come of a call: done, refused, or impossible with what was planted.
 ALLOWED = {"42501", "OT003", "OT004", "OT005", "OT011", "OT012", "23505", "2BP01", "42809", "42P10",
-           "42725"}
+           "42725", "OT018", "OT021"}
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +186,7 @@ def server(module_cluster):
 def copy(cluster):
     cluster.rows(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)", db="postgres")
     cluster.rows(f"CREATE DATABASE {DATABASE} TEMPLATE {BASE}", db="postgres")
+    cluster.rows("SELECT oauth_tokens_adopt_cluster()")
 
 
 @pytest.fixture
