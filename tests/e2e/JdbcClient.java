@@ -87,6 +87,7 @@ public class JdbcClient {
         Connection connection = connections.get(0);
         bindings(connection);
         transactions(connection);
+        fresh(connections);
         errors(connection);
         for (Connection one : connections)
             one.close();
@@ -167,6 +168,22 @@ public class JdbcClient {
         connection.commit();
         connection.setAutoCommit(true);
         equal(access(connection, "java-1"), "committed");
+    }
+
+    /** Each waits for the test's sidecar. */
+    static void fresh(List<Connection> connections) throws SQLException {
+        for (int n = 0; n < 10; n++) {
+            String user = "java-fresh-" + n;
+            store(connections.get(n), user, "short", "its refresh token", 1L, null);
+            String token = call(connections.get(n), String.class,
+                    "SELECT oauth_fresh_access_token(?, ?, ?, ?, ?::interval, timeout => ?::interval)", s -> {
+                        identify(s, user);
+                        s.setString(5, "2 min");
+                        s.setString(6, "20 s");
+                    });
+            check(token.startsWith("fresh "), "not refreshed: " + token);
+            equal(access(connections.get(n), user), token);
+        }
     }
 
     static void errors(Connection connection) throws SQLException {

@@ -6,16 +6,19 @@ import subprocess
 
 import pytest
 from harness import CHECKOUT, DATABASE, clean_environment
+from listener import Listener
 from openid import directory
 from pgbouncer import PgBouncer
 
 
 @pytest.fixture(scope="module")
 def server(module_cluster):
-    """By TCP, too: JDBC knows no Unix sockets."""
+    """By TCP, too: JDBC knows no Unix sockets. With a sidecar."""
     one = module_cluster(settings={"listen_addresses": "127.0.0.1"})
     one.fresh_database(DATABASE)
-    return one
+    listener = Listener(one)
+    yield one
+    listener.stop()
 
 
 @pytest.fixture

@@ -53,6 +53,15 @@ await client.query("ROLLBACK")
 const got = await call(client, "SELECT * FROM oauth_get($1, $2, $3, $4)", ...whose)
 assert.deepEqual([got.access_token, got.expires_at.getTime()], ["kept", time.getTime()])
 
+// All ten wait for the test's sidecar.
+await Promise.all(clients.map(async (one, n) => {
+	const its = [workspace, "google", "user", `node-fresh-${n}`]
+	await call(one, "SELECT oauth_store($1, $2, $3, $4, 'short', 'its refresh token', expires_in => 1)", ...its)
+	const { token } = await call(one, "SELECT oauth_fresh_access_token($1, $2, $3, $4, $5) AS token", ...its, "2 min")
+	assert.match(token, /^fresh /)
+	assert.equal((await call(one, "SELECT oauth_access_token($1, $2, $3, $4) AS token", ...its)).token, token)
+}))
+
 await assert.rejects(store(client, [workspace, "google", "robot", "x"], "sentinel", null), (error) => {
 	assert.equal(error.code, "22023")
 	return !`${error.message} ${error.detail} ${error.stack}`.includes("sentinel")
