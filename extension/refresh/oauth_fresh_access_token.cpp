@@ -8,7 +8,7 @@
 #include "function.hpp"
 #include "interval.hpp"
 #include "refresh/refresh_requests.hpp"
-#include "refresh/row_hold.hpp"
+#include "refresh/waited_row.hpp"
 #include "token_codec.hpp"
 #include "token_table.hpp"
 
@@ -70,11 +70,10 @@ char *describe_identity(const Call &call)
 	return description;
 }
 
-[[noreturn]] void raise_needs_reauthorization(const Call &call)
+[[noreturn]] void raise_needs_reauthorization(const Call &call, const char *reason)
 {
 	ereport(ERROR, (errcode(ERRCODE_NEEDS_REAUTHORIZATION),
-					errmsg("the token needs reauthorization%s%s", call.answer.reason[0] ? ": " : "",
-						   call.answer.reason),
+					errmsg("the token needs reauthorization%s%s", reason[0] ? ": " : "", reason),
 					errdetail("The token is of %s.", describe_identity(call)),
 					errhint("Let the user connect the account again: oauth_authorize_url().")));
 	pg_unreachable();
@@ -131,22 +130,38 @@ void refuse_where_nobody_can_wait()
 						  "Use isolation level READ COMMITTED.");
 }
 
-void refuse_own_changes(FunctionCallInfo fcinfo)
+void refuse_own_changes(const TokenTable &table, const WaitedRow &row)
 {
+	if (row.is_ours)
+		raise_cannot_wait("It has itself changed or locked the row, and a refresh would wait for "
+						  "its end.",
+						  "Commit first.");
+	if (is_table_locked_by_us(table))
+		raise_cannot_wait("It has locked the table, and a refresh would wait for its end.",
+						  "Commit first.");
+}
+
+// What the row, and the state beside it, say against a wait.
+void refuse_hopeless(const Call &call)
+{
+	RefreshRefusal refusal = {};
+	bool is_refused = false;
 	look([&] {
 		const TokenTable &table = lock_token_table(AccessShareLock);
-		const Identity identity = identity_from_arguments(fcinfo, 0, table);
-		const RowHold hold = find_row_hold(table, identity);
-		if (hold.is_ours)
-			raise_cannot_wait("It has itself changed or locked the row, and a refresh would wait "
-							  "for its end.",
-							  "Commit first.");
-		if (is_table_locked_by_us(table))
-			raise_cannot_wait("It has locked the table, and a refresh would wait for its end.",
-							  "Commit first.");
-		if (!hold.has_refresh_token)
+		const Identity identity = identity_from_arguments(call.fcinfo, 0, table);
+		const WaitedRow row = find_waited_row(table, identity);
+		refuse_own_changes(table, row);
+		if (!row.has_refresh_token)
 			raise_no_refresh_token(identity_describe(identity));
+		is_refused = find_refusal(row, refusal);
 	});
+	if (!is_refused)
+		return;
+	if (refusal.needs_user)
+		raise_needs_reauthorization(call, refusal.reason);
+	const std::int64_t wait = call.deadline - monotonic_milliseconds();
+	if (TimestampDifferenceMilliseconds(GetCurrentTimestamp(), refusal.next_attempt) > wait)
+		raise_not_refreshed(psprintf("The last refresh failed: %s.", refusal.reason));
 }
 
 // With a new snapshot. A token that was replaced during the wait is taken if it is valid.
@@ -185,18 +200,18 @@ Step follow_answer(Call &call)
 {
 	if (!read_refresh_answer(call.ticket, static_cast<std::int64_t>(call.min_ttl), call.answer))
 		return Step::go_on;
-	switch (call.answer.answer) {
-	case Answer::needs_reauthorization:
-		raise_needs_reauthorization(call);
-	case Answer::no_refresh_token:
+	switch (call.answer.outcome) {
+	case RefreshOutcome::needs_reauthorization:
+		raise_needs_reauthorization(call, call.answer.reason);
+	case RefreshOutcome::no_refresh_token:
 		raise_no_refresh_token(describe_identity(call));
-	case Answer::not_connected:
+	case RefreshOutcome::not_connected:
 		raise_not_refreshed("The sidecar does not see the token.");
-	case Answer::fresh:
+	case RefreshOutcome::fresh:
 		if (call.answer.is_for_all)
 			return take_as_it_is(call);
 		break;
-	case Answer::backoff:
+	case RefreshOutcome::backoff:
 		if (call.answer.is_for_all)
 			raise_not_refreshed(call.answer.reason[0] ? call.answer.reason
 													  : "The last refresh failed.");
@@ -226,6 +241,7 @@ Step wait_for_refresh(Call &call, const RequestedIdentity &requested)
 		return Step::done;
 	if (has_joined && follow_answer(call) == Step::done)
 		return Step::done;
+	refuse_hopeless(call);
 	if (!is_refresh_listener_there())
 		raise_nobody_listens();
 	const std::int64_t left = call.deadline - monotonic_milliseconds();
@@ -270,7 +286,7 @@ text *refreshed_token(FunctionCallInfo fcinfo, std::uint64_t min_ttl, std::uint6
 	call.ticket.request = -1;
 	if (look_at_row(call) == Step::done)
 		return call.token;
-	refuse_own_changes(fcinfo);
+	refuse_hopeless(call);
 	if (!is_refresh_listener_there())
 		raise_nobody_listens();
 	PG_TRY();

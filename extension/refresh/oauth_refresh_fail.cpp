@@ -7,11 +7,13 @@
 #include "function.hpp"
 #include "interval.hpp"
 #include "owner_boundary.hpp"
+#include "refresh/changed_tokens.hpp"
 #include "refresh/client.hpp"
 #include "refresh/cluster.hpp"
 #include "refresh/doubt.hpp"
 #include "refresh/durable_commit.hpp"
 #include "refresh/ended_attempt.hpp"
+#include "refresh/refresh_requests.hpp"
 #include "refresh/state.hpp"
 #include "refresh/stored_details.hpp"
 #include "token_codec.hpp"
@@ -194,5 +196,7 @@ OAUTH_FUNCTION(oauth_refresh_fail)
 	commit_durably();
 	const char *state = fail(table, identity, PG_GETARG_INT64(kFence), failure);
 	SPI_finish();
+	if (is_refresh_awaited())
+		note_changed_token(identity_hash(identity.values));
 	PG_RETURN_TEXT_P(cstring_to_text(state));
 }

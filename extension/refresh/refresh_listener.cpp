@@ -16,23 +16,24 @@ namespace
 
 constexpr std::int64_t kLongestWait = 1000; // ms: a sleeping statement holds back VACUUM
 
-struct AnswerName {
+struct OutcomeName {
 	const char *name;
-	Answer answer;
+	RefreshOutcome outcome;
 };
 
-constexpr AnswerName kAnswers[] = {{"fresh", Answer::fresh},
-								   {"needs_reauthorization", Answer::needs_reauthorization},
-								   {"no_refresh_token", Answer::no_refresh_token},
-								   {"backoff", Answer::backoff},
-								   {"not_connected", Answer::not_connected}};
+constexpr OutcomeName kOutcomes[] = {
+	{"fresh", RefreshOutcome::fresh},
+	{"needs_reauthorization", RefreshOutcome::needs_reauthorization},
+	{"no_refresh_token", RefreshOutcome::no_refresh_token},
+	{"backoff", RefreshOutcome::backoff},
+	{"not_connected", RefreshOutcome::not_connected}};
 
-Answer answer_argument(const text *argument)
+RefreshOutcome outcome_argument(const text *argument)
 {
 	const char *name = text_to_cstring(argument);
-	for (const AnswerName &known : kAnswers)
+	for (const OutcomeName &known : kOutcomes)
 		if (strcmp(known.name, name) == 0)
-			return known.answer;
+			return known.outcome;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown outcome"),
 					errhint("Use fresh, needs_reauthorization, no_refresh_token, backoff or "
 							"not_connected.")));
@@ -126,9 +127,9 @@ OAUTH_FUNCTION(oauth_refresh_request_done)
 	if (PG_ARGISNULL(4))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("outcome must not be null")));
-	const Answer answer = answer_argument(PG_GETARG_TEXT_PP(4));
+	const RefreshOutcome outcome = outcome_argument(PG_GETARG_TEXT_PP(4));
 	const char *reason = PG_ARGISNULL(5) ? "" : reason_argument(PG_GETARG_TEXT_PP(5));
 	const RequestedIdentity requested =
 		requested_identity(identity_from_arguments(fcinfo, 0, lock_token_table(AccessShareLock)));
-	PG_RETURN_BOOL(answer_refresh(requested, answer, reason));
+	PG_RETURN_BOOL(answer_refresh(requested, outcome, reason));
 }

@@ -20,7 +20,7 @@ enum class State : std::uint8_t { free, wanted, taken, answered };
 
 struct Request {
 	State state; // free: nobody waits
-	Answer answer;
+	RefreshOutcome outcome;
 	Oid database;
 	int callers;
 	int listener; // who took it: the place, and which session it had
@@ -292,7 +292,7 @@ bool read_refresh_answer(const RefreshTicket &ticket, std::int64_t min_ttl, Refr
 	const Request &request = memory->requests[ticket.request];
 	const bool is_new = request.answers != ticket.answers;
 	if (is_new) {
-		answer.answer = request.answer;
+		answer.outcome = request.outcome;
 		answer.is_for_all = min_ttl <= request.answered_min_ttl;
 		memcpy(answer.reason, request.reason, sizeof answer.reason);
 	}
@@ -380,7 +380,7 @@ void end_listening()
 	ConditionVariableCancelSleep();
 }
 
-bool answer_refresh(const RequestedIdentity &identity, Answer answer, const char *reason)
+bool answer_refresh(const RequestedIdentity &identity, RefreshOutcome outcome, const char *reason)
 {
 	LWLockAcquire(memory->lock, LW_EXCLUSIVE);
 	Request *request = find_request(identity);
@@ -389,7 +389,7 @@ bool answer_refresh(const RequestedIdentity &identity, Answer answer, const char
 			request->state == State::taken ? request->told_min_ttl : request->min_ttl;
 		request->state = State::answered;
 		request->answers++;
-		request->answer = answer;
+		request->outcome = outcome;
 		strlcpy(request->reason, reason, sizeof request->reason);
 		pg_atomic_fetch_add_u64(&request->changes, 1);
 	}

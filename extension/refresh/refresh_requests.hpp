@@ -25,7 +25,7 @@ bool can_request_refresh();
 std::int64_t monotonic_milliseconds();
 
 // What a listener says where no commit does.
-enum class Answer : std::uint8_t {
+enum class RefreshOutcome : std::uint8_t {
 	fresh,
 	needs_reauthorization,
 	no_refresh_token,
@@ -44,7 +44,7 @@ struct RefreshTicket {
 };
 
 struct RefreshAnswer {
-	Answer answer;
+	RefreshOutcome outcome;
 	bool is_for_all; // else another caller asked for less than this one
 	char reason[kMaxReasonBytes + 1];
 };
@@ -92,7 +92,7 @@ void sleep_for_requests(std::int64_t milliseconds);
 void end_listening();
 
 // Whether somebody waits for it. `reason` has at most kMaxReasonBytes.
-bool answer_refresh(const RequestedIdentity &identity, Answer answer, const char *reason);
+bool answer_refresh(const RequestedIdentity &identity, RefreshOutcome outcome, const char *reason);
 
 // Commits.
 

@@ -41,8 +41,8 @@ def listen(cluster):
         listener.stop()
 
 
-def expire(cluster, *actors, db=DATABASE, expires_in=1, refresh="refresh"):
-    """Stores a token for each that lives too short."""
+def expire(cluster, *actors, db=DATABASE, expires_in=0, refresh="refresh"):
+    """Stores a token for each that has expired, or lives so long."""
     with cluster.connect(db, autocommit=True) as connection:
         for actor in actors:
             connection.execute("SELECT oauth_store(%s, %s, %s, %s, 'old', %s, expires_in => %s)",
@@ -146,7 +146,7 @@ def test_any_writer_wakes_the_caller(cluster, listen):
     }
     for actor, sql in changes.items():
         expire(cluster, actor)
-        caller = call(cluster, actor)
+        caller = call(cluster, actor, "60 s", "1 h")
         sleeping(cluster, 1)
         cluster.psql(sql)
         assert caller.result() == "old"
@@ -217,6 +217,77 @@ def test_a_fresh_token_that_has_expired(cluster, listen):
     assert sqlstate_of(cluster, "dead") == "OT022"
 
 
+# What oauth_refresh_begin(), _commit() and _fail() leave.
+
+BEGIN = "SELECT outcome, fence, reason FROM oauth_refresh_begin(%s, %s, %s, %s)"
+
+
+def test_begin_and_commit(cluster, listen):
+    """20 callers, one request, one attempt."""
+    refreshed = []
+
+    def refresh(listener, whose):
+        with listener.connect() as connection:
+            outcome, fence, _ = connection.execute(BEGIN, whose).fetchone()
+            if outcome == "granted":
+                refreshed.append(whose)
+                connection.execute("SELECT oauth_refresh_commit(%s, %s, %s, %s, %s, 'committed', 'rotated', 3600)",
+                                   [*whose, fence])
+            elif outcome == "fresh":
+                listener.done(whose, outcome)
+
+    listen(refresh=refresh)
+    expire(cluster, "begun")
+    assert {caller.result() for caller in [call(cluster, "begun") for _ in range(20)]} == {"committed"}
+    assert refreshed == [identity("begun")]
+
+
+def fail(kind, retry_after=None):
+    def refresh(listener, whose):
+        with listener.connect() as connection:
+            outcome, fence, _ = connection.execute(BEGIN, whose).fetchone()
+            if outcome == "granted":
+                connection.execute("SELECT oauth_refresh_fail(%s, %s, %s, %s, %s, %s, 'it said no', %s)",
+                                   [*whose, fence, kind, retry_after])
+    return refresh
+
+
+@pytest.mark.parametrize("kind, retry_after, sqlstate", [("dead_grant", None, "OT019"), ("needs_interaction", None, "OT019"),
+                                                         ("transient", "1 day", "OT022")])
+def test_a_failure_ends_the_wait(cluster, listen, kind, retry_after, sqlstate):
+    """The sidecar says nothing to the caller but by oauth_refresh_fail(). And who asks later is told
+    so at once, whether anybody listens or not, until a token is stored."""
+    listener = listen(refresh=fail(kind, retry_after))
+    expire(cluster, kind)
+    for _ in range(2):
+        with pytest.raises(psycopg.Error) as caught:
+            fresh(cluster, kind, "60 s", "1 h")
+        assert caught.value.sqlstate == sqlstate and f"{kind}: it said no" in str(caught.value)
+    assert len(listener.taken) == 1
+    listener.stop()
+    forget_listeners(cluster)
+    assert sqlstate_of(cluster, kind) == sqlstate
+    expire(cluster, kind, refresh="another")
+    assert sqlstate_of(cluster, kind) == "OT021"
+
+
+def test_a_failure_that_is_soon_tried_again(cluster, listen):
+    """Not the end: the caller waits for the next attempt."""
+    tries = []
+
+    def refresh(listener, whose):
+        tries.append(whose)
+        fail("transient", "1 s")(listener, whose)
+        with listener.connect() as connection:
+            wait_until(lambda: (answer := connection.execute(BEGIN, whose).fetchone())[0] == "granted"
+                       and (connection.execute("SELECT oauth_refresh_commit(%s, %s, %s, %s, %s, 'at last', NULL, 3600)",
+                                               [*whose, answer[1]])), 60, what="the second attempt")
+
+    listen(refresh=refresh)
+    expire(cluster, "retried")
+    assert fresh(cluster, "retried", "60 s", "5 min") == "at last"
+
+
 # Nobody, nothing, not in time.
 
 
@@ -279,7 +350,7 @@ def test_cancelled_callers_leave_nothing(cluster, listen):
     with cluster.connect(autocommit=True) as connection:
         callers = [call(cluster, actor, "60 s", "1 h") for actor in actors[:REQUESTS]]
         sleeping(cluster, REQUESTS)
-        wait_until(lambda: len({whose for whose, _ in listener.taken[before:]}) == REQUESTS, what="all requests")
+        wait_until(lambda: {whose[3] for whose, _ in listener.taken[before:]} >= set(actors[:REQUESTS]), what="all requests")
         for caller in callers:
             connection.execute(REFRESH, [*caller.params[:4], "new", LIVES])
         assert [caller.result() for caller in callers] == ["new"] * REQUESTS
@@ -331,7 +402,7 @@ def test_a_session_that_ends_gives_back_what_it_took(cluster, listen):
     dead = cluster.connect(autocommit=True)
     dead.execute(WAIT, ["0"])
     expire(cluster, "given back")
-    caller = call(cluster, "given back")
+    caller = call(cluster, "given back", "60 s", "8 s")
     sleeping(cluster, 1)
     assert len(dead.execute(WAIT, ["0"]).fetchall()) == 1
     other = listen(refresh=None)
@@ -359,7 +430,7 @@ def test_a_sidecar_that_is_killed_while_it_listens(cluster, listen, how):
         assert process.stdout.readline() == "[]\n"
         process.send_signal(how)
         expire(cluster, "widow")
-        caller = call(cluster, "widow")
+        caller = call(cluster, "widow", "60 s", "8 s")
         wait_until(lambda: cluster.value(
             "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%FROM oauth_tokens_internal.refresh_requests_wait()%%'"
             " AND state = 'active' AND pid <> pg_backend_pid()") == 0, what="the end of its call")
@@ -424,8 +495,8 @@ def _listens(connection):
 
 def test_two_databases(cluster, listen):
     """Nobody hears of another database's requests, and its listeners are none of ours."""
-    cluster.fresh_database("other")
     forget_listeners(cluster)
+    cluster.rows("CREATE DATABASE other TEMPLATE app", db="postgres")  # with the same oids
     stranger = listen(db="other", refresh=lambda listener, whose: None)
     expire(cluster, "same")
     expire(cluster, "same", db="other")

@@ -6,17 +6,30 @@
 namespace oauth_tokens
 {
 
-struct RowHold {
+struct WaitedRow {
 	bool is_ours; // changed or locked by this transaction: a refresh would wait for it
 	bool has_refresh_token;
+	bool is_known; // else the rest is not
+	pg_uuid_t id;
+	TimestampTz updated_at;
 };
 
 // Of the row as it is now, found below SQL: no right is asked for, so the caller must
 // have seen the row. Where not all rows are in the table's own heap, or nothing keeps
-// the identity unique: not ours, with a refresh token.
-RowHold find_row_hold(const TokenTable &table, const Identity &identity);
+// the identity unique: not ours, with a refresh token, and unknown.
+WaitedRow find_waited_row(const TokenTable &table, const Identity &identity);
 
 // Whether this transaction holds a lock on the table that keeps writers out.
 bool is_table_locked_by_us(const TokenTable &table);
+
+// Why nobody will refresh the token now, as oauth_refresh_fail() has left it.
+struct RefreshRefusal {
+	bool needs_user;
+	const char *reason;
+	TimestampTz next_attempt;
+};
+
+// False where a refresh may be begun, or is under way.
+bool find_refusal(const WaitedRow &row, RefreshRefusal &refusal);
 
 } // namespace oauth_tokens
