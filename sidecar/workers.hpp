@@ -1,0 +1,94 @@
+// Threads for what blocks, such as writing to a disk: the event loop goes on meanwhile.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace sidecar
+{
+
+class Workers
+{
+public:
+	// Several threads, so that fsyncs go to the disk together.
+	explicit Workers(boost::asio::any_io_executor executor, unsigned threads = 4)
+		: executor_(std::move(executor)), pool_(threads)
+	{
+	}
+	// Waits until all work that was handed in is done, though nobody waits for it.
+	~Workers() { pool_.join(); }
+	Workers(const Workers &) = delete;
+	Workers &operator=(const Workers &) = delete;
+
+	// Calls `work` in a thread, and goes on in the loop with what it returned or threw.
+	// If the caller's frame is destroyed meanwhile, the work still comes to its end: it
+	// must own whatever it uses.
+	template <typename Work>
+	boost::asio::awaitable<std::invoke_result_t<Work &>> run(Work work)
+	{
+		using Result = std::invoke_result_t<Work &>;
+		const auto call = std::make_shared<Call<Result>>(executor_);
+		boost::asio::post(pool_, [call, executor = executor_, work = std::move(work)]() mutable {
+			call->take(work);
+			// In the loop, to which the timer belongs.
+			boost::asio::post(executor, [call = std::move(call)] { call->end(); });
+		});
+		boost::system::error_code ignored;
+		if (!call->is_done)
+			co_await call->done.async_wait(
+				boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+		if (call->failure)
+			std::rethrow_exception(call->failure);
+		if constexpr (!std::is_void_v<Result>)
+			co_return std::move(*call->result);
+	}
+
+private:
+	template <typename Result>
+	struct Call {
+		using Kept = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
+
+		explicit Call(const boost::asio::any_io_executor &executor)
+			: done(executor, boost::asio::steady_timer::time_point::max())
+		{
+		}
+		template <typename Work>
+		void take(Work &work)
+		{
+			try {
+				if constexpr (std::is_void_v<Result>)
+					work();
+				else
+					result.emplace(work());
+			} catch (...) {
+				failure = std::current_exception();
+			}
+		}
+		void end()
+		{
+			is_done = true;
+			done.cancel();
+		}
+
+		boost::asio::steady_timer done; // never expires: it is cancelled
+		bool is_done = false;
+		std::optional<Kept> result;
+		std::exception_ptr failure;
+	};
+
+	boost::asio::any_io_executor executor_;
+	boost::asio::thread_pool pool_;
+};
+
+} // namespace sidecar
