@@ -3,7 +3,8 @@
 As a program (by Holder) it takes JSON: `database` (a URL), `provider` (the endpoint and the
 client), `identity`, `spool` (a directory), `stop`, which names where it stops itself by SIGSTOP:
 `connected` (the request is not sent yet), `answered` or `spooled`; and values for the constants
-of refresh.py. It prints JSON: what fresh_access_token() returned or raised.
+of refresh.py. It prints JSON: what fresh_access_token() returned or raised. With `callers`, so many
+threads call it at each line of standard input, and the answer has a list.
 """
 
 import contextlib
@@ -14,17 +15,25 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "docs/examples"
 
 
 class Holder:
-    """One such process. `result()` waits for its end: {"token": …} or {"error": outcome, …}."""
+    """One such process. `result()` waits for its end: {"token": …} or {"error": outcome, "reason": …}."""
 
     def __init__(self, **arguments):
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig=KILL", "--", "/usr/bin/python3", __file__, json.dumps(arguments, default=str)],
-            stdout=subprocess.PIPE, text=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def go(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def line(self):
+        return json.loads(self.process.stdout.readline())
 
     def wait_stopped(self):
         _, status = os.waitpid(self.process.pid, os.WUNTRACED)
@@ -61,7 +70,7 @@ def then_stop(function):
     return call
 
 
-def main(database, provider, identity, spool=None, stop=None, min_ttl=60, timeout=30, **constants):
+def main(database, provider, identity, spool=None, stop=None, min_ttl=60, timeout=30, callers=0, **constants):
     sys.path.insert(0, str(EXAMPLES))
     import refresh
 
@@ -79,12 +88,30 @@ def main(database, provider, identity, spool=None, stop=None, min_ttl=60, timeou
             Spool.write = then_stop(Spool.write)
         spool = Spool(spool, server)
         spool.replay(server)
-    try:
-        token = refresh.fresh_access_token(server, identity, provider, spool, min_ttl, timeout)
-        return {"token": token}
-    except refresh.NotRefreshed as error:
-        return {"error": error.outcome, "reason": str(error)}
+
+    def call(server):
+        try:
+            return {"token": refresh.fresh_access_token(server, identity, provider, spool, min_ttl, timeout)}
+        except refresh.NotRefreshed as error:
+            return {"error": error.outcome, "reason": str(error)}
+
+    if not callers:
+        print(json.dumps(call(server)))
+        return
+    servers = [refresh.Database(database) for _ in range(callers)]
+    for server in servers:
+        server.row("SELECT 1", [])
+    print(json.dumps("ready"), flush=True)
+    for _ in sys.stdin:
+        results = []
+        threads = [threading.Thread(target=lambda server: results.append(call(server)), args=(server,))
+                   for server in servers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(json.dumps(results), flush=True)
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(**json.loads(sys.argv[1]))))
+    main(**json.loads(sys.argv[1]))
