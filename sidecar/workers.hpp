@@ -31,27 +31,23 @@ public:
 	Workers(const Workers &) = delete;
 	Workers &operator=(const Workers &) = delete;
 
-	// Calls `work` in a thread, and goes on in the loop with what it returned or threw.
-	// If the caller's frame is destroyed meanwhile, the work still comes to its end: it
-	// must own whatever it uses.
+	// Takes `work` over, calls it in a thread, and goes on in the loop with what it
+	// returned or threw. If the caller's frame is destroyed meanwhile, the work still comes
+	// to its end: it must own whatever it uses. It has a name, since g++ 12 destroys the
+	// captures of a lambda twice that stands within a co_await:
+	//
+	//   auto write = [reservation = std::move(reservation), entry]() mutable { … };
+	//   const std::string name = co_await workers.run(write);
 	template <typename Work>
-	boost::asio::awaitable<std::invoke_result_t<Work &>> run(Work work)
+	boost::asio::awaitable<std::invoke_result_t<Work &>> run(Work &work)
 	{
-		using Result = std::invoke_result_t<Work &>;
-		const auto call = std::make_shared<Call<Result>>(executor_);
+		auto call = std::make_shared<Call<std::invoke_result_t<Work &>>>(executor_);
 		boost::asio::post(pool_, [call, executor = executor_, work = std::move(work)]() mutable {
 			call->take(work);
 			// In the loop, to which the timer belongs.
 			boost::asio::post(executor, [call = std::move(call)] { call->end(); });
 		});
-		boost::system::error_code ignored;
-		if (!call->is_done)
-			co_await call->done.async_wait(
-				boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
-		if (call->failure)
-			std::rethrow_exception(call->failure);
-		if constexpr (!std::is_void_v<Result>)
-			co_return std::move(*call->result);
+		return wait(call);
 	}
 
 private:
@@ -86,6 +82,19 @@ private:
 		std::optional<Kept> result;
 		std::exception_ptr failure;
 	};
+
+	template <typename Result>
+	static boost::asio::awaitable<Result> wait(std::shared_ptr<Call<Result>> call)
+	{
+		boost::system::error_code ignored;
+		if (!call->is_done)
+			co_await call->done.async_wait(
+				boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+		if (call->failure)
+			std::rethrow_exception(call->failure);
+		if constexpr (!std::is_void_v<Result>)
+			co_return std::move(*call->result);
+	}
 
 	boost::asio::any_io_executor executor_;
 	boost::asio::thread_pool pool_;

@@ -20,7 +20,8 @@ namespace asio = boost::asio;
 
 asio::awaitable<void> wait_for(Workers &workers, std::shared_future<void> until, bool &is_over)
 {
-	co_await workers.run([until] { until.wait(); });
+	auto work = [until] { until.wait(); };
+	co_await workers.run(work);
 	is_over = true;
 }
 
@@ -31,18 +32,16 @@ TEST(Workers, WhatWorkReturnsAndThrows)
 	EventLoop loop;
 	Workers workers(loop.get_executor());
 	const auto loop_thread = std::this_thread::get_id();
-	const auto get_id = [] { return std::this_thread::get_id(); };
+	auto get_id = [] { return std::this_thread::get_id(); };
 	EXPECT_NE(tests::finish(loop, workers.run(get_id)), loop_thread);
-	auto moved = std::make_unique<std::string>("only moved");
-	EXPECT_EQ(*tests::finish(loop, workers.run([moved = std::move(moved)]() mutable {
+	auto move = [moved = std::make_unique<std::string>("only moved")]() mutable {
 		return std::move(moved);
-	})),
-			  "only moved");
-	EXPECT_THROW(tests::finish(loop, workers.run([] { throw std::runtime_error("full"); })),
-				 std::runtime_error);
-	EXPECT_THROW(
-		tests::finish(loop, workers.run([]() -> int { throw std::runtime_error("full"); })),
-		std::runtime_error);
+	};
+	EXPECT_EQ(*tests::finish(loop, workers.run(move)), "only moved");
+	auto fail = [] { throw std::runtime_error("full"); };
+	EXPECT_THROW(tests::finish(loop, workers.run(fail)), std::runtime_error);
+	auto fail_at_number = []() -> int { throw std::runtime_error("full"); };
+	EXPECT_THROW(tests::finish(loop, workers.run(fail_at_number)), std::runtime_error);
 }
 
 // The loop goes on while a thread waits, and several threads work at a time.
@@ -54,7 +53,8 @@ TEST(Workers, TheLoopGoesOn)
 	bool is_over = false;
 	sidecar::start_task(loop.get_executor(), "test",
 						wait_for(workers, promise.get_future().share(), is_over));
-	tests::finish(loop, workers.run([] {}));
+	auto nothing = [] {};
+	tests::finish(loop, workers.run(nothing));
 	EXPECT_FALSE(is_over);
 	promise.set_value();
 	while (!is_over)
@@ -72,7 +72,8 @@ TEST(Workers, WorkThatNobodyWaitsForIsDone)
 		std::promise<void> promise;
 		sidecar::start_task(loop.get_executor(), "test",
 							wait_for(workers, promise.get_future().share(), is_over));
-		sidecar::start_task(loop.get_executor(), "test", workers.run([&] { is_written = true; }));
+		auto write = [&] { is_written = true; };
+		sidecar::start_task(loop.get_executor(), "test", workers.run(write));
 		loop.poll();
 		EXPECT_FALSE(is_written) << "the only thread waits";
 		promise.set_value();
