@@ -23,13 +23,15 @@ char *connection_statement()
 	bool is_null;
 	const Datum body = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &is_null);
 	char *sql = psprintf("SELECT state, scopes, has_refresh_token, expires_at, details, created_at,"
-						 " updated_at, reason, since, next_attempt_at FROM (%s AND t.workspace_id "
+						 " updated_at, reason, since, next_attempt_at, refresh_expires_at FROM (%s "
+						 "AND t.workspace_id "
 						 "OPERATOR(pg_catalog.=) $2"
 						 " AND t.provider OPERATOR(pg_catalog.=) $3"
 						 " AND t.actor_type OPERATOR(pg_catalog.=) $4"
 						 " AND t.actor_id OPERATOR(pg_catalog.=) $5) c (workspace_id, provider,"
 						 " actor_type, actor_id, scopes, has_refresh_token, expires_at, state,"
-						 " details, created_at, updated_at, reason, since, next_attempt_at)",
+						 " details, created_at, updated_at, reason, since, next_attempt_at,"
+						 " refresh_expires_at)",
 						 TextDatumGetCString(body));
 	ReleaseSysCache(tuple);
 	return sql;

@@ -82,6 +82,7 @@ constexpr DetailsColumn kDetailsColumns[] = {
 	{"lifetime", "interval", INTERVALOID, nullptr},
 	{"connected_at", "timestamptz", TIMESTAMPTZOID, "NOT NULL DEFAULT pg_catalog.now()"},
 	{"refresh_token_digest", "bytea", BYTEAOID, nullptr},
+	{"refresh_expires_at", "timestamptz", TIMESTAMPTZOID, nullptr},
 };
 // Under row security the planner takes no index for a comparison that might leak,
 // and that of enums might: details are joined to their token by its id. By the account

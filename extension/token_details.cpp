@@ -1,5 +1,7 @@
 #include "token_details.hpp"
 
+#include <initializer_list>
+
 #include "details_policies.hpp"
 #include "errors.hpp"
 
@@ -17,10 +19,12 @@ struct Field {
 // Positions in kFields.
 constexpr int kAccount[] = {0, 2, 3}; // account_id, issuer, client_id
 constexpr int kLifetime = 5;
+constexpr int kRefreshExpiresIn = 6;
 
-constexpr Field kFields[] = {{"account_id", jbvString}, {"account_label", jbvString},
-							 {"issuer", jbvString},     {"client_id", jbvString},
-							 {"extra", jbvBinary},      {"lifetime", jbvNumeric}};
+constexpr Field kFields[] = {
+	{"account_id", jbvString},         {"account_label", jbvString}, {"issuer", jbvString},
+	{"client_id", jbvString},          {"extra", jbvBinary},         {"lifetime", jbvNumeric},
+	{"refresh_expires_in", jbvNumeric}};
 constexpr int kFieldCount = lengthof(kFields);
 
 // The object's members in the order of kFields.
@@ -33,7 +37,8 @@ struct Members {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("details are not as expected"),
 					errdetail_internal("%s.", detail),
 					errhint("Pass an object with any of account_id, account_label, issuer, "
-							"client_id (strings), extra (an object) and lifetime (seconds).")));
+							"client_id (strings), extra (an object), lifetime and "
+							"refresh_expires_in (seconds).")));
 	pg_unreachable();
 }
 
@@ -65,24 +70,28 @@ Members read_members(const Jsonb *details)
 	return members;
 }
 
-Datum lifetime_interval(const JsonbValue *seconds)
+TimeOffset microseconds(const JsonbValue *seconds, int field)
 {
 	const float8 value = DatumGetFloat8(
 		DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(seconds->val.numeric)));
 	if (!(value >= 0 && value <= PG_INT32_MAX))
-		raise_bad_details("The lifetime is out of range");
-	auto *lifetime = static_cast<Interval *>(palloc0(sizeof(Interval)));
-	lifetime->time = static_cast<TimeOffset>(value) * USECS_PER_SEC;
-	return IntervalPGetDatum(lifetime);
+		raise_bad_details(psprintf("Member %s is out of range", kFields[field].name));
+	return static_cast<TimeOffset>(value) * USECS_PER_SEC;
 }
 
-Datum member_datum(const JsonbValue *value)
+// What is stored of refresh_expires_in is the moment that it means.
+Datum member_datum(const JsonbValue *value, int field)
 {
 	if (value->type == jbvString)
 		return PointerGetDatum(
 			cstring_to_text_with_len(value->val.string.val, value->val.string.len));
-	if (value->type == jbvNumeric)
-		return lifetime_interval(value);
+	if (field == kRefreshExpiresIn)
+		return TimestampTzGetDatum(GetCurrentTimestamp() + microseconds(value, field));
+	if (field == kLifetime) {
+		auto *lifetime = static_cast<Interval *>(palloc0(sizeof(Interval)));
+		lifetime->time = microseconds(value, field);
+		return IntervalPGetDatum(lifetime);
+	}
 	return JsonbPGetDatum(JsonbValueToJsonb(const_cast<JsonbValue *>(value)));
 }
 
@@ -99,8 +108,8 @@ struct Written {
 
 	Written(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 			const Jsonb *details, const bytea *digest)
-		: types{UUIDOID, TEXTOID, table.enum_type, TEXTOID,  UUIDOID,     TEXTOID,
-				TEXTOID, TEXTOID, TEXTOID,         JSONBOID, INTERVALOID, BYTEAOID}
+		: types{UUIDOID, TEXTOID, table.enum_type, TEXTOID,     UUIDOID,        TEXTOID, TEXTOID,
+				TEXTOID, TEXTOID, JSONBOID,        INTERVALOID, TIMESTAMPTZOID, BYTEAOID}
 	{
 		memset(nulls, ' ', sizeof nulls);
 		memcpy(values, identity.values, sizeof identity.values);
@@ -110,7 +119,7 @@ struct Written {
 			if (members.values[i] == nullptr)
 				nulls[kIdAt + 1 + i] = 'n';
 			else
-				values[kIdAt + 1 + i] = member_datum(members.values[i]);
+				values[kIdAt + 1 + i] = member_datum(members.values[i], i);
 		values[kDigestAt] = PointerGetDatum(digest);
 		if (digest == nullptr)
 			nulls[kDigestAt] = 'n';
@@ -130,12 +139,12 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 			return psprintf(
 				"INSERT INTO %s (workspace_id, provider, actor_type, actor_id, token_id,"
 				" account_id, account_label, issuer, client_id, extra, lifetime,"
-				" refresh_token_digest, connected_at)"
-				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, pg_catalog.now())"
+				" refresh_expires_at, refresh_token_digest, connected_at) VALUES ($1, $2, $3,"
+				" $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, pg_catalog.now())"
 				" ON CONFLICT (workspace_id, provider, actor_type, actor_id) DO UPDATE SET"
 				" token_id = $5, account_id = $6, account_label = $7, issuer = $8,"
-				" client_id = $9, extra = $10, lifetime = $11, refresh_token_digest = $12,"
-				" connected_at = pg_catalog.now()",
+				" client_id = $9, extra = $10, lifetime = $11, refresh_expires_at = $12,"
+				" refresh_token_digest = $13, connected_at = pg_catalog.now()",
 				table.details_name);
 		},
 		Written::kCount, written.types);
@@ -162,7 +171,8 @@ void details_refresh(const TokenTable &table, const Identity &identity, const pg
 				" client_id = COALESCE($9, client_id), extra = CASE WHEN $10 IS NULL THEN extra"
 				" ELSE COALESCE(extra, '{}') OPERATOR(pg_catalog.||) $10 END,"
 				" lifetime = COALESCE($11, lifetime),"
-				" refresh_token_digest = COALESCE($12, refresh_token_digest)"
+				" refresh_expires_at = COALESCE($12, refresh_expires_at),"
+				" refresh_token_digest = COALESCE($13, refresh_token_digest)"
 				" WHERE %s AND token_id OPERATOR(pg_catalog.=) $5",
 				table.details_name, kWhereIdentity);
 		},
@@ -175,8 +185,9 @@ void details_refresh(const TokenTable &table, const Identity &identity, const pg
 void check_details(const Jsonb *details)
 {
 	const Members members = read_members(details);
-	if (members.values[kLifetime] != nullptr)
-		lifetime_interval(members.values[kLifetime]);
+	for (const int field : {kLifetime, kRefreshExpiresIn})
+		if (members.values[field] != nullptr)
+			microseconds(members.values[field], field);
 }
 
 bool names_account(const Jsonb *details)

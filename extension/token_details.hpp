@@ -9,7 +9,8 @@ namespace oauth_tokens
 {
 
 // Replaces the details of the token `id`. Keys of the object: account_id,
-// account_label, issuer, client_id (strings), extra (object), lifetime (seconds).
+// account_label, issuer, client_id (strings), extra (object), lifetime and
+// refresh_expires_in (seconds; the latter from now).
 // Raises 22023 for anything else. The digest is that of the refresh token which
 // they tell of; null: of none.
 void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,

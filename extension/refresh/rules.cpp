@@ -24,6 +24,11 @@ constexpr Word kWords[] = {{"none", Rotation::none},
 constexpr std::string_view kGrace = "grace:";
 constexpr int kMaxGraceDigits = 9;
 
+// Few providers tell what they allow; none is known to mind so many.
+constexpr float8 kPerSecond = 5;
+constexpr float8 kFewestPerSecond = 0.001;
+constexpr float8 kMostPerSecond = 10000;
+
 bool read_rotation(std::string_view text, RefreshRules *rules)
 {
 	for (const Word &word : kWords)
@@ -52,7 +57,8 @@ bool read_rotation(std::string_view text, RefreshRules *rules)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("rules are not as expected"),
 			 errdetail_internal("%s.", detail),
 			 errhint("Pass an object of objects with rotation (a string), refresh_kills_access (a "
-					 "boolean), refresh_ahead and keep_alive (seconds).")));
+					 "boolean), refresh_ahead, keep_alive (seconds) and refreshes_per_second (a "
+					 "number).")));
 	pg_unreachable();
 }
 
@@ -67,16 +73,24 @@ JsonbValue *member(JsonbContainer *object, const char *name, jbvType type)
 	return value;
 }
 
+float8 number_member(JsonbContainer *object, const char *name, float8 missing, float8 least,
+					 float8 most)
+{
+	const JsonbValue *value = member(object, name, jbvNumeric);
+	if (value == nullptr)
+		return missing;
+	const float8 number = DatumGetFloat8(
+		DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
+	if (!(number >= least && number <= most))
+		raise_bad_rules(psprintf("Member %s is out of range", name));
+	return number;
+}
+
 Datum seconds_member(JsonbContainer *object, const char *name)
 {
 	auto *interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
-	if (const JsonbValue *value = member(object, name, jbvNumeric)) {
-		const float8 seconds = DatumGetFloat8(
-			DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
-		if (!(seconds >= 0 && seconds <= PG_INT32_MAX))
-			raise_bad_rules(psprintf("Member %s is out of range", name));
-		interval->time = static_cast<TimeOffset>(seconds) * USECS_PER_SEC;
-	}
+	interval->time =
+		static_cast<TimeOffset>(number_member(object, name, 0, 0, PG_INT32_MAX)) * USECS_PER_SEC;
 	return IntervalPGetDatum(interval);
 }
 
@@ -84,14 +98,16 @@ Datum seconds_member(JsonbContainer *object, const char *name)
 // two daemons which start at once wait for each other and do not deadlock.
 void store_rules(const JsonbValue &name, JsonbContainer *object)
 {
-	static FlowStatement<5> statement = {
+	static FlowStatement<6> statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_rules AS r (provider, rotation, kills_access,"
-		" ahead, keep_alive) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (provider) DO UPDATE"
-		" SET rotation = $2, kills_access = $3, ahead = $4, keep_alive = $5"
+		" ahead, keep_alive, per_second) VALUES ($1, $2, $3, $4, $5, $6)"
+		" ON CONFLICT (provider) DO UPDATE"
+		" SET rotation = $2, kills_access = $3, ahead = $4, keep_alive = $5, per_second = $6"
 		" WHERE NOT (r.rotation OPERATOR(pg_catalog.=) $2 AND r.kills_access"
 		" OPERATOR(pg_catalog.=) $3 AND r.ahead OPERATOR(pg_catalog.=) $4"
-		" AND r.keep_alive OPERATOR(pg_catalog.=) $5)",
-		{TEXTOID, TEXTOID, BOOLOID, INTERVALOID, INTERVALOID}};
+		" AND r.keep_alive OPERATOR(pg_catalog.=) $5"
+		" AND r.per_second OPERATOR(pg_catalog.=) $6)",
+		{TEXTOID, TEXTOID, BOOLOID, INTERVALOID, INTERVALOID, FLOAT8OID}};
 	RefreshRules rules;
 	std::string_view rotation = "strict";
 	if (const JsonbValue *value = member(object, "rotation", jbvString))
@@ -105,7 +121,10 @@ void store_rules(const JsonbValue &name, JsonbContainer *object)
 		PointerGetDatum(
 			cstring_to_text_with_len(rotation.data(), static_cast<int>(rotation.size()))),
 		BoolGetDatum(kills != nullptr && kills->val.boolean),
-		seconds_member(object, "refresh_ahead"), seconds_member(object, "keep_alive")};
+		seconds_member(object, "refresh_ahead"),
+		seconds_member(object, "keep_alive"),
+		Float8GetDatum(number_member(object, "refreshes_per_second", kPerSecond, kFewestPerSecond,
+									 kMostPerSecond))};
 	run_as_owner(statement, values);
 }
 

@@ -26,7 +26,7 @@ CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
     RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, scopes text,
         has_refresh_token boolean, expires_at timestamptz, state text, details jsonb,
         created_at timestamptz, updated_at timestamptz, reason text, since timestamptz,
-        next_attempt_at timestamptz)
+        next_attempt_at timestamptz, refresh_expires_at timestamptz)
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
     SELECT t.workspace_id, t.provider,
@@ -56,7 +56,7 @@ CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
             OPERATOR(pg_catalog.||) CASE WHEN d.extra IS NULL THEN '{}'
                 ELSE pg_catalog.jsonb_build_object('extra', d.extra) END END,
         oauth_tokens_internal.utc(t.created_at), oauth_tokens_internal.utc(t.updated_at),
-        s.reason, s.since, s.next_attempt_at
+        s.reason, s.since, s.next_attempt_at, d.refresh_expires_at
     FROM @extschema@.oauth_tokens t
     LEFT JOIN @extschema@.oauth_token_details d
         ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id
@@ -77,12 +77,12 @@ COMMENT ON FUNCTION oauth_tokens_internal.connections(boolean) IS 'the rows of o
 CREATE VIEW oauth_connections WITH (security_invoker, security_barrier) AS
     SELECT * FROM oauth_tokens_internal.connections(oauth_tokens_internal.guard());
 COMMENT ON VIEW oauth_connections IS
-    'what is connected, with no secret. state: active; expiring (within two minutes, or the provider''s refresh_ahead); expired (the access token is; if has_refresh_token, the next one who asks for it has it refreshed); refreshing (now); backing_off (a refresh failed and is tried again at next_attempt_at); needs_reauthorization (the user must connect the account again). reason and since tell of the last failure; times are points in time';
+    'what is connected, with no secret. state: active; expiring (within two minutes, or the provider''s refresh_ahead); expired (the access token is; if has_refresh_token, the next one who asks for it has it refreshed); refreshing (now); backing_off (a refresh failed and is tried again at next_attempt_at); needs_reauthorization (the user must connect the account again). reason and since tell of the last failure; refresh_expires_at is when the grant itself ends, where the provider said so; times are points in time';
 
 CREATE TYPE oauth_tokens_internal.connection AS (
     state text, scopes text, has_refresh_token boolean, expires_at timestamptz, details jsonb,
     created_at timestamptz, updated_at timestamptz, reason text, since timestamptz,
-    next_attempt_at timestamptz);
+    next_attempt_at timestamptz, refresh_expires_at timestamptz);
 COMMENT ON TYPE oauth_tokens_internal.connection IS
     'what oauth_connections shows of an identity; times are points in time';
 

@@ -78,21 +78,39 @@ CREATE TABLE oauth_tokens_internal.refresh_clients (
     paused_until timestamptz,
     reason text,
     rotates boolean,
+    credit double precision,
+    credit_at timestamptz,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (provider, client_id)
 );
 COMMENT ON TABLE oauth_tokens_internal.refresh_clients IS
-    'refreshes of each client that failed since the last one that succeeded, and until when none is begun; provider without label, client_id empty where the details name none';
+    'refreshes of each client that failed since the last one that succeeded, until when none is begun, and how many could be begun ahead of time at once (credit, at credit_at); provider without label, client_id empty where the details name none';
 
 CREATE TABLE oauth_tokens_internal.refresh_rules (
     provider text PRIMARY KEY,
     rotation text NOT NULL,
     kills_access boolean NOT NULL,
     ahead interval NOT NULL,
-    keep_alive interval NOT NULL
+    keep_alive interval NOT NULL,
+    per_second double precision NOT NULL
 );
 COMMENT ON TABLE oauth_tokens_internal.refresh_rules IS
-    'what the sidecar published of each provider: how its refresh tokens rotate, and when to refresh ahead of time (0: never)';
+    'what the sidecar published of each provider: how its refresh tokens rotate, when to refresh ahead of time (0: never), and how many a second of each client';
+
+-- Tokens that wait (dead grants, mostly) stay where they are in the order of due ones, and
+-- may be many. A look begins behind those with which the order begins (up to passed_*),
+-- and reads a part of them again, from again_* on: some may have become due.
+CREATE TABLE oauth_tokens_internal.refresh_scans (
+    provider text,
+    kind text,
+    passed_time timestamptz,
+    passed_id uuid,
+    again_time timestamptz,
+    again_id uuid,
+    PRIMARY KEY (provider, kind)
+);
+COMMENT ON TABLE oauth_tokens_internal.refresh_scans IS
+    'where refresh_due() goes on; kind: access (by the expiry of access tokens) or grant';
 
 SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.cluster', '');
 SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.refresh_states', '');
@@ -198,7 +216,7 @@ CREATE FUNCTION oauth_tokens_internal.publish_refresh_rules(rules jsonb) RETURNS
     AS 'MODULE_PATHNAME', 'oauth_publish_refresh_rules';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.publish_refresh_rules(jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.publish_refresh_rules(jsonb) IS
-    'tells oauth_refresh_begin() of each provider, by name without label, {"rotation": none, strict, until_used, grace:<seconds> or auto, "refresh_kills_access": boolean, "refresh_ahead", "keep_alive": seconds}. Replaces all. Errors: 22004 null; 22023 not such an object';
+    'tells oauth_refresh_begin() of each provider, by name without label, {"rotation": none, strict, until_used, grace:<seconds> or auto, "refresh_kills_access": boolean, "refresh_ahead", "keep_alive": seconds, "refreshes_per_second": number}; all may be missing. Replaces all. Errors: 22004 null; 22023 not such an object';
 
 CREATE FUNCTION oauth_tokens_internal.refresh_purge() RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -206,3 +224,37 @@ CREATE FUNCTION oauth_tokens_internal.refresh_purge() RETURNS bigint
 REVOKE ALL ON FUNCTION oauth_tokens_internal.refresh_purge() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.refresh_purge() IS
     'deletes what is kept for tokens that are gone, at most 5,000 rows of each table a call; how many in all';
+
+-- Refreshes that nobody asks for. The indexes cost with each store, so they are there
+-- only where somebody wants them.
+
+CREATE FUNCTION oauth_tokens_enable_background_refresh() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+CREATE FUNCTION oauth_tokens_disable_background_refresh() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME';
+REVOKE ALL ON FUNCTION oauth_tokens_enable_background_refresh() FROM PUBLIC;
+REVOKE ALL ON FUNCTION oauth_tokens_disable_background_refresh() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_enable_background_refresh() IS
+    'makes the partial indexes idx_oauth_tokens_refresh and idx_oauth_token_details_refresh, by which sidecars find the tokens to refresh ahead of time: those of providers with refresh_ahead or keep_alive. Stores wait meanwhile. Errors: OT004, OT005 table; 25006 read-only; 42501 not the owner of the tables';
+COMMENT ON FUNCTION oauth_tokens_disable_background_refresh() IS
+    'drops them: tokens are refreshed when somebody asks for them. Errors: as oauth_tokens_enable_background_refresh()';
+
+CREATE FUNCTION oauth_tokens_internal.refresh_due(
+    max_rows bigint, providers text[] DEFAULT NULL)
+    RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text,
+        min_ttl interval, force boolean)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'oauth_refresh_due';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.refresh_due(bigint, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.refresh_due(bigint, text[]) IS
+    'hands out tokens that are to be refreshed now though nobody asks, of these providers (without label; NULL: of all), soonest expiry first and no more than the rate of their clients allows: call oauth_refresh_begin() with this min_ttl and force for each of them at once. None where the indexes are not there, where row security applies to the caller, and while another session looks. Errors: OT004, OT005 table; OT017 another cluster''s copy; 22004 null max_rows; 22023 negative; 25006 read-only';
+
+CREATE FUNCTION oauth_tokens_internal.refresh_backlog()
+    RETURNS TABLE (provider text, due bigint, oldest timestamptz, paused_until timestamptz)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'oauth_refresh_backlog';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.refresh_backlog() FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.refresh_backlog() IS
+    'of each provider that has a rule: how many tokens are due (it counts up to 100,000), the expiry of the oldest of them, and the end of the longest pause of its clients. For metrics: it reads them all';

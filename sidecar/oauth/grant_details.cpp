@@ -144,6 +144,8 @@ std::string write_details(const GrantDetails &details)
 		object["extra"] = std::move(extra);
 	if (details.lifetime)
 		object["lifetime"] = *details.lifetime;
+	if (details.refresh_expires_in)
+		object["refresh_expires_in"] = *details.refresh_expires_in;
 	return json::serialize(object);
 }
 

@@ -23,7 +23,8 @@ struct GrantDetails {
 	const boost::json::value &answer; // of the token endpoint
 	const std::optional<IdTokenClaims> &claims;
 	const Pairs &callback_extra;
-	std::optional<int> lifetime; // seconds
+	std::optional<int> lifetime;           // of the access token, in seconds
+	std::optional<int> refresh_expires_in; // the same of the grant
 	// The grant's tokens: what repeats one of them is left out.
 	std::span<const std::string_view> tokens;
 	// Of a refresh: what is stored. Its account stays, and fields of its `extra` that
@@ -31,8 +32,8 @@ struct GrantDetails {
 	const StoredGrant *stored = nullptr;
 };
 
-// A JSON object of account_id, account_label, issuer, client_id, extra, lifetime;
-// what is not known is not in it. Of a refresh: what is to be replaced.
+// A JSON object of account_id, account_label, issuer, client_id, extra, lifetime,
+// refresh_expires_in;// what is not known is not in it. Of a refresh: what is to be replaced.
 std::string write_details(const GrantDetails &details);
 
 } // namespace sidecar::oauth

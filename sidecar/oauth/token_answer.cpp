@@ -208,9 +208,9 @@ public:
 		read_expiry();
 		read_refresh_expiry();
 		read_scopes();
-		grant_.details = write_details({provider_, expected_.client_id, answer_, claims_,
-										expected_.callback_extra, grant_.expires_in, every_token(),
-										expected_.stored});
+		grant_.details = write_details(
+			{provider_, expected_.client_id, answer_, claims_, expected_.callback_extra,
+			 grant_.expires_in, grant_.refresh_expires_in, every_token(), expected_.stored});
 		return std::move(grant_);
 	}
 

@@ -252,6 +252,10 @@ TEST(TokenAnswer, WhenTheGrantEnds)
 		const Grant refreshed = Case().grant(body);
 		EXPECT_EQ(refreshed.refresh_expires_in, seconds) << member;
 		EXPECT_EQ(refreshed.expires_in, 60) << member;
+		EXPECT_EQ(refreshed.details, seconds ? R"({"lifetime":60,"refresh_expires_in":)" +
+												   std::to_string(*seconds) + "}"
+											 : R"({"lifetime":60})")
+			<< member;
 		const Provider provider = samples::provider();
 		const auto first =
 			read_token_answer({provider, samples::kIssuer, "client", "", asked, none, kNow},

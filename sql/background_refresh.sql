@@ -1,0 +1,167 @@
+-- Refreshes that nobody asks for (THREATS T2, T5, T13): when a grant ends, and which tokens are due.
+
+SET client_min_messages = warning;
+CREATE EXTENSION oauth_tokens;
+SELECT oauth_tokens_upgrade() AS revision \gset
+RESET client_min_messages;
+\set w '11111111-1111-4111-8111-111111111111'
+\set alice '''11111111-1111-4111-8111-111111111111'', ''google'', ''user'', ''alice'''
+CREATE FUNCTION pg_temp.ends(OUT column_says int, OUT connection_says int) LANGUAGE sql AS $$
+    SELECT round(extract(epoch FROM refresh_expires_at - now()) / 10) * 10,
+        (SELECT round(extract(epoch FROM c.refresh_expires_at - now()) / 10) * 10 FROM oauth_tokens_internal.connection(workspace_id, provider, actor_type, actor_id) c)
+    FROM oauth_connections WHERE actor_id = 'alice' $$;
+
+-- When the grant ends, as the provider said: until it says something else, or other details are stored.
+SELECT oauth_store(:alice, 'a1', 'r1', expires_in => 3600, details => '{"client_id": "c", "refresh_expires_in": 86400}') IS NOT NULL AS stored;
+SELECT * FROM pg_temp.ends();
+SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
+SELECT oauth_refresh_commit(:alice, :fence, 'a2', 'r2', 3600);
+SELECT * FROM pg_temp.ends();
+SELECT fence, spool_key FROM oauth_refresh_begin(:alice, force => true) \gset
+SELECT oauth_refresh_replay(:alice, :fence, fernet_encrypt('{"access_token": "a3", "details": {"refresh_expires_in": 1000}}', :'spool_key'));
+SELECT * FROM pg_temp.ends();
+SELECT oauth_store(:alice, 'a1', 'r1', expires_in => 3600, details => '{"client_id": "c"}') IS NOT NULL AS stored;
+SELECT * FROM pg_temp.ends();
+SELECT oauth_store(:alice, 'a', details => '{"refresh_expires_in": -1}');
+SELECT oauth_store(:alice, 'a', details => '{"refresh_expires_in": 1e30}');
+SELECT oauth_store(:alice, 'a', details => '{"refresh_expires_in": "soon"}');
+-- A table of before gets the column.
+ALTER TABLE oauth_token_details DROP COLUMN refresh_expires_at;
+SELECT oauth_tokens_current();
+SELECT oauth_tokens_upgrade();
+SELECT oauth_tokens_current();
+SELECT * FROM pg_temp.ends();
+
+-- Which tokens are due. Tokens of `life`, of which `left` is left (both in minutes).
+CREATE FUNCTION keep(provider text, name text, life int, "left" int, details jsonb = '{"client_id": "c"}') RETURNS void LANGUAGE sql AS $$
+    SELECT oauth_store('11111111-1111-4111-8111-111111111111', provider, 'user', name, 'access', 'refresh', details => details || jsonb_build_object('lifetime', life * 60));
+    UPDATE oauth_tokens SET access_token_expires_at = now() AT TIME ZONE 'UTC' + make_interval(mins => "left"),
+        updated_at = now() AT TIME ZONE 'UTC' + make_interval(mins => "left" - life) WHERE actor_id = name $$;
+CREATE FUNCTION due(max_rows bigint = 100, providers text[] = NULL) RETURNS TABLE (provider text, actor_id text, min_ttl interval, force boolean) LANGUAGE sql AS $$
+    SELECT d.provider, d.actor_id, d.min_ttl, d.force FROM oauth_tokens_internal.refresh_due(max_rows, providers) d ORDER BY d.provider, d.actor_id $$;
+CREATE PROCEDURE begin_due(max_rows bigint = 100) LANGUAGE sql AS $$
+    SELECT b.outcome FROM oauth_tokens_internal.refresh_due(max_rows) d, LATERAL oauth_refresh_begin(d.workspace_id, d.provider, d.actor_type, d.actor_id, min_ttl => d.min_ttl, force => d.force) b $$;
+CREATE TABLE found (actor_id text);
+CREATE VIEW indexes AS SELECT indexdef, indisvalid FROM pg_indexes JOIN pg_index ON indexrelid = indexname::regclass WHERE indexname LIKE '%\_refresh';
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"rotation": "none", "refresh_ahead": 600, "refreshes_per_second": 1000},
+    "idle": {"keep_alive": 864000, "refreshes_per_second": 1000}, "kills": {"refresh_kills_access": true, "refresh_ahead": 600, "keep_alive": 864000}, "off": {}}');
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refreshes_per_second": 0}}');
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refreshes_per_second": "many"}}');
+DELETE FROM oauth_tokens;
+SELECT keep('google', 'g1 expired', 60, -30), keep('google.work', 'g2 soon', 60, 7), keep('google', 'g3 later', 60, 11), keep('google', 'g4 young', 8, 6),
+    keep('google', 'g5 old, short-lived', 8, 3), keep('google', 'g6 expired a month ago', 60, -31 * 24 * 60), keep('off', 'o1', 60, -5), keep('googles', 's1', 60, -5),
+    keep('idle', 'i1 young', 60, -5), keep('idle', 'i2 old', 60, -9 * 24 * 60), keep('idle', 'i3 too old', 60, -21 * 24 * 60), keep('kills', 'k1', 60, -5), keep('kills', 'k2 old', 60, -9 * 24 * 60)
+    \g /dev/null
+SELECT oauth_store(:'w', 'google', 'user', 'g7 no refresh token', 'a', expires_in => 0), oauth_store(:'w', 'google', 'user', 'g8 unknown expiry', 'a', 'r') \g /dev/null
+-- Off: nothing, and no index.
+SELECT * FROM due();
+SELECT * FROM indexes;
+SELECT oauth_tokens_enable_background_refresh();
+SELECT oauth_tokens_enable_background_refresh(); -- again
+SELECT * FROM indexes;
+SELECT oauth_tokens_current();
+SELECT * FROM due(0);
+SELECT * FROM due(providers => '{idle,none}');
+SELECT * FROM due(providers => '{}');
+SELECT * FROM due();
+SELECT provider, due, oldest < now() AS expired FROM oauth_tokens_internal.refresh_backlog() ORDER BY provider;
+SELECT oauth_tokens_internal.refresh_due(-1);
+SELECT oauth_tokens_internal.refresh_due(NULL);
+-- What is under way, and what has failed, waits.
+CALL begin_due();
+SELECT * FROM due();
+SELECT actor_id, oauth_refresh_fail(workspace_id, provider, actor_type, actor_id, fence, CASE left(actor_id, 1) WHEN 'g' THEN 'transient' ELSE 'dead_grant' END)
+    FROM oauth_tokens_internal.refresh_attempts ORDER BY actor_id;
+SELECT * FROM due();
+UPDATE oauth_tokens_internal.refresh_states SET next_attempt_at = now() - interval '1 s' WHERE kind = 'transient' OR token_id = (SELECT id FROM oauth_tokens WHERE actor_id = 'i2 old');
+SELECT * FROM due();
+SELECT provider, due FROM oauth_tokens_internal.refresh_backlog() ORDER BY provider;
+-- So does what may have been refreshed without an answer, as long as its provider might mind.
+SELECT keep('idle', 'i2 old', 60, -9 * 24 * 60) \g /dev/null
+CALL begin_due();
+UPDATE oauth_tokens_internal.refresh_attempts SET lease_until = now() - interval '1 s', began_at = now() - interval '61 s';
+UPDATE oauth_tokens_internal.refresh_states SET lease_until = now() - interval '1 s';
+SELECT * FROM due();
+UPDATE oauth_tokens_internal.refresh_states SET lease_until = now() - interval '121 s';
+SELECT * FROM due(providers => '{idle}');
+TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_states, oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_clients;
+-- A paused client's wait until one may try; others go on.
+SELECT keep('google', 'c', 60, -2), keep('google', 'c2', 60, -1), keep('google', 'd', 60, 0, '{"client_id": "d"}') \g /dev/null
+INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, paused_until, updated_at) VALUES ('google', 'c', now() + interval '1 min', now());
+SELECT * FROM due();
+SELECT provider, due, paused_until > now() AS paused FROM oauth_tokens_internal.refresh_backlog() WHERE provider = 'google';
+UPDATE oauth_tokens_internal.refresh_clients SET paused_until = now() WHERE client_id = 'c';
+SELECT * FROM due() WHERE actor_id LIKE 'c%';
+-- The end of a grant counts where it is to be kept alive; once in the time before it, if it does not move.
+TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_clients;
+SELECT keep('idle', 'near, valid', 10 * 24 * 60, 60, '{"refresh_expires_in": 86400}'), keep('idle', 'near, expired', 60, -24 * 60 * 4, '{"refresh_expires_in": 86400}'), keep('idle', 'far', 10 * 24 * 60, 60, '{"refresh_expires_in": 864000}'),
+    keep('idle', 'refreshed', 120, 60, '{"refresh_expires_in": 86400}'), keep('kills', 'near, kills', 10 * 24 * 60, 60, '{"refresh_expires_in": 86400}'), keep('google', 'not wanted', 24 * 60, 60, '{"refresh_expires_in": 86400}') \g /dev/null
+SELECT * FROM due();
+-- The rate, soonest expiry first; a second's worth is saved up.
+TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_clients;
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600, "refreshes_per_second": 3}}');
+SELECT keep('google', to_char(n, 'FM00'), 60, n - 40) FROM generate_series(1, 30) n ORDER BY random() \g /dev/null
+SELECT actor_id FROM due(2);
+TRUNCATE oauth_tokens_internal.refresh_clients;
+CALL begin_due();
+SELECT actor_id FROM oauth_tokens_internal.refresh_attempts ORDER BY 1;
+UPDATE oauth_tokens_internal.refresh_clients SET credit = 2.9, credit_at = now() + interval '1 h'; -- a clock that was set back
+CALL begin_due();
+SELECT actor_id FROM oauth_tokens_internal.refresh_attempts ORDER BY 1;
+UPDATE oauth_tokens_internal.refresh_clients SET credit = 0, credit_at = now() - interval '1 h';
+CALL begin_due();
+SELECT actor_id FROM oauth_tokens_internal.refresh_attempts ORDER BY 1;
+-- Many that wait for long are not read at each look, and yet found when they are due; those behind them are found at once.
+TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_states, oauth_tokens_internal.refresh_clients;
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600, "refreshes_per_second": 10000}}');
+INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token, encrypted_refresh_token, access_token_expires_at, updated_at)
+    SELECT :'w', 'google', 'user', 'dead ' || n, t, t, now() AT TIME ZONE 'UTC' - interval '2 h' + n * interval '1 s', now() AT TIME ZONE 'UTC' - interval '3 h' FROM oauth_encrypt('x') t, generate_series(1, 2600) n;
+INSERT INTO oauth_tokens_internal.refresh_states SELECT id, '', updated_at AT TIME ZONE 'UTC', NULL, 1, 'dead_grant', 'dead_grant', now(), now() + interval '6 h' FROM oauth_tokens;
+SELECT keep('google', 'alive', 60, -1) \g /dev/null
+DO 'BEGIN FOR i IN 1..8 LOOP PERFORM due(0); END LOOP; END';
+SELECT * FROM due();
+UPDATE oauth_tokens_internal.refresh_states SET next_attempt_at = now() WHERE token_id IN (SELECT id FROM oauth_tokens WHERE actor_id IN ('dead 7', 'dead 2300'));
+DO 'BEGIN FOR i IN 1..8 LOOP INSERT INTO found SELECT actor_id FROM due() WHERE actor_id <> ''alive''; END LOOP; END';
+SELECT DISTINCT actor_id FROM found;
+-- One looks at a time; not as somebody for whom policies hide rows; not on a copy. Nobody else.
+CREATE ROLE regress_sidecar;
+CREATE ROLE regress_admin;
+SELECT oauth_tokens_grant('regress_sidecar', 'sidecar'), oauth_tokens_grant('regress_admin', 'admin') \g /dev/null
+SET ROLE regress_sidecar;
+SELECT actor_id FROM oauth_tokens_internal.refresh_due(9) WHERE actor_id = 'alive';
+SELECT due > 0 AS due FROM oauth_tokens_internal.refresh_backlog();
+SELECT oauth_tokens_enable_background_refresh();
+SET ROLE regress_admin;
+SELECT oauth_tokens_enable_background_refresh();
+SELECT oauth_tokens_disable_background_refresh();
+RESET ROLE;
+ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY;
+CREATE POLICY all_of_them ON oauth_tokens USING (true);
+SET ROLE regress_sidecar;
+SELECT actor_id FROM oauth_tokens_internal.refresh_due(9);
+SELECT due FROM oauth_tokens_internal.refresh_backlog();
+RESET ROLE;
+ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY;
+UPDATE oauth_tokens_internal.cluster SET id = 'another';
+SELECT oauth_tokens_internal.refresh_due(9);
+SELECT oauth_tokens_adopt_cluster();
+-- An index of that name that is something else is made anew.
+DROP INDEX idx_oauth_tokens_refresh;
+CREATE INDEX idx_oauth_tokens_refresh ON oauth_tokens (access_token_expires_at);
+SELECT * FROM due();
+SELECT oauth_tokens_enable_background_refresh();
+SELECT * FROM due() WHERE actor_id = 'alive';
+-- Off again.
+SELECT oauth_tokens_disable_background_refresh();
+SELECT oauth_tokens_disable_background_refresh();
+SELECT * FROM indexes;
+SELECT * FROM due();
+SELECT oauth_tokens_revoke('regress_sidecar', 'sidecar'), oauth_tokens_revoke('regress_admin', 'admin') \g /dev/null
+DROP ROLE regress_sidecar, regress_admin;
+DROP VIEW indexes;
+DROP TABLE found;
+DROP FUNCTION keep, due;
+DROP PROCEDURE begin_due;
+SELECT oauth_tokens_downgrade(discard_tokens => true);
+DROP EXTENSION oauth_tokens;
+DROP TYPE actor_type_enum;
