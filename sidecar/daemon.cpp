@@ -16,6 +16,7 @@
 #include "cache/service.hpp"
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
+#include "database/postgres_revocations.hpp"
 #include "database/postgres_store.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/router.hpp"
@@ -24,6 +25,7 @@
 #include "metrics.hpp"
 #include "process.hpp"
 #include "providers/directory.hpp"
+#include "revocation/revoker.hpp"
 #include "server/server.hpp"
 #include "settings/address.hpp"
 #include "task.hpp"
@@ -118,8 +120,10 @@ private:
 	database::Pool browser_pool_;
 	database::PostgresStore api_store_;
 	database::PostgresStore browser_store_;
+	database::PostgresRevocations revocations_;
 	client::CurlClient client_;
 	providers::Directory directory_;
+	revocation::Revoker revoker_;
 	std::unique_ptr<cache::Service> cache_; // where REDIS_URL is set
 	endpoints::Router router_;
 	std::unique_ptr<server::Server> server_;
@@ -133,15 +137,17 @@ Daemon::Daemon(settings::Settings settings)
 				pool_limits(settings_.database_pool - browser_share(settings_))),
 	  browser_pool_(context_.get_executor(), settings_.database_url.clone(),
 					pool_limits(browser_share(settings_))),
-	  api_store_(api_pool_), browser_store_(browser_pool_),
+	  api_store_(api_pool_), browser_store_(browser_pool_), revocations_(api_pool_),
 	  client_(context_.get_executor(), settings_.ca_file, client_limits(settings_)),
 	  directory_(context_.get_executor(), settings_.providers, client_, {}),
+	  revoker_(context_.get_executor(), {revocations_, client_, directory_, metrics_,
+										 now_milliseconds, settings_.provider_timeout}),
 	  cache_(settings_.redis_url.empty()
 				 ? nullptr
 				 : std::make_unique<cache::Service>(context_.get_executor(), settings_, metrics_)),
 	  router_({settings_, api_store_, browser_store_, tokens(), client_, admission_, directory_,
 			   metrics_, now_milliseconds, [this] { return published_; },
-			   [this] { return api_pool_.statistics().open > 0; }},
+			   [this] { return api_pool_.statistics().open > 0; }, [this] { revoker_.wake(); }},
 			  [this] { return gauges(); }),
 	  server_(make_server()), api_server_(settings_.api_listen ? make_server() : nullptr)
 {
@@ -174,6 +180,7 @@ Metrics::Gauges Daemon::gauges()
 {
 	Metrics::Gauges gauges;
 	gauges.cache_state = cache::name_of(tokens().state());
+	gauges.revocations_waiting = revoker_.waiting();
 	for (const server::Server *server : {server_.get(), api_server_.get()})
 		if (server != nullptr) {
 			const server::Statistics clients = server->statistics();
@@ -285,6 +292,7 @@ asio::awaitable<void> Daemon::await_signals()
 	co_await signals.async_wait(asio::use_awaitable);
 	process::notify_service_manager("STOPPING=1");
 	log::info("stopping: finishing what is under way");
+	revoker_.close();
 	signals.async_wait([](boost::system::error_code error, int) {
 		if (!error)
 			_exit(1);
@@ -319,6 +327,7 @@ int Daemon::run()
 	}
 	start_task(context_.get_executor(), "signals", await_signals());
 	start_task(context_.get_executor(), "housekeeping", keep_house());
+	revoker_.start();
 	if (cache_)
 		cache_->start();
 	const std::string listens = settings::text_of(settings_.listen);

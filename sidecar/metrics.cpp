@@ -32,6 +32,15 @@ struct Metrics::Impl {
 											  .Name("oauth_sidecar_provider_seconds")
 											  .Help("Calls of providers, by provider and kind")
 											  .Register(registry);
+	Family<Counter> &revocations = BuildCounter()
+									   .Name("oauth_sidecar_revocations_total")
+									   .Help("Attempts to revoke deleted grants, by provider and "
+											 "what they came to")
+									   .Register(registry);
+	Family<Gauge> &revocations_waiting = BuildGauge()
+											 .Name("oauth_sidecar_revocations_waiting")
+											 .Help("Deleted grants that are still to be revoked")
+											 .Register(registry);
 	Family<Counter> &cache_reads = BuildCounter()
 									   .Name("oauth_sidecar_cache_reads_total")
 									   .Help("Reads of tokens: hit, miss, or bypass (Redis was not "
@@ -131,6 +140,11 @@ void Metrics::provider_call(const std::string &provider, std::string_view kind,
 		.Observe(seconds(duration));
 }
 
+void Metrics::revocation(const std::string &provider, std::string_view outcome)
+{
+	impl_->revocations.Add({{"provider", provider}, {"outcome", std::string(outcome)}}).Increment();
+}
+
 void Metrics::cache_read(CacheRead result)
 {
 	Counter &counter = result == CacheRead::hit    ? impl_->hits
@@ -168,6 +182,8 @@ std::string Metrics::text(const Gauges &gauges) const
 	impl_->database.Add({{"state", "open"}}).Set(gauges.database_open);
 	impl_->database.Add({{"state", "busy"}}).Set(gauges.database_busy);
 	impl_->database.Add({{"state", "waiting"}}).Set(gauges.database_waiting);
+	if (gauges.revocations_waiting)
+		impl_->revocations_waiting.Add({}).Set(static_cast<double>(*gauges.revocations_waiting));
 	if (gauges.cache_state != "none") {
 		impl_->cache_up.Add({}).Set(gauges.cache_state == "ok" ? 1 : 0);
 		if (impl_->heartbeat != std::chrono::steady_clock::time_point{})

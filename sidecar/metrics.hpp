@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,6 +31,8 @@ public:
 	void provider_call(const std::string &provider, std::string_view kind,
 					   std::chrono::microseconds duration);
 
+	void revocation(const std::string &provider, std::string_view outcome);
+
 	void cache_read(CacheRead result);
 	void cache_fill(CacheFill outcome);
 	// Marks that a pass has found, and (where there are any) how long it took from its
@@ -44,7 +48,8 @@ public:
 		int database_open = 0;
 		int database_busy = 0;
 		int database_waiting = 0;
-		std::string_view cache_state; // none, ok, off, down
+		std::string_view cache_state;                    // none, ok, off, down
+		std::optional<std::int64_t> revocations_waiting; // nothing: not known yet
 	};
 	std::string text(const Gauges &gauges) const;
 

@@ -169,13 +169,18 @@ PostgresStore::token(const oauth::Identity &identity, bool with_refresh_token)
 	co_return token;
 }
 
-PostgresStore::Awaitable<bool> PostgresStore::erase(const oauth::Identity &identity)
+PostgresStore::Awaitable<Erased> PostgresStore::erase(const oauth::Identity &identity,
+													  oauth::Revoke revoke)
 {
 	Parameters parameters;
 	add_identity(parameters, identity);
+	parameters.add(std::string(oauth::name_of(revoke)));
 	const Rows rows = co_await caller_.run(&Statements::erase, std::move(parameters));
 	Columns columns(rows);
-	co_return columns.boolean();
+	Erased erased;
+	erased.was_there = columns.boolean();
+	erased.is_queued = columns.text() == "queued";
+	co_return erased;
 }
 
 PostgresStore::Awaitable<std::int64_t> PostgresStore::purge()

@@ -26,7 +26,7 @@ public:
 	Awaitable<std::optional<Connection>> connection(const oauth::Identity &identity) override;
 	Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity,
 												bool with_refresh_token) override;
-	Awaitable<bool> erase(const oauth::Identity &identity) override;
+	Awaitable<Erased> erase(const oauth::Identity &identity, oauth::Revoke revoke) override;
 	Awaitable<std::int64_t> purge() override;
 	Awaitable<Readiness> readiness() override;
 

@@ -70,7 +70,17 @@ constexpr const char *kChangesPending = R"(SELECT r.incarnation, p.id, p.workspa
 
 constexpr const char *kChangesAck = "SELECT {}.oauth_changes_ack($1::uuid, $2::bigint[])";
 
-constexpr const char *kErase = "SELECT {}.oauth_delete($1::uuid, $2::text, $3::text, $4::text)";
+constexpr const char *kErase = R"(SELECT deleted, revocation
+	FROM oauth_tokens_internal.delete_token($1::uuid, $2::text, $3::text, $4::text, $5::text))";
+
+constexpr const char *kRevocationsClaim = R"(SELECT id, provider, client_id, issuer, refresh_token,
+	access_token, shared, attempts FROM oauth_tokens_internal.revocations_claim($1::bigint,
+	pg_catalog.make_interval(secs => $2::float8), $3::text[]))";
+
+constexpr const char *kRevocationDone = R"(SELECT oauth_tokens_internal.revocation_done(
+	$1::uuid, $2::text, $3::text, pg_catalog.make_interval(secs => $4::float8)))";
+
+constexpr const char *kRevocationsWaiting = "SELECT oauth_tokens_internal.revocations_waiting()";
 
 constexpr const char *kPurge = "SELECT oauth_tokens_internal.flow_purge()";
 
@@ -85,14 +95,17 @@ constexpr const char *kMissingPrivileges = R"(
 			WHERE n.nspname = name AND pg_catalog.has_schema_privilege(n.oid, 'USAGE'))
 	UNION ALL
 	SELECT 'EXECUTE on ' || space || '.' || name
-		FROM (VALUES ($1::text, 'oauth_authorize_url'), ($1::text, 'oauth_get'), ($1::text, 'oauth_delete'),
+		FROM (VALUES ($1::text, 'oauth_authorize_url'), ($1::text, 'oauth_get'), ('oauth_tokens_internal', 'delete_token'),
 			($1::text, 'oauth_tokens_current'), ('oauth_tokens_internal', 'publish_settings'),
 			('oauth_tokens_internal', 'flow_begin'), ('oauth_tokens_internal', 'flow_claim'),
 			('oauth_tokens_internal', 'flow_store'), ('oauth_tokens_internal', 'flow_purge'),
 			('oauth_tokens_internal', 'connection'), ('oauth_tokens_internal', 'cache_incarnation'),
 			('oauth_tokens_internal', 'cache_registration'), ($1::text, 'oauth_cache_register'),
 			($1::text, 'oauth_cache_unregister'), ($1::text, 'oauth_changes_pending'),
-			($1::text, 'oauth_changes_ack'), ($1::text, 'oauth_changes_wait')) f (space, name)
+			($1::text, 'oauth_changes_ack'), ($1::text, 'oauth_changes_wait'),
+			('oauth_tokens_internal', 'revocations_claim'),
+			('oauth_tokens_internal', 'revocation_done'),
+			('oauth_tokens_internal', 'revocations_waiting')) f (space, name)
 		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_proc p
 			JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 			WHERE n.nspname = space AND p.proname = name
@@ -127,8 +140,8 @@ BEGIN
 		'{{"account_id": "rehearsal"}}');
 	PERFORM access_token FROM {0}.oauth_get('00000000-0000-4000-8000-000000000000', 'rehearsal',
 		'user', 'oauth-sidecar --check');
-	PERFORM {0}.oauth_delete('00000000-0000-4000-8000-000000000000', 'rehearsal', 'user',
-		'oauth-sidecar --check');
+	PERFORM oauth_tokens_internal.delete_token('00000000-0000-4000-8000-000000000000', 'rehearsal',
+		'user', 'oauth-sidecar --check', 'auto');
 	RAISE EXCEPTION USING ERRCODE = 'OT999',
 		MESSAGE = 'oauth-sidecar --check: nothing is wrong, and nothing was kept';
 END $rehearsal$)";
@@ -152,7 +165,7 @@ Statements::Statements(std::string_view extension_schema) : schema(extension_sch
 	store = kStore;
 	connection = kConnection;
 	token = fmt::format(kToken, there);
-	erase = fmt::format(kErase, there);
+	erase = kErase;
 	purge = kPurge;
 	is_ready = fmt::format(kIsReady, there);
 	missing_privileges = kMissingPrivileges;
@@ -163,6 +176,9 @@ Statements::Statements(std::string_view extension_schema) : schema(extension_sch
 	changes_wait = fmt::format(kChangesWait, there);
 	changes_pending = fmt::format(kChangesPending, there);
 	changes_ack = fmt::format(kChangesAck, there);
+	revocations_claim = kRevocationsClaim;
+	revocation_done = kRevocationDone;
+	revocations_waiting = kRevocationsWaiting;
 }
 
 } // namespace sidecar::database

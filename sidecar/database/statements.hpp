@@ -33,6 +33,9 @@ struct Statements {
 	std::string changes_wait;
 	std::string changes_pending;
 	std::string changes_ack;
+	std::string revocations_claim;
+	std::string revocation_done;
+	std::string revocations_waiting;
 };
 
 // Which schema that is: no row where the extension is not there.

@@ -10,6 +10,7 @@
 #include "database/store_error.hpp"
 #include "oauth/attempt.hpp"
 #include "oauth/callback_flow.hpp"
+#include "oauth/provider.hpp"
 #include "secret.hpp"
 
 namespace sidecar::database
@@ -35,6 +36,11 @@ struct StoredToken {
 	std::string details;
 	std::string incarnation; // of the cache's registration; empty: none, or a standby's
 	Secret refresh_token;    // where it was asked for
+};
+
+struct Erased {
+	bool was_there = false;
+	bool is_queued = false; // to be revoked at the provider
 };
 
 // Whether requests can be served, for a person.
@@ -75,7 +81,8 @@ public:
 	virtual Awaitable<std::optional<Connection>> connection(const oauth::Identity &identity) = 0;
 	virtual Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity,
 														bool with_refresh_token) = 0;
-	virtual Awaitable<bool> erase(const oauth::Identity &identity) = 0;
+	// `automatic`: not while another token is of the same provider, client and account.
+	virtual Awaitable<Erased> erase(const oauth::Identity &identity, oauth::Revoke revoke) = 0;
 	// Drops what expired; how many rows.
 	virtual Awaitable<std::int64_t> purge() = 0;
 	// Whether extension, tables and rights are there, and the server takes writes.

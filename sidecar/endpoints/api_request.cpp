@@ -135,7 +135,7 @@ read_api_request(const Context &context, const http::Request &request,
 		return error_response(Error::invalid_request, request.id,
 							  parameters
 								  .faulty({"workspace_id", "actor_type", "actor_id", "scopes",
-										   "return_to", "min_ttl", "confirm"})
+										   "return_to", "min_ttl", "confirm", "revoke"})
 								  .value_or(""));
 	if (auto refusal = refuse_unknown(parameters, own, request.id))
 		return std::move(*refusal);

@@ -26,9 +26,10 @@ struct Context {
 	Admission &admission;
 	providers::Directory &directory;
 	Metrics &metrics;
-	std::function<long long()> now;      // milliseconds since 1970 UTC
-	std::function<bool()> published;     // whether the database knows our settings
-	std::function<bool()> api_connected; // whether the API's store has a connection
+	std::function<long long()> now;            // milliseconds since 1970 UTC
+	std::function<bool()> published;           // whether the database knows our settings
+	std::function<bool()> api_connected;       // whether the API's store has a connection
+	std::function<void()> revoke_soon = [] {}; // a grant was queued to be revoked
 };
 
 } // namespace sidecar::endpoints

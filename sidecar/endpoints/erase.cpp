@@ -1,5 +1,5 @@
-// DELETE /oauth/{provider}/token: forgets the token. Whether it is revoked at
-// the provider, too, is what REFRESH.md adds.
+// DELETE /oauth/{provider}/token: forgets the token, and has its grant revoked at the
+// provider in the background (REFRESH.md, "Revocation"). Nobody waits for that.
 
 #include "endpoints/api_request.hpp"
 #include "endpoints/endpoints.hpp"
@@ -9,26 +9,65 @@
 namespace sidecar::endpoints
 {
 
+namespace
+{
+
+// What the request wants, or else the provider's setting. Nothing where it is none of
+// the three.
+std::optional<oauth::Revoke> read_revoke(const ApiRequest &call)
+{
+	const auto text = call.parameters.get("revoke");
+	if (!text)
+		return call.provider.revoke;
+	for (const oauth::Revoke revoke :
+		 {oauth::Revoke::automatic, oauth::Revoke::always, oauth::Revoke::never})
+		if (*text == oauth::name_of(revoke))
+			return revoke;
+	return std::nullopt;
+}
+
+// Where that is not known yet, it is queued, and who works it off will know.
+bool can_revoke(const Context &context, const oauth::Provider &provider)
+{
+	const auto endpoints = context.directory.known_endpoints(provider);
+	return !endpoints || !endpoints->revocation.empty();
+}
+
+} // namespace
+
 Awaitable<http::Response> erase(Context &context, const http::Request &request,
 								std::string_view provider_name)
 {
-	auto read = read_api_request(context, request, provider_name, settings::ApiToken::erase);
+	auto read =
+		read_api_request(context, request, provider_name, settings::ApiToken::erase, {"revoke"});
 	if (auto *refusal = std::get_if<http::Response>(&read))
 		co_return std::move(*refusal);
-	const oauth::Identity &identity = std::get<ApiRequest>(read).identity;
-	bool deleted = false;
+	const ApiRequest &call = std::get<ApiRequest>(read);
+	const auto wanted = read_revoke(call);
+	if (!wanted)
+		co_return error_response(Error::invalid_request, request.id, "revoke");
+	const bool is_supported = can_revoke(context, call.provider);
+	database::Erased erased;
 	std::optional<http::Response> failure;
 	try {
-		deleted = co_await context.api_store.erase(identity);
+		erased = co_await context.api_store.erase(call.identity,
+												  is_supported ? *wanted : oauth::Revoke::never);
 	} catch (const database::StoreError &error) {
 		failure = database_error_response(error, request);
 	}
 	// Also where no answer came: it may have been deleted.
-	co_await context.cache.forget(identity);
+	co_await context.cache.forget(call.identity);
 	if (failure)
 		co_return std::move(*failure);
+	if (erased.is_queued)
+		context.revoke_soon();
+	const bool is_unsupported =
+		!is_supported && erased.was_there && *wanted != oauth::Revoke::never;
 	JsonObject body;
-	body.add("deleted", deleted).add("revocation", "skipped");
+	body.add("deleted", erased.was_there)
+		.add("revocation", erased.is_queued ? "queued"
+						   : is_unsupported ? "unsupported"
+											: "skipped");
 	co_return http::Response(200, "application/json", std::move(body).finish());
 }
 

@@ -18,6 +18,12 @@ namespace sidecar::oauth
 enum class TokenAuth { basic, post, none }; // RFC 6749 section 2.3.1
 enum class Body { form, json };
 enum class Revoke { automatic, always, never };
+// As settings and the API name it: auto, always, never.
+constexpr std::string_view name_of(Revoke revoke) noexcept
+{
+	constexpr std::string_view kNames[] = {"auto", "always", "never"};
+	return kNames[static_cast<int>(revoke)];
+}
 
 // How the member at `expires_path` says when the access token expires. A text that
 // is no number is ISO 8601 in each of them.

@@ -81,6 +81,12 @@ Directory::endpoints(const oauth::Provider &provider)
 	co_return entry->endpoints;
 }
 
+std::optional<oauth::Endpoints> Directory::known_endpoints(const oauth::Provider &provider) const
+{
+	const auto found = entries_.find(provider.name);
+	return found == entries_.end() ? provider.endpoints : found->second->endpoints;
+}
+
 std::string_view Directory::last_failure(const oauth::Provider &provider) const
 {
 	const auto found = entries_.find(provider.name);

@@ -43,6 +43,9 @@ public:
 	boost::asio::awaitable<std::optional<oauth::Endpoints>>
 	endpoints(const oauth::Provider &provider);
 
+	// The same at once: nothing, too, where they have not been asked for yet.
+	std::optional<oauth::Endpoints> known_endpoints(const oauth::Provider &provider) const;
+
 	// Why they could not be had the last time: a fixed text, empty where all is well.
 	std::string_view last_failure(const oauth::Provider &provider) const;
 

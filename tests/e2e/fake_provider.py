@@ -2,8 +2,8 @@
 
 Left alone it is an honest one that consents at once: its authorization endpoint
 redirects back with a code, `state` and `iss`, and its token endpoint answers with
-tokens of its own. `answers` is the queue of what the token endpoint says instead;
-`authorize` and `metadata` change the rest. It records every request that it sees.
+tokens of its own. `answers` is the queue of what the token endpoint says instead, and
+`revocations` that of the revocation endpoint, which else says 200; `authorize` and `metadata` change the rest. It records every request that it sees.
 """
 
 import base64
@@ -94,6 +94,7 @@ class FakeProvider:
         self.requests = []
         self.answers = []  # each is used up; then `answer` serves all the others
         self.answer = None
+        self.revocations = []
         self.authorize = None  # a function of the query that changes the callback's parameters
         self.claims = {}  # changes to the ID token's; None takes one out
         self.id_token = None  # a function of the true one
@@ -137,6 +138,7 @@ class FakeProvider:
         """An honest provider again, that has seen nothing."""
         self.requests.clear()
         self.answers.clear()
+        self.revocations.clear()
         self.answer = self.authorize = self.id_token = None
         self.claims, self.token_fields, self.metadata_changes = {}, {}, {}
         self.subject, self.metadata_status = "subject-of-alice", 200
@@ -315,5 +317,7 @@ class _Handler(BaseHTTPRequestHandler):
         provider, request = self.server.provider, self._read()
         if request.path == "/token":
             self._say(provider.next_answer(request))
+        elif request.path == "/revoke" and provider.revocations:
+            self._say(provider.revocations.pop(0))
         else:
             self._say(Answer({}))

@@ -45,7 +45,8 @@ def knock(call, *args, **parameters):
         call(*args, **parameters)
 
 
-@pytest.mark.parametrize("task", ["signals", "housekeeping", "listener", "clock of connections", "database session"])
+@pytest.mark.parametrize("task", ["signals", "housekeeping", "listener", "clock of connections",
+                                  "database session", "revocations"])
 def test_at_once(failing, task):
     assert ended(failing(task), task)
 
@@ -83,6 +84,15 @@ def test_of_a_provider(failing):
     sidecar.wait_log('"ready"')
     knock(sidecar.get, sidecar.link(someone()).removeprefix(sidecar.public_url))
     assert ended(sidecar, "metadata of a provider")
+
+
+def test_of_a_revocation(failing):
+    sidecar = failing("revocation")
+    sidecar.wait_log('"ready"')
+    whose = someone()
+    sidecar.store(whose, "token")
+    knock(sidecar.api, "token", whose, method="DELETE", revoke="always")
+    assert ended(sidecar, "revocation")
 
 
 def test_at_the_end(failing):

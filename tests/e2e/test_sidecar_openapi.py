@@ -123,7 +123,7 @@ class Stage:
         self.broken = make(providers, config=config)
         self.broken.sql("""DO $do$ DECLARE f oid; BEGIN
             FOR f IN SELECT oid FROM pg_proc WHERE NOT 'anyenum'::regtype = ANY (proargtypes) AND proname
-                IN ('oauth_authorize_url', 'oauth_get', 'oauth_delete', 'connection') LOOP
+                IN ('oauth_authorize_url', 'oauth_get', 'delete_token', 'connection') LOOP
                 EXECUTE format('CREATE OR REPLACE FUNCTION %s(%s) RETURNS %s LANGUAGE plpgsql AS '
                     '$$BEGIN RAISE ''broken'' USING ERRCODE = ''XX000''; END$$',
                     f::regproc, pg_get_function_arguments(f), pg_get_function_result(f));
@@ -548,9 +548,10 @@ def expired_token(stage):
 @case("DELETE /oauth/{provider}/token", 200, JSON)
 def delete(stage):
     whose = stage.store()
-    replies = [stage.main.api("token", whose, method="DELETE") for _ in range(2)]
-    assert [reply.json["deleted"] for reply in replies] == [True, False]
-    return replies[1]
+    replies = [stage.main.api("token", whose, method="DELETE", revoke=how) for how in ("auto", "always", "never", None)]
+    assert [reply.json["deleted"] for reply in replies] == [True, False, False, False]
+    assert [reply.json["revocation"] for reply in replies] == ["queued"] + 3 * ["skipped"]
+    return replies[0]
 
 
 # Operators

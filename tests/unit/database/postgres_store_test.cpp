@@ -1,6 +1,7 @@
 // Against functions in plain SQL with the signatures of the extension's, which
 // tell what they were given.
 #include "database/postgres_marks.hpp"
+#include "database/postgres_revocations.hpp"
 #include "database/postgres_store.hpp"
 
 #include <gtest/gtest.h>
@@ -14,11 +15,13 @@ using sidecar::database::Parameters;
 using sidecar::database::PendingMarks;
 using sidecar::database::Pool;
 using sidecar::database::PostgresMarks;
+using sidecar::database::PostgresRevocations;
 using sidecar::database::PostgresStore;
 using sidecar::database::Registration;
 using sidecar::database::StoreError;
 using sidecar::oauth::Digest;
 using sidecar::oauth::Identity;
+using sidecar::oauth::Revoke;
 using sidecar::oauth::StoreResult;
 using tests::finish;
 namespace asio = boost::asio;
@@ -56,12 +59,6 @@ CREATE FUNCTION oauth_get(workspace_id uuid, provider text, actor_type text, act
 	SELECT access_token, refresh_token, scopes, expires_at, updated_at FROM )" +
 						  kSchema + R"(.tokens t
 		WHERE (t.workspace_id, t.provider, t.actor_type, t.actor_id) = ($1, $2, $3, $4) $$;
-CREATE FUNCTION oauth_delete(workspace_id uuid, provider text, actor_type text, actor_id text,
-	revoke boolean DEFAULT false) RETURNS boolean LANGUAGE sql AS $$
-	WITH gone AS (DELETE FROM )" +
-						  kSchema + R"(.tokens t
-		WHERE (t.workspace_id, t.provider, t.actor_type, t.actor_id) = ($1, $2, $3, $4) RETURNING 1)
-	SELECT EXISTS (SELECT FROM gone) $$;
 CREATE VIEW oauth_connections AS SELECT workspace_id, provider, actor_type, actor_id, scopes,
 	refresh_token IS NOT NULL AS has_refresh_token, expires_at, 'connected' AS state, details,
 	updated_at AS created_at, updated_at FROM tokens;
@@ -79,6 +76,24 @@ CREATE FUNCTION oauth_changes_wait(timeout interval = '1 s') RETURNS boolean LAN
 CREATE FUNCTION oauth_tokens_current() RETURNS text LANGUAGE sql AS $$ SELECT 'bb51836389e7 (head)' $$;
 
 SET search_path = oauth_tokens_internal;
+CREATE FUNCTION delete_token(workspace_id uuid, provider text, actor_type text, actor_id text, revoke text,
+	OUT deleted boolean, OUT revocation text) LANGUAGE sql AS $$
+	WITH gone AS (DELETE FROM )" +
+						  kSchema + R"(.tokens t
+		WHERE (t.workspace_id, t.provider, t.actor_type, t.actor_id) = ($1, $2, $3, $4) RETURNING 1)
+	SELECT EXISTS (SELECT FROM gone), CASE WHEN revoke IN ('auto', 'always') THEN 'queued' ELSE 'skipped' END $$;
+CREATE FUNCTION revocations_claim(max_rows bigint, lease interval, providers text[] DEFAULT NULL)
+	RETURNS TABLE (id uuid, provider text, client_id text, issuer text, refresh_token text, access_token text,
+		shared boolean, attempts integer) LANGUAGE sql AS $$
+	INSERT INTO public.seen VALUES (concat_ws('|', max_rows, lease, providers::text));
+	SELECT '33333333-3333-3333-3333-333333333333'::uuid, 'google.work', 'C', NULL::text, 'R', 'A', false, 2
+	UNION ALL SELECT '44444444-4444-4444-4444-444444444444', 'google', NULL, 'https://i', NULL, NULL, true, 1 $$;
+CREATE FUNCTION revocation_done(id uuid, outcome text, reason text DEFAULT NULL, retry_after interval DEFAULT NULL)
+	RETURNS text LANGUAGE sql AS $$
+	INSERT INTO public.seen VALUES (concat_ws('|', id, outcome, COALESCE(reason, 'NULL'),
+		COALESCE(retry_after::text, 'NULL')));
+	SELECT CASE WHEN reason = 'given up' THEN 'given_up' WHEN get_byte(uuid_send(id), 0) = 51 THEN outcome END $$;
+CREATE FUNCTION revocations_waiting() RETURNS bigint LANGUAGE sql AS $$ SELECT 5000000000 $$;
 CREATE FUNCTION publish_settings(public_url text, flow_ttl interval, return_to_origins text[], providers text[])
 	RETURNS void LANGUAGE sql AS $$
 	INSERT INTO public.seen VALUES (concat_ws('|', public_url, flow_ttl, array_length(return_to_origins, 1),
@@ -302,11 +317,46 @@ TEST_F(PostgresStoreTest, ReadsTokens)
 	EXPECT_EQ(bare->scopes, std::nullopt);
 	EXPECT_FALSE(bare->has_refresh_token);
 	EXPECT_EQ(bare->details, "");
-	EXPECT_TRUE(finish(io, store.erase(kAnn)));
-	EXPECT_FALSE(finish(io, store.erase(kAnn)));
+	const auto erased = finish(io, store.erase(kAnn, Revoke::automatic));
+	EXPECT_TRUE(erased.was_there);
+	EXPECT_TRUE(erased.is_queued);
+	EXPECT_FALSE(finish(io, store.erase(kAnn, Revoke::never)).was_there);
+	EXPECT_FALSE(finish(io, store.erase(kAnn, Revoke::never)).is_queued);
 	EXPECT_FALSE(finish(io, store.token(kAnn, false)));
 	EXPECT_FALSE(finish(io, store.connection(kAnn)));
 	EXPECT_EQ(finish(io, store.purge()), 5000000000);
+}
+
+TEST_F(PostgresStoreTest, ClaimsRevocations)
+{
+	using Ended = sidecar::database::RevocationStore::Ended;
+	PostgresRevocations revocations(pool);
+	const auto claimed =
+		finish(io, revocations.claim(16, std::chrono::seconds(75), {"google", "o'ther"}));
+	EXPECT_EQ(seen(), "16|00:01:15|{google,o'ther}");
+	ASSERT_EQ(claimed.size(), 2u);
+	EXPECT_EQ(claimed[0].id, "33333333-3333-3333-3333-333333333333");
+	EXPECT_EQ(claimed[0].provider, "google.work");
+	EXPECT_EQ(claimed[0].client_id, "C");
+	EXPECT_EQ(claimed[0].issuer, "");
+	EXPECT_EQ(claimed[0].refresh_token.reveal(), "R");
+	EXPECT_EQ(claimed[0].access_token.reveal(), "A");
+	EXPECT_FALSE(claimed[0].is_shared);
+	EXPECT_EQ(claimed[0].attempts, 2);
+	EXPECT_EQ(claimed[1].issuer, "https://i");
+	EXPECT_TRUE(claimed[1].refresh_token.empty());
+	EXPECT_TRUE(claimed[1].is_shared);
+	EXPECT_EQ(finish(io, revocations.done(claimed[0].id)), Ended::done);
+	EXPECT_EQ(seen(), claimed[0].id + "|done|NULL|NULL");
+	EXPECT_EQ(finish(io, revocations.done(claimed[1].id)), Ended::gone);
+	seen();
+	EXPECT_EQ(finish(io, revocations.retry(claimed[0].id, "HTTP 503", std::chrono::seconds(90))),
+			  Ended::retry);
+	EXPECT_EQ(seen(), claimed[0].id + "|retry|HTTP 503|00:01:30");
+	EXPECT_EQ(finish(io, revocations.retry(claimed[0].id, "given up", std::nullopt)),
+			  Ended::given_up);
+	EXPECT_EQ(seen(), claimed[0].id + "|retry|given up|NULL");
+	EXPECT_EQ(finish(io, revocations.waiting()), 5000000000);
 }
 
 TEST_F(PostgresStoreTest, ReadsMarks)
@@ -362,7 +412,7 @@ TEST_F(PostgresStoreTest, FindsTheExtensionWhereverItIs)
 	server->run("DELETE FROM pg_extension WHERE oid = 99999; DROP SCHEMA there CASCADE");
 	EXPECT_NE(finish(io, store.readiness()).fault, "");
 	EXPECT_NE(finish(io, store.readiness()).fault, "");
-	EXPECT_EQ(state_of(store.erase(kAnn)), "42704");
+	EXPECT_EQ(state_of(store.erase(kAnn, Revoke::never)), "42704");
 }
 
 TEST_F(PostgresStoreTest, TellsMissingPrivileges)

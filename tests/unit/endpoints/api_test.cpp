@@ -105,6 +105,37 @@ TEST(Api, NamesTheParameterAtFault)
 			  "GET, DELETE");
 }
 
+TEST(Api, RevokesAsRequestOrProviderSays)
+{
+	using oauth::Revoke;
+	const std::string address = "/oauth/plain/token?" + kAlice;
+	Site site;
+	EXPECT_EQ(text(site.ask("DELETE", address, true), "revocation"), "unsupported");
+	EXPECT_EQ(site.store.erased_with, Revoke::never);
+	site.settings.providers.at("plain").endpoints.revocation = "https://provider.example.com/r";
+	const std::tuple<Revoke, std::string, Revoke> cases[] = {
+		{Revoke::automatic, "", Revoke::automatic},
+		{Revoke::never, "", Revoke::never},
+		{Revoke::always, "", Revoke::always},
+		{Revoke::never, "&revoke=auto", Revoke::automatic},
+		{Revoke::never, "&revoke=always", Revoke::always},
+		{Revoke::always, "&revoke=never", Revoke::never},
+	};
+	for (const auto &[setting, parameter, revoke] : cases) {
+		site.settings.providers.at("plain").revoke = setting;
+		site.store.erased = 0;
+		const http::Response response = site.ask("DELETE", address + parameter, true);
+		EXPECT_EQ(site.store.erased_with, revoke) << parameter;
+		EXPECT_EQ(text(response, "revocation"), revoke == Revoke::never ? "skipped" : "queued");
+		EXPECT_EQ(text(site.ask("DELETE", address + parameter, true), "revocation"), "skipped");
+	}
+	site.store.erased = 0;
+	for (const char *bad : {"&revoke=", "&revoke=Auto", "&revoke=auto&revoke=auto"})
+		EXPECT_EQ(text(site.ask("DELETE", address + bad, true), "parameter"), "revoke");
+	EXPECT_EQ(site.store.erased, 0);
+	EXPECT_EQ(site.client.calls, 0);
+}
+
 TEST(Api, ShowsWhatIsConnectedAndWhatIsNot)
 {
 	Site site;
@@ -169,7 +200,7 @@ TEST(Api, DeletesAsOftenAsOneAsks)
 {
 	Site site;
 	EXPECT_EQ(site.ask("DELETE", "/oauth/plain/token?" + kAlice, true).body,
-			  R"({"deleted":true,"revocation":"skipped"})");
+			  R"({"deleted":true,"revocation":"unsupported"})");
 	EXPECT_EQ(site.ask("DELETE", "/oauth/plain/token?" + kAlice, true).body,
 			  R"({"deleted":false,"revocation":"skipped"})");
 }

@@ -36,6 +36,7 @@ public:
 	std::optional<database::StoredToken> known_token;
 	int attempts = 0, claims = 0, stores = 0, erased = 0, tokens = 0;
 	std::string stored_access_token;
+	std::optional<oauth::Revoke> erased_with;
 
 	Awaitable<void> publish(const database::PublishedSettings &) override
 	{
@@ -103,10 +104,14 @@ public:
 		tokens++;
 		co_return std::move(known_token);
 	}
-	Awaitable<bool> erase(const oauth::Identity &) override
+	Awaitable<database::Erased> erase(const oauth::Identity &, oauth::Revoke revoke) override
 	{
 		fail();
-		co_return erased++ == 0;
+		erased_with = revoke;
+		database::Erased result;
+		result.was_there = erased++ == 0;
+		result.is_queued = result.was_there && revoke != oauth::Revoke::never;
+		co_return result;
 	}
 	Awaitable<std::int64_t> purge() override { co_return 0; }
 	Awaitable<database::Readiness> readiness() override

@@ -1,0 +1,42 @@
+// Ending a grant at its provider: RFC 7009.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "oauth/provider.hpp"
+#include "oauth/provider_call.hpp"
+#include "oauth/provider_words.hpp"
+
+namespace sidecar::oauth
+{
+
+enum class TokenHint { refresh_token, access_token };
+
+// Where, if the provider has a revocation endpoint. The client proves who it is as at
+// the token endpoint (RFC 7009 section 2.1).
+ProviderRequest revocation_request(const Provider &provider, const Endpoints &endpoints,
+								   std::string_view token, TokenHint hint);
+
+struct RevocationAnswer {
+	enum class Kind {
+		done,        // it is revoked, or was no token (RFC 7009 section 2.2)
+		unsupported, // tokens of this type cannot be revoked (section 2.2.1)
+		retry,
+	} kind;
+	// A fixed text for the log; empty where it is done and there is nothing to say.
+	std::string_view reason;
+	ProviderWords words; // what the provider said, without secrets; may be empty
+	std::optional<std::chrono::seconds> retry_after;
+
+	// For the database: words, or else the reason.
+	std::string detail() const;
+};
+
+// `token` is hidden in the words; `now` is in seconds since 1970 UTC.
+RevocationAnswer read_revocation_answer(const Provider &provider, std::string_view token,
+										const ProviderAnswer &answer, long long now);
+
+} // namespace sidecar::oauth

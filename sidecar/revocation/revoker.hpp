@@ -1,0 +1,92 @@
+// Revokes deleted grants at their providers, in the background (REFRESH.md,
+// "Revocation"). The database hands each out to one sidecar at a time, and remembers
+// those that have to be tried again.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/provider_client.hpp"
+#include "database/revocations.hpp"
+#include "metrics.hpp"
+#include "oauth/revocation.hpp"
+#include "providers/directory.hpp"
+
+namespace sidecar::revocation
+{
+
+struct Surroundings {
+	database::RevocationStore &store;
+	client::ProviderClient &client;
+	providers::Directory &directory;
+	Metrics &metrics;
+	std::function<long long()> now; // milliseconds since 1970 UTC
+	std::chrono::seconds provider_timeout;
+};
+
+class Revoker
+{
+public:
+	Revoker(boost::asio::any_io_executor executor, Surroundings surroundings);
+
+	void start();
+	// There is something to do by now.
+	void wake();
+	// Begins nothing any more; what is under way is another sidecar's after its lease.
+	void close();
+	// How many wait, at the last look; nothing: there was none.
+	std::optional<std::int64_t> waiting() const noexcept { return waiting_; }
+
+private:
+	template <typename T>
+	using Awaitable = boost::asio::awaitable<T>;
+	using Clock = std::chrono::steady_clock;
+
+	// What an attempt came to.
+	struct Outcome {
+		std::string_view name; // for log and metrics; empty: it is to be tried again
+		std::string_view reason;
+		oauth::ProviderWords words;
+		std::string detail; // for the database, of one that is tried again
+		std::optional<std::chrono::seconds> retry_after;
+	};
+
+	Awaitable<void> run();
+	Awaitable<std::chrono::milliseconds> look();
+	Awaitable<void> count();
+	Awaitable<void> pause(std::chrono::milliseconds duration);
+	void begin(database::ClaimedRevocation claimed);
+	Awaitable<void> revoke(database::ClaimedRevocation claimed);
+	Awaitable<Outcome> attempt(const database::ClaimedRevocation &claimed);
+	Awaitable<Outcome> ask(const oauth::Provider &provider, const oauth::Endpoints &endpoints,
+						   const database::ClaimedRevocation &claimed);
+	Awaitable<oauth::RevocationAnswer> send(const oauth::Provider &provider,
+											const oauth::Endpoints &endpoints, const Secret &token,
+											oauth::TokenHint hint);
+	Awaitable<void> record(const database::ClaimedRevocation &claimed, Outcome outcome);
+	std::vector<std::string> free_providers() const;
+	std::string label_of(std::string_view provider) const;
+	void log_failure(const database::StoreError &error);
+
+	boost::asio::any_io_executor executor_;
+	Surroundings in_;
+	boost::asio::steady_timer timer_;
+	bool is_awake_ = false;
+	bool is_closed_ = false;
+	int under_way_ = 0;
+	std::map<std::string, int, std::less<>> under_way_at_; // by provider without label
+	std::optional<std::int64_t> waiting_;
+	Clock::time_point counted_{};
+	std::string last_failure_; // SQLSTATE
+};
+
+} // namespace sidecar::revocation
