@@ -87,14 +87,19 @@ Revoker::Awaitable<void> Revoker::run()
 // Takes what is due, and begins it; how long to wait until the next look.
 Revoker::Awaitable<std::chrono::milliseconds> Revoker::look()
 {
-	const int most = kMost - under_way_;
+	// All of them may turn out to be of the busiest one.
+	int most = kMost - under_way_;
 	const std::vector<std::string> providers = free_providers();
+	for (const std::string &name : providers)
+		most = std::min(most, kMostOfProvider - under_way_at(name));
 	if (most <= 0)
 		co_return kPause; // the next one that ends wakes us
 	const std::chrono::seconds lease = kCallsOfAttempt * in_.provider_timeout + kSpare;
 	std::vector<database::ClaimedRevocation> claimed =
 		co_await in_.store.claim(most, lease, providers);
 	const bool found = !claimed.empty();
+	if (static_cast<int>(claimed.size()) == most)
+		is_awake_ = true;
 	for (database::ClaimedRevocation &one : claimed)
 		begin(std::move(one));
 	if (found || waiting_ != 0 || Clock::now() - counted_ > kBetweenCounts)
@@ -111,12 +116,16 @@ Revoker::Awaitable<void> Revoker::count()
 std::vector<std::string> Revoker::free_providers() const
 {
 	std::vector<std::string> names;
-	for (const auto &[name, provider] : in_.directory.all()) {
-		const auto found = under_way_at_.find(name);
-		if (found == under_way_at_.end() || found->second < kMostOfProvider)
+	for (const auto &[name, provider] : in_.directory.all())
+		if (under_way_at(name) < kMostOfProvider)
 			names.push_back(name);
-	}
 	return names;
+}
+
+int Revoker::under_way_at(std::string_view provider) const
+{
+	const auto found = under_way_at_.find(provider);
+	return found == under_way_at_.end() ? 0 : found->second;
 }
 
 void Revoker::begin(database::ClaimedRevocation claimed)

@@ -74,6 +74,7 @@ private:
 											oauth::TokenHint hint);
 	Awaitable<void> record(const database::ClaimedRevocation &claimed, Outcome outcome);
 	std::vector<std::string> free_providers() const;
+	int under_way_at(std::string_view provider) const;
 	std::string label_of(std::string_view provider) const;
 	void log_failure(const database::StoreError &error);
 

@@ -91,7 +91,7 @@ def test_of_a_revocation(failing):
     sidecar.wait_log('"ready"')
     whose = someone()
     sidecar.store(whose, "token")
-    knock(sidecar.api, "token", whose, method="DELETE", revoke="always")
+    sidecar.sql("SELECT oauth_delete(%s, %s, %s, %s, revoke => true)", whose, user="app")
     assert ended(sidecar, "revocation")
 
 
