@@ -154,6 +154,17 @@ SELECT oauth_delete(:'w', 'google', 'user', a, revoke => true) FROM (VALUES ('da
 SELECT refresh_token, access_token FROM claim() ORDER BY 1;
 CALL empty_queue();
 
+-- A copy revokes nothing: the tokens are the original's (T14). It queues, and who adopts it has them revoked.
+SELECT keep(:'w', 'google', 'alice') \g /dev/null
+UPDATE oauth_tokens_internal.cluster SET id = '1/1';
+SELECT * FROM claim();
+SELECT oauth_delete(:alice, revoke => true);
+SELECT * FROM claim();
+SELECT attempts FROM queue;
+SELECT oauth_tokens_adopt_cluster();
+SELECT refresh_token FROM claim();
+CALL empty_queue();
+
 -- By an index that is empty where nothing waits.
 SELECT keep(:'w', 'google', g::text) FROM generate_series(1, 2000) g \g /dev/null
 SELECT count(*) FROM generate_series(1, 2000) g WHERE oauth_delete(:'w', 'google', 'user', g::text, revoke => true);

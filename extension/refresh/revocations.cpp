@@ -8,6 +8,7 @@
 #include "function.hpp"
 #include "interval.hpp"
 #include "owner_boundary.hpp"
+#include "refresh/cluster.hpp"
 #include "refresh/member_statement.hpp"
 #include "refresh/revocation_queue.hpp"
 #include "token_codec.hpp"
@@ -151,6 +152,8 @@ void claim(FunctionCallInfo fcinfo, TimestampTz until)
 	const std::uint64_t rows =
 		find_due(PG_GETARG_DATUM(0), is_restricted, PG_GETARG_DATUM(2), PG_ARGISNULL(2));
 	SPITupleTable *found = SPI_tuptable;
+	if (rows > 0)
+		check_cluster(); // not where nothing waits: who asks in vain should not fill the log
 	auto *ids = static_cast<Datum *>(palloc(sizeof(Datum) * Max(rows, 1)));
 	int taken = 0;
 	for (std::uint64_t i = 0; i < rows && taken < PG_GETARG_INT64(0); i++) {

@@ -166,6 +166,18 @@ def test_one_that_hangs_leaves_room(make_sidecar, make_provider):
     assert len(slow.seen("/revoke")) == 20
 
 
+def test_a_copy(sidecar, fake):  # T14
+    sidecar.sql("UPDATE oauth_tokens_internal.cluster SET id = '1/1'")
+    delete(sidecar, stored(sidecar))
+    line = sidecar.wait_log('"sqlstate":"OT017"')
+    assert "until this database is adopted" in str(line) or "until this database is adopted" in sidecar.log()
+    assert waiting(sidecar) == 1 and fake.seen("/revoke") == []
+    sidecar.sql("SELECT oauth_tokens_adopt_cluster()")
+    delete(sidecar, stored(sidecar, refresh_token="another"))  # which wakes the worker
+    wait_worked_off(sidecar)
+    assert len(fake.seen("/revoke")) == 2
+
+
 def test_by_sql(sidecar, fake):
     whose = stored(sidecar)
     assert sidecar.sql("SELECT oauth_delete(%s, %s, %s, %s, revoke => true)", whose, user="app") == [(True,)]
