@@ -72,6 +72,7 @@ TEST(Workers, WorkThatNobodyWaitsForIsDone)
 		std::promise<void> promise;
 		sidecar::start_task(loop.get_executor(), "test",
 							wait_for(workers, promise.get_future().share(), is_over));
+		loop.poll(); // it is handed in first
 		auto write = [&] { is_written = true; };
 		sidecar::start_task(loop.get_executor(), "test", workers.run(write));
 		loop.poll();
