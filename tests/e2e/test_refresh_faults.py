@@ -292,7 +292,7 @@ def test_the_server_dies_between_answer_and_commit(mortal, openid, connect):  # 
     for count in range(1, 3):
         account.expire()
         mortal.rows("CHECKPOINT")
-        holder = account.holder()
+        holder = account.holder(CALL=60, LEASE=180)  # to start a server takes its time
         account.proxy.wait_processed(count)
         mortal.kill()
         account.proxy.release()
