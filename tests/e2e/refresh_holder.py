@@ -51,6 +51,9 @@ class Holder:
         assert self.process.returncode == 0, self.process.returncode
         return json.loads(output)
 
+    def exit_status(self):
+        return self.process.wait(60)
+
     def close(self):
         if self.process.poll() is None:
             with contextlib.suppress(ChildProcessError):

@@ -1,9 +1,11 @@
 """docs/examples/refresh.py, as it is, by a role that has the capability `refresher` and nothing
 else, against a provider that rotates and detects reuse."""
 
+import json
 import subprocess
 
 import pytest
+from cryptography.fernet import Fernet
 from harness import DATABASE, new_directory
 from interrupting_proxy import InterruptingProxy
 from openid import CLIENT
@@ -104,3 +106,21 @@ def test_a_spool_that_does_not_work(connected, openid):
     assert (done.returncode, done.stderr) == (
         1, "refresh.py: backoff: transient: the spool: No such file or directory\n")
     assert openid.token_requests() == count
+
+
+def test_files_that_do_not_open_are_kept_aside(connected, openid):
+    """Damaged ones, another cluster's and another attempt's; what they hold stays."""
+    spool = new_directory("spool")
+    fence, = connected.rows("SELECT fence FROM oauth_refresh_begin(%s, %s, %s, %s)", ALICE)[0]
+    connected.rows("SELECT oauth_refresh_fail(%s, %s, %s, %s, %s, 'no_answer')", [*ALICE, fence])
+    entry = {"version": 1, "cluster": connected.value("SELECT id FROM oauth_tokens_internal.cluster()"),
+             "workspace_id": str(ALICE[0]), "provider": ALICE[1], "actor_type": ALICE[2], "actor_id": ALICE[3],
+             "fence": str(fence), "sealed": Fernet(Fernet.generate_key()).encrypt(b"{}").decode()}
+    texts = {"1.spool": "{", "2.spool": "[]", "3.spool": json.dumps(entry), "4.spool": "\xff",
+             "5.spool": json.dumps(entry | {"cluster": "1/1"})}
+    for name, text in texts.items():
+        (spool / name).write_text(text, encoding="latin-1")
+    done = run(connected, openid.issuer + "/token", identity("nobody"), OAUTH_SPOOL_DIR=spool)
+    assert done.stderr.count("is kept aside") == 5
+    assert {path.name: path.read_text(encoding="latin-1") for path in spool.iterdir()} == {
+        f"{name}.aside": text for name, text in texts.items()}

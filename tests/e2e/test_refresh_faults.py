@@ -2,6 +2,7 @@
 callers are processes of docs/examples/refresh.py with the capability `refresher`, before a provider
 that rotates and ends a grant whose refresh token is used twice."""
 
+import json
 import time
 
 import psycopg
@@ -347,6 +348,30 @@ def test_a_rotation_of_keys_during_a_refresh(mortal, openid, connect):  # T10
     holder.kill()
     assert account.holder(spool=str(spool)).result() == {"token": account.stored()[0]}
     assert account.requests() == (2, [])
+    assert account.redeems()
+
+
+def test_a_key_that_is_taken_away_meanwhile(mortal, openid, connect):
+    """An error, and nothing is lost."""
+    account = connect(mortal, openid, "keyless")
+    spool = new_directory("spool")
+    holder = account.holder(stop="spooled", spool=str(spool))
+    holder.wait_stopped()
+    holder.kill()
+    keys = (mortal.path / "keys").read_text().split()
+    set_ring(mortal, new_key())
+    (file,) = spool.iterdir()
+    entry = json.loads(file.read_text())
+    for sql in ("SELECT oauth_refresh_begin(%s, %s, %s, %s)",
+                f"SELECT oauth_refresh_commit(%s, %s, %s, %s, {entry['fence']}, 'access')",
+                f"SELECT oauth_refresh_fail(%s, %s, %s, %s, {entry['fence']}, 'dead_grant')",
+                f"SELECT oauth_refresh_replay(%s, %s, %s, %s, {entry['fence']}, '{entry['sealed']}')"):
+        assert sqlstate(mortal, sql, account.whose) == "OT003"
+    assert account.holder(spool=str(spool)).exit_status() != 0
+    assert list(spool.iterdir()) == [file]
+    set_ring(mortal, *keys)
+    assert account.holder(spool=str(spool)).result() == {"token": account.stored()[0]}
+    assert account.requests() == (1, [])
     assert account.redeems()
 
 
