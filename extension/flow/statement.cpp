@@ -34,7 +34,7 @@ void end_row_security(int nest_level)
 }
 
 std::uint64_t run_flow_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
-								 Datum *values, const char *nulls)
+								 Datum *values, const char *nulls, bool only_read)
 {
 	const int nest_level = begin_row_security();
 	if (plan == nullptr) {
@@ -44,7 +44,7 @@ std::uint64_t run_flow_statement(const char *sql, int parameters, Oid *types, SP
 				 SPI_result_code_string(SPI_result));
 		plan = prepared;
 	}
-	const int result = SPI_execute_plan(plan, values, nulls, false, 0);
+	const int result = SPI_execute_plan(plan, values, nulls, only_read, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute a statement on flows: %s", SPI_result_code_string(result));
 	end_row_security(nest_level);

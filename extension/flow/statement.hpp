@@ -25,9 +25,10 @@ struct FlowStatement {
 	SPIPlanPtr plan = nullptr;
 };
 
-// Rows that were returned or written; the former stand in SPI_tuptable.
+// Rows that were returned or written; the former stand in SPI_tuptable. `only_read`: it
+// writes nothing, and sees what the active snapshot does.
 std::uint64_t run_flow_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
-								 Datum *values, const char *nulls);
+								 Datum *values, const char *nulls, bool only_read = false);
 
 template <int parameters>
 std::uint64_t run(FlowStatement<parameters> &statement, Datum (&values)[parameters],

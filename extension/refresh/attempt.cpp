@@ -108,6 +108,22 @@ int64 begin_attempt(const LockedToken &token, TimestampTz now, TimestampTz lease
 	return fence;
 }
 
+// An attempt that has begun after the transaction's snapshot was taken is not over: what
+// called it so would have its caller throw the answer away.
+static void refuse_older_snapshot(int64 fence)
+{
+	static FlowStatement<1> statement = {
+		"SELECT FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1",
+		{INT8OID}};
+	Datum values[] = {Int64GetDatum(fence)};
+	if (!IsolationUsesXactSnapshot() || look_as_owner(statement, values) == 0)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					errmsg("this transaction cannot see the attempt at a refresh"),
+					errdetail("The attempt has begun after the transaction's snapshot was taken."),
+					errhint("Try again in a new transaction.")));
+}
+
 bool find_attempt(int64 fence, const Identity &identity, Attempt *attempt)
 {
 	static FlowStatement<5> statement = {
@@ -118,8 +134,10 @@ bool find_attempt(int64 fence, const Identity &identity, Attempt *attempt)
 		{INT8OID, UUIDOID, TEXTOID, TEXTOID, TEXTOID}};
 	Datum values[] = {Int64GetDatum(fence), identity.workspace_id(), identity.provider(),
 					  actor_type_text(identity), identity.actor_id()};
-	if (run_as_owner(statement, values) == 0)
+	if (run_as_owner(statement, values) == 0) {
+		refuse_older_snapshot(fence);
 		return false;
+	}
 	attempt->fence = fence;
 	attempt->token_id = *DatumGetUUIDP(returned(1));
 	attempt->access_token_digest = DatumGetByteaPCopy(returned(2));

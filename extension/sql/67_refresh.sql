@@ -159,7 +159,7 @@ CREATE FUNCTION oauth_refresh_commit(
 REVOKE ALL ON FUNCTION oauth_refresh_commit(uuid, text, text, text, bigint, text, text, bigint, text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_refresh_commit(uuid, text, anyenum, text, bigint, text, text, bigint, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_refresh_commit(uuid, text, text, text, bigint, text, text, bigint, text, jsonb) IS
-    'stores what the provider answered: committed (also for a repeat), superseded (nothing is stored: the row has other tokens by now, or a later attempt has begun), deleted (the row is gone). NULL refresh_token, scopes and details keep the stored ones, members of details replace those of the same name, expires_in is in seconds from now, NULL is unknown. Errors: as oauth_store(), and 22004 null identity, fence or access_token';
+    'stores what the provider answered: committed (also for a repeat), superseded (nothing is stored: the row has other tokens by now, or a later attempt has begun), deleted (the row is gone). NULL refresh_token, scopes and details keep the stored ones, members of details replace those of the same name, expires_in is in seconds from now, NULL is unknown. Errors: as oauth_store(), and 22004 null identity, fence or access_token; 40001 the attempt is newer than the transaction''s snapshot: try again in a new one';
 COMMENT ON FUNCTION oauth_refresh_commit(uuid, text, anyenum, text, bigint, text, text, bigint, text, jsonb) IS
     'the same for actor_type as an enum';
 
@@ -176,7 +176,7 @@ CREATE FUNCTION oauth_refresh_fail(
 REVOKE ALL ON FUNCTION oauth_refresh_fail(uuid, text, text, text, bigint, text, text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_refresh_fail(uuid, text, anyenum, text, bigint, text, text, interval) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_refresh_fail(uuid, text, text, text, bigint, text, text, interval) IS
-    'says that an attempt failed; returns the state that follows, backing_off or needs_reauthorization, or superseded. kind: transient (network, 5xx, 408, 425, 429: try again later), no_answer (the request was sent and nothing came back: the provider may have done it), dead_grant (invalid_grant), needs_interaction (the user must do something), client_config (invalid_client, unauthorized_client: pauses this client, touches no token). detail is what the provider said, no secret; it is cut to 500 bytes. Errors: OT001 to OT005; 22004 null; 22023 unknown actor_type or kind, negative retry_after; 25006 read-only';
+    'says that an attempt failed; returns the state that follows, backing_off or needs_reauthorization, or superseded. kind: transient (network, 5xx, 408, 425, 429: try again later), no_answer (the request was sent and nothing came back: the provider may have done it), dead_grant (invalid_grant), needs_interaction (the user must do something), client_config (invalid_client, unauthorized_client: pauses this client, touches no token). detail is what the provider said, no secret; it is cut to 500 bytes. Errors: OT001 to OT005; 22004 null; 22023 unknown actor_type or kind, negative retry_after; 25006 read-only; 40001 as oauth_refresh_commit()';
 COMMENT ON FUNCTION oauth_refresh_fail(uuid, text, anyenum, text, bigint, text, text, interval) IS
     'the same for actor_type as an enum';
 
