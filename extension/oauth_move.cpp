@@ -3,6 +3,7 @@
 #include "errors.hpp"
 #include "function.hpp"
 #include "owner_boundary.hpp"
+#include "refresh/state.hpp"
 #include "token_details.hpp"
 #include "token_table.hpp"
 
@@ -21,7 +22,9 @@ bool move_row(const TokenTable &table, const Identity &from, const Identity &to,
 	Datum values[lengthof(types)];
 	memcpy(values, from.values, sizeof from.values);
 	memcpy(values + kIdentityColumns, to.values, sizeof to.values);
-	values[2 * kIdentityColumns] = TimestampTzGetDatum(GetCurrentTimestamp());
+	const TimestampTz updated_at = GetCurrentTimestamp();
+	values[2 * kIdentityColumns] = TimestampTzGetDatum(updated_at);
+	const WaitedRow before = find_waited_row(table, from);
 	SPIPlanPtr plan = kept_plan(
 		kept, table,
 		[&] {
@@ -37,6 +40,7 @@ bool move_row(const TokenTable &table, const Identity &from, const Identity &to,
 		return false;
 	bool is_null;
 	*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	token_was_moved(before, *id, updated_at);
 	return true;
 }
 

@@ -34,6 +34,16 @@ SELECT * FROM pg_temp.try('bob', false);
 SELECT state FROM states WHERE actor_id = 'bob';
 SELECT outcome FROM oauth_refresh_begin(:alice, force => true, if_token_sha256 => sha256('another'));
 
+-- Times without an end: what ended at the beginning of time is over, and a life that began then is long.
+BEGIN;
+UPDATE oauth_tokens SET access_token_expires_at = '-infinity' WHERE actor_id = 'bob';
+SELECT outcome FROM oauth_refresh_begin(:bob);
+UPDATE oauth_tokens SET access_token_expires_at = now() AT TIME ZONE 'UTC' + interval '1 min', encrypted_refresh_token = NULL, updated_at = '-infinity' WHERE actor_id = 'bob';
+SELECT outcome FROM oauth_refresh_begin(:bob);
+UPDATE oauth_tokens SET access_token_expires_at = 'infinity' WHERE actor_id = 'bob';
+SELECT outcome FROM oauth_refresh_begin(:bob, min_ttl => '1000 years');
+ROLLBACK;
+
 -- Granted to one; what begin answers, and what commit stores.
 SELECT outcome, fence IS NOT NULL AS fence, refresh_token, scopes, details - 'connected_at' AS details, length(spool_key), in_doubt, retry_at > now() AS lease, reason
     FROM oauth_refresh_begin(:alice, min_ttl => '30 min');
@@ -268,6 +278,24 @@ RESET ROLE;
 SELECT oauth_tokens_revoke('regress_refresher', 'refresher');
 ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY;
 DROP POLICY mine ON oauth_tokens;
+-- What was said of a token moves with it, but not what was said of the token before.
+SELECT oauth_store(:'w', 'google', 'user', n, 'a', 'r', expires_in => 0) IS NOT NULL AS stored FROM unnest('{m1,m2}'::text[]) n;
+SELECT outcome, oauth_refresh_fail(:'w', 'google', 'user', n, b.fence, 'dead_grant', 'of ' || n)
+    FROM unnest('{m1,m2}'::text[]) n, LATERAL oauth_refresh_begin(:'w', 'google', 'user', n) b;
+UPDATE oauth_tokens SET updated_at = updated_at + interval '1 s' WHERE actor_id = 'm2';
+SELECT oauth_move(:'w', 'google', 'user', n, :'w', 'google', 'user', n || 'moved') FROM unnest('{m1,m2}'::text[]) n;
+SELECT actor_id, state, reason FROM states WHERE actor_id LIKE 'm_moved';
+-- A client's name of any length; two long ones are two clients.
+SELECT count(oauth_store(:'w', 'google', 'user', 'long' || n, 'a', 'r', expires_in => 0, details => jsonb_build_object('client_id',
+    (SELECT string_agg(sha256(i::text::bytea)::text, '') FROM generate_series(1, 100) i) || n))) FROM generate_series(1, 2) n;
+SELECT oauth_refresh_commit(:'w', 'google', 'user', 'long1', b.fence, 'a', 'r') FROM oauth_refresh_begin(:'w', 'google', 'user', 'long1') b;
+SELECT oauth_refresh_fail(:'w', 'google', 'user', 'long2', b.fence, 'transient') FROM oauth_refresh_begin(:'w', 'google', 'user', 'long2') b;
+SELECT count(*), max(octet_length(client_id)) FROM oauth_tokens_internal.refresh_clients WHERE octet_length(client_id) > 100;
+-- A client's other tokens may be another tenant's: what was said of one is not told there.
+SELECT count(oauth_store(:'w', 'gitlab', 'user', n::text, 'a', 'r', expires_in => 0)) FROM generate_series(1, 11) n;
+SELECT oauth_refresh_fail(:'w', 'gitlab', 'user', n::text, b.fence, 'transient', 'sentinel of ' || n)
+    FROM generate_series(1, 10) n, LATERAL oauth_refresh_begin(:'w', 'gitlab', 'user', n::text) b;
+SELECT outcome, reason FROM oauth_refresh_begin(:'w', 'gitlab', 'user', '11');
 -- What is kept of tokens that are gone goes a day later.
 TRUNCATE oauth_tokens;
 UPDATE oauth_tokens_internal.refresh_attempts SET began_at = began_at - interval '2 days', lease_until = lease_until - interval '2 days';

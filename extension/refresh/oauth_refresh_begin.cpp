@@ -78,13 +78,14 @@ bool lives_long_enough(const LockedToken &token, const StoredDetails &details,
 {
 	if (!token.expires)
 		return true;
-	const TimestampTz left = token.expires_at - request.now;
-	if (left <= 0)
+	if (token.expires_at <= request.now) // before a difference: it may be -infinity
 		return false;
+	const TimestampTz left = token.expires_at - request.now;
 	if (left > request.min_ttl)
 		return true;
-	const TimestampTz life =
-		details.lifetime > 0 ? details.lifetime : token.expires_at - token.updated_at;
+	TimestampTz life = details.lifetime;
+	if (life <= 0 && pg_sub_s64_overflow(token.expires_at, token.updated_at, &life))
+		life = PG_INT64_MAX;
 	return left > life / 2;
 }
 
@@ -164,19 +165,28 @@ Answer decide(const LockedToken &token, const StoredDetails &details, Request re
 	return grant(token, details, state, request, in_doubt);
 }
 
-Answer begin(const TokenTable &table, const Identity &identity, Request request)
+Answer answer_for(const LockedToken &token, Request request)
 {
-	LockedToken token;
-	if (!lock_token(table, identity, &token))
-		return Answer("not_connected");
 	request.now = GetCurrentTimestamp();
 	request.lease_until = request.now + request.lease;
-	const StoredDetails details = stored_details(identity);
+	const StoredDetails details = stored_details(token.identity);
 	if (is_fresh(token, details, request))
 		return Answer("fresh");
 	if (token.refresh_token == nullptr)
 		return Answer("no_refresh_token");
 	return decide(token, details, request);
+}
+
+Answer begin(const TokenTable &table, const Identity &identity, const Request &request)
+{
+	LockedToken token;
+	if (!lock_token(table, identity, &token))
+		return Answer("not_connected");
+	Answer answer = answer_for(token, request);
+	if (!answer.nulls[kRefreshToken])
+		token.refresh_token = nullptr; // form_row() wipes it
+	wipe_token(token);
+	return answer;
 }
 
 // The row outlives the SPI connection; what was put into it does not, and is wiped.

@@ -83,10 +83,9 @@ const char *store_answer(const TokenTable &table, const LockedToken &token,
 	return "committed";
 }
 
-const char *commit(const TokenTable &table, const Identity &identity, int64 fence,
-				   const RefreshedGrant &grant)
+const char *commit_attempt(const TokenTable &table, const EndedAttempt &ended,
+						   const Identity &identity, int64 fence, const RefreshedGrant &grant)
 {
-	const EndedAttempt ended = find_ended(table, identity, fence);
 	if (!ended.has_row)
 		return end_without_row(table, ended, identity, grant.refresh_token);
 	if (!ended.is_known)
@@ -103,12 +102,23 @@ const char *commit(const TokenTable &table, const Identity &identity, int64 fenc
 	return store_answer(table, ended.token, grant);
 }
 
+const char *commit(const TokenTable &table, const Identity &identity, int64 fence,
+				   const RefreshedGrant &grant)
+{
+	const EndedAttempt ended = find_ended(table, identity, fence);
+	const char *outcome = commit_attempt(table, ended, identity, fence, grant);
+	wipe_token(ended.token);
+	return outcome;
+}
+
 const char *replay(const TokenTable &table, const Identity &identity, int64 fence,
 				   const text *sealed)
 {
 	const EndedAttempt ended = find_ended(table, identity, fence);
-	if (!ended.is_known)
+	if (!ended.is_known) {
+		wipe_token(ended.token);
 		return "superseded";
+	}
 	refuse_hidden_row(table, ended);
 	const SpooledAnswer answer = read_spooled(ended.attempt, sealed);
 	const char *outcome = nullptr;
@@ -123,6 +133,7 @@ const char *replay(const TokenTable &table, const Identity &identity, int64 fenc
 		outcome = store_answer(table, ended.token, answer.grant);
 	}
 	wipe_answer(answer);
+	wipe_token(ended.token);
 	return outcome;
 }
 

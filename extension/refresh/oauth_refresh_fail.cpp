@@ -102,15 +102,17 @@ bool is_user_needed(Kind kind)
 	return kind == Kind::dead_grant || kind == Kind::needs_interaction;
 }
 
-// Whether the client is at fault, so that nothing follows for this token.
+// Whether the client is at fault, so that nothing follows for this token. What the provider
+// said of it may tell of its account, and the client's other tokens may be another tenant's.
 bool tell_client(const RefreshClient &client, const Failure &failure, TimestampTz now)
 {
+	const text *kind = make_reason(failure.kind, nullptr);
 	switch (failure.kind) {
 	case Kind::transient:
 	case Kind::no_answer:
-		return client_failed(client, ClientFailure::transient, failure.reason, now);
+		return client_failed(client, ClientFailure::transient, kind, now);
 	case Kind::dead_grant:
-		return client_failed(client, ClientFailure::dead_grant, failure.reason, now);
+		return client_failed(client, ClientFailure::dead_grant, kind, now);
 	case Kind::client_config:
 		return client_failed(client, ClientFailure::configuration, failure.reason, now);
 	case Kind::needs_interaction:
@@ -159,10 +161,8 @@ const char *record(const LockedToken &token, const Failure &failure, bool others
 	return is_user_needed(failure.kind) ? "needs_reauthorization" : "backing_off";
 }
 
-const char *fail(const TokenTable &table, const Identity &identity, int64 fence,
-				 const Failure &failure)
+const char *fail_attempt(const EndedAttempt &ended, int64 fence, const Failure &failure)
 {
-	const EndedAttempt ended = find_ended(table, identity, fence);
 	if (!ended.is_known)
 		return "superseded";
 	const TimestampTz now = GetCurrentTimestamp();
@@ -176,6 +176,15 @@ const char *fail(const TokenTable &table, const Identity &identity, int64 fence,
 		return "superseded";
 	const int64 last = attempts_at(ended.token, now, fence).last;
 	return last > fence ? "superseded" : record(ended.token, failure, last != 0, now);
+}
+
+const char *fail(const TokenTable &table, const Identity &identity, int64 fence,
+				 const Failure &failure)
+{
+	const EndedAttempt ended = find_ended(table, identity, fence);
+	const char *state = fail_attempt(ended, fence, failure);
+	wipe_token(ended.token);
+	return state;
 }
 
 } // namespace

@@ -145,6 +145,20 @@ void token_was_stored(const pg_uuid_t &token_id)
 	store_over_attempts(token_id);
 }
 
+void token_was_moved(const WaitedRow &before, const pg_uuid_t &token_id, TimestampTz updated_at)
+{
+	static FlowStatement<3> statement = {
+		"UPDATE oauth_tokens_internal.refresh_states SET token_updated_at = $3 WHERE token_id"
+		" OPERATOR(pg_catalog.=) $1 AND token_updated_at OPERATOR(pg_catalog.=) $2",
+		{UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+	if (!before.is_known || memcmp(&before.id, &token_id, sizeof token_id) != 0 ||
+		!has_state(token_id))
+		return;
+	Datum values[] = {UUIDPGetDatum(&token_id), TimestampTzGetDatum(before.updated_at),
+					  TimestampTzGetDatum(updated_at)};
+	run_as_owner(statement, values);
+}
+
 } // namespace oauth_tokens
 
 using namespace oauth_tokens;

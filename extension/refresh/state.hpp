@@ -4,6 +4,7 @@
 #pragma once
 
 #include "refresh/locked_token.hpp"
+#include "refresh/waited_row.hpp"
 
 namespace oauth_tokens
 {
@@ -33,6 +34,9 @@ void forget_state(const pg_uuid_t &token_id);
 // the refresh token is still the one that an attempt has spent, its answer is needed. Where
 // there is nothing to forget, which is most often so, that costs a look into an index.
 void token_was_stored(const pg_uuid_t &token_id);
+
+// A move changes updated_at. `before`: what find_waited_row() said of the row.
+void token_was_moved(const WaitedRow &before, const pg_uuid_t &token_id, TimestampTz updated_at);
 
 // Of all tokens.
 void forget_all_refreshes();

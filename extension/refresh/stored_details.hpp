@@ -9,7 +9,7 @@ namespace oauth_tokens
 
 struct StoredDetails {
 	const Jsonb *json;    // null: there are none
-	Datum client_id;      // text, empty: none is named
+	Datum client_id;      // text, a long one shortened; empty: none is named
 	TimestampTz lifetime; // of an access token, in microseconds; 0: unknown
 };
 
