@@ -37,7 +37,7 @@ SIDECAR     ?= yes
 
 .PHONY: help sidecar deps quickstart psql stop check check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-e2e check-sanitize-e2e bench \
-        bench-core bench-sidecar bench-cache bench-deps check-debian13 soak format stamp dist stopped
+        bench-core bench-sidecar bench-cache bench-refresh bench-deps check-debian13 soak format stamp dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
 install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
@@ -82,10 +82,10 @@ check-debian13: ## run quickstart and all of it on Debian 13, as root (T=sid: th
 	@scripts/$@ $(T)
 
 bench:          ## measure against the baselines, on a private server (T=arguments of bench/run)
-bench: bench-core bench-sidecar bench-cache
+bench: bench-core bench-sidecar bench-cache bench-refresh
 	@scripts/bench $(T)
 
-bench-core bench-sidecar bench-cache: bench-deps
+bench-core bench-sidecar bench-cache bench-refresh: bench-deps
 bench-deps:
 	@scripts/deps build bench
 
@@ -94,6 +94,9 @@ bench-sidecar:  ## measure the daemon against a bare server that answers a const
 
 bench-cache:    ## measure how soon changes leave the cache, and what a miss costs
 	@scripts/bench-cache
+
+bench-refresh:  ## measure what a token that is always valid costs an SQL caller
+	@scripts/bench-refresh
 
 bench-core:     ## measure the Fernet core against bare OpenSSL calls
 	@scripts/bench-core
