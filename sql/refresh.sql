@@ -275,6 +275,25 @@ SELECT count(*) FROM oauth_tokens_internal.refresh_states;
 SELECT count(*) FROM oauth_tokens_internal.refresh_attempts;
 SELECT oauth_store(:'w', 'google', 'user', 'mine', 'x');
 RESET ROLE;
+-- Who may not refresh a token ends no attempt at it, though the fence can be guessed (E19).
+SELECT oauth_store(:'w', 'google', 'user', n, 'a', n, expires_in => 0) IS NOT NULL AS stored FROM unnest('{mine,theirs}'::text[]) n;
+SELECT fence FROM oauth_refresh_begin(:'w', 'google', 'user', 'theirs') \gset
+CREATE POLICY seen ON oauth_tokens FOR SELECT USING (true);
+SET ROLE regress_refresher;
+SELECT oauth_refresh_fail(:'w', 'google', 'user', 'theirs', :fence, kind) FROM unnest('{dead_grant,no_answer,transient}'::text[]) kind;
+SELECT oauth_refresh_commit(:'w', 'google', 'user', 'theirs', :fence, 'x', 'x');
+SELECT oauth_refresh_replay(:'w', 'google', 'user', 'theirs', :fence, 'x');
+RESET ROLE;
+-- Nor where a token of theirs has taken the place of the one that moved on.
+SELECT oauth_move(:'w', 'google', 'user', 'theirs', :'w', 'google', 'user', 'theirs now'), oauth_move(:'w', 'google', 'user', 'mine', :'w', 'google', 'user', 'theirs');
+DROP POLICY seen ON oauth_tokens;
+DROP POLICY mine ON oauth_tokens;
+CREATE POLICY mine ON oauth_tokens USING (actor_id = 'theirs');
+SET ROLE regress_refresher;
+SELECT oauth_refresh_fail(:'w', 'google', 'user', 'theirs', :fence, 'transient'), oauth_refresh_commit(:'w', 'google', 'user', 'theirs', :fence, 'x', 'x');
+SELECT oauth_refresh_replay(:'w', 'google', 'user', 'theirs', :fence, 'x');
+RESET ROLE;
+SELECT oauth_refresh_commit(:'w', 'google', 'user', 'theirs', :fence, 'a', 'next', 3600);
 SELECT oauth_tokens_revoke('regress_refresher', 'refresher');
 ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY;
 DROP POLICY mine ON oauth_tokens;

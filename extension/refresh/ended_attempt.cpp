@@ -15,8 +15,11 @@ EndedAttempt find_ended(const TokenTable &table, const Identity &identity, int64
 													sizeof ended.token.id) == 0))
 		return ended;
 	LockedToken moved;
-	if (!lock_moved_token(table, ended.attempt.token_id, &moved))
-		return ended; // another token has taken its place, or none has
+	if (!lock_moved_token(table, ended.attempt.token_id, &moved)) {
+		// Another token has taken its place, or none has.
+		ended.is_hidden = row_security_applies(table);
+		return ended;
+	}
 	if (ended.has_row)
 		wipe_token(ended.token);
 	ended.token = moved;
@@ -39,9 +42,9 @@ const char *end_without_row(const TokenTable &table, const EndedAttempt &ended,
 	return "deleted";
 }
 
-void refuse_hidden_row(const TokenTable &table, const EndedAttempt &ended)
+void refuse_hidden_row(const EndedAttempt &ended)
 {
-	if (ended.has_row || !row_security_applies(table))
+	if (!ended.is_hidden)
 		return;
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("a row security policy hides whether the token is still there"),

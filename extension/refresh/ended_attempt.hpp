@@ -8,8 +8,9 @@ namespace oauth_tokens
 {
 
 struct EndedAttempt {
-	bool is_known; // there is an attempt with this fence and identity
-	bool has_row;  // the token is there, and locked
+	bool is_known;  // there is an attempt with this fence and identity
+	bool has_row;   // the token is there, and locked
+	bool is_hidden; // its token may be there all the same: the attempt is not the caller's to end
 	Attempt attempt;
 	LockedToken token;
 };
@@ -23,7 +24,7 @@ EndedAttempt find_ended(const TokenTable &table, const Identity &identity, int64
 const char *end_without_row(const TokenTable &table, const EndedAttempt &ended,
 							const Identity &identity, const text *refresh_token);
 
-// Raises 42501 where there is no row to write to, and one may be there that a policy hides.
-void refuse_hidden_row(const TokenTable &table, const EndedAttempt &ended);
+// Raises 42501 where a policy may hide the attempt's token.
+void refuse_hidden_row(const EndedAttempt &ended);
 
 } // namespace oauth_tokens

@@ -88,6 +88,8 @@ const char *commit_attempt(const TokenTable &table, const EndedAttempt &ended,
 {
 	if (!ended.has_row)
 		return end_without_row(table, ended, identity, grant.refresh_token);
+	if (ended.is_hidden)
+		return "superseded";
 	if (!ended.is_known)
 		return is_repeat(ended, grant) ? "committed" : "superseded";
 	// The attempt stays as long as the row has the refresh token that it has spent: if a
@@ -119,7 +121,7 @@ const char *replay(const TokenTable &table, const Identity &identity, int64 fenc
 		wipe_token(ended.token);
 		return "superseded";
 	}
-	refuse_hidden_row(table, ended);
+	refuse_hidden_row(ended);
 	const SpooledAnswer answer = read_spooled(ended.attempt, sealed);
 	const char *outcome = nullptr;
 	if (!ended.has_row) {

@@ -163,7 +163,7 @@ const char *record(const LockedToken &token, const Failure &failure, bool others
 
 const char *fail_attempt(const EndedAttempt &ended, int64 fence, const Failure &failure)
 {
-	if (!ended.is_known)
+	if (!ended.is_known || ended.is_hidden)
 		return "superseded";
 	const TimestampTz now = GetCurrentTimestamp();
 	const bool is_in_doubt = failure.kind == Kind::no_answer && ended.has_row &&
