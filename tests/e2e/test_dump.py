@@ -77,6 +77,8 @@ def make_source(cluster, kind, schema):
             (*identity("with details"), SECRETS[0], '{"account_label": "a@example.org"}'),
         )
         store(connection, identity("large"), SECRETS[0] * 4000)
+        store(connection, identity("deleted"), *SECRETS)
+        connection.execute("SELECT oauth_delete(%s, %s, %s, %s, revoke => true)", identity("deleted"))
         connection.execute(AROUND)
         connection.execute("SELECT oauth_tokens_grant('reader_of_tokens', 'reader')")
     return name
@@ -112,6 +114,9 @@ def test_dump_and_restore(server, form, kind, schema):  # E6
     source = make_source(server, kind, schema)
     before = contents(server, source, schema)
     assert len(before["SELECT * FROM oauth_tokens ORDER BY id"]) == 42
+    queue = "SELECT * FROM oauth_tokens_internal.oauth_revocations"
+    to_be_revoked = server.rows(queue, db=source)
+    assert len(to_be_revoked) == 1
     assert before["SELECT oauth_tokens_current()"] == [("bb51836389e7 (head)",)]
 
     dump = server.dump(*(["-Fc"] if form == "custom" else []), db=source)
@@ -123,6 +128,7 @@ def test_dump_and_restore(server, form, kind, schema):  # E6
     server.rows("CREATE DATABASE target TEMPLATE template0", db="postgres")
     server.restore(dump, db="target")
     assert contents(server, "target", schema) == before
+    assert server.rows(queue, db="target") == to_be_revoked
     # It is whole: nothing to mend, and it is used at once.
     path = f"-c search_path={schema or 'public'},pg_catalog"
     with server.connect("target", autocommit=True, options=path) as connection:

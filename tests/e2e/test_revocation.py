@@ -238,6 +238,27 @@ def test_a_grant_of_somebody_else(sidecar, fake, details, word):
     assert line["outcome"] == "retry" and word in line["reason"] and fake.seen("/revoke") == []
 
 
+def test_a_provider_that_is_not_configured(sidecar, fake):
+    """Another sidecar may know it, for a day; then it is given up. It is in nobody's way."""
+    sidecar.sql("SELECT oauth_delete(%s, %s, %s, %s, revoke => true)", stored(sidecar, "elsewhere"), user="app")
+    delete(sidecar, stored(sidecar))
+    wait_outcomes(sidecar, 1)
+    assert len(fake.seen("/revoke")) == 1 and waiting(sidecar) == 1
+    sidecar.sql("UPDATE oauth_tokens_internal.oauth_revocations SET created_at = now() - interval '25 h'")
+    wait_worked_off(sidecar)
+    line = wait_outcomes(sidecar, 2)[1]
+    assert (line["provider"], line["outcome"]) == ("unknown", "given_up") and len(fake.seen("/revoke")) == 1
+
+
+def test_without_its_key(sidecar, fake):
+    """What no key opens is tried again, since a key may come back, and ends with its day."""
+    sidecar.sql("UPDATE oauth_tokens SET encrypted_refresh_token = 'x', encrypted_access_token = 'y'"
+                " WHERE actor_id = %s", [(whose := stored(sidecar))[3]])
+    assert delete(sidecar, whose) == (True, "queued")
+    [line] = wait_outcomes(sidecar, 1)
+    assert line["outcome"] == "retry" and "no key" in line["reason"] and fake.seen("/revoke") == []
+
+
 def test_auto_leaves_a_shared_account_alone(sidecar, fake):
     account = {"account_id": "1", "client_id": CLIENT_ID}
     one, two = stored(sidecar, **account), stored(sidecar, "fake.work", "the other", **account)
