@@ -19,7 +19,6 @@ namespace
 {
 
 constexpr std::int64_t kLookEvery = 250; // ms: a change notification may be lost
-constexpr std::int64_t kJoinEvery = 50;  // ms, while all requests are in use
 
 struct Call {
 	FunctionCallInfo fcinfo;
@@ -233,8 +232,11 @@ void raise_timeout(const Call &call)
 Step wait_for_refresh(Call &call, const RequestedIdentity &requested)
 {
 	const auto min_ttl = static_cast<std::int64_t>(call.min_ttl);
-	const bool has_joined =
-		call.ticket.request >= 0 || join_refresh(requested, min_ttl, call.ticket);
+	bool has_joined = call.ticket.request >= 0;
+	if (!has_joined) {
+		expect_free_request();
+		has_joined = join_refresh(requested, min_ttl, call.ticket);
+	}
 	if (has_joined)
 		expect_refresh(call.ticket);
 	if (look_at_row(call) == Step::done)
@@ -247,13 +249,11 @@ Step wait_for_refresh(Call &call, const RequestedIdentity &requested)
 	const std::int64_t left = call.deadline - monotonic_milliseconds();
 	if (left <= 0)
 		raise_timeout(call);
-	if (has_joined) {
-		sleep_for_refresh(call.ticket, std::min(left, kLookEvery));
-	} else {
-		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-				  std::min(left, kJoinEvery), PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-	}
+	const std::int64_t sleep = std::min(left, kLookEvery);
+	if (has_joined)
+		sleep_for_refresh(call.ticket, sleep);
+	else
+		sleep_for_free_request(sleep);
 	CHECK_FOR_INTERRUPTS();
 	return Step::go_on;
 }

@@ -51,6 +51,7 @@ struct Memory {
 	LWLock *lock;
 	std::uint64_t sessions;
 	ConditionVariable asked;
+	ConditionVariable freed; // a request
 	Listener listeners[kRefreshListeners];
 	Request requests[kRefreshRequests];
 };
@@ -85,6 +86,7 @@ void make_memory()
 		memory->lock = &GetNamedLWLockTranche(kTranche)->lock;
 		pg_atomic_init_u32(&memory->in_use, 0);
 		ConditionVariableInit(&memory->asked);
+		ConditionVariableInit(&memory->freed);
 		for (Request &request : memory->requests) {
 			pg_atomic_init_u64(&request.changes, 0);
 			ConditionVariableInit(&request.moved);
@@ -246,18 +248,31 @@ bool join_refresh(const RequestedIdentity &identity, std::int64_t min_ttl, Refre
 
 void leave_refresh(RefreshTicket &ticket)
 {
+	ConditionVariableCancelSleep();
 	if (ticket.request < 0)
 		return;
-	ConditionVariableCancelSleep();
 	LWLockAcquire(memory->lock, LW_EXCLUSIVE);
 	Request &request = memory->requests[ticket.request];
-	if (--request.callers == 0) {
+	const bool is_last = --request.callers == 0;
+	if (is_last) {
 		request.state = State::free;
 		pg_atomic_fetch_sub_u32(&memory->in_use, 1);
 	}
 	ticket.request = -1;
 	our_tickets = ticket.outer;
 	LWLockRelease(memory->lock);
+	if (is_last)
+		ConditionVariableSignal(&memory->freed);
+}
+
+void expect_free_request()
+{
+	ConditionVariablePrepareToSleep(&memory->freed);
+}
+
+void sleep_for_free_request(std::int64_t milliseconds)
+{
+	ConditionVariableTimedSleep(&memory->freed, milliseconds, PG_WAIT_EXTENSION);
 }
 
 void ask_refresh_again(RefreshTicket &ticket, std::int64_t min_ttl)

@@ -53,8 +53,13 @@ struct RefreshAnswer {
 // it leaves by itself; if an error is raised, the caller must.
 bool join_refresh(const RequestedIdentity &identity, std::int64_t min_ttl, RefreshTicket &ticket);
 
-// Also for a ticket without a request. Never raises.
+// Also for a ticket without a request; ends every sleep. Never raises.
 void leave_refresh(RefreshTicket &ticket);
+
+// Where all are in use: to be called before join_refresh(), so that one that is freed
+// after it ends the sleep.
+void expect_free_request();
+void sleep_for_free_request(std::int64_t milliseconds);
 
 // After an answer that is not for this caller.
 void ask_refresh_again(RefreshTicket &ticket, std::int64_t min_ttl);
