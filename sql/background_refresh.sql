@@ -86,6 +86,12 @@ UPDATE oauth_tokens_internal.refresh_states SET lease_until = now() - interval '
 SELECT * FROM due(providers => '{idle}');
 TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_states, oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_clients;
 -- A paused client's wait until one may try; others go on.
+-- A client's name of any length.
+SELECT keep('google', 'long', 60, -2, jsonb_build_object('client_id', (SELECT string_agg(sha256(i::text::bytea)::text, '') FROM generate_series(1, 100) i))) \g /dev/null
+SELECT actor_id FROM due();
+SELECT c.client_id = d.client_id AS whole, c.credit < 1000 AS spent FROM oauth_tokens_internal.refresh_clients c, oauth_token_details d
+    WHERE d.actor_id = 'long' AND left(c.client_id, 500) = left(d.client_id, 500);
+DELETE FROM oauth_tokens WHERE actor_id = 'long';
 SELECT keep('google', 'c', 60, -2), keep('google', 'c2', 60, -1), keep('google', 'd', 60, 0, '{"client_id": "d"}') \g /dev/null
 INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, paused_until, updated_at) VALUES ('google', 'c', now() + interval '1 min', now());
 SELECT * FROM due();

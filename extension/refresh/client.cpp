@@ -42,6 +42,19 @@ Record lock_record(const RefreshClient &client, TimestampTz now)
 
 } // namespace
 
+Datum client_name(std::string_view client_id)
+{
+	constexpr int kMostBytes = 512;
+	const int size = static_cast<int>(client_id.size());
+	if (size <= kMostBytes)
+		return PointerGetDatum(cstring_to_text_with_len(client_id.data(), size));
+	const std::uint64_t hash =
+		hash_bytes_extended(reinterpret_cast<const unsigned char *>(client_id.data()), size, 0);
+	return PointerGetDatum(
+		cstring_to_text(psprintf("%.*s~%016llx", pg_mbcliplen(client_id.data(), size, kMostBytes),
+								 client_id.data(), static_cast<unsigned long long>(hash))));
+}
+
 TimestampTz client_pause(const RefreshClient &client, TimestampTz now, TimestampTz lease_until,
 						 const text **reason)
 {

@@ -3,6 +3,8 @@
 // neither says anything of one token. Table refresh_clients. Within an SPI connection.
 #pragma once
 
+#include <string_view>
+
 #include "postgres.hpp"
 
 namespace oauth_tokens
@@ -10,8 +12,12 @@ namespace oauth_tokens
 
 struct RefreshClient {
 	Datum provider;  // with its label or without
-	Datum client_id; // empty: the details name none
+	Datum client_id; // client_name(), empty: the details name none
 };
+
+// What table refresh_clients calls it: an index takes no text of any length, so the end of
+// a long one is its hash.
+Datum client_name(std::string_view client_id);
 
 // When the client's pause ends; 0: it has none, or this caller shall try whether it is
 // over, and nobody else within the lease.

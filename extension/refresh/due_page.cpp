@@ -1,7 +1,9 @@
 #include "refresh/due_page.hpp"
 
 #include "owner_boundary.hpp"
+#include "refresh/client.hpp"
 #include "refresh/member_statement.hpp"
+#include "token_codec.hpp"
 
 namespace oauth_tokens
 {
@@ -99,9 +101,8 @@ DueRow read_row(HeapTuple tuple, TupleDesc descriptor)
 	row.token.expires_at = DatumGetTimestampTz(column(kExpiresAtAt));
 	row.token.expires = !is_null;
 	row.token.updated_at = DatumGetTimestampTz(column(kUpdatedAtAt));
-	row.client_id = column(kClientIdAt);
-	if (is_null)
-		row.client_id = PointerGetDatum(cstring_to_text(""));
+	const Datum client_id = column(kClientIdAt);
+	row.client_id = client_name(is_null ? "" : view_of(DatumGetTextPP(client_id)));
 	const Datum lifetime = column(kLifetimeAt);
 	row.token.lifetime =
 		is_null ? 0 : static_cast<TimestampTz>(DatumGetFloat8(lifetime) * USECS_PER_SEC);
