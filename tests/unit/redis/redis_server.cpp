@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,6 +66,19 @@ bool listens(unsigned short port)
 	if (socket >= 0)
 		close(socket);
 	return socket >= 0;
+}
+
+// A socket's file is there before its server listens.
+bool listens(const std::string &path)
+{
+	sockaddr_un address{};
+	address.sun_family = AF_UNIX;
+	path.copy(address.sun_path, sizeof address.sun_path - 1);
+	const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+	const bool listens =
+		connect(socket, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0;
+	close(socket);
+	return listens;
 }
 
 // An authority of one day, and a certificate by it.
@@ -147,7 +161,7 @@ void RedisServer::start()
 void RedisServer::wait_until_it_listens() const
 {
 	for (int i = 0; i < 1000; i++) {
-		if (listens(port_) && std::filesystem::exists(socket()))
+		if (listens(port_) && listens(socket()))
 			return;
 		std::this_thread::sleep_for(std::chrono::milliseconds(20));
 	}
