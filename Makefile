@@ -95,7 +95,7 @@ bench-sidecar:  ## measure the daemon against a bare server that answers a const
 bench-cache:    ## measure how soon changes leave the cache, and what a miss costs
 	@scripts/bench-cache
 
-bench-refresh:  ## measure what a token that is always valid costs an SQL caller
+bench-refresh:  ## measure what a token that is always valid costs, and looking for those that are due
 	@scripts/bench-refresh
 
 bench-core:     ## measure the Fernet core against bare OpenSSL calls

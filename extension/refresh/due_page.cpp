@@ -1,5 +1,7 @@
 #include "refresh/due_page.hpp"
 
+#include <algorithm>
+
 #include "owner_boundary.hpp"
 #include "refresh/client.hpp"
 #include "refresh/member_statement.hpp"
@@ -24,6 +26,8 @@ enum Column_ {
 	kLifetimeAt,
 	kExistsAt
 };
+
+constexpr float8 kLongestLife = 1e11; // seconds
 
 char *access_statement(const TokenTable &table)
 {
@@ -104,8 +108,9 @@ DueRow read_row(HeapTuple tuple, TupleDesc descriptor)
 	const Datum client_id = column(kClientIdAt);
 	row.client_id = client_name(is_null ? "" : view_of(DatumGetTextPP(client_id)));
 	const Datum lifetime = column(kLifetimeAt);
-	row.token.lifetime =
-		is_null ? 0 : static_cast<TimestampTz>(DatumGetFloat8(lifetime) * USECS_PER_SEC);
+	if (!is_null)
+		row.token.lifetime = static_cast<TimestampTz>(
+			std::clamp(DatumGetFloat8(lifetime), 0.0, kLongestLife) * USECS_PER_SEC);
 	row.token.is_there = DatumGetBool(column(kExistsAt));
 	return row;
 }

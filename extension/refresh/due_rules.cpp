@@ -39,8 +39,9 @@ TimestampTz grant_margin(const DueRules &rules)
 // life.
 bool is_half_over(const DueToken &token, TimestampTz left)
 {
-	const TimestampTz life =
-		token.lifetime > 0 ? token.lifetime : token.expires_at - token.updated_at;
+	TimestampTz life = token.lifetime;
+	if (life <= 0 && pg_sub_s64_overflow(token.expires_at, token.updated_at, &life))
+		life = PG_INT64_MAX;
 	return left <= 0 || left <= life / 2;
 }
 

@@ -20,8 +20,9 @@ namespace oauth_tokens
 namespace
 {
 
-// Of each of the two parts of a look: some 2 ms.
-constexpr int kRowsAPart = 500;
+// Of a look: some 2 ms, and 1 ms where it reads again. What is passed waits for minutes.
+constexpr int kRowsOn = 500;
+constexpr int kRowsAgain = 200;
 constexpr int kMostClients = 32; // that a look tells apart
 constexpr std::uint16_t kLookLock = 1;
 
@@ -150,7 +151,7 @@ Met meet(Look &look, const DueRow &row)
 // wait for long are passed.
 DuePlace read_on(Look &look, DuePlace from, const DuePlace &to)
 {
-	const DuePage page = read_due_page(look.rules->provider, look.by, from, to, kRowsAPart);
+	const DuePage page = read_due_page(look.rules->provider, look.by, from, to, kRowsOn);
 	bool is_passing = true;
 	for (int i = 0; i < page.size; i++) {
 		const Met met = meet(look, page.rows[i]);
@@ -166,13 +167,13 @@ DuePlace read_on(Look &look, DuePlace from, const DuePlace &to)
 // Some of those that were passed. Returns from where the next look does the same.
 DuePlace read_again(Look &look, DuePlace from, const DuePlace &to)
 {
-	const DuePage page = read_due_page(look.rules->provider, look.by, from, to, kRowsAPart);
+	const DuePage page = read_due_page(look.rules->provider, look.by, from, to, kRowsAgain);
 	for (int i = 0; i < page.size; i++) {
 		if (meet(look, page.rows[i]) == Met::spent)
 			return from;
 		from = place_of(page.rows[i]);
 	}
-	return page.size < kRowsAPart ? DuePlace{} : from;
+	return page.size < kRowsAgain ? DuePlace{} : from;
 }
 
 bool is_same(const DuePlace &one, const DuePlace &other)

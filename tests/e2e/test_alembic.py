@@ -186,6 +186,8 @@ def test_autogenerate_after_adoption(server, alembic, include_schemas):
     alembic.models(model.replace("Column(DateTime", "Column(DateTime(timezone=True)"))
     alembic.env(readme("def include_name"), include_schemas)
     assert alembic.autogenerate() == NOTHING
+    server.rows("SELECT oauth_tokens_enable_background_refresh()")
+    assert alembic.autogenerate() == NOTHING
 
 
 def test_a_table_that_the_extension_made(server, alembic):
