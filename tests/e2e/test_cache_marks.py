@@ -376,7 +376,7 @@ def test_standby_and_promotion(server, session):
             assert sqlstate(replica, "SELECT oauth_changes_ack(gen_random_uuid(), '{}')") == "25006"
             assert replica.execute(
                 "SELECT state FROM oauth_tokens_internal.connection(%s, %s, %s, %s)", identity("a")
-            ).fetchone() == ("connected",)
+            ).fetchone() == ("active",)
             assert replica.execute("SELECT oauth_tokens_current()").fetchone() == ("bb51836389e7 (head)",)
         standby.promote()
         with standby.connect(autocommit=True) as promoted:
