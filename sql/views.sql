@@ -68,6 +68,9 @@ SELECT oauth_tokens_grant('regress_reader', 'reader'), oauth_tokens_grant('regre
 ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY;
 CREATE POLICY mine ON oauth_tokens USING (workspace_id = '11111111-1111-4111-8111-111111111111');
 CREATE FUNCTION leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'seen: %', $1; RETURN true; END $$;
+-- In the order of the table, whatever the planner would join first.
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
 SET ROLE regress_reader;
 SELECT count(*) FROM oauth_connections WHERE leak(actor_id);
 SET ROLE regress_admin;
@@ -75,6 +78,8 @@ SELECT count(*) FROM oauth_connections WHERE leak(actor_id) AND actor_id = 'aliv
 SELECT count(*) FROM oauth_tokens_decrypted WHERE leak(access_token) AND workspace_id = '33333333-3333-4333-8333-333333333333';
 SELECT count(access_token) FROM oauth_tokens_decrypted WHERE leak(actor_id);
 RESET ROLE;
+RESET enable_hashjoin;
+RESET enable_mergejoin;
 -- The condition on workspace_id, which is leakproof, goes below the barrier.
 SELECT count(*) FROM oauth_tokens_decrypted WHERE leak(access_token) AND workspace_id = :'w';
 DROP POLICY mine ON oauth_tokens;
