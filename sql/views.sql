@@ -68,23 +68,26 @@ SELECT oauth_tokens_grant('regress_reader', 'reader'), oauth_tokens_grant('regre
 ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY;
 CREATE POLICY mine ON oauth_tokens USING (workspace_id = '11111111-1111-4111-8111-111111111111');
 CREATE FUNCTION leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'seen: %', $1; RETURN true; END $$;
--- In the order of the table, whatever the planner would join first.
-SET enable_hashjoin = off;
-SET enable_mergejoin = off;
+-- What this sees is sorted: joins have an order of their own.
+CREATE FUNCTION note(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN
+    PERFORM set_config('leak.seen', concat_ws(' ', nullif(current_setting('leak.seen', true), ''), $1), false); RETURN true; END $$;
+CREATE FUNCTION noted() RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(n, ' ' ORDER BY n COLLATE "C") FROM string_to_table(current_setting('leak.seen'), ' ') n $$;
 SET ROLE regress_reader;
-SELECT count(*) FROM oauth_connections WHERE leak(actor_id);
+SELECT count(*) FROM oauth_connections WHERE note(actor_id);
+SELECT noted();
+SET leak.seen = '';
 SET ROLE regress_admin;
-SELECT count(*) FROM oauth_connections WHERE leak(actor_id) AND actor_id = 'alive';
+SELECT count(*) FROM oauth_connections WHERE note(actor_id) AND actor_id = 'alive';
+SELECT noted();
 SELECT count(*) FROM oauth_tokens_decrypted WHERE leak(access_token) AND workspace_id = '33333333-3333-4333-8333-333333333333';
 SELECT count(access_token) FROM oauth_tokens_decrypted WHERE leak(actor_id);
 RESET ROLE;
-RESET enable_hashjoin;
-RESET enable_mergejoin;
 -- The condition on workspace_id, which is leakproof, goes below the barrier.
 SELECT count(*) FROM oauth_tokens_decrypted WHERE leak(access_token) AND workspace_id = :'w';
 DROP POLICY mine ON oauth_tokens;
 ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY;
-DROP FUNCTION leak;
+DROP FUNCTION leak, note, noted;
 SELECT oauth_tokens_revoke('regress_reader', 'reader'), oauth_tokens_revoke('regress_admin', 'admin');
 REVOKE ALL ON SCHEMA public FROM regress_reader, regress_admin;
 DROP ROLE regress_reader, regress_admin;
