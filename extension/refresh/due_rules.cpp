@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+extern "C" {
+#include "common/int.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -17,6 +17,10 @@
 #include "refresh/stored_details.hpp"
 #include "token_codec.hpp"
 
+extern "C" {
+#include "common/int.h"
+}
+
 namespace oauth_tokens
 {
 
