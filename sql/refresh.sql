@@ -304,6 +304,12 @@ SELECT outcome, oauth_refresh_fail(:'w', 'google', 'user', n, b.fence, 'dead_gra
 UPDATE oauth_tokens SET updated_at = updated_at + interval '1 s' WHERE actor_id = 'm2';
 SELECT oauth_move(:'w', 'google', 'user', n, :'w', 'google', 'user', n || 'moved') FROM unnest('{m1,m2}'::text[]) n;
 SELECT actor_id, state, reason FROM states WHERE actor_id LIKE 'm_moved';
+-- An attempt is known though the label of its actor type has another name by now.
+SELECT oauth_store(:'w', 'google', 'user', 'label', 'a', 'r', expires_in => 0) IS NOT NULL AS stored;
+SELECT fence FROM oauth_refresh_begin(:'w', 'google', 'user', 'label') \gset
+ALTER TYPE actor_type_enum RENAME VALUE 'user' TO 'person';
+SELECT oauth_refresh_commit(:'w', 'google', 'person', 'label', :fence, 'new', 'next');
+ALTER TYPE actor_type_enum RENAME VALUE 'person' TO 'user';
 -- A client's name of any length; two long ones are two clients.
 SELECT count(oauth_store(:'w', 'google', 'user', 'long' || n, 'a', 'r', expires_in => 0, details => jsonb_build_object('client_id',
     (SELECT string_agg(sha256(i::text::bytea)::text, '') FROM generate_series(1, 100) i) || n))) FROM generate_series(1, 2) n;

@@ -124,16 +124,18 @@ static void refuse_older_snapshot(int64 fence)
 					errhint("Try again in a new transaction.")));
 }
 
-bool find_attempt(int64 fence, const Identity &identity, Attempt *attempt)
+bool find_attempt(int64 fence, const Identity &identity, const pg_uuid_t &token_id,
+				  Attempt *attempt)
 {
-	static FlowStatement<5> statement = {
+	static FlowStatement<6> statement = {
 		"SELECT token_id, access_token_digest, refresh_token_digest, sealed, stored_over"
 		" FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"
-		" AND workspace_id OPERATOR(pg_catalog.=) $2 AND provider OPERATOR(pg_catalog.=) $3"
-		" AND actor_type OPERATOR(pg_catalog.=) $4 AND actor_id OPERATOR(pg_catalog.=) $5",
-		{INT8OID, UUIDOID, TEXTOID, TEXTOID, TEXTOID}};
-	Datum values[] = {Int64GetDatum(fence), identity.workspace_id(), identity.provider(),
-					  actor_type_text(identity), identity.actor_id()};
+		" AND (token_id OPERATOR(pg_catalog.=) $6"
+		" OR workspace_id OPERATOR(pg_catalog.=) $2 AND provider OPERATOR(pg_catalog.=) $3"
+		" AND actor_type OPERATOR(pg_catalog.=) $4 AND actor_id OPERATOR(pg_catalog.=) $5)",
+		{INT8OID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}};
+	Datum values[] = {Int64GetDatum(fence),      identity.workspace_id(), identity.provider(),
+					  actor_type_text(identity), identity.actor_id(),     UUIDPGetDatum(&token_id)};
 	if (run_as_owner(statement, values) == 0) {
 		refuse_older_snapshot(fence);
 		return false;

@@ -25,8 +25,10 @@ using SpoolKey = char[fernet::kKeyChars];
 int64 begin_attempt(const LockedToken &token, TimestampTz now, TimestampTz lease_until,
 					SpoolKey &key);
 
-// Whether there is one with this fence that began with this identity.
-bool find_attempt(int64 fence, const Identity &identity, Attempt *attempt);
+// Whether there is one with this fence that began with this identity, or is of this token:
+// a label of the enum may have got another name since.
+bool find_attempt(int64 fence, const Identity &identity, const pg_uuid_t &token_id,
+				  Attempt *attempt);
 
 // Whether the row still has the refresh token that it spent, or both tokens.
 bool has_spent_token(const Attempt &attempt, const LockedToken &token);

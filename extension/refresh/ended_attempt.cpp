@@ -10,7 +10,7 @@ EndedAttempt find_ended(const TokenTable &table, const Identity &identity, int64
 {
 	EndedAttempt ended = {};
 	ended.has_row = lock_token(table, identity, &ended.token);
-	ended.is_known = find_attempt(fence, identity, &ended.attempt);
+	ended.is_known = find_attempt(fence, identity, ended.token.id, &ended.attempt);
 	if (!ended.is_known || (ended.has_row && memcmp(&ended.attempt.token_id, &ended.token.id,
 													sizeof ended.token.id) == 0))
 		return ended;
@@ -25,7 +25,7 @@ EndedAttempt find_ended(const TokenTable &table, const Identity &identity, int64
 	ended.token = moved;
 	ended.has_row = true;
 	// It may have ended while we waited for the row.
-	ended.is_known = find_attempt(fence, identity, &ended.attempt);
+	ended.is_known = find_attempt(fence, identity, moved.id, &ended.attempt);
 	return ended;
 }
 
