@@ -24,7 +24,9 @@ constexpr std::chrono::milliseconds kPause{2000};
 constexpr std::chrono::milliseconds kAfterFailure{5000};
 // What an operator has to set right is asked for less often: it fills the server's log.
 constexpr std::chrono::milliseconds kAfterRefusal{60'000};
-constexpr std::chrono::seconds kBetweenCounts{60};
+// Each goes through all that wait.
+constexpr std::chrono::seconds kBetweenCounts{5};
+constexpr std::chrono::seconds kBetweenIdleCounts{60};
 constexpr int kMost = 16;
 // One that hangs leaves room for the others.
 constexpr int kMostOfProvider = 4;
@@ -102,7 +104,9 @@ Revoker::Awaitable<std::chrono::milliseconds> Revoker::look()
 		is_awake_ = true;
 	for (database::ClaimedRevocation &one : claimed)
 		begin(std::move(one));
-	if (found || waiting_ != 0 || Clock::now() - counted_ > kBetweenCounts)
+	if (found && waiting_ == 0)
+		waiting_ = static_cast<std::int64_t>(claimed.size()); // at least
+	if (Clock::now() - counted_ > (waiting_ == 0 ? kBetweenIdleCounts : kBetweenCounts))
 		co_await count();
 	co_return kPause;
 }
