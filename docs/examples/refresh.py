@@ -112,7 +112,8 @@ def begin(database, identity, min_ttl):
     # Our clock is read first, so that what is left may be too little, and never too much.
     now = boot_time()
     return database.row(
-        "SELECT *, %s + extract(epoch FROM retry_at - clock_timestamp())::float8 AS ends"
+        "SELECT outcome, fence, refresh_token, spool_key, reason,"
+        " %s + extract(epoch FROM retry_at - clock_timestamp())::float8 AS ends"
         " FROM oauth_refresh_begin(%s, %s, %s, %s, make_interval(secs => %s), make_interval(secs => %s))",
         [now, *identity, min_ttl, LEASE])
 

@@ -27,7 +27,7 @@ def prepare(server, db=DATABASE):
 
 @pytest.fixture(scope="module")
 def cluster(module_cluster):
-    made = module_cluster(settings={"max_connections": "200"})
+    made = module_cluster(settings={"max_connections": "200", "timezone": "Asia/Kolkata", "datestyle": "German"})  # T9
     prepare(made)
     return made
 
@@ -276,7 +276,8 @@ def test_raw_sql_that_leaves_the_refresh_token(cluster, openid, connect):  # T10
 def mortal(module_cluster):
     """A server that flushes no commit by itself, and has its keys in a file."""
     made = module_cluster(key=None, start=False, settings={
-        "synchronous_commit": "off", "wal_writer_delay": "10s", "bgwriter_delay": "10s", "autovacuum": "off"})
+        "synchronous_commit": "off", "wal_writer_delay": "10s", "bgwriter_delay": "10s", "autovacuum": "off",
+        "timezone": "America/Sao_Paulo"})
     set_ring(made, KEY)
     prepare(made.start())
     return made
@@ -454,13 +455,13 @@ def spooling(cluster, openid):
     account.close()
 
 
-KEPT = [
-    "SELECT t.actor_id, s.kind, s.reason, s.since, s.next_attempt_at FROM oauth_tokens_internal.refresh_states s JOIN oauth_tokens t ON t.id = s.token_id ORDER BY 1",
-    "SELECT * FROM oauth_tokens_internal.refresh_attempts ORDER BY fence",
-    "SELECT * FROM oauth_tokens_internal.refresh_clients ORDER BY 1, 2",
+KEPT = [f"SELECT kept::text FROM ({sql}) kept ORDER BY 1" for sql in [
+    "SELECT s.*, t.actor_id FROM oauth_tokens_internal.refresh_states s JOIN oauth_tokens t ON t.id = s.token_id",
+    "SELECT * FROM oauth_tokens_internal.refresh_attempts",
+    "SELECT * FROM oauth_tokens_internal.refresh_clients",
     "SELECT last_value FROM oauth_tokens_internal.refresh_fences",
     "SELECT id FROM oauth_tokens_internal.cluster",
-]
+]]
 
 
 def refuses(server, whose, db):
@@ -472,7 +473,7 @@ def refuses(server, whose, db):
 
 def test_a_dump_restored_elsewhere(cluster, openid, spooling, module_cluster):  # T14
     """It refreshes nothing until told, and has all that is known of refreshes."""
-    copy = module_cluster()
+    copy = module_cluster(settings=cluster.settings)
     copy.rows("CREATE ROLE refresher LOGIN", db="postgres")
     for role in ("outsider", "onlooker"):
         copy.rows(f"CREATE ROLE {role}", db="postgres")
