@@ -102,6 +102,13 @@ SELECT keep(:'v', 'google.home', 'somebody', '{"account_id": "2", "client_id": "
     keep(:'w', 'microsoft', 'other provider', '{"account_id": "1", "client_id": "c"}') \g /dev/null
 SELECT q.actor_id, c.shared FROM oauth_tokens_internal.revocations_claim(100, '1 min') c JOIN oauth_tokens_internal.oauth_revocations q USING (id) ORDER BY 1;
 CALL empty_queue();
+-- Also where the label of its actor type was renamed since.
+SELECT drop_token(:'v', 'google.home', 'somebody', 'auto');
+ALTER TYPE actor_type_enum RENAME VALUE 'user' TO 'person';
+SELECT oauth_store(:'w', 'google', 'person', 'again', 'access', details => '{"account_id": "2", "client_id": "c"}') IS NOT NULL AS stored;
+SELECT refresh_token, shared FROM claim();
+ALTER TYPE actor_type_enum RENAME VALUE 'person' TO 'user';
+CALL empty_queue();
 TRUNCATE oauth_tokens, oauth_token_details;
 
 -- A claim is a lease; a day of attempts, then it is given up.

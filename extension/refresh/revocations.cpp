@@ -79,19 +79,19 @@ const text *due_text(HeapTuple row, TupleDesc descriptor, Due column)
 	return is_null ? nullptr : DatumGetTextPP(value);
 }
 
-// False where the enum of the table has no such value any more.
+// False where the enum of the table has no such value any more: all but actor_type is
+// there then.
 bool read_identity(HeapTuple row, TupleDesc descriptor, const TokenTable &table, Identity *identity)
 {
-	const text *label = due_text(row, descriptor, kActorType);
-	const char *name = text_to_cstring(label);
-	if (!SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(table.enum_type),
-							   CStringGetDatum(name)))
-		return false;
 	bool is_null;
 	identity->values[0] = due(row, descriptor, kWorkspaceId, &is_null);
 	identity->values[1] = PointerGetDatum(due_text(row, descriptor, kProvider));
-	identity->values[2] = actor_type_named(label, table);
 	identity->values[3] = PointerGetDatum(due_text(row, descriptor, kActorId));
+	const text *label = due_text(row, descriptor, kActorType);
+	if (!SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(table.enum_type),
+							   CStringGetDatum(text_to_cstring(label))))
+		return false;
+	identity->values[2] = actor_type_named(label, table);
 	return true;
 }
 
@@ -102,7 +102,7 @@ text *open_queued(const text *sealed, const Place &place)
 }
 
 bool is_shared(HeapTuple row, TupleDesc descriptor, const TokenTable &table,
-			   const Identity &identity)
+			   const Identity &identity, bool is_known)
 {
 	bool is_null;
 	if (!DatumGetBool(due(row, descriptor, kUnlessShared, &is_null)))
@@ -110,7 +110,8 @@ bool is_shared(HeapTuple row, TupleDesc descriptor, const TokenTable &table,
 	const GrantOwner owner = {due_text(row, descriptor, kAccountId),
 							  due_text(row, descriptor, kIssuer),
 							  due_text(row, descriptor, kClientId)};
-	return is_account_shared(table, identity, owner) || is_connected_again(table, identity, owner);
+	return is_account_shared(table, identity, owner) ||
+		   (is_known && is_connected_again(table, identity, owner));
 }
 
 void put(FunctionCallInfo fcinfo, HeapTuple row, TupleDesc descriptor, const Identity *identity,
@@ -158,14 +159,13 @@ void claim(FunctionCallInfo fcinfo, TimestampTz until)
 	int taken = 0;
 	for (std::uint64_t i = 0; i < rows && taken < PG_GETARG_INT64(0); i++) {
 		HeapTuple row = found->vals[i];
-		Identity parts;
-		const Identity *identity =
-			table != nullptr && read_identity(row, found->tupdesc, *table, &parts) ? &parts
-																				   : nullptr;
-		if (is_restricted && (identity == nullptr || !may_store(*table, *identity)))
+		Identity identity;
+		const bool is_known =
+			table != nullptr && read_identity(row, found->tupdesc, *table, &identity);
+		if (is_restricted && (!is_known || !may_store(*table, identity)))
 			continue;
-		put(fcinfo, row, found->tupdesc, identity,
-			identity != nullptr && is_shared(row, found->tupdesc, *table, *identity));
+		put(fcinfo, row, found->tupdesc, is_known ? &identity : nullptr,
+			table != nullptr && is_shared(row, found->tupdesc, *table, identity, is_known));
 		bool is_null;
 		ids[taken++] = due(row, found->tupdesc, kId, &is_null);
 	}
