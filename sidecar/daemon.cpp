@@ -16,6 +16,7 @@
 #include "cache/service.hpp"
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
+#include "database/postgres_refreshes.hpp"
 #include "database/postgres_revocations.hpp"
 #include "database/postgres_store.hpp"
 #include "endpoints/errors.hpp"
@@ -23,8 +24,12 @@
 #include "event_loop.hpp"
 #include "log.hpp"
 #include "metrics.hpp"
+#include "oauth/refresh_rules.hpp"
 #include "process.hpp"
 #include "providers/directory.hpp"
+#include "refresh/listener.hpp"
+#include "refresh/refresher.hpp"
+#include "refresh/replayer.hpp"
 #include "revocation/revoker.hpp"
 #include "server/server.hpp"
 #include "settings/address.hpp"
@@ -40,7 +45,8 @@ namespace
 {
 
 constexpr auto kDrainTime = 30s;
-constexpr auto kHousekeeping = 60s; // between purges of expired flows
+constexpr auto kRefreshDrainTime = 10s; // beside the provider's
+constexpr auto kHousekeeping = 60s;     // between purges of expired flows
 constexpr auto kPublishRetry = 1s;
 // Descriptors that are not for clients: database, providers, log, listeners.
 constexpr long kReservedDescriptors = 200;
@@ -59,6 +65,17 @@ int browser_share(const settings::Settings &settings)
 	return std::max(1, settings.database_pool / 4);
 }
 
+// So do refreshes: one that waits for a locked row must not keep a reader waiting.
+int refresh_share(const settings::Settings &settings)
+{
+	return std::max(1, settings.database_pool / 4);
+}
+
+int api_share(const settings::Settings &settings)
+{
+	return settings.database_pool - browser_share(settings) - refresh_share(settings);
+}
+
 client::CurlLimits client_limits(const settings::Settings &settings)
 {
 	client::CurlLimits limits;
@@ -74,6 +91,14 @@ database::PoolLimits pool_limits(int connections)
 	return limits;
 }
 
+// Refreshes wait for their turn rather than fail.
+database::PoolLimits refresh_limits(int connections)
+{
+	database::PoolLimits limits = pool_limits(connections);
+	limits.wait = 10s;
+	return limits;
+}
+
 // For each of the listeners: a flood at one leaves the other its own.
 server::Limits server_limits(const settings::Settings &settings)
 {
@@ -82,8 +107,8 @@ server::Limits server_limits(const settings::Settings &settings)
 	limits.connections =
 		static_cast<int>(std::clamp((process::descriptor_limit() - kReservedDescriptors) / servers,
 									16L, static_cast<long>(settings.max_connections)));
-	// Two waits for the database around one for the provider.
-	limits.handler = settings.provider_timeout + 16s;
+	// Two waits for the database around a refresh, which waits for it, too.
+	limits.handler = settings.provider_timeout + 25s;
 	return limits;
 }
 
@@ -117,14 +142,23 @@ private:
 	bool published_ = false;
 	EventLoop context_;
 	database::Pool api_pool_;
+	database::Pool refresh_pool_;
+	database::Pool listening_pool_;
 	database::Pool browser_pool_;
 	database::PostgresStore api_store_;
 	database::PostgresStore browser_store_;
 	database::PostgresRevocations revocations_;
+	database::PostgresRefreshes refresh_store_;
 	client::CurlClient client_;
 	providers::Directory directory_;
 	revocation::Revoker revoker_;
 	std::unique_ptr<cache::Service> cache_; // where REDIS_URL is set
+	const spool::Spool spool_;
+	Workers workers_;
+	const refresh::Site refresh_site_;
+	refresh::Replayer replayer_;
+	refresh::Refresher refresher_;
+	refresh::Listener sql_listener_;
 	endpoints::Router router_;
 	std::unique_ptr<server::Server> server_;
 	std::unique_ptr<server::Server> api_server_; // where the API has a listener of its own
@@ -134,10 +168,14 @@ private:
 Daemon::Daemon(settings::Settings settings)
 	: settings_(std::move(settings)),
 	  api_pool_(context_.get_executor(), settings_.database_url.clone(),
-				pool_limits(settings_.database_pool - browser_share(settings_))),
+				pool_limits(api_share(settings_))),
+	  refresh_pool_(context_.get_executor(), settings_.database_url.clone(),
+					refresh_limits(refresh_share(settings_))),
+	  listening_pool_(context_.get_executor(), settings_.database_url.clone(), pool_limits(1)),
 	  browser_pool_(context_.get_executor(), settings_.database_url.clone(),
 					pool_limits(browser_share(settings_))),
 	  api_store_(api_pool_), browser_store_(browser_pool_), revocations_(api_pool_),
+	  refresh_store_(refresh_pool_, listening_pool_),
 	  client_(context_.get_executor(), settings_.ca_file, client_limits(settings_)),
 	  directory_(context_.get_executor(), settings_.providers, client_, {}),
 	  revoker_(context_.get_executor(), {revocations_, client_, directory_, metrics_,
@@ -145,8 +183,21 @@ Daemon::Daemon(settings::Settings settings)
 	  cache_(settings_.redis_url.empty()
 				 ? nullptr
 				 : std::make_unique<cache::Service>(context_.get_executor(), settings_, metrics_)),
+	  spool_(settings_.spool_dir),
+	  workers_(context_.get_executor()), refresh_site_{context_.get_executor(),
+													   refresh_store_,
+													   client_,
+													   directory_,
+													   tokens(),
+													   spool_,
+													   workers_,
+													   metrics_,
+													   settings_.provider_timeout,
+													   now_milliseconds},
+	  replayer_(refresh_site_), refresher_(refresh_site_, replayer_),
+	  sql_listener_(refresh_site_, refresher_),
 	  router_({settings_, api_store_, browser_store_, tokens(), client_, admission_, directory_,
-			   metrics_, now_milliseconds, [this] { return published_; },
+			   refresher_, metrics_, now_milliseconds, [this] { return published_; },
 			   [this] { return api_pool_.statistics().open > 0; }, [this] { revoker_.wake(); }},
 			  [this] { return gauges(); }),
 	  server_(make_server()), api_server_(settings_.api_listen ? make_server() : nullptr)
@@ -187,7 +238,11 @@ Metrics::Gauges Daemon::gauges()
 			gauges.connections += clients.connections;
 			gauges.requests += clients.requests;
 		}
-	for (const database::Pool *pool : {&api_pool_, &browser_pool_}) {
+	gauges.refreshes = refresher_.under_way();
+	gauges.spool_files = replayer_.files();
+	gauges.spool_aside = replayer_.set_aside();
+	for (const database::Pool *pool :
+		 {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_}) {
 		const database::PoolStatistics database = pool->statistics();
 		gauges.database_open += database.open;
 		gauges.database_busy += database.busy;
@@ -228,6 +283,8 @@ asio::awaitable<void> Daemon::publish()
 	for (const auto &[name, provider] : settings_.providers)
 		published.providers.push_back(name);
 	co_await api_store_.publish(published);
+	const std::string rules = oauth::refresh_rules(settings_.providers);
+	co_await refresh_store_.publish_rules(rules);
 }
 
 // Each call deletes so many rows at most that it is over in a moment.
@@ -236,6 +293,7 @@ asio::awaitable<void> Daemon::purge()
 	std::int64_t gone = 0;
 	do {
 		gone = co_await api_store_.purge();
+		gone += co_await refresh_store_.purge();
 	} while (gone > 0);
 }
 
@@ -297,9 +355,12 @@ asio::awaitable<void> Daemon::await_signals()
 		if (!error)
 			_exit(1);
 	});
+	sql_listener_.stop();
 	co_await drain();
-	api_pool_.close();
-	browser_pool_.close();
+	// Those who asked may be gone; what the provider answers must not be lost.
+	co_await refresher_.drain(settings_.provider_timeout + kRefreshDrainTime);
+	for (database::Pool *pool : {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_})
+		pool->close();
 	if (cache_)
 		cache_->close();
 	log::info("stopped");
@@ -328,6 +389,8 @@ int Daemon::run()
 	start_task(context_.get_executor(), "signals", await_signals());
 	start_task(context_.get_executor(), "housekeeping", keep_house());
 	revoker_.start();
+	start_task(context_.get_executor(), "replay of the spool", replayer_.run());
+	start_task(context_.get_executor(), "requests of refreshes", sql_listener_.run());
 	if (cache_)
 		cache_->start();
 	const std::string listens = settings::text_of(settings_.listen);

@@ -41,6 +41,21 @@ struct Metrics::Impl {
 											 .Name("oauth_sidecar_revocations_waiting")
 											 .Help("Deleted grants that are still to be revoked")
 											 .Register(registry);
+	Family<Counter> &refreshes =
+		BuildCounter()
+			.Name("oauth_sidecar_refreshes_total")
+			.Help("Refreshes, by provider and what they came to; no_answer: it is in doubt "
+				  "whether the provider did it")
+			.Register(registry);
+	Family<Gauge> &refreshing = BuildGauge()
+									.Name("oauth_sidecar_refreshes_active")
+									.Help("Refreshes that this sidecar makes now")
+									.Register(registry);
+	Family<Gauge> &spool = BuildGauge()
+							   .Name("oauth_sidecar_spool_files")
+							   .Help("Answers in the spool: waiting for the database, or aside "
+									 "for a person")
+							   .Register(registry);
 	Family<Counter> &cache_reads = BuildCounter()
 									   .Name("oauth_sidecar_cache_reads_total")
 									   .Help("Reads of tokens: hit, miss, or bypass (Redis was not "
@@ -145,6 +160,11 @@ void Metrics::revocation(const std::string &provider, std::string_view outcome)
 	impl_->revocations.Add({{"provider", provider}, {"outcome", std::string(outcome)}}).Increment();
 }
 
+void Metrics::refresh(const std::string &provider, std::string_view outcome)
+{
+	impl_->refreshes.Add({{"provider", provider}, {"outcome", std::string(outcome)}}).Increment();
+}
+
 void Metrics::cache_read(CacheRead result)
 {
 	Counter &counter = result == CacheRead::hit    ? impl_->hits
@@ -184,6 +204,9 @@ std::string Metrics::text(const Gauges &gauges) const
 	impl_->database.Add({{"state", "waiting"}}).Set(gauges.database_waiting);
 	if (gauges.revocations_waiting)
 		impl_->revocations_waiting.Add({}).Set(static_cast<double>(*gauges.revocations_waiting));
+	impl_->refreshing.Add({}).Set(static_cast<double>(gauges.refreshes));
+	impl_->spool.Add({{"state", "waiting"}}).Set(static_cast<double>(gauges.spool_files));
+	impl_->spool.Add({{"state", "aside"}}).Set(static_cast<double>(gauges.spool_aside));
 	if (gauges.cache_state != "none") {
 		impl_->cache_up.Add({}).Set(gauges.cache_state == "ok" ? 1 : 0);
 		if (impl_->heartbeat != std::chrono::steady_clock::time_point{})

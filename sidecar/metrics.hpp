@@ -32,6 +32,7 @@ public:
 					   std::chrono::microseconds duration);
 
 	void revocation(const std::string &provider, std::string_view outcome);
+	void refresh(const std::string &provider, std::string_view outcome);
 
 	void cache_read(CacheRead result);
 	void cache_fill(CacheFill outcome);
@@ -50,6 +51,9 @@ public:
 		int database_waiting = 0;
 		std::string_view cache_state;                    // none, ok, off, down
 		std::optional<std::int64_t> revocations_waiting; // nothing: not known yet
+		std::size_t refreshes = 0;                       // under way in this process
+		std::size_t spool_files = 0;                     // answers that wait for the database
+		std::size_t spool_aside = 0;
 	};
 	std::string text(const Gauges &gauges) const;
 

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "boot_time.hpp"
 #include "client/endpoint_host.hpp"
 
 #ifndef OAUTH_TOKENS_VERSION
@@ -149,7 +150,12 @@ void Transfer::set_tls(const std::string &ca_file)
 // byte of the request. Not even a byte that the system may have kept is "not sent".
 int Transfer::about_to_send(void *self, char *, char *, int, int)
 {
-	static_cast<Transfer *>(self)->answer_.was_sent = true;
+	auto &transfer = *static_cast<Transfer *>(self);
+	const auto &send_until = transfer.request_.send_until;
+	transfer.is_too_late_ = send_until && boot_time() > *send_until;
+	if (transfer.is_too_late_)
+		return CURL_PREREQFUNC_ABORT;
+	transfer.answer_.was_sent = true;
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -175,6 +181,8 @@ std::size_t Transfer::take_header(char *, std::size_t, std::size_t size, void *s
 // connect: whoever must not send twice may send again.
 Failure Transfer::failure_of(CURLcode code) const
 {
+	if (is_too_late_)
+		return Failure::too_late;
 	curl_off_t looked_up = 0;
 	curl_easy_getinfo(handle(), CURLINFO_NAMELOOKUP_TIME_T, &looked_up);
 	switch (code) {

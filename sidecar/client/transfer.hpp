@@ -50,6 +50,7 @@ private:
 	oauth::ProviderAnswer answer_;
 	std::size_t header_bytes_ = 0;
 	bool is_too_large_ = false;
+	bool is_too_late_ = false;
 	std::unique_ptr<curl_slist, WipeAndFree> headers_;
 	std::unique_ptr<CURL, Cleanup> handle_; // dies before what it points to
 };

@@ -143,6 +143,10 @@ PostgresStore::connection(const oauth::Identity &identity)
 	connection.expires_at = columns.optional_time();
 	connection.details = columns.text();
 	connection.updated_at = columns.optional_time();
+	connection.reason = columns.optional_text();
+	connection.since = columns.optional_time();
+	connection.next_attempt_at = columns.optional_time();
+	connection.refresh_expires_at = columns.optional_time();
 	co_return connection;
 }
 

@@ -37,7 +37,9 @@ constexpr const char *kStore = R"(SELECT outcome, flow
 	FROM oauth_tokens_internal.flow_store($1::bytea, $2::text, $3::text, $4::bigint, $5::text, $6::jsonb))";
 
 constexpr const char *kConnection = R"(SELECT c.state, c.scopes, c.has_refresh_token,
-	extract(epoch FROM c.expires_at)::float8, c.details, extract(epoch FROM c.updated_at)::float8
+	extract(epoch FROM c.expires_at)::float8, c.details, extract(epoch FROM c.updated_at)::float8,
+	c.reason, extract(epoch FROM c.since)::float8, extract(epoch FROM c.next_attempt_at)::float8,
+	extract(epoch FROM c.refresh_expires_at)::float8
 	FROM oauth_tokens_internal.connection($1::uuid, $2::text, $3::text, $4::text) c)";
 
 // The refresh token does not leave the server, unless the cache is to hold it.
@@ -105,7 +107,13 @@ constexpr const char *kMissingPrivileges = R"(
 			($1::text, 'oauth_changes_ack'), ($1::text, 'oauth_changes_wait'),
 			('oauth_tokens_internal', 'revocations_claim'),
 			('oauth_tokens_internal', 'revocation_done'),
-			('oauth_tokens_internal', 'revocations_waiting')) f (space, name)
+			('oauth_tokens_internal', 'revocations_waiting'),
+			($1::text, 'oauth_refresh_begin'), ($1::text, 'oauth_refresh_commit'),
+			($1::text, 'oauth_refresh_fail'), ($1::text, 'oauth_refresh_replay'),
+			('oauth_tokens_internal', 'cluster'), ('oauth_tokens_internal', 'publish_refresh_rules'),
+			('oauth_tokens_internal', 'refresh_purge'),
+			('oauth_tokens_internal', 'refresh_requests_wait'),
+			('oauth_tokens_internal', 'refresh_request_done')) f (space, name)
 		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_proc p
 			JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 			WHERE n.nspname = space AND p.proname = name
@@ -118,13 +126,14 @@ constexpr const char *kMissingPrivileges = R"(
 			WHERE n.nspname = $1::text AND c.relname = 'oauth_connections'
 			AND pg_catalog.has_table_privilege(c.oid, 'SELECT')))";
 
-// A whole flow, from the link to the stored token, that ends in an error and so
-// leaves nothing behind.
+// A whole flow, from the link to the stored token, and two refreshes, that end in an
+// error and so leave nothing behind.
 constexpr const char *kRehearse = R"(DO $rehearsal$
 DECLARE
 	link text;
 	attempt record;
 	claimed record;
+	begun record;
 BEGIN
 	PERFORM oauth_tokens_internal.publish_settings('https://rehearsal.invalid',
 		pg_catalog.make_interval(secs => 60), '{{}}', '{{rehearsal}}');
@@ -140,6 +149,23 @@ BEGIN
 		'{{"account_id": "rehearsal"}}');
 	PERFORM access_token FROM {0}.oauth_get('00000000-0000-4000-8000-000000000000', 'rehearsal',
 		'user', 'oauth-sidecar --check');
+	IF (SELECT adopted FROM oauth_tokens_internal.cluster()) THEN
+		FOR round IN 1 .. 2 LOOP
+			SELECT * INTO STRICT begun FROM {0}.oauth_refresh_begin(
+				'00000000-0000-4000-8000-000000000000', 'rehearsal', 'user',
+				'oauth-sidecar --check', force => true);
+			IF begun.outcome <> 'granted' THEN
+				RAISE EXCEPTION 'a refresh was not granted, but %', begun.outcome;
+			ELSIF round = 1 THEN
+				PERFORM {0}.oauth_refresh_commit('00000000-0000-4000-8000-000000000000',
+					'rehearsal', 'user', 'oauth-sidecar --check', begun.fence, 'rehearsed',
+					'rehearsed', 60);
+			ELSE
+				PERFORM {0}.oauth_refresh_fail('00000000-0000-4000-8000-000000000000',
+					'rehearsal', 'user', 'oauth-sidecar --check', begun.fence, 'transient');
+			END IF;
+		END LOOP;
+	END IF;
 	PERFORM oauth_tokens_internal.delete_token('00000000-0000-4000-8000-000000000000', 'rehearsal',
 		'user', 'oauth-sidecar --check', 'auto');
 	RAISE EXCEPTION USING ERRCODE = 'OT999',
@@ -179,6 +205,7 @@ Statements::Statements(std::string_view extension_schema) : schema(extension_sch
 	revocations_claim = kRevocationsClaim;
 	revocation_done = kRevocationDone;
 	revocations_waiting = kRevocationsWaiting;
+	add_refreshes(there);
 }
 
 } // namespace sidecar::database

@@ -36,6 +36,19 @@ struct Statements {
 	std::string revocations_claim;
 	std::string revocation_done;
 	std::string revocations_waiting;
+	std::string refresh_begin;
+	std::string refresh_commit;
+	std::string refresh_fail;
+	std::string refresh_replay;
+	std::string refresh_is_running;
+	std::string cluster;
+	std::string publish_refresh_rules;
+	std::string refresh_purge;
+	std::string refresh_requests_wait;
+	std::string refresh_request_done;
+
+private:
+	void add_refreshes(const std::string &there); // refresh_statements.cpp
 };
 
 // Which schema that is: no row where the extension is not there.

@@ -24,6 +24,10 @@ struct Connection {
 	std::optional<double> expires_at;
 	std::string details; // JSON object, or empty
 	std::optional<double> updated_at;
+	std::optional<std::string> reason; // of the last failure: "dead_grant: HTTP 400, …"
+	std::optional<double> since;
+	std::optional<double> next_attempt_at;
+	std::optional<double> refresh_expires_at; // of the grant itself; nothing: unknown
 };
 
 struct StoredToken {

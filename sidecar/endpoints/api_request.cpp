@@ -132,11 +132,12 @@ read_api_request(const Context &context, const http::Request &request,
 
 	http::Parameters parameters = http::Parameters::parse(request.query);
 	if (parameters.fault() != http::Parameters::Fault::none)
-		return error_response(Error::invalid_request, request.id,
-							  parameters
-								  .faulty({"workspace_id", "actor_type", "actor_id", "scopes",
-										   "return_to", "min_ttl", "confirm", "revoke"})
-								  .value_or(""));
+		return error_response(
+			Error::invalid_request, request.id,
+			parameters
+				.faulty({"workspace_id", "actor_type", "actor_id", "scopes", "return_to", "min_ttl",
+						 "confirm", "force", "if_token_sha256", "revoke"})
+				.value_or(""));
 	if (auto refusal = refuse_unknown(parameters, own, request.id))
 		return std::move(*refusal);
 	oauth::Identity identity;
@@ -165,6 +166,33 @@ std::variant<long long, http::Response> read_seconds(const http::Parameters &par
 		seconds > kMaxSeconds)
 		return error_response(Error::invalid_request, request_id, name);
 	return seconds;
+}
+
+std::variant<bool, http::Response> read_flag(const http::Parameters &parameters,
+											 std::string_view name, std::string_view request_id)
+{
+	const auto text = parameters.get(name);
+	if (!text || text == "false")
+		return false;
+	if (text == "true")
+		return true;
+	return error_response(Error::invalid_request, request_id, name);
+}
+
+std::variant<std::optional<oauth::Digest>, http::Response>
+read_digest(const http::Parameters &parameters, std::string_view name, std::string_view request_id)
+{
+	const auto text = parameters.get(name);
+	if (!text)
+		return std::nullopt;
+	oauth::Digest digest{};
+	const auto refusal = [&] { return error_response(Error::invalid_request, request_id, name); };
+	if (text->size() != 2 * digest.size() ||
+		!std::ranges::all_of(*text, [](unsigned char c) { return std::isxdigit(c) != 0; }))
+		return refusal();
+	for (std::size_t i = 0; i < digest.size(); i++)
+		std::from_chars(text->data() + 2 * i, text->data() + 2 * i + 2, digest[i], 16);
+	return digest;
 }
 
 } // namespace sidecar::endpoints

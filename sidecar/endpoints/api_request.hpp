@@ -38,4 +38,12 @@ std::variant<long long, http::Response> read_seconds(const http::Parameters &par
 													 std::string_view name, long long otherwise,
 													 std::string_view request_id);
 
+// false where it is absent; a Response where it is neither true nor false.
+std::variant<bool, http::Response> read_flag(const http::Parameters &parameters,
+											 std::string_view name, std::string_view request_id);
+
+// A SHA-256 in hexadecimal digits. Nothing where it is absent; a Response where it is none.
+std::variant<std::optional<oauth::Digest>, http::Response>
+read_digest(const http::Parameters &parameters, std::string_view name, std::string_view request_id);
+
 } // namespace sidecar::endpoints

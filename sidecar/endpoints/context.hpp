@@ -10,6 +10,7 @@
 #include "endpoints/admission.hpp"
 #include "metrics.hpp"
 #include "providers/directory.hpp"
+#include "refresh/refresher.hpp"
 #include "settings/settings.hpp"
 
 namespace sidecar::endpoints
@@ -25,6 +26,7 @@ struct Context {
 	client::ProviderClient &client;
 	Admission &admission;
 	providers::Directory &directory;
+	refresh::Refresher &refresher;
 	Metrics &metrics;
 	std::function<long long()> now;            // milliseconds since 1970 UTC
 	std::function<bool()> published;           // whether the database knows our settings

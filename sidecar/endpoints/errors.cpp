@@ -42,14 +42,16 @@ constexpr Description kErrors[] = {
 	{Error::headers_too_large, 431, "headers_too_large", "The headers are too long."},
 	{Error::internal_error, 500, "internal_error",
 	 "Something here is broken; the log has more under this request_id."},
+	{Error::provider_error, 502, "provider_error",
+	 "The provider refuses this application, or gave an answer that cannot be used; the log "
+	 "has more.",
+	 "reason"},
 	{Error::not_implemented, 501, "not_implemented", "This method is not known here."},
 	{Error::unavailable, 503, "unavailable",
 	 "The database or the provider cannot be reached, or cannot serve now: try again later.",
 	 "reason"},
 	{Error::version_not_supported, 505, "version_not_supported", "Use HTTP/1.1."},
 };
-
-constexpr std::string_view kRetryAfter = "2"; // seconds
 
 const Description &description_of(Error error)
 {
@@ -72,7 +74,8 @@ constexpr Meaning kMeanings[] = {
 
 } // namespace
 
-http::Response error_response(Error error, std::string_view request_id, std::string_view detail)
+http::Response error_response(Error error, std::string_view request_id, std::string_view detail,
+							  long long retry_in)
 {
 	const Description &what = description_of(error);
 	JsonObject body;
@@ -83,8 +86,8 @@ http::Response error_response(Error error, std::string_view request_id, std::str
 	http::Response response(what.status, "application/json", std::move(body).finish());
 	if (error == Error::unauthorized)
 		response.with("WWW-Authenticate", "Bearer");
-	if (error == Error::unavailable)
-		response.with("Retry-After", std::string(kRetryAfter));
+	if (error == Error::unavailable || error == Error::provider_error)
+		response.with("Retry-After", std::to_string(retry_in));
 	return response;
 }
 

@@ -27,16 +27,18 @@ enum class Error {
 	headers_too_large,        // 431
 	internal_error,           // 500
 	not_implemented,          // 501
+	provider_error,           // 502
 	unavailable,              // 503
 	version_not_supported,    // 505
 };
 
 // {"error":…,"message":…,"request_id":…}, and `detail` under the name that goes
 // with the error: `parameter` of invalid_request, `reason` of
-// reauthorization_required and of unavailable. It must be a text of ours, one that the
-// database has about its setup, or a name that shown() lets pass.
+// reauthorization_required, provider_error and of unavailable. It must be a text of ours,
+// one that the database has about its setup or of a refresh (without secrets), or a name
+// that shown() lets pass. `retry_in`: seconds, of unavailable and of provider_error.
 http::Response error_response(Error error, std::string_view request_id,
-							  std::string_view detail = {});
+							  std::string_view detail = {}, long long retry_in = 2);
 
 // 405 with Allow.
 http::Response method_not_allowed(std::string_view request_id, std::string_view allow);

@@ -36,7 +36,11 @@ Awaitable<http::Response> status(Context &context, const http::Request &request,
 		.add_time("expires_at", connection.expires_at);
 	add_details(body, connection.details);
 	body.add("connected_at", connected_at(connection.details))
-		.add_time("updated_at", connection.updated_at);
+		.add_time("updated_at", connection.updated_at)
+		.add("reason", connection.reason)
+		.add_time("since", connection.since)
+		.add_time("next_attempt_at", connection.next_attempt_at)
+		.add_time("refresh_expires_at", connection.refresh_expires_at);
 	co_return http::Response(200, "application/json", std::move(body).finish());
 }
 

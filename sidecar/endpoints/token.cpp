@@ -1,6 +1,8 @@
 // GET /oauth/{provider}/token: the access token, never the refresh token. It comes
-// from the cache, or from the database, and then fills the cache. A refresh behind it
-// is what REFRESH.md adds.
+// from the cache, or from the database, and then fills the cache. One that lives too
+// short is refreshed (REFRESH.md).
+
+#include <boost/json/parse.hpp>
 
 #include <cmath>
 
@@ -15,6 +17,19 @@ namespace sidecar::endpoints
 
 namespace
 {
+
+// What lives shorter is refreshed, where the caller says nothing; oauth_fresh_access_token()
+// does the same.
+constexpr long long kMinTtl = 60;
+// How long a caller waits for a refresh who has a valid token.
+constexpr std::chrono::seconds kPatience{5};
+constexpr long long kLongestRetry = 3600;
+
+struct Wish {
+	long long min_ttl = kMinTtl; // seconds
+	bool force = false;          // whatever its expiry says, the stored token is no good
+	std::optional<oauth::Digest> if_token_sha256; // ... if it still is this one
+};
 
 // Times in seconds since 1970 UTC.
 http::Response token_response(const Secret &access_token, const std::optional<double> &expires_at,
@@ -34,6 +49,11 @@ http::Response token_response(const Secret &access_token, const std::optional<do
 	return http::Response(200, "application/json", std::move(body).finish());
 }
 
+http::Response token_response(const database::StoredToken &token, double now)
+{
+	return token_response(token.access_token, token.expires_at, now, token.scopes, token.details);
+}
+
 // A token that does not is looked for in the database, which may have a newer one.
 bool lives_for(const cache::Entry &entry, long long seconds, double now)
 {
@@ -41,24 +61,152 @@ bool lives_for(const cache::Entry &entry, long long seconds, double now)
 		   static_cast<double>(*entry.expires_at) - now > static_cast<double>(seconds);
 }
 
+// Seconds from its issue to its end; 0: unknown.
+double lifetime_of(const std::string &details)
+{
+	boost::system::error_code error;
+	const boost::json::value value = boost::json::parse(details, error);
+	const auto *object = error ? nullptr : value.if_object();
+	const auto *lifetime = object != nullptr ? object->if_contains("lifetime") : nullptr;
+	return lifetime != nullptr && lifetime->is_number() ? lifetime->to_number<double>() : 0;
+}
+
+bool is_valid(const database::StoredToken &token, double now)
+{
+	return !token.expires_at || *token.expires_at > now;
+}
+
+// oauth_refresh_begin() decides, and says the same of the first half of a token's life; this
+// saves asking it each time where a token never lives as long as a caller wants.
+bool is_good(const database::StoredToken &token, const Wish &wish)
+{
+	if (wish.force)
+		return false;
+	if (!token.expires_at)
+		return true;
+	const double left = *token.expires_at - token.now;
+	return left > static_cast<double>(wish.min_ttl) ||
+		   (left > 0 && left > lifetime_of(token.details) / 2 && lifetime_of(token.details) > 0);
+}
+
+std::variant<Wish, http::Response> read_wish(const http::Parameters &parameters,
+											 std::string_view request_id)
+{
+	auto min_ttl = read_seconds(parameters, "min_ttl", kMinTtl, request_id);
+	if (auto *refusal = std::get_if<http::Response>(&min_ttl))
+		return std::move(*refusal);
+	auto force = read_flag(parameters, "force", request_id);
+	if (auto *refusal = std::get_if<http::Response>(&force))
+		return std::move(*refusal);
+	auto digest = read_digest(parameters, "if_token_sha256", request_id);
+	if (auto *refusal = std::get_if<http::Response>(&digest))
+		return std::move(*refusal);
+	Wish wish{std::get<long long>(min_ttl), std::get<bool>(force),
+			  std::get<std::optional<oauth::Digest>>(digest)};
+	if (wish.if_token_sha256 && !wish.force) // it would go unheeded
+		return error_response(Error::invalid_request, request_id, "if_token_sha256");
+	return wish;
+}
+
+// There is no token to give: why.
+http::Response refusal_of(const refresh::Outcome &outcome, std::string_view request_id)
+{
+	using Kind = refresh::Outcome::Kind;
+	const std::string_view reason = outcome.reason;
+	const long long retry_in =
+		std::clamp<long long>(outcome.retry_in ? outcome.retry_in->count() : 2, 1, kLongestRetry);
+	switch (outcome.kind) {
+	case Kind::not_connected:
+		return error_response(Error::not_connected, request_id);
+	case Kind::no_refresh_token:
+		return error_response(Error::reauthorization_required, request_id, "no_refresh_token");
+	case Kind::needs_reauthorization:
+		// What the provider said is in /status.
+		return error_response(Error::reauthorization_required, request_id,
+							  reason.substr(0, reason.find(':')));
+	case Kind::refreshed:
+	case Kind::fresh:
+		return error_response(Error::provider_error, request_id,
+							  "the provider's new token has expired already", retry_in);
+	default:
+		return error_response(outcome.is_providers_fault ? Error::provider_error
+														 : Error::unavailable,
+							  request_id, reason, retry_in);
+	}
+}
+
+// The stored token lives too short, or is no good: a fresh one; or this one, while it is
+// valid; or why there is none.
+Awaitable<http::Response> refresh_token(Context &context, const http::Request &request,
+										const ApiRequest &call, Wish wish,
+										database::StoredToken found)
+{
+	using Kind = refresh::Outcome::Kind;
+	const auto read = std::chrono::steady_clock::now();
+	const auto now = [&] {
+		const std::chrono::duration<double> since = std::chrono::steady_clock::now() - read;
+		return found.now + since.count();
+	};
+	const bool may_serve_old = !wish.force && is_valid(found, found.now);
+	if (!found.has_refresh_token) {
+		if (may_serve_old)
+			co_return token_response(found, found.now);
+		co_return error_response(Error::reauthorization_required, request.id, "no_refresh_token");
+	}
+	database::WantedRefresh wanted;
+	wanted.identity = call.identity;
+	wanted.min_ttl = std::chrono::seconds(wish.min_ttl);
+	wanted.force = wish.force;
+	// Whoever forces means the token that is there: where many do, one refresh serves all.
+	if (wish.force)
+		wanted.if_token_sha256 =
+			wish.if_token_sha256.value_or(oauth::sha256(found.access_token.reveal()));
+	const std::chrono::milliseconds patience =
+		may_serve_old ? kPatience : context.refresher.patience();
+	refresh::Outcome outcome = co_await context.refresher.refresh(std::move(wanted), patience);
+
+	std::optional<database::StoredToken> current;
+	std::optional<http::Response> failure;
+	try {
+		current = co_await context.api_store.token(call.identity, false);
+	} catch (const database::StoreError &error) {
+		failure = database_error_response(error, request);
+	}
+	// A refresh that is not stored yet may have ended the old token.
+	const bool is_dead = outcome.kind == Kind::unsaved && call.provider.refresh_kills_access;
+	if (failure && may_serve_old && !is_dead && is_valid(found, now()))
+		co_return token_response(found, now());
+	if (failure)
+		co_return std::move(*failure);
+	if (!current)
+		co_return error_response(Error::not_connected, request.id);
+	const bool is_new = !current->access_token.equals(found.access_token.reveal()) ||
+						outcome.kind == Kind::refreshed || outcome.kind == Kind::fresh;
+	if (is_valid(*current, current->now) && (is_new || (may_serve_old && !is_dead)))
+		co_return token_response(*current, current->now);
+	co_return refusal_of(outcome, request.id);
+}
+
 } // namespace
 
 Awaitable<http::Response> token(Context &context, const http::Request &request,
 								std::string_view provider_name)
 {
-	auto read =
-		read_api_request(context, request, provider_name, settings::ApiToken::token, {"min_ttl"});
+	auto read = read_api_request(context, request, provider_name, settings::ApiToken::token,
+								 {"min_ttl", "force", "if_token_sha256"});
 	if (auto *refusal = std::get_if<http::Response>(&read))
 		co_return std::move(*refusal);
 	const ApiRequest &call = std::get<ApiRequest>(read);
-	// A valid token that lives shorter is given all the same: there is no better one.
-	auto min_ttl = read_seconds(call.parameters, "min_ttl", 0, request.id);
-	if (auto *refusal = std::get_if<http::Response>(&min_ttl))
+	auto read_wishes = read_wish(call.parameters, request.id);
+	if (auto *refusal = std::get_if<http::Response>(&read_wishes))
 		co_return std::move(*refusal);
+	const Wish &wish = std::get<Wish>(read_wishes);
 
-	cache::Lookup cached = co_await context.cache.look_up(call.identity);
+	cache::Lookup cached;
+	if (!wish.force)
+		cached = co_await context.cache.look_up(call.identity);
 	const double now = static_cast<double>(context.now()) / 1000;
-	if (cached.hit && lives_for(cached.hit->entry, std::get<long long>(min_ttl), now)) {
+	if (cached.hit && lives_for(cached.hit->entry, wish.min_ttl, now)) {
 		const cache::Entry &entry = cached.hit->entry;
 		co_return token_response(entry.access_token, entry.expires_at, now, entry.scope,
 								 cached.hit->details);
@@ -72,17 +220,17 @@ Awaitable<http::Response> token(Context &context, const http::Request &request,
 	} catch (const database::StoreError &error) {
 		failure = database_error_response(error, request);
 	}
+	const bool is_done = !found || is_good(*found, wish);
+	// What is about to be refreshed is not worth keeping.
 	if (cached.lease)
-		context.cache.fill(std::move(*cached.lease), found ? &*found : nullptr);
+		context.cache.fill(std::move(*cached.lease), found && is_done ? &*found : nullptr);
 	if (failure)
 		co_return std::move(*failure);
 	if (!found)
 		co_return error_response(Error::not_connected, request.id);
-	if (found->expires_at && *found->expires_at <= found->now)
-		co_return error_response(Error::reauthorization_required, request.id,
-								 "access_token_expired");
-	co_return token_response(found->access_token, found->expires_at, found->now, found->scopes,
-							 found->details);
+	if (is_done)
+		co_return token_response(*found, found->now);
+	co_return co_await refresh_token(context, request, call, wish, std::move(*found));
 }
 
 } // namespace sidecar::endpoints

@@ -2,6 +2,8 @@
 // where, what, and within which bounds.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,11 +23,24 @@ struct ProviderRequest {
 	std::string url;
 	std::vector<std::pair<std::string, Secret>> headers;
 	Secret body; // empty: GET
+	// By CLOCK_BOOTTIME, which runs on while the machine sleeps: after it no byte may
+	// leave. Looked at when the connection is there.
+	std::optional<std::chrono::nanoseconds> send_until;
 };
 
 struct ProviderAnswer {
 	// What kept us from an answer; `none` where there is one of any status.
-	enum class Failure { none, busy, resolve, connect, tls, timeout, too_large, broken };
+	enum class Failure {
+		none,
+		busy,
+		resolve,
+		connect,
+		tls,
+		timeout,
+		too_large,
+		broken,
+		too_late, // past send_until
+	};
 	ProviderAnswer() = default;
 	ProviderAnswer(ProviderAnswer &&) = default;
 	ProviderAnswer &operator=(ProviderAnswer &&) = default;

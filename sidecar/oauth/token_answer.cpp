@@ -92,6 +92,8 @@ std::string_view reason_of(ProviderAnswer::Failure failure) noexcept
 	switch (failure) {
 	case Failure::busy:
 		return "too many calls to the token endpoint are under way";
+	case Failure::too_late:
+		return "the lease is nearly over";
 	case Failure::resolve:
 		return "the token endpoint's name does not resolve";
 	case Failure::connect:

@@ -86,6 +86,9 @@ TEST(Api, NamesTheParameterAtFault)
 		{kAlice + "&min_ttl=-1", "min_ttl"},
 		{kAlice + "&min_ttl=1s", "min_ttl"},
 		{kAlice + "&min_ttl=99999999999999999999", "min_ttl"},
+		{kAlice + "&force=yes", "force"},
+		{kAlice + "&force=true&if_token_sha256=ab", "if_token_sha256"},
+		{kAlice + "&if_token_sha256=" + std::string(64, 'a'), "if_token_sha256"},
 	};
 	for (const auto &[query, parameter] : cases) {
 		const http::Response response = site.ask("GET", "/oauth/plain/token?" + query, true);
@@ -145,9 +148,13 @@ TEST(Api, ShowsWhatIsConnectedAndWhatIsNot)
 				  std::string(kWorkspace) +
 				  R"(","actor_type":"user","actor_id":"alice","scopes":null,)"
 				  R"("has_refresh_token":false,"expires_at":null,"account":null,"extra":null,)"
-				  R"("connected_at":null,"updated_at":null})");
+				  R"("connected_at":null,"updated_at":null,"reason":null,"since":null,)"
+				  R"("next_attempt_at":null,"refresh_expires_at":null})");
 	database::Connection connection;
-	connection.state = "connected";
+	connection.state = "backing_off";
+	connection.reason = "transient: HTTP 500";
+	connection.since = 1763803957;
+	connection.next_attempt_at = 1763803957;
 	connection.scopes = "openid email";
 	connection.has_refresh_token = true;
 	connection.expires_at = 1763803957;
@@ -159,7 +166,9 @@ TEST(Api, ShowsWhatIsConnectedAndWhatIsNot)
 	EXPECT_TRUE(found.body.ends_with(
 		R"("scopes":"openid email","has_refresh_token":true,"expires_at":"2025-11-22T09:32:37+00:00",)"
 		R"("account":{"id":"1","label":"a@example.com"},"extra":{"x":[1]},)"
-		R"("connected_at":"2025-11-22T09:32:37+00:00","updated_at":"2025-11-22T09:32:37+00:00"})"))
+		R"("connected_at":"2025-11-22T09:32:37+00:00","updated_at":"2025-11-22T09:32:37+00:00",)"
+		R"("reason":"transient: HTTP 500","since":"2025-11-22T09:32:37+00:00",)"
+		R"("next_attempt_at":"2025-11-22T09:32:37+00:00","refresh_expires_at":null})"))
 		<< found.body;
 }
 
@@ -183,7 +192,7 @@ TEST(Api, GivesATokenWhileItLives)
 		ASSERT_EQ(response.status, c.status);
 		if (c.status == 409) {
 			EXPECT_EQ(text(response, "error"), "reauthorization_required");
-			EXPECT_EQ(text(response, "reason"), "access_token_expired");
+			EXPECT_EQ(text(response, "reason"), "no_refresh_token");
 			continue;
 		}
 		EXPECT_EQ(text(response, "access_token"), "the\"token");

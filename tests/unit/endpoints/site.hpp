@@ -6,7 +6,10 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <stdlib.h>
+
 #include <exception>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <utility>
@@ -138,6 +141,110 @@ private:
 	}
 };
 
+// A database that refreshes as it is told.
+class FakeRefreshes : public database::RefreshStore
+{
+public:
+	// Thrown by every call, where set.
+	std::optional<database::StoreError> error;
+	std::optional<database::StoreError> commit_error;
+	// What begin answers, one after the other; then the last one again.
+	std::vector<database::BegunRefresh::Outcome> outcomes = {
+		database::BegunRefresh::Outcome::granted};
+	double lease = 60;
+	bool in_doubt = false;
+	std::string reason;
+	database::RefreshEnd committed = database::RefreshEnd::committed;
+	std::string failed = "backing_off";
+
+	std::vector<database::WantedRefresh> begun;
+	std::vector<std::string> failures; // "kind: detail"
+	std::string access_token, refresh_token;
+	int commits = 0, replays = 0;
+
+	Awaitable<database::BegunRefresh> begin(const database::WantedRefresh &wanted) override
+	{
+		fail();
+		begun.push_back(wanted);
+		database::BegunRefresh answer;
+		answer.outcome = outcomes.front();
+		if (outcomes.size() > 1)
+			outcomes.erase(outcomes.begin());
+		answer.in_doubt = in_doubt;
+		answer.retry_in = std::chrono::duration<double>(lease);
+		answer.reason = reason;
+		answer.cluster = "1/2";
+		if (answer.outcome == database::BegunRefresh::Outcome::granted) {
+			answer.fence = static_cast<std::int64_t>(begun.size());
+			answer.refresh_token = Secret("the-refresh-token");
+			answer.spool_key = Secret("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+		}
+		co_return answer;
+	}
+	Awaitable<database::RefreshEnd> commit(const oauth::Identity &, std::int64_t,
+										   const oauth::Grant &grant) override
+	{
+		fail();
+		if (commit_error)
+			throw *commit_error;
+		commits++;
+		access_token = grant.access_token.reveal();
+		refresh_token = grant.refresh_token ? grant.refresh_token->reveal() : "";
+		co_return committed;
+	}
+	Awaitable<std::string> fail(const oauth::Identity &, std::int64_t, std::string_view kind,
+								const std::string &detail,
+								std::optional<std::chrono::seconds>) override
+	{
+		failures.push_back(std::string(kind) + ": " + detail);
+		co_return failed;
+	}
+	Awaitable<database::RefreshEnd> replay(const spool::Entry &) override
+	{
+		replays++;
+		co_return committed;
+	}
+	Awaitable<bool> is_refreshing(const oauth::Identity &) override { co_return false; }
+	Awaitable<database::Cluster> cluster() override
+	{
+		const database::Cluster cluster{"1/2", true};
+		co_return cluster;
+	}
+	Awaitable<std::vector<database::WantedRefresh>> wait_for_requests() override
+	{
+		const std::vector<database::WantedRefresh> none;
+		co_return none;
+	}
+	Awaitable<void> answer_request(const oauth::Identity &, std::string_view,
+								   const std::string &) override
+	{
+		co_return;
+	}
+
+private:
+	void fail() const
+	{
+		if (error)
+			throw *error;
+	}
+};
+
+// A directory for the spool that goes with the test.
+class SpoolPlace
+{
+public:
+	SpoolPlace()
+	{
+		char name[] = "/tmp/oauth-spool-XXXXXX";
+		path = mkdtemp(name);
+	}
+	~SpoolPlace() { std::filesystem::remove_all(path); }
+	SpoolPlace(const SpoolPlace &) = delete;
+	SpoolPlace &operator=(const SpoolPlace &) = delete;
+
+	std::string path;
+};
+
 class FakeClient : public client::ProviderClient
 {
 public:
@@ -225,8 +332,23 @@ public:
 	{
 		boost::asio::io_context context;
 		providers::Directory directory(context.get_executor(), settings.providers, client, {});
-		Router router({settings, store, store, cache, client, admission, directory, metrics,
-					   [] { return 1763803957000LL; }, [] { return true; }, [] { return true; }},
+		const spool::Spool spool(place.path);
+		Workers workers(context.get_executor());
+		const refresh::Site refreshing{context.get_executor(),
+									   refreshes,
+									   client,
+									   directory,
+									   cache,
+									   spool,
+									   workers,
+									   metrics,
+									   std::chrono::seconds(15),
+									   [] { return 1763803957000LL; }};
+		refresh::Replayer replayer(refreshing);
+		refresh::Refresher refresher(refreshing, replayer);
+		Router router({settings, store, store, cache, client, admission, directory, refresher,
+					   metrics, [] { return 1763803957000LL; }, [] { return true; },
+					   [] { return true; }},
 					  [] { return Metrics::Gauges{}; });
 		std::optional<http::Response> response;
 		boost::asio::co_spawn(context, router.answer(std::move(request)),
@@ -241,6 +363,8 @@ public:
 
 	settings::Settings settings;
 	FakeStore store;
+	FakeRefreshes refreshes;
+	SpoolPlace place;
 	FakeCache cache;
 	FakeClient client;
 	Admission admission;

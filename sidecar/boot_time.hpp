@@ -1,0 +1,18 @@
+// Since the machine was started, also while it slept: what a lease is measured by.
+#pragma once
+
+#include <time.h>
+
+#include <chrono>
+
+namespace sidecar
+{
+
+inline std::chrono::nanoseconds boot_time() noexcept
+{
+	timespec now{};
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+} // namespace sidecar

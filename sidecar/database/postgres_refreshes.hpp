@@ -1,0 +1,39 @@
+// RefreshStore over PostgreSQL.
+#pragma once
+
+#include "database/caller.hpp"
+#include "database/refresh_store.hpp"
+
+namespace sidecar::database
+{
+
+class PostgresRefreshes : public RefreshStore
+{
+public:
+	// `listening`: a pool of one connection, for wait_for_requests().
+	PostgresRefreshes(Pool &pool, Pool &listening) : caller_(pool), listener_(listening) {}
+
+	Awaitable<BegunRefresh> begin(const WantedRefresh &wanted) override;
+	Awaitable<RefreshEnd> commit(const oauth::Identity &identity, std::int64_t fence,
+								 const oauth::Grant &grant) override;
+	Awaitable<std::string> fail(const oauth::Identity &identity, std::int64_t fence,
+								std::string_view kind, const std::string &detail,
+								std::optional<std::chrono::seconds> retry_after) override;
+	Awaitable<RefreshEnd> replay(const spool::Entry &entry) override;
+	Awaitable<bool> is_refreshing(const oauth::Identity &identity) override;
+	Awaitable<Cluster> cluster() override;
+	Awaitable<std::vector<WantedRefresh>> wait_for_requests() override;
+	Awaitable<void> answer_request(const oauth::Identity &identity, std::string_view outcome,
+								   const std::string &reason) override;
+
+	// For housekeeping. `rules` is of oauth::refresh_rules().
+	Awaitable<void> publish_rules(const std::string &rules);
+	// Deletes what is kept of tokens that are gone; how many rows.
+	Awaitable<std::int64_t> purge();
+
+private:
+	Caller caller_;
+	Caller listener_;
+};
+
+} // namespace sidecar::database

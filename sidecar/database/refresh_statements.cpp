@@ -1,0 +1,64 @@
+// The statements of refreshes.
+
+#include <fmt/format.h>
+
+#include "database/statements.hpp"
+
+namespace sidecar::database
+{
+
+namespace
+{
+
+// retry_at as a distance by the server's own clock, taken after the function has run: the
+// holder's lease ends no later than that much after it has asked.
+constexpr const char *kBegin = R"(SELECT b.outcome, b.fence, b.refresh_token, b.scopes, b.details,
+	b.spool_key, b.in_doubt,
+	extract(epoch FROM b.retry_at - pg_catalog.clock_timestamp())::float8, b.reason, c.id
+	FROM {}.oauth_refresh_begin($1::uuid, $2::text, $3::text, $4::text,
+		min_ttl => pg_catalog.make_interval(secs => $5::float8), force => $6::boolean,
+		if_token_sha256 => $7::bytea) b, oauth_tokens_internal.cluster() c)";
+
+constexpr const char *kCommit = R"(SELECT {}.oauth_refresh_commit($1::uuid, $2::text, $3::text,
+	$4::text, $5::bigint, $6::text, $7::text, $8::bigint, $9::text, $10::jsonb))";
+
+constexpr const char *kFail =
+	R"(SELECT {}.oauth_refresh_fail($1::uuid, $2::text, $3::text, $4::text,
+	$5::bigint, $6::text, $7::text, pg_catalog.make_interval(secs => $8::float8)))";
+
+constexpr const char *kReplay = R"(SELECT {}.oauth_refresh_replay($1::uuid, $2::text, $3::text,
+	$4::text, $5::bigint, $6::text))";
+
+constexpr const char *kIsRunning = R"(SELECT c.state = 'refreshing'
+	FROM oauth_tokens_internal.connection($1::uuid, $2::text, $3::text, $4::text) c)";
+
+constexpr const char *kCluster = "SELECT id, adopted FROM oauth_tokens_internal.cluster()";
+
+constexpr const char *kPublishRules =
+	"SELECT oauth_tokens_internal.publish_refresh_rules($1::jsonb)";
+
+constexpr const char *kPurge = "SELECT oauth_tokens_internal.refresh_purge()";
+
+constexpr const char *kRequestsWait = R"(SELECT workspace_id, provider, actor_type, actor_id,
+	extract(epoch FROM min_ttl)::float8 FROM oauth_tokens_internal.refresh_requests_wait())";
+
+constexpr const char *kRequestDone = R"(SELECT oauth_tokens_internal.refresh_request_done(
+	$1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text))";
+
+} // namespace
+
+void Statements::add_refreshes(const std::string &there)
+{
+	refresh_begin = fmt::format(kBegin, there);
+	refresh_commit = fmt::format(kCommit, there);
+	refresh_fail = fmt::format(kFail, there);
+	refresh_replay = fmt::format(kReplay, there);
+	refresh_is_running = kIsRunning;
+	cluster = kCluster;
+	publish_refresh_rules = kPublishRules;
+	refresh_purge = kPurge;
+	refresh_requests_wait = kRequestsWait;
+	refresh_request_done = kRequestDone;
+}
+
+} // namespace sidecar::database

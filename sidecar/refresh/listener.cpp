@@ -1,0 +1,103 @@
+#include "refresh/listener.hpp"
+
+#include "database/backoff.hpp"
+#include "log.hpp"
+#include "refresh/pause.hpp"
+#include "task.hpp"
+
+namespace sidecar::refresh
+{
+
+namespace
+{
+
+constexpr std::chrono::seconds kSetupPause{30};
+constexpr std::string_view kNoPreload = "55000";
+
+// What oauth_tokens_internal.refresh_request_done() is told; empty: nothing, since a
+// commit tells the callers, or they may wait on.
+std::string_view answer_of(const Outcome &outcome)
+{
+	using Kind = Outcome::Kind;
+	switch (outcome.kind) {
+	case Kind::fresh:
+		return "fresh";
+	case Kind::no_refresh_token:
+		return "no_refresh_token";
+	case Kind::needs_reauthorization:
+		return "needs_reauthorization";
+	case Kind::not_connected:
+		return "not_connected";
+	case Kind::backing_off:
+	case Kind::unavailable:
+	case Kind::unsaved:
+		return "backoff";
+	case Kind::busy:
+		return outcome.in_doubt ? "backoff" : "";
+	default:
+		return {};
+	}
+}
+
+} // namespace
+
+Listener::Awaitable<void> Listener::run()
+{
+	database::Backoff backoff;
+	while (!is_stopped_) {
+		std::chrono::milliseconds wait{0};
+		try {
+			co_await take();
+			if (!last_fault_.empty())
+				log::info("callers of oauth_fresh_access_token() are served");
+			last_fault_.clear();
+			backoff.succeed();
+		} catch (const database::StoreError &error) {
+			complain(error);
+			const auto now = database::Backoff::Clock::now();
+			backoff.fail(now);
+			wait = error.is_transient()
+					   ? std::chrono::ceil<std::chrono::milliseconds>(backoff.next() - now)
+					   : kSetupPause;
+		}
+		if (!is_stopped_ && wait.count() > 0)
+			co_await pause(site_.executor, wait);
+	}
+}
+
+Listener::Awaitable<void> Listener::take()
+{
+	std::vector<database::WantedRefresh> requests = co_await site_.store.wait_for_requests();
+	// As many as there is shared memory for, and no more. One that is offered again is
+	// shared with the first.
+	for (database::WantedRefresh &wanted : requests)
+		start_task(site_.executor, "refresh for a caller in SQL", serve(std::move(wanted)));
+}
+
+// The pool logs a database that does not answer.
+void Listener::complain(const database::StoreError &error)
+{
+	if (!error.sqlstate().empty() && error.sqlstate() != last_fault_) {
+		const std::string text = error.text();
+		const bool is_choice = error.sqlstate() == kNoPreload;
+		log::write(is_choice ? log::Level::info : log::Level::error,
+				   "oauth_fresh_access_token() cannot have tokens refreshed",
+				   {{"reason", std::string_view(text)}});
+	}
+	last_fault_ = error.sqlstate();
+}
+
+Listener::Awaitable<void> Listener::serve(database::WantedRefresh wanted)
+{
+	const oauth::Identity identity = wanted.identity;
+	const Outcome outcome = co_await refresher_.refresh(std::move(wanted), refresher_.patience());
+	const std::string_view answer = answer_of(outcome);
+	if (answer.empty())
+		co_return;
+	try {
+		co_await site_.store.answer_request(identity, answer, outcome.reason);
+	} catch (const database::StoreError &) { // the callers look by themselves, too
+	}
+}
+
+} // namespace sidecar::refresh

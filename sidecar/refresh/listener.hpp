@@ -1,0 +1,34 @@
+// Serves the callers of oauth_fresh_access_token() (docs/refresh-requests.md).
+#pragma once
+
+#include <string>
+
+#include "refresh/refresher.hpp"
+
+namespace sidecar::refresh
+{
+
+class Listener
+{
+public:
+	template <typename T>
+	using Awaitable = boost::asio::awaitable<T>;
+
+	Listener(const Site &site, Refresher &refresher) : site_(site), refresher_(refresher) {}
+
+	// Until stop(). What goes wrong is logged, once, and tried again.
+	Awaitable<void> run();
+	void stop() noexcept { is_stopped_ = true; }
+
+private:
+	Awaitable<void> serve(database::WantedRefresh wanted);
+	Awaitable<void> take();
+	void complain(const database::StoreError &error);
+
+	const Site &site_;
+	Refresher &refresher_;
+	bool is_stopped_ = false;
+	std::string last_fault_;
+};
+
+} // namespace sidecar::refresh

@@ -1,0 +1,268 @@
+#include "refresh/refresher.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+#include "boot_time.hpp"
+#include "log.hpp"
+#include "refresh/attempt.hpp"
+#include "refresh/pause.hpp"
+#include "task.hpp"
+
+namespace sidecar::refresh
+{
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace
+{
+
+using Begun = database::BegunRefresh::Outcome;
+using Kind = Outcome::Kind;
+
+// A slow provider leaves room for the others. The client takes more calls than that
+// (client/curl_client.hpp).
+constexpr int kMost = 100;
+constexpr int kMostOfProvider = 50;
+
+// Beside the provider's time: begin, disk, commit.
+constexpr auto kOwnTime = 5s;
+// Between two looks at what another process does.
+constexpr auto kFirstLook = 100ms;
+constexpr auto kLastLook = 1000ms;
+constexpr auto kBetweenComplaints = 60s;
+
+std::string key_of(const oauth::Identity &identity)
+{
+	// None of them has a NUL in it.
+	std::string key = identity.workspace_id;
+	for (const std::string *part : {&identity.provider, &identity.actor_type, &identity.actor_id})
+		key.append(1, '\0').append(*part);
+	return key;
+}
+
+Outcome outcome_of(Kind kind, std::string reason = {})
+{
+	Outcome outcome;
+	outcome.kind = kind;
+	outcome.reason = std::move(reason);
+	return outcome;
+}
+
+// Of what was not granted.
+Outcome outcome_of(const database::BegunRefresh &begun)
+{
+	constexpr Kind kKinds[] = {Kind::refreshed,
+							   Kind::fresh,
+							   Kind::busy,
+							   Kind::backing_off,
+							   Kind::no_refresh_token,
+							   Kind::needs_reauthorization,
+							   Kind::not_connected};
+	Outcome outcome = outcome_of(kKinds[static_cast<int>(begun.outcome)], begun.reason);
+	outcome.in_doubt = begun.in_doubt;
+	outcome.retry_in = std::chrono::seconds(
+		std::max(1LL, static_cast<long long>(std::ceil(begun.retry_in.count()))));
+	outcome.is_providers_fault =
+		begun.outcome == Begun::backoff && begun.reason.starts_with("client_config");
+	return outcome;
+}
+
+// Whether what `made` was made for serves `wanted`, too.
+bool covers(const database::WantedRefresh &made, const database::WantedRefresh &wanted)
+{
+	if (wanted.force)
+		return made.force && made.if_token_sha256 == wanted.if_token_sha256;
+	return made.min_ttl >= wanted.min_ttl;
+}
+
+} // namespace
+
+struct Refresher::Waiter {
+	Waiter(const asio::any_io_executor &executor, std::shared_ptr<Flight> of,
+		   Clock::time_point until)
+		: flight(std::move(of)), timer(executor, until),
+		  at(flight->waiters.insert(flight->waiters.end(), this))
+	{
+	}
+	~Waiter() { flight->waiters.erase(at); }
+	Waiter(const Waiter &) = delete;
+	Waiter &operator=(const Waiter &) = delete;
+
+	const std::shared_ptr<Flight> flight;
+	asio::steady_timer timer;
+	std::list<Waiter *>::iterator at;
+};
+
+Refresher::Refresher(const Site &site, Replayer &replayer)
+	: site_(site), replayer_(replayer), gate_(site.executor, kMost)
+{
+	for (const auto &[name, provider] : site.directory.all())
+		provider_gates_.emplace(name, Gate(site.executor, kMostOfProvider));
+}
+
+std::chrono::milliseconds Refresher::patience() const noexcept
+{
+	return site_.call_limit + kOwnTime;
+}
+
+std::shared_ptr<Refresher::Flight> Refresher::join(const database::WantedRefresh &wanted)
+{
+	std::string key = key_of(wanted.identity);
+	if (const auto found = flights_.find(key); found != flights_.end())
+		return found->second;
+	auto flight = std::make_shared<Flight>();
+	flight->wanted = wanted;
+	flights_.emplace(key, flight);
+	start_task(site_.executor, "refresh of a token", fly(flight, std::move(key)));
+	return flight;
+}
+
+Refresher::Awaitable<Outcome> Refresher::refresh(database::WantedRefresh wanted,
+												 std::chrono::milliseconds limit)
+{
+	const Clock::time_point until = Clock::now() + limit;
+	for (;;) {
+		const std::shared_ptr<Flight> flight = join(wanted);
+		Waiter waiter(site_.executor, flight, until);
+		boost::system::error_code ignored;
+		if (!flight->outcome)
+			co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+		if (!flight->outcome) {
+			Outcome outcome = outcome_of(Kind::busy, "a refresh is under way");
+			outcome.retry_in = 2s;
+			co_return outcome;
+		}
+		if (flight->outcome->kind != Kind::fresh || covers(flight->wanted, wanted))
+			co_return *flight->outcome;
+		// Fresh for somebody who wanted less.
+	}
+}
+
+Refresher::Awaitable<void> Refresher::drain(std::chrono::milliseconds limit)
+{
+	const Clock::time_point until = Clock::now() + limit;
+	while (!flights_.empty() && Clock::now() < until)
+		co_await pause(site_.executor, 20ms);
+}
+
+Refresher::Awaitable<void> Refresher::fly(std::shared_ptr<Flight> flight, std::string key)
+{
+	Outcome outcome;
+	try {
+		outcome = co_await make(flight->wanted);
+	} catch (const database::StoreError &error) {
+		outcome = refused(error);
+	} catch (const std::exception &error) { // no memory, say: the lease will end
+		log::error("a refresh has failed", {{"reason", std::string_view(error.what())}});
+		outcome.reason = "the log of oauth-sidecar says why";
+	}
+	flight->outcome = std::move(outcome);
+	flights_.erase(key);
+	for (Waiter *waiter : flight->waiters)
+		waiter->timer.cancel();
+}
+
+// Where many ask, one line says it.
+Outcome Refresher::refused(const database::StoreError &error)
+{
+	const auto now = Clock::now();
+	// The pool logs a database that does not answer.
+	if (!error.sqlstate().empty() &&
+		(error.sqlstate() != last_refusal_ || now - refused_at_ > kBetweenComplaints)) {
+		const std::string text = error.text();
+		log::error(
+			"the database refuses to have a token refreshed",
+			{{"sqlstate", std::string_view(error.sqlstate())}, {"reason", std::string_view(text)}});
+		last_refusal_ = error.sqlstate();
+		refused_at_ = now;
+	}
+	if (error.sqlstate() == "OT017")
+		return outcome_of(Kind::unavailable, "this database is a copy, which refreshes nothing");
+	return outcome_of(Kind::unavailable, error.is_transient()
+											 ? "the database cannot be reached, or is busy"
+											 : "the database refuses to have the token refreshed");
+}
+
+Refresher::Awaitable<Outcome> Refresher::make(const database::WantedRefresh &wanted)
+{
+	const oauth::Provider *provider = site_.directory.find(wanted.identity.provider);
+	if (provider == nullptr)
+		co_return outcome_of(Kind::unavailable, "no provider of this name is configured");
+	const std::optional<oauth::Endpoints> endpoints = co_await site_.directory.endpoints(*provider);
+	if (!endpoints)
+		co_return outcome_of(Kind::unavailable, "the provider's metadata cannot be had");
+	const bool has_place = co_await has_spool();
+	if (!has_place) {
+		site_.metrics.refresh(provider->name, "spool_unavailable");
+		co_return outcome_of(Kind::unavailable, "the spool does not work");
+	}
+
+	const Clock::time_point until = Clock::now() + patience();
+	std::chrono::milliseconds look = kFirstLook;
+	std::optional<Outcome> before;
+	for (;;) {
+		Outcome outcome = co_await begin(wanted, *provider, *endpoints, before);
+		// The provider may have done it. Where its old refresh token works on, the database
+		// grants another attempt at once.
+		if (!before && outcome.kind == Kind::backing_off && outcome.in_doubt) {
+			before = std::move(outcome);
+			continue;
+		}
+		if (outcome.kind != Kind::busy || outcome.in_doubt || Clock::now() > until)
+			co_return outcome;
+		bool is_running = true;
+		while (is_running && Clock::now() < until) {
+			co_await pause(site_.executor, look);
+			look = std::min<std::chrono::milliseconds>(look * 3 / 2, kLastLook);
+			is_running = co_await site_.store.is_refreshing(wanted.identity);
+		}
+		if (is_running)
+			co_return outcome;
+	}
+}
+
+// `before`: what came of an attempt just now that had no answer; it stays, if there is no
+// other.
+Refresher::Awaitable<Outcome> Refresher::begin(const database::WantedRefresh &wanted,
+											   const oauth::Provider &provider,
+											   const oauth::Endpoints &endpoints,
+											   const std::optional<Outcome> &before)
+{
+	const Gate::Place of_provider = co_await provider_gates_.at(provider.name).enter();
+	const Gate::Place place = co_await gate_.enter();
+	const std::chrono::nanoseconds asked = boot_time();
+	database::BegunRefresh begun = co_await site_.store.begin(wanted);
+	last_refusal_.clear();
+	if (begun.outcome != Begun::granted) {
+		const bool is_told = begun.outcome == Begun::busy || begun.outcome == Begun::backoff;
+		if (before && is_told)
+			co_return *before;
+		co_return outcome_of(begun);
+	}
+	Attempt attempt(site_, replayer_, provider, endpoints, wanted.identity, std::move(begun),
+					asked);
+	Outcome outcome = co_await attempt.run();
+	is_spool_suspect_ = attempt.lacked_spool();
+	co_return outcome;
+}
+
+// After a failure, and at first: no attempt is begun that would only be counted as failed.
+Refresher::Awaitable<bool> Refresher::has_spool()
+{
+	if (!is_spool_suspect_)
+		co_return true;
+	auto probe = [spool = site_.spool] { return spool.probe(); };
+	const std::string fault = co_await site_.workers.run(probe);
+	is_spool_suspect_ = !fault.empty();
+	if (is_spool_suspect_)
+		log::error("a refresh is refused, since its answer could not be kept",
+				   {{"reason", std::string_view(fault)}});
+	co_return !is_spool_suspect_;
+}
+
+} // namespace sidecar::refresh

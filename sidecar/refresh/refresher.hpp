@@ -1,0 +1,68 @@
+// Refreshes tokens: one refresh of an identity at a time in this process, whose outcome
+// all share that want it. The database keeps the processes apart.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "refresh/gate.hpp"
+#include "refresh/outcome.hpp"
+#include "refresh/replayer.hpp"
+#include "refresh/site.hpp"
+
+namespace sidecar::refresh
+{
+
+class Refresher
+{
+public:
+	template <typename T>
+	using Awaitable = boost::asio::awaitable<T>;
+	using Clock = std::chrono::steady_clock;
+
+	// Both live as long as it does.
+	Refresher(const Site &site, Replayer &replayer);
+
+	// Throws nothing of the database's. Waits for `limit` at most; the refresh goes on
+	// without those who wait. What is refreshed is in the database: it is to be read there.
+	Awaitable<Outcome> refresh(database::WantedRefresh wanted, std::chrono::milliseconds limit);
+	// What somebody waits for who has no token.
+	std::chrono::milliseconds patience() const noexcept;
+
+	std::size_t under_way() const noexcept { return flights_.size(); }
+	// Until none is under way, or the time is over.
+	Awaitable<void> drain(std::chrono::milliseconds limit);
+
+private:
+	struct Waiter;
+	// A refresh, and those who wait for it.
+	struct Flight {
+		database::WantedRefresh wanted;
+		std::optional<Outcome> outcome;
+		std::list<Waiter *> waiters;
+	};
+
+	std::shared_ptr<Flight> join(const database::WantedRefresh &wanted);
+	Awaitable<void> fly(std::shared_ptr<Flight> flight, std::string key);
+	Awaitable<Outcome> make(const database::WantedRefresh &wanted);
+	Awaitable<Outcome> begin(const database::WantedRefresh &wanted, const oauth::Provider &provider,
+							 const oauth::Endpoints &endpoints,
+							 const std::optional<Outcome> &before);
+	Awaitable<bool> has_spool();
+	Outcome refused(const database::StoreError &error);
+
+	const Site &site_;
+	Replayer &replayer_;
+	Gate gate_;
+	std::map<std::string, Gate, std::less<>> provider_gates_;
+	std::map<std::string, std::shared_ptr<Flight>, std::less<>> flights_; // by identity
+	bool is_spool_suspect_ = true;
+	std::string last_refusal_; // of the database, and when it was logged
+	Clock::time_point refused_at_{};
+};
+
+} // namespace sidecar::refresh

@@ -1,0 +1,184 @@
+#include "refresh/replayer.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "log.hpp"
+
+namespace sidecar::refresh
+{
+
+namespace asio = boost::asio;
+
+namespace
+{
+
+// Another process may have died over one.
+constexpr std::chrono::seconds kLook{60};
+
+constexpr std::string_view kDoesNotOpen = "OT018";
+
+} // namespace
+
+Replayer::Awaitable<void> Replayer::run()
+{
+	for (;;) {
+		const bool has_more = co_await pass();
+		co_await wait(has_more);
+	}
+}
+
+void Replayer::wake()
+{
+	is_woken_ = true;
+	timer_.cancel();
+}
+
+Replayer::Awaitable<void> Replayer::wait(bool has_more)
+{
+	const auto now = database::Backoff::Clock::now();
+	if (has_more)
+		backoff_.fail(now);
+	else
+		backoff_.succeed();
+	timer_.expires_at(has_more ? backoff_.next() : now + kLook);
+	boost::system::error_code ignored;
+	if (!is_woken_ || has_more)
+		co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+	is_woken_ = false;
+}
+
+void Replayer::complain(const std::string &about, std::string_view message,
+						const std::string &reason)
+{
+	std::string &last = complaints_[about];
+	if (last != reason)
+		log::error(message,
+				   {{"file", std::string_view(about)}, {"reason", std::string_view(reason)}});
+	last = reason;
+}
+
+// Whether something is left for the next time.
+Replayer::Awaitable<bool> Replayer::pass()
+{
+	const std::optional<spool::Listing> listing = co_await list();
+	if (!listing)
+		co_return true;
+	if (listing->answers.empty())
+		co_return false;
+	bool has_more = false;
+	try {
+		const database::Cluster cluster = co_await site_.store.cluster();
+		for (const std::string &name : listing->answers) {
+			if (held_.contains(name))
+				continue;
+			const bool is_done = co_await take(name, cluster.id);
+			has_more |= !is_done;
+		}
+	} catch (const database::StoreError &error) {
+		// The pool logs a database that does not answer.
+		if (!error.sqlstate().empty())
+			complain({}, "the database does not take the spool's answers", error.text());
+		has_more = true;
+	} catch (const spool::Error &error) {
+		complain({}, "the spool does not work", error.what());
+		has_more = true;
+	}
+	if (!has_more)
+		complaints_.clear();
+	co_return has_more;
+}
+
+Replayer::Awaitable<std::optional<spool::Listing>> Replayer::list()
+{
+	auto look = [spool = site_.spool] { return spool.list(); };
+	try {
+		spool::Listing listing = co_await site_.workers.run(look);
+		files_ = listing.answers.size();
+		set_aside_ = listing.set_aside;
+		co_return listing;
+	} catch (const spool::Error &error) {
+		complain({}, "the spool does not work, and nothing is refreshed", error.what());
+	}
+	co_return std::nullopt;
+}
+
+// Whether it is done with. Throws what is not about this file.
+Replayer::Awaitable<bool> Replayer::take(const std::string &name, const std::string &cluster)
+{
+	auto read = [spool = site_.spool, name] { return spool.read(name); };
+	const spool::Reading found = co_await site_.workers.run(read);
+	if (found.state == spool::Reading::State::gone)
+		co_return true;
+	if (found.state == spool::Reading::State::damaged) {
+		co_await put_aside(name, found.reason);
+		co_return true;
+	}
+	if (found.entry.cluster != cluster) {
+		std::string reason =
+			"it is of the database " + found.entry.cluster + ", and this is " + cluster;
+		co_await put_aside(name, std::move(reason));
+		co_return true;
+	}
+	co_return co_await replay(name, found.entry);
+}
+
+Replayer::Awaitable<bool> Replayer::replay(const std::string &name, const spool::Entry &entry)
+{
+	std::optional<std::string> damage;
+	try {
+		const database::RefreshEnd end = co_await site_.store.replay(entry);
+		if (end == database::RefreshEnd::busy)
+			co_return false;
+		if (end == database::RefreshEnd::committed)
+			co_await site_.cache.forget(entry.identity);
+		const oauth::Provider *provider = site_.directory.find(entry.identity.provider);
+		const std::string_view outcome = end == database::RefreshEnd::committed ? "replayed"
+										 : end == database::RefreshEnd::deleted ? "deleted"
+																				: "superseded";
+		log::info("an answer of the spool has ended",
+				  {{"file", std::string_view(name)},
+				   {"provider", std::string_view(entry.identity.provider)},
+				   {"workspace_id", std::string_view(entry.identity.workspace_id)},
+				   {"outcome", outcome}});
+		site_.metrics.refresh(provider != nullptr ? provider->name : "unknown", outcome);
+	} catch (const database::StoreError &error) {
+		if (error.sqlstate() == kDoesNotOpen) {
+			damage = error.text();
+		} else {
+			if (error.is_transient())
+				throw;
+			complain(name, "the database refuses an answer of the spool, which is kept",
+					 error.text());
+			co_return false;
+		}
+	}
+	if (damage)
+		co_await put_aside(name, std::move(*damage));
+	else
+		co_await remove(name);
+	co_return true;
+}
+
+Replayer::Awaitable<void> Replayer::remove(const std::string &name)
+{
+	auto remove = [spool = site_.spool, name] { spool.remove(name); };
+	co_await site_.workers.run(remove);
+	complaints_.erase(name);
+	if (files_ > 0)
+		files_--;
+}
+
+Replayer::Awaitable<void> Replayer::put_aside(const std::string &name, std::string reason)
+{
+	auto put = [spool = site_.spool, name, reason] { return spool.set_aside(name, reason); };
+	const std::string line = co_await site_.workers.run(put);
+	if (line.empty())
+		co_return;
+	log::error("an answer of the spool is set aside", {{"reason", std::string_view(line)}});
+	set_aside_++;
+	if (files_ > 0)
+		files_--;
+}
+
+} // namespace sidecar::refresh

@@ -1,0 +1,57 @@
+// Hands the spool's answers to the database: at start, and again while there are any.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "database/backoff.hpp"
+#include "refresh/site.hpp"
+
+namespace sidecar::refresh
+{
+
+class Replayer
+{
+public:
+	template <typename T>
+	using Awaitable = boost::asio::awaitable<T>;
+
+	explicit Replayer(const Site &site) : site_(site), timer_(site.executor) {}
+
+	// For ever. What goes wrong is logged, once, and tried again.
+	Awaitable<void> run();
+	// There is an answer whose commit failed.
+	void wake();
+
+	// Of an answer that an attempt has just written: it commits it itself meanwhile.
+	void hold(const std::string &name) { held_.insert(name); }
+	void release(const std::string &name) { held_.erase(name); }
+
+	// As of the last look.
+	std::size_t files() const noexcept { return files_; }
+	std::size_t set_aside() const noexcept { return set_aside_; }
+
+private:
+	Awaitable<bool> pass();
+	Awaitable<std::optional<spool::Listing>> list();
+	Awaitable<bool> take(const std::string &name, const std::string &cluster);
+	Awaitable<bool> replay(const std::string &name, const spool::Entry &entry);
+	Awaitable<void> remove(const std::string &name);
+	Awaitable<void> put_aside(const std::string &name, std::string reason);
+	Awaitable<void> wait(bool has_more);
+	void complain(const std::string &about, std::string_view message, const std::string &reason);
+
+	const Site &site_;
+	boost::asio::steady_timer timer_;
+	database::Backoff backoff_;
+	bool is_woken_ = false;
+	std::set<std::string> held_;
+	std::map<std::string, std::string> complaints_; // by file; empty: the spool as a whole
+	std::size_t files_ = 0;
+	std::size_t set_aside_ = 0;
+};
+
+} // namespace sidecar::refresh
