@@ -64,9 +64,12 @@ CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
         AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type
         AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id
         AND d.token_id OPERATOR(pg_catalog.=) t.id
-    LEFT JOIN oauth_tokens_internal.visible_refresh_states s
-        ON s.token_id OPERATOR(pg_catalog.=) t.id
-        AND s.token_updated_at OPERATOR(pg_catalog.=) oauth_tokens_internal.utc(t.updated_at)
+    -- A join would read the whole view, which is a barrier, for each single token.
+    LEFT JOIN LATERAL (SELECT v.lease_until, v.kind, v.reason, v.since, v.next_attempt_at
+            FROM oauth_tokens_internal.visible_refresh_states v
+            WHERE v.token_id OPERATOR(pg_catalog.=) t.id
+            AND v.token_updated_at OPERATOR(pg_catalog.=) oauth_tokens_internal.utc(t.updated_at)
+            OFFSET 0) s ON true
     LEFT JOIN oauth_tokens_internal.refresh_rules r
         ON r.provider OPERATOR(pg_catalog.=) pg_catalog.split_part(t.provider, '.', 1)
     WHERE $1
