@@ -1,5 +1,5 @@
 """Refresh on read (REFRESH.md): GET /token and oauth_fresh_access_token() through a real daemon,
-and what becomes of each kind of failure. What cuts, kills and stops is test_refresh_faults.py."""
+and what becomes of each kind of failure. What cuts, kills and stops is test_refresh_daemons.py."""
 
 import base64
 import hashlib
