@@ -27,6 +27,7 @@
 #include "oauth/refresh_rules.hpp"
 #include "process.hpp"
 #include "providers/directory.hpp"
+#include "refresh/ahead.hpp"
 #include "refresh/listener.hpp"
 #include "refresh/refresher.hpp"
 #include "refresh/replayer.hpp"
@@ -159,6 +160,7 @@ private:
 	refresh::Replayer replayer_;
 	refresh::Refresher refresher_;
 	refresh::Listener sql_listener_;
+	refresh::Ahead ahead_;
 	endpoints::Router router_;
 	std::unique_ptr<server::Server> server_;
 	std::unique_ptr<server::Server> api_server_; // where the API has a listener of its own
@@ -195,7 +197,7 @@ Daemon::Daemon(settings::Settings settings)
 													   settings_.provider_timeout,
 													   now_milliseconds},
 	  replayer_(refresh_site_), refresher_(refresh_site_, replayer_),
-	  sql_listener_(refresh_site_, refresher_),
+	  sql_listener_(refresh_site_, refresher_), ahead_(refresh_site_, refresher_),
 	  router_({settings_, api_store_, browser_store_, tokens(), client_, admission_, directory_,
 			   refresher_, metrics_, now_milliseconds, [this] { return published_; },
 			   [this] { return api_pool_.statistics().open > 0; }, [this] { revoker_.wake(); }},
@@ -241,6 +243,9 @@ Metrics::Gauges Daemon::gauges()
 	gauges.refreshes = refresher_.under_way();
 	gauges.spool_files = replayer_.files();
 	gauges.spool_aside = replayer_.set_aside();
+	for (const database::RefreshBacklog &backlog : ahead_.backlogs())
+		gauges.ahead.push_back(
+			{backlog.provider, backlog.due, backlog.oldest.count(), backlog.paused_for.count()});
 	for (const database::Pool *pool :
 		 {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_}) {
 		const database::PoolStatistics database = pool->statistics();
@@ -356,6 +361,7 @@ asio::awaitable<void> Daemon::await_signals()
 			_exit(1);
 	});
 	sql_listener_.stop();
+	ahead_.stop();
 	co_await drain();
 	// Those who asked may be gone; what the provider answers must not be lost.
 	co_await refresher_.drain(settings_.provider_timeout + kRefreshDrainTime);
@@ -391,6 +397,8 @@ int Daemon::run()
 	revoker_.start();
 	start_task(context_.get_executor(), "replay of the spool", replayer_.run());
 	start_task(context_.get_executor(), "requests of refreshes", sql_listener_.run());
+	if (ahead_.is_wanted())
+		start_task(context_.get_executor(), "refreshes ahead of time", ahead_.run());
 	if (cache_)
 		cache_->start();
 	const std::string listens = settings::text_of(settings_.listen);

@@ -56,6 +56,20 @@ struct Metrics::Impl {
 							   .Help("Answers in the spool: waiting for the database, or aside "
 									 "for a person")
 							   .Register(registry);
+	Family<Gauge> &due = BuildGauge()
+							 .Name("oauth_sidecar_refresh_backlog")
+							 .Help("Tokens that are due to be refreshed ahead of time, by "
+								   "provider; counted once a minute, up to 100,000")
+							 .Register(registry);
+	Family<Gauge> &oldest_due = BuildGauge()
+									.Name("oauth_sidecar_refresh_oldest_due_seconds")
+									.Help("Since the oldest of them has expired")
+									.Register(registry);
+	Family<Gauge> &paused = BuildGauge()
+								.Name("oauth_sidecar_refresh_paused_seconds")
+								.Help("For how long no token of a client at the provider is "
+									  "refreshed, since refreshes have failed")
+								.Register(registry);
 	Family<Counter> &cache_reads = BuildCounter()
 									   .Name("oauth_sidecar_cache_reads_total")
 									   .Help("Reads of tokens: hit, miss, or bypass (Redis was not "
@@ -205,6 +219,11 @@ std::string Metrics::text(const Gauges &gauges) const
 	if (gauges.revocations_waiting)
 		impl_->revocations_waiting.Add({}).Set(static_cast<double>(*gauges.revocations_waiting));
 	impl_->refreshing.Add({}).Set(static_cast<double>(gauges.refreshes));
+	for (const Gauges::Ahead &ahead : gauges.ahead) {
+		impl_->due.Add({{"provider", ahead.provider}}).Set(static_cast<double>(ahead.due));
+		impl_->oldest_due.Add({{"provider", ahead.provider}}).Set(ahead.oldest);
+		impl_->paused.Add({{"provider", ahead.provider}}).Set(ahead.paused_for);
+	}
 	impl_->spool.Add({{"state", "waiting"}}).Set(static_cast<double>(gauges.spool_files));
 	impl_->spool.Add({{"state", "aside"}}).Set(static_cast<double>(gauges.spool_aside));
 	if (gauges.cache_state != "none") {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sidecar
 {
@@ -54,6 +55,14 @@ public:
 		std::size_t refreshes = 0;                       // under way in this process
 		std::size_t spool_files = 0;                     // answers that wait for the database
 		std::size_t spool_aside = 0;
+		// Of refreshes ahead of time, by provider; seconds.
+		struct Ahead {
+			std::string provider;
+			std::int64_t due = 0;
+			double oldest = 0;
+			double paused_for = 0;
+		};
+		std::vector<Ahead> ahead;
 	};
 	std::string text(const Gauges &gauges) const;
 

@@ -46,6 +46,16 @@ RefreshEnd read_end(const Rows &rows)
 	throw unknown_word();
 }
 
+oauth::Identity read_identity(Columns &columns)
+{
+	oauth::Identity identity;
+	identity.workspace_id = columns.text();
+	identity.provider = columns.text();
+	identity.actor_type = columns.text();
+	identity.actor_id = columns.text();
+	return identity;
+}
+
 } // namespace
 
 PostgresRefreshes::Awaitable<BegunRefresh> PostgresRefreshes::begin(const WantedRefresh &wanted)
@@ -137,6 +147,41 @@ PostgresRefreshes::Awaitable<Cluster> PostgresRefreshes::cluster()
 	co_return cluster;
 }
 
+PostgresRefreshes::Awaitable<std::vector<WantedRefresh>>
+PostgresRefreshes::due(int most, const std::vector<std::string> &providers)
+{
+	Parameters parameters;
+	parameters.add(std::optional(most)).add(providers);
+	const Rows rows = co_await caller_.run(&Statements::refresh_due, std::move(parameters));
+	std::vector<WantedRefresh> due;
+	for (int row = 0; row < rows.count(); row++) {
+		Columns columns(rows, row);
+		WantedRefresh wanted;
+		wanted.identity = read_identity(columns);
+		wanted.min_ttl = std::chrono::seconds(static_cast<long long>(std::ceil(columns.number())));
+		wanted.force = columns.boolean();
+		due.push_back(std::move(wanted));
+	}
+	co_return due;
+}
+
+PostgresRefreshes::Awaitable<std::vector<RefreshBacklog>> PostgresRefreshes::backlogs()
+{
+	Parameters none;
+	const Rows rows = co_await caller_.run(&Statements::refresh_backlog, std::move(none));
+	std::vector<RefreshBacklog> backlogs;
+	for (int row = 0; row < rows.count(); row++) {
+		Columns columns(rows, row);
+		RefreshBacklog backlog;
+		backlog.provider = columns.text();
+		backlog.due = columns.integer();
+		backlog.oldest = std::chrono::duration<double>(columns.number());
+		backlog.paused_for = std::chrono::duration<double>(columns.number());
+		backlogs.push_back(std::move(backlog));
+	}
+	co_return backlogs;
+}
+
 PostgresRefreshes::Awaitable<std::vector<WantedRefresh>> PostgresRefreshes::wait_for_requests()
 {
 	Parameters none;
@@ -145,10 +190,7 @@ PostgresRefreshes::Awaitable<std::vector<WantedRefresh>> PostgresRefreshes::wait
 	for (int row = 0; row < rows.count(); row++) {
 		Columns columns(rows, row);
 		WantedRefresh wanted;
-		wanted.identity.workspace_id = columns.text();
-		wanted.identity.provider = columns.text();
-		wanted.identity.actor_type = columns.text();
-		wanted.identity.actor_id = columns.text();
+		wanted.identity = read_identity(columns);
 		wanted.min_ttl = std::chrono::seconds(static_cast<long long>(std::ceil(columns.number())));
 		requests.push_back(std::move(wanted));
 	}

@@ -22,6 +22,9 @@ public:
 	Awaitable<RefreshEnd> replay(const spool::Entry &entry) override;
 	Awaitable<bool> is_refreshing(const oauth::Identity &identity) override;
 	Awaitable<Cluster> cluster() override;
+	Awaitable<std::vector<WantedRefresh>> due(int most,
+											  const std::vector<std::string> &providers) override;
+	Awaitable<std::vector<RefreshBacklog>> backlogs() override;
 	Awaitable<std::vector<WantedRefresh>> wait_for_requests() override;
 	Awaitable<void> answer_request(const oauth::Identity &identity, std::string_view outcome,
 								   const std::string &reason) override;

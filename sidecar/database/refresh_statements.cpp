@@ -39,6 +39,15 @@ constexpr const char *kPublishRules =
 
 constexpr const char *kPurge = "SELECT oauth_tokens_internal.refresh_purge()";
 
+constexpr const char *kDue = R"(SELECT workspace_id, provider, actor_type, actor_id,
+	extract(epoch FROM min_ttl)::float8, force
+	FROM oauth_tokens_internal.refresh_due($1::bigint, $2::text[]))";
+
+constexpr const char *kBacklog = R"(SELECT provider, due,
+	GREATEST(0, extract(epoch FROM pg_catalog.clock_timestamp() - oldest))::float8,
+	GREATEST(0, extract(epoch FROM paused_until - pg_catalog.clock_timestamp()))::float8
+	FROM oauth_tokens_internal.refresh_backlog())";
+
 constexpr const char *kRequestsWait = R"(SELECT workspace_id, provider, actor_type, actor_id,
 	extract(epoch FROM min_ttl)::float8 FROM oauth_tokens_internal.refresh_requests_wait())";
 
@@ -57,6 +66,8 @@ void Statements::add_refreshes(const std::string &there)
 	cluster = kCluster;
 	publish_refresh_rules = kPublishRules;
 	refresh_purge = kPurge;
+	refresh_due = kDue;
+	refresh_backlog = kBacklog;
 	refresh_requests_wait = kRequestsWait;
 	refresh_request_done = kRequestDone;
 }

@@ -59,6 +59,14 @@ struct Cluster {
 	bool is_adopted = false;
 };
 
+// How far refreshes ahead of time are behind at a provider.
+struct RefreshBacklog {
+	std::string provider;
+	std::int64_t due = 0;
+	std::chrono::duration<double> oldest{0};     // since the oldest has expired
+	std::chrono::duration<double> paused_for{0}; // one of its clients, at most
+};
+
 class RefreshStore
 {
 public:
@@ -78,6 +86,12 @@ public:
 	// Whether somebody refreshes it now.
 	virtual Awaitable<bool> is_refreshing(const oauth::Identity &identity) = 0;
 	virtual Awaitable<Cluster> cluster() = 0;
+
+	// What is to be refreshed now though nobody asks, of these providers: call begin() for
+	// each of them.
+	virtual Awaitable<std::vector<WantedRefresh>>
+	due(int most, const std::vector<std::string> &providers) = 0;
+	virtual Awaitable<std::vector<RefreshBacklog>> backlogs() = 0;
 
 	// What callers of oauth_fresh_access_token() wait for; sleeps for a second at most. The
 	// session that calls it is listed as a listener: let it be one.

@@ -112,6 +112,8 @@ constexpr const char *kMissingPrivileges = R"(
 			($1::text, 'oauth_refresh_fail'), ($1::text, 'oauth_refresh_replay'),
 			('oauth_tokens_internal', 'cluster'), ('oauth_tokens_internal', 'publish_refresh_rules'),
 			('oauth_tokens_internal', 'refresh_purge'),
+			('oauth_tokens_internal', 'refresh_due'),
+			('oauth_tokens_internal', 'refresh_backlog'),
 			('oauth_tokens_internal', 'refresh_requests_wait'),
 			('oauth_tokens_internal', 'refresh_request_done')) f (space, name)
 		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_proc p

@@ -44,6 +44,8 @@ struct Statements {
 	std::string cluster;
 	std::string publish_refresh_rules;
 	std::string refresh_purge;
+	std::string refresh_due;
+	std::string refresh_backlog;
 	std::string refresh_requests_wait;
 	std::string refresh_request_done;
 

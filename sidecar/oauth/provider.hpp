@@ -126,6 +126,7 @@ struct Provider {
 	bool refresh_kills_access = false;     // a refresh ends the old access token at once
 	std::chrono::seconds refresh_ahead{0}; // before expiry, without being asked; 0: never
 	std::chrono::seconds keep_alive{0};    // a grant idle for so long ends; 0: never
+	int refreshes_per_second = 5;          // of those that nobody asked for, of one client
 	std::vector<FailureRule> failures;     // before those of every provider
 	Revoke revoke = Revoke::automatic;
 };

@@ -26,10 +26,12 @@ std::string refresh_rules(const std::map<std::string, Provider, std::less<>> &pr
 {
 	boost::json::object rules;
 	for (const auto &[name, provider] : providers)
-		rules[name] = boost::json::object({{"rotation", rotation_text(provider.rotation)},
-										   {"refresh_kills_access", provider.refresh_kills_access},
-										   {"refresh_ahead", provider.refresh_ahead.count()},
-										   {"keep_alive", provider.keep_alive.count()}});
+		rules[name] =
+			boost::json::object({{"rotation", rotation_text(provider.rotation)},
+								 {"refresh_kills_access", provider.refresh_kills_access},
+								 {"refresh_ahead", provider.refresh_ahead.count()},
+								 {"keep_alive", provider.keep_alive.count()},
+								 {"refreshes_per_second", provider.refreshes_per_second}});
 	return boost::json::serialize(rules);
 }
 

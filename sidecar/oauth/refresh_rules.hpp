@@ -13,7 +13,8 @@ namespace sidecar::oauth
 std::string rotation_text(const Rotation &rotation);
 
 // The JSON that oauth_tokens_internal.publish_refresh_rules() takes: by base name,
-// {"rotation", "refresh_kills_access", "refresh_ahead", "keep_alive"}, times in seconds.
+// {"rotation", "refresh_kills_access", "refresh_ahead", "keep_alive",
+// "refreshes_per_second"}, times in seconds.
 std::string refresh_rules(const std::map<std::string, Provider, std::less<>> &providers);
 
 } // namespace sidecar::oauth

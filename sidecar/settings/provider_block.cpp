@@ -39,6 +39,7 @@ constexpr std::string_view kGrace = "grace:";
 constexpr int kLongestGrace = 30 * 24 * 3600;
 constexpr int kLongestDefaultLife = 10 * 365 * 24 * 3600;
 constexpr int kLongestAhead = 30 * 24 * 3600;
+constexpr int kMostRefreshes = 1000; // a second
 
 template <class Kind, std::size_t size>
 void read_word(Block &block, std::string_view key, const Word<Kind> (&words)[size], Kind &kind)
@@ -241,6 +242,8 @@ void read_refresh(Block &block, oauth::Provider &provider)
 		provider.refresh_ahead = std::chrono::seconds(*seconds);
 	if (const auto seconds = block.number("keep_alive", 0, kLongestDefaultLife))
 		provider.keep_alive = std::chrono::seconds(*seconds);
+	if (const auto number = block.number("refreshes_per_second", 1, kMostRefreshes))
+		provider.refreshes_per_second = static_cast<int>(*number);
 	if (const auto seconds = block.number("default_refresh_expires_in", 1, kLongestDefaultLife))
 		provider.default_refresh_expires_in = static_cast<int>(*seconds);
 	read_failures(block, provider);

@@ -210,6 +210,15 @@ public:
 		const database::Cluster cluster{"1/2", true};
 		co_return cluster;
 	}
+	Awaitable<std::vector<database::WantedRefresh>> due(int,
+														const std::vector<std::string> &) override
+	{
+		co_return std::vector<database::WantedRefresh>();
+	}
+	Awaitable<std::vector<database::RefreshBacklog>> backlogs() override
+	{
+		co_return std::vector<database::RefreshBacklog>();
+	}
 	Awaitable<std::vector<database::WantedRefresh>> wait_for_requests() override
 	{
 		const std::vector<database::WantedRefresh> none;

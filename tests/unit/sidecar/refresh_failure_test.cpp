@@ -229,9 +229,11 @@ TEST(RefreshRules, Published)
 	providers["b"].rotation = {Kind::grace, seconds(600)};
 	providers["b"].refresh_kills_access = true;
 	providers["b"].keep_alive = seconds(7776000);
+	providers["b"].refreshes_per_second = 50;
 	providers["a"].refresh_ahead = seconds(300);
-	EXPECT_EQ(refresh_rules(providers),
-			  R"({"a":{"rotation":"strict","refresh_kills_access":false,"refresh_ahead":300,)"
-			  R"("keep_alive":0},"b":{"rotation":"grace:600","refresh_kills_access":true,)"
-			  R"("refresh_ahead":0,"keep_alive":7776000}})");
+	EXPECT_EQ(
+		refresh_rules(providers),
+		R"({"a":{"rotation":"strict","refresh_kills_access":false,"refresh_ahead":300,)"
+		R"("keep_alive":0,"refreshes_per_second":5},"b":{"rotation":"grace:600","refresh_kills_access":true,)"
+		R"("refresh_ahead":0,"keep_alive":7776000,"refreshes_per_second":50}})");
 }

@@ -209,7 +209,7 @@ TEST(Providers, EveryKey)
 		"account = { id = 'user.id', label = 'user.name' }\nextra = ['team.id']\n"
 		"callback_extra = ['realmId']\ndefault_expires_in = 7200\nrotation = 'grace:60'\n"
 		"refresh_scopes = false\nrefresh_kills_access = true\nrefresh_ahead = 0\n"
-		"keep_alive = 7776000\ndefault_refresh_expires_in = 5184000\n"
+		"keep_alive = 7776000\nrefreshes_per_second = 20\ndefault_refresh_expires_in = 5184000\n"
 		"failures = { 'invalid_grant: locked' = 'needs_interaction', '504' = 'no_answer' }\n"
 		"revoke = 'never'\n");
 	EXPECT_TRUE(has_fault(loaded, "providers.some.client_secret_env", "not set"));
@@ -248,6 +248,7 @@ TEST(Providers, EveryKey)
 	EXPECT_TRUE(some.refresh_kills_access);
 	EXPECT_EQ(some.refresh_ahead.count(), 0);
 	EXPECT_EQ(some.keep_alive.count(), 7776000);
+	EXPECT_EQ(some.refreshes_per_second, 20);
 	EXPECT_EQ(some.default_refresh_expires_in, std::optional(5184000));
 	ASSERT_EQ(some.failures.size(), 2u);
 	for (const FailureRule &rule : some.failures)
@@ -353,6 +354,8 @@ TEST(Providers, FaultTable)
 		{"refresh_ahead", block("refresh_ahead = 60\nrefresh_kills_access = true"), "in use"},
 		{"keep_alive", block("keep_alive = -1"), "whole number"},
 		{"keep_alive", block("keep_alive = 7776000.0"), "whole number"},
+		{"refreshes_per_second", block("refreshes_per_second = 0"), "whole number"},
+		{"refreshes_per_second", block("refreshes_per_second = 1001"), "1000"},
 		{"default_refresh_expires_in", block("default_refresh_expires_in = 0"), "whole number"},
 		{"failures", block("failures = 'x'"), "table"},
 		{"failures", block("failures = { x = 'dead' }"), "dead_grant"},

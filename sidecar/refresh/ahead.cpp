@@ -1,0 +1,125 @@
+#include "refresh/ahead.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <random>
+
+#include "database/backoff.hpp"
+#include "log.hpp"
+#include "task.hpp"
+
+namespace sidecar::refresh
+{
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace
+{
+
+// Half of what a provider may be asked at once: callers have the rest.
+constexpr int kMost = 25;
+constexpr auto kBusyLook = 200ms;
+constexpr auto kIdleLook = 4000ms; // and up to half as much more
+constexpr auto kCount = 60s;
+// Where nothing can be refreshed, or the database is not set up.
+constexpr auto kRest = 30s;
+
+// So that sidecars which were started together do not look together.
+std::chrono::milliseconds jittered(std::chrono::milliseconds time)
+{
+	static thread_local std::minstd_rand random{std::random_device{}()};
+	return time + std::chrono::milliseconds(random() % (time.count() / 2 + 1));
+}
+
+} // namespace
+
+Ahead::Ahead(const Site &site, Refresher &refresher)
+	: site_(site), refresher_(refresher), timer_(site.executor)
+{
+	for (const auto &[name, provider] : site.directory.all())
+		if (provider.refresh_ahead.count() > 0 || provider.keep_alive.count() > 0)
+			providers_.push_back(name);
+}
+
+void Ahead::stop()
+{
+	is_stopped_ = true;
+	timer_.cancel();
+}
+
+Ahead::Awaitable<void> Ahead::run()
+{
+	database::Backoff backoff;
+	while (!is_stopped_) {
+		std::chrono::milliseconds wait = kRest;
+		try {
+			wait = co_await look();
+			co_await count();
+			last_fault_.clear();
+			backoff.succeed();
+		} catch (const database::StoreError &error) {
+			complain(error);
+			const auto now = database::Backoff::Clock::now();
+			backoff.fail(now);
+			if (error.is_transient())
+				wait = std::chrono::ceil<std::chrono::milliseconds>(backoff.next() - now);
+		}
+		if (is_stopped_)
+			break;
+		timer_.expires_after(wait);
+		boost::system::error_code ignored;
+		co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+	}
+}
+
+// Returns when to look again: soon, where there was something.
+Ahead::Awaitable<std::chrono::milliseconds> Ahead::look()
+{
+	if (under_way_ >= kMost)
+		co_return kBusyLook;
+	if (const auto rest = resting_until_ - Clock::now(); rest.count() > 0)
+		co_return std::chrono::ceil<std::chrono::milliseconds>(rest);
+	std::vector<database::WantedRefresh> due =
+		co_await site_.store.due(kMost - under_way_, providers_);
+	if (is_stopped_)
+		co_return kBusyLook;
+	for (database::WantedRefresh &wanted : due) {
+		under_way_++;
+		start_task(site_.executor, "refresh ahead of time", refresh(std::move(wanted)));
+	}
+	co_return due.empty() ? jittered(kIdleLook) : kBusyLook;
+}
+
+Ahead::Awaitable<void> Ahead::count()
+{
+	const auto now = Clock::now();
+	if (is_stopped_ || (counted_ != Clock::time_point{} && now - counted_ < kCount))
+		co_return;
+	backlogs_ = co_await site_.store.backlogs();
+	counted_ = now;
+}
+
+// The refresher says in the log what came of it. Throws nothing of the database's.
+Ahead::Awaitable<void> Ahead::refresh(database::WantedRefresh wanted)
+{
+	const Outcome outcome = co_await refresher_.refresh(std::move(wanted), refresher_.patience());
+	under_way_--;
+	if (outcome.kind == Outcome::Kind::unavailable)
+		resting_until_ = Clock::now() + kRest;
+}
+
+// The pool logs a database that does not answer.
+void Ahead::complain(const database::StoreError &error)
+{
+	if (!error.sqlstate().empty() && error.sqlstate() != last_fault_) {
+		const std::string text = error.text();
+		log::error(
+			"tokens are not refreshed ahead of time",
+			{{"sqlstate", std::string_view(error.sqlstate())}, {"reason", std::string_view(text)}});
+	}
+	last_fault_ = error.sqlstate();
+}
+
+} // namespace sidecar::refresh

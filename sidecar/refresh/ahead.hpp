@@ -1,0 +1,53 @@
+// Refreshes tokens that nobody asks for (REFRESH.md, "Ahead of time"). Which ones, and how
+// many a second, the database says, so that all sidecars share the work.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "refresh/refresher.hpp"
+
+namespace sidecar::refresh
+{
+
+class Ahead
+{
+public:
+	template <typename T>
+	using Awaitable = boost::asio::awaitable<T>;
+	using Clock = std::chrono::steady_clock;
+
+	Ahead(const Site &site, Refresher &refresher);
+
+	// Whether a provider wants it.
+	bool is_wanted() const noexcept { return !providers_.empty(); }
+
+	// Until stop(). What goes wrong is logged, once, and tried again.
+	Awaitable<void> run();
+	// Begins no more.
+	void stop();
+
+	// As of the last minute or so.
+	const std::vector<database::RefreshBacklog> &backlogs() const noexcept { return backlogs_; }
+
+private:
+	Awaitable<std::chrono::milliseconds> look();
+	Awaitable<void> count();
+	Awaitable<void> refresh(database::WantedRefresh wanted);
+	void complain(const database::StoreError &error);
+
+	const Site &site_;
+	Refresher &refresher_;
+	boost::asio::steady_timer timer_;
+	std::vector<std::string> providers_;
+	std::vector<database::RefreshBacklog> backlogs_;
+	Clock::time_point counted_{};
+	Clock::time_point resting_until_{};
+	int under_way_ = 0;
+	bool is_stopped_ = false;
+	std::string last_fault_;
+};
+
+} // namespace sidecar::refresh
