@@ -1,0 +1,140 @@
+"""Refreshes that nobody asks for (REFRESH.md, "Ahead of time"): in SQL, and by daemons that share them."""
+
+import time
+
+import pytest
+from fake_provider import Answer
+from harness import wait_until
+from sidecar import metrics, prepare_database, someone
+from tokens import WORKSPACE
+
+TOKEN = {"access_token": "new-access", "token_type": "Bearer", "expires_in": 36000}
+RATE = 40
+DUE = "SELECT actor_id FROM oauth_tokens_internal.refresh_due(100)"
+
+
+@pytest.fixture(scope="module")
+def fake(module_provider):
+    return module_provider()
+
+
+@pytest.fixture(scope="module")
+def providers(fake):
+    return {"fake": fake.settings(refresh_ahead=600, refreshes_per_second=RATE), "off": fake.settings()}
+
+
+@pytest.fixture(scope="module")
+def sidecar(module_sidecar, providers):
+    return module_sidecar(providers)
+
+
+@pytest.fixture(autouse=True)
+def clean(fake, sidecar):
+    fake.reset()
+    sidecar.sql("SELECT oauth_tokens_disable_background_refresh()")
+    for table in ("oauth_tokens", "oauth_token_details", "oauth_tokens_internal.refresh_states",
+                  "oauth_tokens_internal.refresh_attempts", "oauth_tokens_internal.refresh_clients"):
+        sidecar.sql(f"DELETE FROM {table}")
+    yield
+    sidecar.sql("SELECT oauth_tokens_disable_background_refresh()")
+
+
+def fill(sidecar, count, provider="fake"):
+    """Tokens that expired, one after the other, in the last hour; the refresh token says which."""
+    sidecar.sql(
+        "SELECT oauth_store(%s, %s, 'user', n::text, 'old-access', 'refresh-' || n, details => '{\"lifetime\": 3600}')"
+        " FROM generate_series(1, %s) n", [WORKSPACE, provider, count])
+    sidecar.sql("UPDATE oauth_tokens SET access_token_expires_at = now() AT TIME ZONE 'UTC'"
+                " - interval '1 h' + actor_id::int * interval '1 s' WHERE provider = %s", [provider])
+
+
+def left(sidecar, provider="fake"):
+    return sidecar.sql("SELECT count(*) FROM oauth_tokens WHERE provider = %s"
+                       " AND access_token_expires_at < now() AT TIME ZONE 'UTC' + interval '1 h'", [provider])[0][0]
+
+
+def spent(fake):
+    return [request.form["refresh_token"] for request in fake.token_requests]
+
+
+def test_three_daemons_share_the_work(sidecar, fake, make_sidecar, providers):  # T2
+    others = [make_sidecar(providers, db=sidecar.db) for _ in range(2)]
+    fake.answer = lambda _: Answer(TOKEN | {"refresh_token": f"next-{time.monotonic_ns()}"}, delay=0.05)
+    count = 8 * RATE
+    fill(sidecar, count)
+    fill(sidecar, 3, "off")
+    time.sleep(1)
+    assert fake.token_requests == []  # before the owner wants it
+    sidecar.sql("SELECT oauth_tokens_enable_background_refresh()")
+    started = time.monotonic()
+    wait_until(lambda: left(sidecar) == 0, timeout=120, what="all tokens to be refreshed")
+    took = time.monotonic() - started
+    assert sorted(spent(fake)) == sorted(f"refresh-{n}" for n in range(1, count + 1))  # none twice
+    # A second's worth is saved up at first; no machine is too slow for this.
+    assert took >= count / RATE - 2
+    # Soonest expiry first: those under way overtake each other by no more than there are of them.
+    order = [int(token.removeprefix("refresh-")) for token in spent(fake)]
+    assert max(abs(at - n) for at, n in enumerate(order, 1)) <= 3 * 25
+    made = [sum(value for (name, labels), value in metrics(each.get("/metrics").text).items()
+                if name == "oauth_sidecar_refreshes_total" and ("provider", "fake") in labels) for each in [sidecar, *others]]
+    assert sum(made) == count
+    assert left(sidecar, "off") == 3
+    assert all("old-access" not in each.log() and "refresh-1" not in each.log() for each in [sidecar, *others])
+
+
+def test_a_wrong_client_secret_ends_no_grant(sidecar, fake):  # T5
+    fake.answer = Answer({"error": "invalid_client"}, status=401)
+    fill(sidecar, 200)
+    sidecar.sql("SELECT oauth_tokens_enable_background_refresh()")
+    wait_until(lambda: sidecar.sql("SELECT count(*) FROM oauth_tokens_internal.refresh_clients WHERE paused_until > now()")[0][0] == 1,
+               timeout=30, what="the client to be paused")
+    time.sleep(3)
+    assert len(fake.token_requests) <= 25 + 1  # those that were under way when the first answer came
+    assert sidecar.sql("SELECT count(*) FROM oauth_tokens_internal.refresh_states WHERE kind IS NOT NULL")[0][0] == 0
+    assert {row[0] for row in sidecar.sql("SELECT DISTINCT state FROM oauth_connections WHERE provider = 'fake'")} == {"expired"}
+    reader = someone("fake")
+    sidecar.store(reader, "a-valid-token", expires_in=3600)
+    assert sidecar.api("token", reader).json["access_token"] == "a-valid-token"
+    # The secret is set right: the first one that tries finds out, and the others follow.
+    fake.answer = Answer(TOKEN)
+    sidecar.sql("UPDATE oauth_tokens_internal.refresh_clients SET paused_until = now()")
+    wait_until(lambda: left(sidecar) <= 1, timeout=60, what="all tokens to be refreshed")
+
+
+def test_readers_go_on_during_a_backlog(sidecar, fake):
+    fake.answer = Answer(TOKEN, delay=0.2)
+    fill(sidecar, 3000)
+    reader = someone("fake")
+    sidecar.store(reader, "a-valid-token", expires_in=36000)
+    sidecar.sql("SELECT oauth_tokens_enable_background_refresh()")
+    fake.wait_token_request()
+    before = left(sidecar)
+    for _ in range(50):
+        assert sidecar.api("token", reader).json["access_token"] == "a-valid-token"
+    whose = (WORKSPACE, "fake", "user", "3000")  # the last one in order is refreshed as soon as somebody asks
+    assert sidecar.api("token", whose).json["access_token"] == "new-access"
+    assert before > 0 and left(sidecar) > 0
+
+
+def test_a_daemon_stops_at_once(make_sidecar, sidecar, fake, providers):
+    fake.answer = Answer(TOKEN, delay=0.1)
+    fill(sidecar, 2000)
+    other = make_sidecar(providers, db=sidecar.db)
+    sidecar.sql("SELECT oauth_tokens_enable_background_refresh()")
+    fake.wait_token_request(count=RATE)
+    assert other.stop() == 0
+    assert left(sidecar) > 1000
+    assert sidecar.sql("SELECT count(*) FROM oauth_tokens_internal.refresh_states WHERE kind = 'no_answer'")[0][0] == 0
+
+
+def test_only_one_session_looks(sidecar):
+    db = prepare_database(sidecar.cluster, "looks")
+    with sidecar.cluster.connect(db=db) as one, sidecar.cluster.connect(db=db) as other:
+        one.execute("""SELECT oauth_tokens_internal.publish_refresh_rules('{"fake": {"refresh_ahead": 600}}')""")
+        one.execute("SELECT oauth_tokens_enable_background_refresh(), oauth_store(gen_random_uuid(), 'fake', 'user', 'x', 'a', 'r', expires_in => 0)")
+        one.commit()
+        assert len(one.execute(DUE).fetchall()) == 1
+        assert other.execute(DUE).fetchall() == []
+        other.rollback()
+        one.rollback()
+        assert len(other.execute(DUE).fetchall()) == 1
