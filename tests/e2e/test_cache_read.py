@@ -9,6 +9,7 @@ import pytest
 from psycopg.types.json import Jsonb
 from cached import (PROVIDERS, cache_state, count, epoch, fill, hits, plant, read, store_and_fill, wait_cache,
                     wait_drained, wait_dropped)
+from harness import wait_until
 from redis_server import PREFIX, companion_key, entry, entry_key, trusted_entry
 from sidecar import API_TOKEN, metrics, someone
 from tokens import python_store

@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 
+import psycopg
 import pytest
 import sidecar as sidecar_module
 from cached import PROVIDERS
@@ -46,7 +47,8 @@ def knock(call, *args, **parameters):
 
 
 @pytest.mark.parametrize("task", ["signals", "housekeeping", "listener", "clock of connections",
-                                  "database session", "revocations"])
+                                  "database session", "revocations", "replay of the spool",
+                                  "requests of refreshes"])
 def test_at_once(failing, task):
     assert ended(failing(task), task)
 
@@ -93,6 +95,20 @@ def test_of_a_revocation(failing):
     sidecar.store(whose, "token")
     sidecar.sql("SELECT oauth_delete(%s, %s, %s, %s, revoke => true)", whose, user="app")
     assert ended(sidecar, "revocation")
+
+
+@pytest.mark.parametrize("task", ["refresh of a token", "refresh for a caller in SQL"])
+def test_of_a_refresh(failing, task):
+    sidecar = failing(task)
+    sidecar.wait_log('"ready"')
+    whose = someone()
+    sidecar.store(whose, "token", refresh_token="refresh", expires_in=0)
+    if task == "refresh of a token":
+        knock(sidecar.api, "token", whose)
+    else:
+        with contextlib.suppress(psycopg.Error):
+            sidecar.sql("SELECT oauth_fresh_access_token(%s, %s, %s, %s, timeout => '9 s')", whose, user="app")
+    assert ended(sidecar, task)
 
 
 def test_at_the_end(failing):

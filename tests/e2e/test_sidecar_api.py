@@ -222,7 +222,7 @@ def test_no_token(sidecar):
     whose = someone()
     reply = sidecar.api("token", whose)
     assert (reply.status, reply.json["error"]) == (404, "not_connected")
-    for refresh, reason in [(None, "access_token_expired")]:
+    for refresh, reason in [(None, "no_refresh_token")]:
         sidecar.sql("SELECT oauth_store(%s, %s, %s, %s, 'old', %s, now() - interval '1 s')", [*whose, refresh],
                     user="app")
         reply = sidecar.api("token", whose)
@@ -434,11 +434,6 @@ def test_infinite_expiries(make_sidecar, fake, column, refresh):
         whose = someone()
         sidecar.store(whose, "an access token", refresh_token=refresh)
         sidecar.sql("UPDATE oauth_tokens SET access_token_expires_at = %s WHERE actor_id = %s", [expiry, whose[3]])
-        for min_ttl in (None, 0, 86400):
-            reply = sidecar.api("token", whose, min_ttl=min_ttl)
-            assert reply.status == (200 if lives else 409), (expiry, reply.text)
-        if not lives:
-            assert reply.json["reason"] == "access_token_expired"
         status = sidecar.api("status", whose).json
         assert status["state"] == ("active" if lives else "expired"), (expiry, status)
         if expiry == "-infinity":
@@ -446,3 +441,10 @@ def test_infinite_expiries(make_sidecar, fake, column, refresh):
         assert (status["expires_at"] is None) == (expiry == "infinity")
         sql = sidecar.sql("SELECT oauth_access_token(%s, %s, %s, %s) IS NOT NULL", whose, user="app")[0][0]
         assert sql == lives and sidecar.connection(whose)["state"] == status["state"]
+        fake.reset()
+        for min_ttl in (None, 0, 3000):
+            reply = sidecar.api("token", whose, min_ttl=min_ttl)
+            assert reply.status == (200 if lives or refresh else 409), (expiry, reply.text)
+        assert len(fake.token_requests) == (1 if refresh and not lives else 0)
+        if reply.status == 409:
+            assert reply.json["reason"] == "no_refresh_token"

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from harness import CHECKOUT, wait_until
 from jsonschema import Draft202012Validator, RefResolver
+from fake_provider import Answer
 from sidecar import API_TOKEN, MiniBrowser, someone
 from tokens import WORKSPACE
 
@@ -477,7 +478,7 @@ def status_of_nothing(stage):
 @case("GET /oauth/{provider}/status", 200, JSON)
 def status_of_a_bare_token(stage):
     reply = stage.main.api("status", stage.store())
-    assert reply.json["state"] == "connected" and reply.json["expires_at"] is None
+    assert reply.json["state"] == "active" and reply.json["expires_at"] is None
     return reply
 
 
@@ -543,6 +544,14 @@ def token_of_nothing(stage):
 @case("GET /oauth/{provider}/token", 409, JSON)
 def expired_token(stage):
     return stage.main.api("token", stage.store(expires_at="2020-01-01 00:00:00+00"))
+
+
+@case("GET /oauth/{provider}/token", 502, JSON)
+def refused_client(stage):
+    stage.fake.answer = Answer({"error": "invalid_client"}, 401)
+    reply = stage.main.api("token", stage.store(expires_at="2020-01-01 00:00:00+00", refresh_token="refused"))
+    assert reply.json["reason"] == "client_config: HTTP 401, invalid_client"
+    return reply
 
 
 @case("DELETE /oauth/{provider}/token", 200, JSON)
