@@ -78,6 +78,7 @@ class Site:
 
     def requests(self):
         """How many refreshes came to the provider since connect(), and what it has refused."""
+        assert not [line for line in self.openid.lines if line.startswith("revoke")]  # T15
         return self.openid.token_requests("refresh_token") - self.asked, self.openid.errors()[self.refused:]
 
     def redeems(self, whose):

@@ -122,15 +122,15 @@ def test_exactly_one_refresh_for_each_expiry(cluster, openid, connect):  # T2
     for process in processes:
         assert process.line() == "ready"
     seen = set()
-    for _ in range(20):
+    for _ in range(10):
         account.expire()
         for process in processes:
             process.go()
         results = [result for process in processes for result in process.line()]
         assert results == [{"token": account.stored()[0]}] * 60
         seen.add(results[0]["token"])
-    assert len(seen) == 20
-    assert account.requests() == (20, [])
+    assert len(seen) == 10
+    assert account.requests() == (10, [])
     assert account.redeems()
 
 
@@ -170,17 +170,16 @@ def test_a_holder_that_sleeps_before_the_call_sends_nothing(cluster, openid, con
 # No answer.
 
 
-@pytest.mark.parametrize("step", ["drop_answer", "cut_answer"])
-def test_no_answer_of_a_strict_provider(cluster, openid, connect, step):  # T12
+def test_no_answer_of_a_strict_provider(cluster, openid, connect):  # T12
     """It may have rotated. Nobody asks again, and the old token is served, until it has expired and
     two minutes are over. What is lost then, only a spool could have kept."""
-    account = connect(cluster, openid, f"strict {step}", plan=[step], expires_in=30)
+    account = connect(cluster, openid, "strict", plan=["drop_answer"], expires_in=30)
     old, refresh = account.stored()
     for _ in range(2):
         assert account.holder().result() == {"token": old}
     account.expire()
     assert account.holder(timeout=1).result()["error"] == "busy"
-    assert (account.proxy.arrived, account.requests()) == ([step], (1, []))
+    assert (account.proxy.arrived, account.requests()) == (["drop_answer"], (1, []))
     assert cluster.value("SELECT state FROM oauth_connections WHERE actor_id = %s", [account.whose[3]]) == "backing_off"
     account.end_lease(ago="121 s")
     assert account.holder().result()["error"] == "needs_reauthorization"
@@ -197,12 +196,11 @@ def test_a_request_that_never_came_to_a_strict_provider(cluster, openid, connect
     assert account.redeems()
 
 
-@pytest.mark.parametrize("step", ["drop_answer", "cut_answer"])
-def test_no_answer_of_a_graceful_provider(cluster, graceful, connect, step):  # T12
+def test_no_answer_of_a_graceful_provider(cluster, graceful, connect):  # T12
     """It is asked again at once."""
-    account = connect(cluster, graceful, f"graceful {step}", "graceful", plan=[step])
+    account = connect(cluster, graceful, "graceful", "graceful", plan=["cut_answer"])
     assert account.holder().result() == {"token": account.stored()[0]}
-    assert (account.proxy.arrived, account.requests()) == ([step, "pass"], (2, []))
+    assert (account.proxy.arrived, account.requests()) == (["cut_answer", "pass"], (2, []))
     assert account.redeems()
 
 
