@@ -111,6 +111,16 @@ def test_of_a_refresh(failing, task):
     assert ended(sidecar, task)
 
 
+@pytest.mark.parametrize("task", ["refreshes ahead of time", "refresh ahead of time"])
+def test_ahead_of_time(failing, task):
+    sidecar = failing(task, start=False)
+    sidecar.providers = {name: block | {"refresh_ahead": 600} for name, block in sidecar.providers.items()}
+    sidecar.store(someone(next(iter(sidecar.providers))), "access", refresh_token="refresh", expires_in=0)
+    sidecar.sql("SELECT oauth_tokens_enable_background_refresh()")
+    sidecar.start(ready=False)
+    assert ended(sidecar, task)
+
+
 def test_at_the_end(failing):
     sidecar = failing("drain of the API", start=False)
     sidecar.settings["OAUTH_API_LISTEN"] = f"unix:{sidecar.path / 'api.sock'}"
