@@ -57,7 +57,7 @@ CREATE FUNCTION oauth_tokens_internal.revocation_done(
     AS 'MODULE_PATHNAME', 'oauth_revocation_done';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.revocation_done(uuid, text, text, interval) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.revocation_done(uuid, text, text, interval) IS
-    'ends an attempt. outcome done: the row goes. retry: another attempt follows after 1 s, 2 s, 4 s … 1 h, or retry_after if that is longer, and after a day of them the row goes; reason is kept (500 bytes, no secret). Returns done, retry or given_up; null where the row is gone. Errors: 22004 null id or outcome; 22023 another outcome, or negative retry_after; 25006 read-only';
+    'ends an attempt. outcome done: the row goes. retry: another attempt follows after 1 s, then twice as long each time, up to 1 h, or after retry_after if that is longer, and after a day of them the row goes; reason is kept (500 bytes, no secret). Returns done, retry or given_up; null where the row is gone. Errors: 22004 null id or outcome; 22023 another outcome, or negative retry_after; 25006 read-only';
 
 CREATE FUNCTION oauth_tokens_internal.revocations_waiting() RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED

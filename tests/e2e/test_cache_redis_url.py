@@ -1,6 +1,9 @@
 """Where Redis is, and what it is: every form of REDIS_URL, and servers that cannot serve."""
 
+import contextlib
+
 import pytest
+import redis
 from cached import (PROVIDERS, Watch, cache_state, epoch, fill, read, store_and_fill, wait_cache, wait_drained,
                     wait_dropped)
 from cryptography import x509
