@@ -60,8 +60,13 @@ CREATE FUNCTION oauth_get(workspace_id uuid, provider text, actor_type text, act
 						  kSchema + R"(.tokens t
 		WHERE (t.workspace_id, t.provider, t.actor_type, t.actor_id) = ($1, $2, $3, $4) $$;
 CREATE VIEW oauth_connections AS SELECT workspace_id, provider, actor_type, actor_id, scopes,
-	refresh_token IS NOT NULL AS has_refresh_token, expires_at, 'connected' AS state, details,
-	updated_at AS created_at, updated_at FROM tokens;
+	refresh_token IS NOT NULL AS has_refresh_token, expires_at, 'active' AS state, details,
+	updated_at AS created_at, updated_at, NULL::text AS reason, NULL::timestamptz AS since,
+	NULL::timestamptz AS next_attempt_at, NULL::timestamptz AS refresh_expires_at FROM tokens;
+CREATE FUNCTION oauth_refresh_begin() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION oauth_refresh_commit() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION oauth_refresh_fail() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION oauth_refresh_replay() RETURNS void LANGUAGE sql AS 'SELECT';
 CREATE FUNCTION oauth_cache_register(cache_id text) RETURNS uuid LANGUAGE sql AS $$
 	INSERT INTO public.seen VALUES (cache_id) RETURNING '22222222-2222-2222-2222-222222222222'::uuid $$;
 CREATE FUNCTION oauth_cache_unregister(cache_id text) RETURNS boolean LANGUAGE sql AS $$ SELECT cache_id = 'mine' $$;
@@ -76,6 +81,13 @@ CREATE FUNCTION oauth_changes_wait(timeout interval = '1 s') RETURNS boolean LAN
 CREATE FUNCTION oauth_tokens_current() RETURNS text LANGUAGE sql AS $$ SELECT 'bb51836389e7 (head)' $$;
 
 SET search_path = oauth_tokens_internal;
+CREATE FUNCTION cluster() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION publish_refresh_rules() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION refresh_purge() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION refresh_due() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION refresh_backlog() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION refresh_requests_wait() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION refresh_request_done() RETURNS void LANGUAGE sql AS 'SELECT';
 CREATE FUNCTION delete_token(workspace_id uuid, provider text, actor_type text, actor_id text, revoke text,
 	OUT deleted boolean, OUT revocation text) LANGUAGE sql AS $$
 	WITH gone AS (DELETE FROM )" +
@@ -304,7 +316,7 @@ TEST_F(PostgresStoreTest, ReadsTokens)
 	EXPECT_TRUE(finish(io, store.token(kAnn, true))->refresh_token.equals("R"));
 	const auto connection = finish(io, store.connection(kAnn));
 	ASSERT_TRUE(connection);
-	EXPECT_EQ(connection->state, "connected");
+	EXPECT_EQ(connection->state, "active");
 	EXPECT_EQ(connection->expires_at, 1795339957.5);
 	EXPECT_EQ(connection->updated_at, 86400);
 	EXPECT_TRUE(connection->has_refresh_token);
