@@ -95,6 +95,11 @@ void *operator new(std::size_t size)
 	throw std::bad_alloc();
 }
 
+void *operator new(std::size_t size, const std::nothrow_t &) noexcept
+{
+	return __wrap_malloc(size);
+}
+
 void operator delete(void *memory) noexcept
 {
 	std::free(memory);

@@ -83,7 +83,9 @@ TEST(SpoolFaults, ALimitOfTheProcess)
 		});
 	};
 	EXPECT_TRUE(is_refused_below(RLIMIT_FSIZE, 64 * 1024, "LimitFSIZE="));
+#ifndef __SANITIZE_ADDRESS__ // the sanitizer opens descriptors of its own to look at types
 	EXPECT_TRUE(is_refused_below(RLIMIT_NOFILE, 3, "LimitNOFILE="));
+#endif
 	EXPECT_TRUE(place.names().empty());
 }
 
