@@ -222,8 +222,9 @@ Awaitable<http::Response> token(Context &context, const http::Request &request,
 	}
 	const bool is_done = !found || is_good(*found, wish);
 	// What is about to be refreshed is not worth keeping.
+	const bool is_kept = found && (is_done || !(wish.force || found->has_refresh_token));
 	if (cached.lease)
-		context.cache.fill(std::move(*cached.lease), found && is_done ? &*found : nullptr);
+		context.cache.fill(std::move(*cached.lease), is_kept ? &*found : nullptr);
 	if (failure)
 		co_return std::move(*failure);
 	if (!found)
