@@ -219,10 +219,19 @@ CREATE FUNCTION pg_temp.many(kind text, many int) RETURNS TABLE (state text, cou
     END LOOP;
     RETURN QUERY SELECT c.state, count(*) FROM oauth_connections c WHERE c.provider = 'other.label' GROUP BY 1 ORDER BY 1; END $$;
 SELECT * FROM pg_temp.many('dead_grant', 30);
+-- However long ago: until one succeeds, whoever tries whether the pause is over is not marked either.
+UPDATE oauth_tokens_internal.refresh_clients SET paused_until = now(), updated_at = now() - interval '1 day';
+SELECT fence FROM oauth_refresh_begin(:'w', 'other.label', 'user', 'n30') \gset
+SELECT oauth_refresh_fail(:'w', 'other.label', 'user', 'n30', :fence, 'dead_grant');
 DELETE FROM oauth_tokens WHERE provider = 'other.label';
 DELETE FROM oauth_tokens_internal.refresh_clients;
 SELECT * FROM pg_temp.many('transient', 15);
 SELECT provider, client_id, failures, pauses, paused_until > now() AS paused FROM oauth_tokens_internal.refresh_clients;
+-- A provider that says a grant is dead is there again: the pause of its outage is over.
+UPDATE oauth_tokens_internal.refresh_clients SET paused_until = now();
+SELECT fence FROM oauth_refresh_begin(:'w', 'other.label', 'user', 'n15') \gset
+SELECT oauth_refresh_fail(:'w', 'other.label', 'user', 'n15', :fence, 'dead_grant');
+SELECT failures, dead_grants, pauses, paused_until, reason FROM oauth_tokens_internal.refresh_clients;
 
 -- Bad arguments.
 SELECT oauth_refresh_begin(:alice, min_ttl => '-1 s');

@@ -104,20 +104,26 @@ bool client_failed(const RefreshClient &client, ClientFailure failure, const tex
 {
 	static FlowStatement<9> statement = {
 		"UPDATE oauth_tokens_internal.refresh_clients SET failures = $3, dead_grants = $4,"
-		" pauses = $5, paused_until = CASE WHEN $6 THEN $7 ELSE paused_until END,"
-		" reason = CASE WHEN $6 THEN $8 ELSE reason END, updated_at = $9"
+		" pauses = $5, paused_until = CASE WHEN $6 THEN $7 END,"
+		" reason = CASE WHEN $6 THEN $8 END, updated_at = $9"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
 		" AND client_id OPERATOR(pg_catalog.=) $2",
 		{TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID, BOOLOID, TIMESTAMPTZOID, TEXTOID,
 		 TIMESTAMPTZOID}};
 	Record record = lock_record(client, now);
-	if (now - record.updated_at > kBurst)
+	// A pause may be longer than the time that ends a burst.
+	if (!record.was_paused && now - record.updated_at > kBurst)
 		record.failures = record.dead_grants = 0;
 	record.failures += failure == ClientFailure::transient;
 	record.dead_grants += failure == ClientFailure::dead_grant;
-	const bool pause = record.was_paused || failure == ClientFailure::configuration ||
-					   record.failures >= kFailuresInARow ||
-					   record.dead_grants >= kDeadGrantsInARow;
+	// Who says of a grant that it is dead is there, and knows the client.
+	const bool answers =
+		failure == ClientFailure::dead_grant && record.dead_grants < kDeadGrantsInARow;
+	if (answers)
+		record.failures = record.pauses = 0;
+	const bool pause =
+		!answers && (record.was_paused || failure == ClientFailure::configuration ||
+					 record.failures >= kFailuresInARow || record.dead_grants >= kDeadGrantsInARow);
 	const TimestampTz longest =
 		failure == ClientFailure::configuration ? kLongestPause * 6 : kLongestPause;
 	const TimestampTz length = Min(kFirstPause << record.pauses, longest);

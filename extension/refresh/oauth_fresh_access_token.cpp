@@ -5,6 +5,7 @@
 
 #include "access_token.hpp"
 #include "errors.hpp"
+#include "flow/statement.hpp"
 #include "function.hpp"
 #include "interval.hpp"
 #include "refresh/refresh_requests.hpp"
@@ -32,13 +33,6 @@ struct Call {
 };
 
 enum class Step { go_on, done };
-
-void refuse_null(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
-}
 
 // The locks that a look takes are its own: it gives them back, so that nobody holds
 // them in a sleep. An error releases them with the transaction.
@@ -312,8 +306,8 @@ using namespace oauth_tokens;
 OAUTH_FUNCTION(oauth_fresh_access_token)
 {
 	refuse_restricted_operation();
-	refuse_null(fcinfo, 4, "min_ttl");
-	refuse_null(fcinfo, 5, "timeout");
+	refuse_null_argument(fcinfo, 4, "min_ttl");
+	refuse_null_argument(fcinfo, 5, "timeout");
 	const std::uint64_t min_ttl = microseconds_of(PG_GETARG_INTERVAL_P(4), "min_ttl");
 	const std::uint64_t timeout = microseconds_of(PG_GETARG_INTERVAL_P(5), "timeout");
 	AccessToken found = {};
