@@ -3,6 +3,7 @@ here: what it does to our objects is the same."""
 
 import subprocess
 
+import psycopg
 import pytest
 from harness import DATABASE, as_server, clean_environment, client_bin, new_directory, server_bin
 from tokens import get, identity, store
@@ -31,7 +32,8 @@ def upgrade(programs, old, new):
 @pytest.mark.parametrize("preload", [True, False])
 def test_pg_upgrade(make_cluster, programs, preload):
     """Neither server has the key meanwhile: what is upgraded is ciphertext, grants, policies and triggers."""
-    old, new = make_cluster(), make_cluster(preload=preload)
+    # The second one has a system identifier of its own, as no copy of a template has.
+    old, new = make_cluster(), make_cluster(preload=preload, initdb_args=["--no-sync"])
     old.fresh_database(DATABASE)
     with old.connect(autocommit=True) as connection:
         connection.execute("CREATE ROLE app LOGIN")
@@ -64,6 +66,12 @@ def test_pg_upgrade(make_cluster, programs, preload):
         [[whose, details]] = connection.execute("SELECT actor_id, details FROM oauth_connections").fetchall()
         assert whose == "alice" and details["account_id"] == "7"
     with new.connect(autocommit=True) as connection:
+        begin = "SELECT outcome FROM oauth_refresh_begin(%s, %s, %s, %s, force => true)"
+        with pytest.raises(psycopg.Error) as refusal:
+            connection.execute(begin, identity("bob"))
+        assert refusal.value.sqlstate == "OT017"  # the old cluster may still refresh
+        connection.execute("SELECT oauth_tokens_adopt_cluster()")
+        assert connection.execute(begin, identity("bob")).fetchone() == ("no_refresh_token",)
         assert connection.execute("SELECT count(*) FROM connected").fetchone() == (3,)
         connection.execute("DROP VIEW connected")
         connection.execute("DROP EXTENSION oauth_tokens")  # the policies of details go with it
