@@ -92,6 +92,20 @@ const TokenTable &lock_both(LOCKMODE mode)
 	}
 }
 
+// The views' statements name the schema as it was called when the extension was made. In one
+// that has this name since, anybody's objects may be.
+void refuse_renamed_schema(const text *schema_name)
+{
+	const char *bound = text_to_cstring(schema_name);
+	const char *now = quote_identifier(get_namespace_name(extension_schema()));
+	if (strcmp(bound, now) != 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the schema of extension oauth_tokens was renamed from %s to %s",
+							   bound, now),
+						errdetail("The views read the tables by the name that it had."),
+						errhint("ALTER SCHEMA %s RENAME TO %s.", now, bound)));
+}
+
 bool is_known(const Verdict &verdict)
 {
 	return verdict.catalog_state == catalog_state() && verdict.user == GetUserId();
@@ -140,6 +154,7 @@ using namespace oauth_tokens;
 OAUTH_FUNCTION(oauth_guard)
 {
 	use_tables(Use::read);
+	refuse_renamed_schema(PG_GETARG_TEXT_PP(0));
 	PG_RETURN_BOOL(true);
 }
 
@@ -148,7 +163,13 @@ OAUTH_FUNCTION(oauth_guard)
 // kept asks again.
 OAUTH_FUNCTION(oauth_guard_support)
 {
-	if (IsA(reinterpret_cast<Node *>(PG_GETARG_POINTER(0)), SupportRequestSimplify))
+	Node *request = reinterpret_cast<Node *>(PG_GETARG_POINTER(0));
+	if (IsA(request, SupportRequestSimplify)) {
 		use_tables(Use::read);
+		Node *schema = static_cast<Node *>(
+			linitial(reinterpret_cast<SupportRequestSimplify *>(request)->fcall->args));
+		if (IsA(schema, Const) && !reinterpret_cast<Const *>(schema)->constisnull)
+			refuse_renamed_schema(DatumGetTextPP(reinterpret_cast<Const *>(schema)->constvalue));
+	}
 	PG_RETURN_POINTER(nullptr);
 }

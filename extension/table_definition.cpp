@@ -119,6 +119,14 @@ bool has_type(Form_pg_attribute attribute, TableColumn column)
 		   attribute->atttypid == kColumns[column].other_type_id;
 }
 
+// Under a nondeterministic one different ids are one identity, which keys of the cache, bound
+// keys and policies that compare otherwise tell apart.
+bool compares_bytes(Form_pg_attribute attribute)
+{
+	return !OidIsValid(attribute->attcollation) ||
+		   get_collation_isdeterministic(attribute->attcollation);
+}
+
 // By the catalog alone: the relation cache's list of conditions is simplified, and
 // so runs functions of whoever made the index.
 bool is_partial(Relation index)
@@ -331,6 +339,10 @@ List *compare_details_column(List *found, Relation details, const char *name, Oi
 	if (attno < 0 || TupleDescAttr(RelationGetDescr(details), attno - 1)->atttypid != wanted)
 		return lappend(
 			found, make_difference(psprintf("column %s is of another type", column.name), nullptr));
+	if (!compares_bytes(TupleDescAttr(RelationGetDescr(details), attno - 1)))
+		return lappend(found, make_difference(psprintf("column %s has a nondeterministic collation",
+													   column.name),
+											  nullptr));
 	return found;
 }
 
@@ -397,9 +409,11 @@ AttrNumber table_find_column(Relation table, TableColumn column, char **fault)
 		const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
 		if (attribute->attisdropped || strcmp(NameStr(attribute->attname), wanted.name) != 0)
 			continue;
-		if (has_type(attribute, column))
+		if (has_type(attribute, column) && compares_bytes(attribute))
 			return attribute->attnum;
-		if (fault != nullptr)
+		if (fault != nullptr && has_type(attribute, column))
+			*fault = psprintf("column %s has a nondeterministic collation", wanted.name);
+		else if (fault != nullptr)
 			*fault = psprintf("column %s is of type %s, and must be %s", wanted.name,
 							  format_type_with_typemod(attribute->atttypid, attribute->atttypmod),
 							  wanted.type != nullptr ? wanted.type

@@ -87,7 +87,7 @@ FROM unnest(ARRAY[
     'SELECT * FROM oauth_tokens_internal.key_rotations', 'INSERT INTO oauth_tokens_internal.key_rotations (fingerprint) VALUES (1)',
     'oauth_tokens_internal.key_fingerprints()', $$oauth_tokens_internal.key_position('x', '11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'bob', 'encrypted_access_token')$$,
     $$oauth_tokens_internal.is_damaged('x', '11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'bob', 'encrypted_access_token')$$,
-    'oauth_tokens_internal.connections(true)', 'oauth_tokens_internal.decrypted(true)', 'oauth_tokens_internal.key_usage(true)', 'oauth_tokens_internal.guard()', 'oauth_tokens_internal.damaged(true)', 'oauth_tokens_internal.utc(now())',
+    'oauth_tokens_internal.connections(true)', 'oauth_tokens_internal.decrypted(true)', 'oauth_tokens_internal.key_usage(true)', 'oauth_tokens_internal.guard(''public'')', 'oauth_tokens_internal.damaged(true)', 'oauth_tokens_internal.utc(now())',
     'CREATE TABLE oauth_tokens_internal.mine ()',
     'oauth_authorize_url(alice)', $$oauth_authorize_url('11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'bob', 'mail', '/', true)$$,
     $$oauth_flow_confirm(alice, 'unknown')$$, $$oauth_flow_confirm('11111111-1111-4111-8111-111111111111', 'google', 'user'::actor_type_enum, 'bob', 'unknown')$$,

@@ -128,6 +128,8 @@ SELECT adopt('ALTER TABLE oauth_tokens ALTER encrypted_access_token TYPE bytea U
 SELECT adopt('CREATE DOMAIN scope AS text; ALTER TABLE oauth_tokens ALTER scopes TYPE scope');
 SELECT adopt('ALTER TABLE oauth_tokens DROP scopes; ALTER TABLE oauth_tokens ADD scopes text GENERATED ALWAYS AS (provider) STORED');
 SELECT adopt('ALTER TYPE actor_type_enum RENAME VALUE ''api_key'' TO ''key''');
+-- By which two ids would be one identity, and two keys of the cache.
+SELECT adopt($$CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false); ALTER TABLE oauth_tokens ALTER actor_id TYPE text COLLATE any_case$$);
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT oauth_tokens_pkey, ADD PRIMARY KEY (workspace_id, provider, actor_type, actor_id)');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity, ADD CONSTRAINT uq_oauth_tokens_identity UNIQUE (workspace_id, provider, actor_type, actor_id) DEFERRABLE');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity, ADD CONSTRAINT uq_oauth_tokens_identity UNIQUE (workspace_id, provider)');

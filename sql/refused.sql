@@ -101,7 +101,7 @@ SELECT oauth_tokens_internal.key_usage(true);
 SELECT oauth_tokens_internal.connections(true);
 SELECT oauth_tokens_internal.decrypted(true);
 SELECT oauth_tokens_internal.damaged(true);
-SELECT oauth_tokens_internal.guard();
+SELECT oauth_tokens_internal.guard('public');
 SELECT oauth_tokens_internal.utc(now());
 SELECT oauth_tokens_internal.key_position('x', :'w', 'google', 'user'::actor_type_enum, 'alice', 'encrypted_access_token');
 SELECT oauth_tokens_internal.is_damaged('x', :'w', 'google', 'user'::actor_type_enum, 'alice', 'encrypted_access_token');

@@ -15,12 +15,12 @@ CREATE FUNCTION oauth_tokens_internal.guard_support(internal) RETURNS internal
 REVOKE ALL ON FUNCTION oauth_tokens_internal.guard_support(internal) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.guard_support(internal) IS 'calls guard() in the planner';
 
-CREATE FUNCTION oauth_tokens_internal.guard() RETURNS boolean
-    LANGUAGE c STABLE PARALLEL SAFE SUPPORT oauth_tokens_internal.guard_support
+CREATE FUNCTION oauth_tokens_internal.guard(schema_name text) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE SUPPORT oauth_tokens_internal.guard_support
     AS 'MODULE_PATHNAME', 'oauth_guard';
-REVOKE ALL ON FUNCTION oauth_tokens_internal.guard() FROM PUBLIC;
-COMMENT ON FUNCTION oauth_tokens_internal.guard() IS
-    'true, where both tables may be read by a plan. Errors: OT004, OT005 table; 42501 it would run code of an owner whom the caller cannot trust';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.guard(text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.guard(text) IS
+    'true, where both tables may be read by a plan that names them in this schema (as quote_ident() writes it); null for null. Errors: OT004, OT005 table; 42501 it would run code of an owner whom the caller cannot trust; 55000 the extension''s schema has another name by now';
 
 CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
     RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, scopes text,
@@ -78,7 +78,7 @@ REVOKE ALL ON FUNCTION oauth_tokens_internal.connections(boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.connections(boolean) IS 'the rows of oauth_connections';
 
 CREATE VIEW oauth_connections WITH (security_invoker, security_barrier) AS
-    SELECT * FROM oauth_tokens_internal.connections(oauth_tokens_internal.guard());
+    SELECT * FROM oauth_tokens_internal.connections(oauth_tokens_internal.guard('@extschema@'));
 COMMENT ON VIEW oauth_connections IS
     'what is connected, with no secret. state: active; expiring (within two minutes, or the provider''s refresh_ahead); expired (the access token is; if has_refresh_token, the next one who asks for it has it refreshed); refreshing (now); backing_off (a refresh failed and is tried again at next_attempt_at); needs_reauthorization (the user must connect the account again). reason and since tell of the last failure; refresh_expires_at is when the grant itself ends, where the provider said so; times are points in time';
 
@@ -130,6 +130,6 @@ REVOKE ALL ON FUNCTION oauth_tokens_internal.decrypted(boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.decrypted(boolean) IS 'the rows of oauth_tokens_decrypted';
 
 CREATE VIEW oauth_tokens_decrypted WITH (security_invoker, security_barrier) AS
-    SELECT * FROM oauth_tokens_internal.decrypted(oauth_tokens_internal.guard());
+    SELECT * FROM oauth_tokens_internal.decrypted(oauth_tokens_internal.guard('@extschema@'));
 COMMENT ON VIEW oauth_tokens_decrypted IS
     'every token in clear, for administrators. One damaged value ends a scan with OT003: see oauth_tokens_damaged()';

@@ -46,7 +46,7 @@ CREATE FUNCTION oauth_tokens_damaged()
     RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, "column" text)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET row_security = off
-    AS $$ SELECT * FROM oauth_tokens_internal.damaged(oauth_tokens_internal.guard()) $$;
+    AS $$ SELECT * FROM oauth_tokens_internal.damaged(oauth_tokens_internal.guard('@extschema@')) $$;
 REVOKE ALL ON FUNCTION oauth_tokens_damaged() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_damaged() IS
     'every value that no key of the ring opens, or that is no text; column is encrypted_access_token or encrypted_refresh_token. Errors: OT001, OT002 key; 42501 a row security policy hides rows';
@@ -91,7 +91,7 @@ REVOKE ALL ON FUNCTION oauth_tokens_internal.key_usage(boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.key_usage(boolean) IS 'the rows of oauth_key_usage';
 
 CREATE VIEW oauth_key_usage WITH (security_invoker) AS
-    SELECT * FROM oauth_tokens_internal.key_usage(oauth_tokens_internal.guard());
+    SELECT * FROM oauth_tokens_internal.key_usage(oauth_tokens_internal.guard('@extschema@'));
 COMMENT ON VIEW oauth_key_usage IS
     'how many values each key of the ring opens, in oauth_tokens, in flows under way and in deleted tokens that are to be revoked: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
 

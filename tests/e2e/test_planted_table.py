@@ -411,7 +411,7 @@ def test_the_views_are_scans_of_the_table(server):  # E20
     """The guard is a one-time filter, asks no process twice, and forbids no parallel scan."""
     copy(server)
     plan = "\n".join(line for line, in server.rows("EXPLAIN SELECT access_token FROM oauth_tokens_decrypted"))
-    assert "One-Time Filter: oauth_tokens_internal.guard()" in plan and "Seq Scan on oauth_tokens" in plan
+    assert "One-Time Filter: oauth_tokens_internal.guard('public'::text)" in plan and "Seq Scan on oauth_tokens" in plan
     with server.connect(autocommit=True) as session:
         for setting in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
             session.execute(f"SET {setting} = 0")
