@@ -308,6 +308,14 @@ List *compare_storage(Relation table)
 	return storage.rows == Rows::here ? NIL : list_make1(make_difference(storage.why, nullptr));
 }
 
+List *compare_persistence(List *found, Relation table, const char *name)
+{
+	if (table->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT)
+		return found;
+	return lappend(found, make_difference(psprintf("it is unlogged: a crash would empty it"),
+										  psprintf("ALTER TABLE %s SET LOGGED", name)));
+}
+
 // ON CONFLICT refuses to work beside a deferrable constraint on the identity.
 List *compare_deferrable(List *found, Relation table)
 {
@@ -455,9 +463,7 @@ List *table_differences(Relation table, const char *name)
 	List *found = compare_storage(table);
 	if (table->rd_rel->relkind != RELKIND_RELATION)
 		return found;
-	if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
-		found = lappend(found, make_difference(psprintf("it is unlogged: a crash would empty it"),
-											   psprintf("ALTER TABLE %s SET LOGGED", name)));
+	found = compare_persistence(found, table, name);
 	for (int column = 0; column < kTableColumns; column++)
 		found = compare_column(found, table, name, static_cast<TableColumn>(column));
 	found = compare_extra_columns(found, table);
@@ -522,6 +528,7 @@ List *details_differences(Relation details, const char *name, Oid enum_type)
 	List *found = compare_storage(details);
 	if (details->rd_rel->relkind != RELKIND_RELATION)
 		return found;
+	found = compare_persistence(found, details, name);
 	for (const DetailsColumn &column : kDetailsColumns)
 		found = compare_details_column(found, details, name, enum_type, column);
 	list_free(RelationGetIndexList(details)); // fills rd_pkindex

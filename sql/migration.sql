@@ -146,6 +146,8 @@ SELECT adopt('CREATE VIEW oauth_token_details AS SELECT 1');
 SELECT adopt('SELECT oauth_tokens_upgrade(); ALTER TABLE oauth_token_details DROP refresh_token_digest');
 SELECT adopt('SELECT oauth_tokens_upgrade(); ALTER TABLE oauth_token_details ALTER refresh_token_digest TYPE text');
 SELECT adopt('SELECT oauth_tokens_upgrade(); ALTER TABLE oauth_token_details DROP connected_at');
+SELECT adopt('SELECT oauth_tokens_upgrade(); ALTER TABLE oauth_token_details SET UNLOGGED');
+SELECT adopt($$SELECT oauth_tokens_upgrade(); CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false); ALTER TABLE oauth_token_details ALTER account_id TYPE text COLLATE any_case$$);
 -- ON CONFLICT takes no deferrable constraint, and finds no other beside one.
 SELECT left(adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity, ADD CONSTRAINT later UNIQUE (workspace_id, provider, actor_type, actor_id) DEFERRABLE'), 5);
 -- Rows that a mended constraint would not take: nothing is mended.
