@@ -103,7 +103,7 @@ TEST(Sample, EveryProvider)
 		{"dropbox", "https://api.dropboxapi.com/oauth2/token", kBasic, kForm, true, " ", none},
 		{"hubspot", "https://api.hubapi.com/oauth/2026-03/token", kPost, kForm, true, " ", none},
 		{"zoom", "https://zoom.us/oauth/token", kBasic, kForm, true, " ", strict},
-		{"strava", "https://www.strava.com/api/v3/oauth/token", kPost, kForm, true, ",", none},
+		{"strava", "https://www.strava.com/api/v3/oauth/token", kPost, kForm, true, ",", automatic},
 		{"square", "https://connect.squareup.com/oauth2/token", kPost, kJson, false, " ", none},
 		{"tiktok", "https://open.tiktokapis.com/v2/oauth/token/", kPost, kForm, true, ",", strict},
 		{"okta", "https://example.okta.com/oauth2/default", kBasic, kForm, true, " ", automatic},
