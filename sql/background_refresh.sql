@@ -41,7 +41,6 @@ CREATE FUNCTION due(max_rows bigint = 100, providers text[] = NULL) RETURNS TABL
     SELECT d.provider, d.actor_id, d.min_ttl, d.force FROM oauth_tokens_internal.refresh_due(max_rows, providers) d ORDER BY d.provider, d.actor_id $$;
 CREATE PROCEDURE begin_due(max_rows bigint = 100) LANGUAGE sql AS $$
     SELECT b.outcome FROM oauth_tokens_internal.refresh_due(max_rows) d, LATERAL oauth_refresh_begin(d.workspace_id, d.provider, d.actor_type, d.actor_id, min_ttl => d.min_ttl, force => d.force) b $$;
-CREATE TABLE found (actor_id text);
 CREATE VIEW indexes AS SELECT indexdef, indisvalid FROM pg_indexes JOIN pg_index ON indexrelid = indexname::regclass WHERE indexname LIKE '%\_refresh';
 SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"rotation": "none", "refresh_ahead": 600, "refreshes_per_second": 1000},
     "idle": {"keep_alive": 864000, "refreshes_per_second": 1000}, "kills": {"refresh_kills_access": true, "refresh_ahead": 600, "keep_alive": 864000}, "off": {}}');
@@ -84,7 +83,7 @@ UPDATE oauth_tokens_internal.refresh_states SET lease_until = now() - interval '
 SELECT * FROM due();
 UPDATE oauth_tokens_internal.refresh_states SET lease_until = now() - interval '121 s';
 SELECT * FROM due(providers => '{idle}');
-TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_states, oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_clients;
+TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_states, oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_clients, oauth_tokens_internal.refresh_places;
 -- A paused client's wait until one may try; others go on.
 -- A client's name of any length.
 SELECT keep('google', 'long', 60, -2, jsonb_build_object('client_id', (SELECT string_agg(sha256(i::text::bytea)::text, '') FROM generate_series(1, 100) i))) \g /dev/null
@@ -99,16 +98,16 @@ SELECT provider, due, paused_until > now() AS paused FROM oauth_tokens_internal.
 UPDATE oauth_tokens_internal.refresh_clients SET paused_until = now() WHERE client_id = 'c';
 SELECT * FROM due() WHERE actor_id LIKE 'c%';
 -- The end of a grant counts where it is to be kept alive; once in the time before it, if it does not move.
-TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_clients;
+TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_clients, oauth_tokens_internal.refresh_places;
 SELECT keep('idle', 'near, valid', 10 * 24 * 60, 60, '{"refresh_expires_in": 86400}'), keep('idle', 'near, expired', 60, -24 * 60 * 4, '{"refresh_expires_in": 86400}'), keep('idle', 'far', 10 * 24 * 60, 60, '{"refresh_expires_in": 864000}'),
     keep('idle', 'refreshed', 120, 60, '{"refresh_expires_in": 86400}'), keep('kills', 'near, kills', 10 * 24 * 60, 60, '{"refresh_expires_in": 86400}'), keep('google', 'not wanted', 24 * 60, 60, '{"refresh_expires_in": 86400}') \g /dev/null
 SELECT * FROM due();
 -- The rate, soonest expiry first; a second's worth is saved up.
-TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_clients;
+TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_clients, oauth_tokens_internal.refresh_places;
 SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600, "refreshes_per_second": 3}}');
 SELECT keep('google', to_char(n, 'FM00'), 60, n - 40) FROM generate_series(1, 30) n ORDER BY random() \g /dev/null
 SELECT actor_id FROM due(2);
-TRUNCATE oauth_tokens_internal.refresh_clients;
+TRUNCATE oauth_tokens_internal.refresh_clients, oauth_tokens_internal.refresh_places;
 CALL begin_due();
 SELECT actor_id FROM oauth_tokens_internal.refresh_attempts ORDER BY 1;
 UPDATE oauth_tokens_internal.refresh_clients SET credit = 2.9, credit_at = now() + interval '1 h'; -- a clock that was set back
@@ -117,18 +116,106 @@ SELECT actor_id FROM oauth_tokens_internal.refresh_attempts ORDER BY 1;
 UPDATE oauth_tokens_internal.refresh_clients SET credit = 0, credit_at = now() - interval '1 h';
 CALL begin_due();
 SELECT actor_id FROM oauth_tokens_internal.refresh_attempts ORDER BY 1;
--- Many that wait for long are not read at each look, and yet found when they are due; those behind them are found at once.
-TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_states, oauth_tokens_internal.refresh_clients;
-SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600, "refreshes_per_second": 10000}}');
-INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token, encrypted_refresh_token, access_token_expires_at, updated_at)
-    SELECT :'w', 'google', 'user', 'dead ' || n, t, t, now() AT TIME ZONE 'UTC' - interval '2 h' + n * interval '1 s', now() AT TIME ZONE 'UTC' - interval '3 h' FROM oauth_encrypt('x') t, generate_series(1, 2600) n;
-INSERT INTO oauth_tokens_internal.refresh_states SELECT id, '', updated_at AT TIME ZONE 'UTC', NULL, 1, 'dead_grant', 'dead_grant', now(), now() + interval '6 h' FROM oauth_tokens;
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"rotation": "none", "refresh_ahead": 600, "refreshes_per_second": 10000}}') \g /dev/null
+-- Rows that cannot be handed out hold up no others: 3,000 of each kind stand before 10 of another client, which all come by looks that each read 1,300.
+CREATE PROCEDURE crowd(what text, "left" interval = '-2 h', client text = '''stuck''', value text = (oauth_encrypt('x'))) LANGUAGE plpgsql AS $$ BEGIN
+    TRUNCATE oauth_tokens, oauth_token_details, oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_states, oauth_tokens_internal.refresh_clients, oauth_tokens_internal.refresh_scans, oauth_tokens_internal.refresh_places;
+    INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token, encrypted_refresh_token, access_token_expires_at, updated_at)
+        SELECT '11111111-1111-4111-8111-111111111111', 'google', 'user', what || ' ' || n, value, value, now() AT TIME ZONE 'UTC' + "left" + n * interval '1 ms', now() AT TIME ZONE 'UTC' - interval '3 h' FROM generate_series(1, 3000) n;
+    EXECUTE 'INSERT INTO oauth_token_details (token_id, workspace_id, provider, actor_type, actor_id, client_id) SELECT id, workspace_id, provider, actor_type, actor_id, ' || client || ' FROM oauth_tokens';
+    PERFORM keep('google', 'alive ' || n, 60, 3) FROM generate_series(1, 10) n;
+END $$;
+-- What is handed out is refreshed. None of the crowd is.
+CREATE FUNCTION looks(who text = '^alive') RETURNS TABLE (handed_out bigint, soon boolean) LANGUAGE plpgsql AS $$ DECLARE looks int := 0; r record; BEGIN
+    handed_out := 0;
+    LOOP
+        looks := looks + 1;
+        FOR r IN SELECT d.actor_id FROM oauth_tokens_internal.refresh_due(25) d WHERE d.actor_id ~ who LOOP
+            UPDATE oauth_tokens t SET access_token_expires_at = now() AT TIME ZONE 'UTC' + interval '1 day' WHERE t.actor_id = r.actor_id;
+            handed_out := handed_out + 1;
+        END LOOP;
+        EXIT WHEN handed_out >= 10 OR looks = 50;
+    END LOOP;
+    soon := looks <= 14;
+    RETURN NEXT;
+END $$;
+CALL crowd('paused');
+INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, paused_until, updated_at) VALUES ('google', 'stuck', now() + interval '1 min', now());
+SELECT * FROM looks();
+-- Of 40 clients.
+CALL crowd('paused', client => '''stuck '' || get_byte(uuid_send(id), 0) % 40');
+INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, paused_until, updated_at) SELECT 'google', 'stuck ' || n, now() + interval '1 min', now() FROM generate_series(0, 39) n;
+SELECT * FROM looks();
+CALL crowd('without credit');
+INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, credit, credit_at, updated_at) VALUES ('google', 'stuck', 0, now() + interval '1 h', now());
+SELECT * FROM looks();
+CALL crowd('backing off');
+INSERT INTO oauth_tokens_internal.refresh_states SELECT id, '', updated_at AT TIME ZONE 'UTC', NULL, 1, 'transient', 'transient', now(), now() + interval '50 s' FROM oauth_tokens WHERE actor_id LIKE 'backing%';
+SELECT * FROM looks();
+CALL crowd('in doubt');
+INSERT INTO oauth_tokens_internal.refresh_states SELECT id, '', updated_at AT TIME ZONE 'UTC', now() - interval '1 s' FROM oauth_tokens WHERE actor_id LIKE 'in doubt%';
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"rotation": "strict", "refresh_ahead": 600, "refreshes_per_second": 10000}}') \g /dev/null
+SELECT * FROM looks();
+CALL crowd('damaged', value => 'gAAAAA of nobody''s key');
+SELECT * FROM looks();
+CALL crowd('valid, half of whose life is not over', '2 min');
+UPDATE oauth_token_details SET lifetime = '200 s' WHERE actor_id LIKE 'valid%';
+SELECT * FROM looks();
+CALL crowd('dead');
+INSERT INTO oauth_tokens_internal.refresh_states SELECT id, '', updated_at AT TIME ZONE 'UTC', NULL, 1, 'dead_grant', 'dead_grant', now(), now() + interval '6 h' FROM oauth_tokens WHERE actor_id LIKE 'dead%';
+SELECT * FROM looks();
+-- Ten of those that wait are found as soon as they need not.
+UPDATE oauth_tokens_internal.refresh_states SET next_attempt_at = now() WHERE token_id IN (SELECT id FROM oauth_tokens WHERE actor_id ~ '^dead 2?[1-5]50$');
+SELECT * FROM looks('^dead');
+-- Two clients with a backlog, one behind the other: each has its own rate, and its own order.
+CALL crowd('first');
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600, "refreshes_per_second": 2}}') \g /dev/null
+CREATE TABLE order_of (n int GENERATED ALWAYS AS IDENTITY, actor_id text);
+DO $$ BEGIN FOR i IN 1..12 LOOP
+    UPDATE oauth_tokens_internal.refresh_clients SET credit = 2, credit_at = now();
+    INSERT INTO order_of (actor_id) SELECT actor_id FROM oauth_tokens_internal.refresh_due(25);
+    UPDATE oauth_tokens t SET access_token_expires_at = now() AT TIME ZONE 'UTC' + interval '1 day' FROM order_of o WHERE o.actor_id = t.actor_id AND t.access_token_expires_at < now() AT TIME ZONE 'UTC' + interval '1 h';
+END LOOP; END $$;
+SELECT split_part(actor_id, ' ', 1) AS client, count(*), min(split_part(actor_id, ' ', 2)::int), max(split_part(actor_id, ' ', 2)::int) FROM order_of GROUP BY 1 ORDER BY 1;
+SELECT bool_and(number = at) AS in_order FROM (SELECT split_part(actor_id, ' ', 2)::int AS number, row_number() OVER (ORDER BY n) AS at FROM order_of WHERE actor_id LIKE 'first%') o;
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600, "refreshes_per_second": 10000}}') \g /dev/null
+-- A state still tells of a row that somebody has changed, if its refresh token is the same.
+TRUNCATE oauth_tokens, oauth_token_details, oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_states, oauth_tokens_internal.refresh_clients, oauth_tokens_internal.refresh_scans, oauth_tokens_internal.refresh_places;
+SELECT keep('google', 'alive', 60, -1), keep('google', 'dead', 60, -1) \g /dev/null
+SELECT oauth_refresh_fail(:'w', 'google', 'user', 'dead', fence, 'dead_grant') FROM oauth_refresh_begin(:'w', 'google', 'user', 'dead');
+UPDATE oauth_tokens SET scopes = 'changed', updated_at = now() AT TIME ZONE 'UTC' WHERE actor_id = 'dead';
+SELECT actor_id FROM due();
+SELECT outcome, reason FROM oauth_refresh_begin(:'w', 'google', 'user', 'dead');
+SELECT actor_id FROM due();
+SELECT state FROM oauth_connections WHERE actor_id = 'dead';
+-- Times of any size, also where a token's life is less than nothing.
+UPDATE oauth_tokens SET updated_at = 'infinity' WHERE actor_id = 'alive';
+SELECT actor_id FROM due();
+SELECT outcome FROM oauth_refresh_begin(:'w', 'google', 'user', 'alive') \g /dev/null
+TRUNCATE oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_states;
+SELECT keep('google', 'e' || e || ' u' || u, 60, 1) FROM unnest('{-infinity,infinity,5 min}'::text[]) e, unnest('{-infinity,infinity,5 min}'::text[]) u \g /dev/null
+UPDATE oauth_token_details SET lifetime = NULL;
+UPDATE oauth_tokens SET access_token_expires_at = CASE split_part(actor_id, ' u', 1) WHEN 'e5 min' THEN now() AT TIME ZONE 'UTC' + interval '5 min' ELSE substr(split_part(actor_id, ' u', 1), 2)::timestamp END,
+    updated_at = CASE split_part(actor_id, ' u', 2) WHEN '5 min' THEN now() AT TIME ZONE 'UTC' - interval '25 min' ELSE split_part(actor_id, ' u', 2)::timestamp END WHERE actor_id LIKE 'e%';
+SELECT actor_id FROM due() WHERE actor_id LIKE 'e%';
+SELECT d.actor_id, b.outcome FROM oauth_tokens d, LATERAL oauth_refresh_begin(d.workspace_id, d.provider, d.actor_type, d.actor_id, min_ttl => '10 min') b WHERE actor_id LIKE 'e%' ORDER BY 1;
+TRUNCATE oauth_tokens, oauth_token_details, oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_states;
+SELECT oauth_tokens_internal.publish_refresh_rules('{"idle": {"keep_alive": 864000, "refreshes_per_second": 1000}}') \g /dev/null
+SELECT keep('idle', 'r' || e || ' ' || x, 60, x, '{"refresh_expires_in": 86400}') FROM unnest('{-infinity,infinity}'::text[]) e, unnest('{-1,1}'::int[]) x \g /dev/null
+UPDATE oauth_token_details SET refresh_expires_at = substr(split_part(actor_id, ' ', 1), 2)::timestamptz;
+SELECT actor_id FROM due();
+SELECT provider, due FROM oauth_tokens_internal.refresh_backlog();
+SELECT keep('idle', 'near, long expired', 60, -24 * 60 * 4, '{"refresh_expires_in": 86400}') \g /dev/null
+UPDATE oauth_tokens SET access_token_expires_at = '-infinity' WHERE actor_id = 'near, long expired';
+SELECT actor_id FROM due();
+SELECT provider, due, isfinite(oldest) AS finite FROM oauth_tokens_internal.refresh_backlog();
+-- Names with dots: a label is what follows the first.
+SELECT oauth_tokens_internal.publish_refresh_rules((SELECT jsonb_object_agg('p' || n, '{"refresh_ahead": 600, "refreshes_per_second": 10000}'::jsonb) FROM generate_series(1, 10) n)) \g /dev/null
+SELECT keep('p' || n || '.label.of' || n || '.', 'dotted ' || n, 60, -1), keep('.p' || n, 'of no name ' || n, 60, -1) FROM generate_series(1, 10) n \g /dev/null
+SELECT count(*), bool_and(actor_id LIKE 'dotted%') AS dotted FROM due();
+TRUNCATE oauth_tokens, oauth_token_details, oauth_tokens_internal.refresh_scans, oauth_tokens_internal.refresh_places;
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600, "refreshes_per_second": 10000}}') \g /dev/null
 SELECT keep('google', 'alive', 60, -1) \g /dev/null
-DO 'BEGIN FOR i IN 1..8 LOOP PERFORM due(0); END LOOP; END';
-SELECT * FROM due();
-UPDATE oauth_tokens_internal.refresh_states SET next_attempt_at = now() WHERE token_id IN (SELECT id FROM oauth_tokens WHERE actor_id IN ('dead 7', 'dead 2300'));
-DO 'BEGIN FOR i IN 1..15 LOOP INSERT INTO found SELECT actor_id FROM due() WHERE actor_id <> ''alive''; END LOOP; END';
-SELECT DISTINCT actor_id FROM found;
 -- One looks at a time; not as somebody for whom policies hide rows; not on a copy. Nobody else.
 CREATE ROLE regress_sidecar;
 CREATE ROLE regress_admin;
@@ -165,9 +252,9 @@ SELECT * FROM due();
 SELECT oauth_tokens_revoke('regress_sidecar', 'sidecar'), oauth_tokens_revoke('regress_admin', 'admin') \g /dev/null
 DROP ROLE regress_sidecar, regress_admin;
 DROP VIEW indexes;
-DROP TABLE found;
-DROP FUNCTION keep, due;
-DROP PROCEDURE begin_due;
+DROP TABLE order_of;
+DROP FUNCTION keep, due, looks;
+DROP PROCEDURE begin_due, crowd;
 SELECT oauth_tokens_downgrade(discard_tokens => true);
 DROP EXTENSION oauth_tokens;
 DROP TYPE actor_type_enum;

@@ -86,13 +86,16 @@ void make_index(Oid table, const BackgroundIndex &wanted)
 							wanted.id, wanted.condition));
 }
 
-// The places of a scan by the index that there was.
-void forget_scans()
+// The places of looks by the index that there was.
+void forget_looks()
 {
-	static FlowStatement<1> statement = {"DELETE FROM oauth_tokens_internal.refresh_scans WHERE $1",
-										 {BOOLOID}};
+	static FlowStatement<1> scans = {"DELETE FROM oauth_tokens_internal.refresh_scans WHERE $1",
+									 {BOOLOID}};
+	static FlowStatement<1> places = {"DELETE FROM oauth_tokens_internal.refresh_places WHERE $1",
+									  {BOOLOID}};
 	Datum values[] = {BoolGetDatum(true)};
-	run_as_owner(statement, values);
+	run_as_owner(scans, values);
+	run_as_owner(places, values);
 }
 
 // One at a time, and no migration meanwhile.
@@ -140,7 +143,7 @@ OAUTH_FUNCTION(oauth_tokens_disable_background_refresh)
 	const Oid details = table.details_relid;
 	drop_index(table.relid, kTokens);
 	drop_index(details, kDetails);
-	forget_scans();
+	forget_looks();
 	SPI_finish();
 	end_safe_settings(settings);
 	PG_RETURN_VOID();

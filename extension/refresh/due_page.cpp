@@ -24,7 +24,8 @@ enum Column_ {
 	kUpdatedAtAt,
 	kClientIdAt,
 	kLifetimeAt,
-	kExistsAt
+	kExistsAt,
+	kActorTypeEnumAt
 };
 
 constexpr float8 kLongestLife = 1e11; // seconds
@@ -35,7 +36,7 @@ char *access_statement(const TokenTable &table)
 		"SELECT t.id, t.workspace_id, t.provider,"
 		" pg_catalog.enum_out(t.actor_type)::pg_catalog.text, t.actor_id,"
 		" t.access_token_expires_at, t.access_token_expires_at, t.updated_at, d.client_id,"
-		" pg_catalog.date_part('epoch', d.lifetime), true"
+		" pg_catalog.date_part('epoch', d.lifetime), true, t.actor_type"
 		" FROM (SELECT id, workspace_id, provider, actor_type, actor_id,"
 		" access_token_expires_at, updated_at FROM %s"
 		" WHERE pg_catalog.split_part(provider, '.', 1) OPERATOR(pg_catalog.=) $1"
@@ -57,7 +58,7 @@ char *grant_statement(const TokenTable &table)
 	return psprintf("SELECT d.token_id, d.workspace_id, d.provider,"
 					" pg_catalog.enum_out(d.actor_type)::pg_catalog.text, d.actor_id,"
 					" d.refresh_expires_at, t.access_token_expires_at, t.updated_at, d.client_id,"
-					" pg_catalog.date_part('epoch', d.lifetime), t.id IS NOT NULL"
+					" pg_catalog.date_part('epoch', d.lifetime), t.id IS NOT NULL, d.actor_type"
 					" FROM (SELECT token_id, workspace_id, provider, actor_type, actor_id,"
 					" refresh_expires_at, client_id, lifetime FROM %s"
 					" WHERE pg_catalog.split_part(provider, '.', 1) OPERATOR(pg_catalog.=) $1"
@@ -96,10 +97,9 @@ DueRow read_row(HeapTuple tuple, TupleDesc descriptor)
 	};
 	DueRow row = {};
 	row.token.id = *DatumGetUUIDP(column(kIdAt));
-	row.workspace_id = column(kWorkspaceIdAt);
-	row.provider = column(kProviderAt);
+	row.identity = {{column(kWorkspaceIdAt), column(kProviderAt), column(kActorTypeEnumAt),
+					 column(kActorIdAt)}};
 	row.actor_type = column(kActorTypeAt);
-	row.actor_id = column(kActorIdAt);
 	// A timestamp column holds UTC, and in UTC both types are the same number.
 	row.token.at = DatumGetTimestampTz(column(kAtAt));
 	row.token.expires_at = DatumGetTimestampTz(column(kExpiresAtAt));
@@ -213,6 +213,13 @@ DuePage read_due_page(Datum provider, DueBy by, const DuePlace &after, const Due
 		page.rows[i] = read_row(page.table->vals[i], page.table->tupdesc);
 	read_states(&page);
 	return page;
+}
+
+void free_due_page(const DuePage &page)
+{
+	if (page.rows != nullptr)
+		pfree(page.rows);
+	SPI_freetuptable(page.table);
 }
 
 } // namespace oauth_tokens

@@ -28,11 +28,9 @@ void end_due_plans(DuePlans plans);
 
 struct DueRow {
 	DueToken token;
-	Datum workspace_id;
-	Datum provider;
+	Identity identity;
 	Datum actor_type; // text
-	Datum actor_id;
-	Datum client_id; // text, empty: not known
+	Datum client_id;  // text, empty: not known
 };
 
 struct DuePage {
@@ -44,6 +42,7 @@ struct DuePage {
 // At most `limit` rows after the one place and up to the other, with the caller's rights.
 DuePage read_due_page(Datum provider, DueBy by, const DuePlace &after, const DuePlace &to,
 					  int limit);
+void free_due_page(const DuePage &page);
 
 DuePlace place_of(const DueRow &row);
 

@@ -17,8 +17,10 @@ constexpr TimestampTz kDay = SECS_PER_DAY * kSecond;
 constexpr TimestampTz kForgotten = 30 * kDay;
 // By then an attempt of which nobody has told may be made again (doubt.cpp).
 constexpr TimestampTz kDoubt = 120 * kSecond;
-// A token that waits for longer is out of the way of the others.
-constexpr TimestampTz kLongWait = 60 * kSecond;
+// By how much of the margin before its expiry a token may be later than others.
+constexpr float8 kJitter = 0.2;
+// For how much of keep_alive a token has been of no use, and a tenth more by jitter.
+constexpr float8 kIdle = 0.7;
 // How long before its end a grant is prolonged.
 constexpr TimestampTz kLongestMargin = 3 * kDay;
 
@@ -44,64 +46,60 @@ TimestampTz grant_margin(const DueRules &rules)
 bool is_half_over(const DueToken &token, TimestampTz left)
 {
 	TimestampTz life = token.lifetime;
-	if (life <= 0 && pg_sub_s64_overflow(token.expires_at, token.updated_at, &life))
-		life = PG_INT64_MAX;
+	if (life <= 0 && (pg_sub_s64_overflow(token.expires_at, token.updated_at, &life) || life <= 0))
+		life = PG_INT64_MAX; // written by a clock that is ahead, or infinite: not known
 	return left <= 0 || left <= life / 2;
 }
 
-Due after_last_attempt(const DueToken &token, const DueRules &rules, TimestampTz now)
+bool waits_after_attempt(const DueToken &token, const DueRules &rules, TimestampTz now)
 {
-	if (token.next_attempt > now)
-		return token.next_attempt > now + kLongWait ? Due::after_a_wait : Due::soon;
-	if (token.lease_until > now)
-		return Due::soon;
+	if (token.next_attempt > now || token.lease_until > now)
+		return true;
 	const bool is_in_doubt = token.lease_until != 0 && !rules.is_lost_harmless;
-	const TimestampTz doubt =
-		std::max(token.lease_until + kDoubt, token.expires ? token.expires_at : 0);
-	return is_in_doubt && now < doubt ? Due::soon : Due::now;
+	return is_in_doubt &&
+		   now < std::max(token.lease_until + kDoubt, token.expires ? token.expires_at : 0);
 }
 
-Due by_access_expiry(const DueToken &token, const DueRules &rules, TimestampTz now)
+bool is_near_expiry(const DueToken &token, const DueRules &rules, TimestampTz now)
 {
 	const TimestampTz left = token.expires_at - now;
 	const float8 jitter = spread(token.id);
-	const bool is_over =
-		rules.ahead > 0 ? left <= part(rules.ahead, 1 - 0.2 * jitter) && is_half_over(token, left)
-						: left <= -part(rules.keep_alive, 0.7 + 0.1 * jitter);
-	return is_over ? Due::now : Due::soon;
+	return rules.ahead > 0
+			   ? left <= part(rules.ahead, 1 - kJitter * jitter) && is_half_over(token, left)
+			   : left <= -part(rules.keep_alive, kIdle + 0.1 * jitter);
 }
 
 // One whose end does not move is refreshed once in the margin, not all the time.
-Due by_grant_end(const DueToken &token, const DueRules &rules, TimestampTz now)
+bool is_near_grant_end(const DueToken &token, const DueRules &rules, TimestampTz now)
 {
 	const TimestampTz margin = grant_margin(rules);
 	if (token.updated_at > now - margin)
-		return Due::after_a_wait;
+		return false;
 	if (rules.kills_access && token.expires && token.expires_at > now)
-		return Due::soon;
-	return token.at - now <= part(margin, 1 - 0.2 * spread(token.id)) ? Due::now : Due::soon;
+		return false;
+	return token.at - now <= part(margin, 1 - kJitter * spread(token.id));
 }
 
 } // namespace
 
 DueTimes due_times(const DueRules &rules, DueBy by, TimestampTz now)
 {
-	if (by == DueBy::grant_end)
-		return {now, now + grant_margin(rules)};
+	if (by == DueBy::grant_end) {
+		const TimestampTz margin = grant_margin(rules);
+		return {now, now + part(margin, 1 - kJitter), now + margin};
+	}
 	if (rules.ahead > 0)
-		return {now - std::max(kForgotten, 2 * rules.keep_alive), now + rules.ahead};
-	return {now - 2 * rules.keep_alive, now - part(rules.keep_alive, 0.7)};
+		return {now - std::max(kForgotten, 2 * rules.keep_alive), now, now + rules.ahead};
+	return {now - 2 * rules.keep_alive, now - part(rules.keep_alive, kIdle + 0.1),
+			now - part(rules.keep_alive, kIdle)};
 }
 
-Due is_due(const DueToken &token, const DueRules &rules, DueBy by, TimestampTz now)
+bool is_due(const DueToken &token, const DueRules &rules, DueBy by, TimestampTz now)
 {
-	if (!token.is_there)
-		return Due::after_a_wait;
-	const Due next = after_last_attempt(token, rules, now);
-	if (next != Due::now)
-		return next;
-	return by == DueBy::grant_end ? by_grant_end(token, rules, now)
-								  : by_access_expiry(token, rules, now);
+	if (!token.is_there || waits_after_attempt(token, rules, now))
+		return false;
+	return by == DueBy::grant_end ? is_near_grant_end(token, rules, now)
+								  : is_near_expiry(token, rules, now);
 }
 
 } // namespace oauth_tokens

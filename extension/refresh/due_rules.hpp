@@ -21,9 +21,12 @@ struct DueRules {
 enum class DueBy { access_expiry, grant_end };
 
 // Which times a look goes through. What is older than that has been waiting for a month, or
-// for longer than its provider keeps it: whoever reads it may have it refreshed.
+// for longer than its provider keeps it: whoever reads it may have it refreshed. Up to
+// `recent` stand those whose time has come for sure: they wait for something, if they are
+// many. Behind it stand those that come to be due.
 struct DueTimes {
 	TimestampTz after;
+	TimestampTz recent;
 	TimestampTz to;
 };
 DueTimes due_times(const DueRules &rules, DueBy by, TimestampTz now);
@@ -40,7 +43,6 @@ struct DueToken {
 	TimestampTz next_attempt; // 0: at any time
 };
 
-enum class Due { now, soon, after_a_wait };
-Due is_due(const DueToken &token, const DueRules &rules, DueBy by, TimestampTz now);
+bool is_due(const DueToken &token, const DueRules &rules, DueBy by, TimestampTz now);
 
 } // namespace oauth_tokens

@@ -88,8 +88,8 @@ bool lives_long_enough(const LockedToken &token, const StoredDetails &details,
 	if (left > request.min_ttl)
 		return true;
 	TimestampTz life = details.lifetime;
-	if (life <= 0 && pg_sub_s64_overflow(token.expires_at, token.updated_at, &life))
-		life = PG_INT64_MAX;
+	if (life <= 0 && (pg_sub_s64_overflow(token.expires_at, token.updated_at, &life) || life <= 0))
+		life = PG_INT64_MAX; // written by a clock that is ahead, or infinite: not known
 	return left > life / 2;
 }
 

@@ -33,19 +33,18 @@ void count(const DueRules &rules, DueBy by, Backlog *backlog)
 			read_due_page(rules.provider, by, from, after_all_at(times.to), kRowsAPage);
 		for (int i = 0; i < page.size; i++) {
 			const DueToken &token = page.rows[i].token;
-			if (is_due(token, rules, by, now) != Due::now)
+			if (!is_due(token, rules, by, now))
 				continue;
 			backlog->due++;
-			const TimestampTz since = token.expires ? token.expires_at : token.at;
+			const bool is_time = token.expires && !TIMESTAMP_NOT_FINITE(token.expires_at);
+			const TimestampTz since = is_time ? token.expires_at : token.at;
 			if (backlog->oldest == 0 || since < backlog->oldest)
 				backlog->oldest = since;
 		}
 		const bool is_last = page.size < kRowsAPage;
 		if (!is_last)
 			from = place_of(page.rows[page.size - 1]);
-		if (page.rows != nullptr)
-			pfree(page.rows);
-		SPI_freetuptable(page.table);
+		free_due_page(page);
 		if (is_last)
 			break;
 	}

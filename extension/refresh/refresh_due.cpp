@@ -2,17 +2,16 @@
 // asks. Each look reads a few rows, whatever waits in the table; and what was handed out is
 // out of the way as soon as oauth_refresh_begin() was called for it.
 
-#include <algorithm>
-
 #include "flow/permission.hpp"
 #include "function.hpp"
 #include "owner_boundary.hpp"
 #include "refresh/background_index.hpp"
-#include "refresh/client_credit.hpp"
 #include "refresh/cluster.hpp"
-#include "refresh/due_page.hpp"
+#include "refresh/due_clients.hpp"
 #include "refresh/due_rule_list.hpp"
+#include "refresh/due_scan.hpp"
 #include "refresh/member_statement.hpp"
+#include "refresh/waited_row.hpp"
 
 namespace oauth_tokens
 {
@@ -20,160 +19,156 @@ namespace oauth_tokens
 namespace
 {
 
-// Of a look: some 2 ms, and 1 ms where it reads again. What is passed waits for minutes.
-constexpr int kRowsOn = 500;
-constexpr int kRowsAgain = 200;
-constexpr int kMostClients = 32; // that a look tells apart
+// What a look reads, whatever waits in the table: in the order of its parts, backlogs of
+// clients first. All that is there is read by looks one after the other.
+constexpr int kBacklogRows = 250; // of one client, or of those that stand there, too
+constexpr int kBacklogs = 2;
+constexpr int kWaitingRows = 300;
+constexpr int kRecentRows = 500;
+constexpr int kMostRows = kBacklogs * kBacklogRows + kWaitingRows + kRecentRows;
 constexpr std::uint16_t kLookLock = 1;
-
-// What is kept of looks: table refresh_scans. Place 0 of time is none.
-struct Scan {
-	DuePlace passed; // up to here all that is there waits
-	DuePlace again;  // from here on it is read once more
-};
 
 struct Look {
 	FunctionCallInfo fcinfo;
+	const TokenTable *table;
 	TimestampTz now;
 	const DueRules *rules;
-	DueBy by;
 	std::int64_t wanted; // of this provider
-	ClientCredit clients[kMostClients];
-	int client_count;
+	DueClients clients;
+	pg_uuid_t *handed_out;
+	int count; // of these
 };
 
-Datum name_of(DueBy by)
-{
-	return CStringGetTextDatum(by == DueBy::grant_end ? "grant" : "access");
-}
-
-Scan read_scan(const Look &look)
-{
-	static FlowStatement<2> statement = {
-		"SELECT passed_time, passed_id, again_time, again_id"
-		" FROM oauth_tokens_internal.refresh_scans WHERE provider OPERATOR(pg_catalog.=) $1"
-		" AND kind OPERATOR(pg_catalog.=) $2",
-		{TEXTOID, TEXTOID}};
-	Datum values[] = {look.rules->provider, name_of(look.by)};
-	Scan scan = {};
-	if (run_as_owner(statement, values) == 0)
-		return scan;
-	for (int i = 0; i < 2; i++) {
-		bool is_null;
-		DuePlace &place = i == 0 ? scan.passed : scan.again;
-		const Datum time = returned(2 * i + 1, &is_null);
-		if (!is_null)
-			place = {DatumGetTimestampTz(time), *DatumGetUUIDP(returned(2 * i + 2))};
-	}
-	return scan;
-}
-
-void write_scan(const Look &look, const Scan &scan)
-{
-	static FlowStatement<6> statement = {
-		"INSERT INTO oauth_tokens_internal.refresh_scans VALUES ($1, $2, $3, $4, $5, $6)"
-		" ON CONFLICT (provider, kind) DO UPDATE SET passed_time = $3, passed_id = $4,"
-		" again_time = $5, again_id = $6",
-		{TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID, UUIDOID}};
-	Datum values[] = {look.rules->provider,
-					  name_of(look.by),
-					  TimestampTzGetDatum(scan.passed.time),
-					  UUIDPGetDatum(&scan.passed.id),
-					  TimestampTzGetDatum(scan.again.time),
-					  UUIDPGetDatum(&scan.again.id)};
-	char nulls[] = "      ";
-	if (scan.passed.time == 0)
-		nulls[2] = nulls[3] = 'n';
-	if (scan.again.time == 0)
-		nulls[4] = nulls[5] = 'n';
-	run_as_owner(statement, values, nulls);
-}
-
-// Null where too many clients were met already: their tokens wait for the next look.
-ClientCredit *credit_of(Look &look, Datum client_id)
-{
-	const text *wanted = DatumGetTextPP(client_id);
-	for (int i = 0; i < look.client_count; i++) {
-		const text *known = DatumGetTextPP(look.clients[i].client.client_id);
-		if (VARSIZE_ANY_EXHDR(known) == VARSIZE_ANY_EXHDR(wanted) &&
-			memcmp(VARDATA_ANY(known), VARDATA_ANY(wanted), VARSIZE_ANY_EXHDR(wanted)) == 0)
-			return &look.clients[i];
-	}
-	if (look.client_count == kMostClients)
-		return nullptr;
-	const RefreshClient client = {look.rules->provider, client_id};
-	look.clients[look.client_count] = find_credit(client, look.rules->per_second, look.now);
-	return &look.clients[look.client_count++];
-}
-
-void hand_out(const Look &look, const DueRow &row)
+void put_row(const Look &look, const DueRow &row)
 {
 	const auto *result = reinterpret_cast<ReturnSetInfo *>(look.fcinfo->resultinfo);
-	const bool is_ahead = look.by == DueBy::access_expiry;
+	const bool is_ahead = look.clients.by == DueBy::access_expiry;
 	auto *min_ttl = static_cast<Interval *>(palloc0(sizeof(Interval)));
 	min_ttl->time = is_ahead ? look.rules->ahead : 0;
 	const bool is_valid = !row.token.expires || row.token.expires_at > look.now;
-	Datum values[] = {row.workspace_id,
-					  row.provider,
+	Datum values[] = {row.identity.workspace_id(),
+					  row.identity.provider(),
 					  row.actor_type,
-					  row.actor_id,
+					  row.identity.actor_id(),
 					  IntervalPGetDatum(min_ttl),
 					  BoolGetDatum(!is_ahead && is_valid)};
 	bool nulls[lengthof(values)] = {};
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-enum class Met { handed_out, waits, waits_long, spent };
-
-Met meet(Look &look, const DueRow &row)
+bool is_handed_out(const Look &look, const DueRow &row)
 {
-	switch (is_due(row.token, *look.rules, look.by, look.now)) {
-	case Due::after_a_wait:
-		return Met::waits_long;
-	case Due::soon:
-		return Met::waits;
-	case Due::now:
-		break;
-	}
-	ClientCredit *credit = credit_of(look, row.client_id);
-	if (credit == nullptr || credit->is_paused)
-		return Met::waits;
-	if (look.wanted == 0 || credit->credit < 1)
-		return Met::spent;
-	credit->credit -= 1;
-	credit->is_spent = true;
+	for (int i = 0; i < look.count; i++)
+		if (memcmp(&look.handed_out[i], &row.token.id, UUID_LEN) == 0)
+			return true;
+	return false;
+}
+
+// What oauth_refresh_begin() could not take up costs its client nothing.
+void hand_out(Look &look, DueClient &client, const DueRow &row)
+{
+	if (is_handed_out(look, row) || !can_be_begun(*look.table, row.identity))
+		return;
+	client.credit.credit -= 1;
+	client.credit.is_spent = client.is_met = true;
 	look.wanted--;
-	hand_out(look, row);
-	return Met::handed_out;
+	look.handed_out[look.count++] = row.token.id;
+	put_row(look, row);
 }
 
-// Tokens in order, from where not all of them wait. Those with which it begins and that
-// wait for long are passed.
-DuePlace read_on(Look &look, DuePlace from, const DuePlace &to)
+// Behind `before`, which is before all of its backlog that is known, or where this goes on.
+void wait(DueClient &client, const DuePlace &before)
 {
-	const DuePage page = read_due_page(look.rules->provider, look.by, from, to, kRowsOn);
-	bool is_passing = true;
-	for (int i = 0; i < page.size; i++) {
-		const Met met = meet(look, page.rows[i]);
-		if (met == Met::spent)
-			break;
-		is_passing = is_passing && met == Met::waits_long;
-		if (is_passing)
-			from = place_of(page.rows[i]);
-	}
-	return from;
+	if (client.has_backlog && is_before(before, client.from) && client.resume.time == 0)
+		client.resume = client.from;
+	client.has_backlog = client.is_moved = client.is_met = client.is_stopped = true;
+	client.from = before;
 }
 
-// Some of those that were passed. Returns from where the next look does the same.
-DuePlace read_again(Look &look, DuePlace from, const DuePlace &to)
+// `start` of the page, and the place `before` the row.
+void meet(Look &look, const DuePlace &start, const DuePlace &before, const DueRow &row)
 {
-	const DuePage page = read_due_page(look.rules->provider, look.by, from, to, kRowsAgain);
-	for (int i = 0; i < page.size; i++) {
-		if (meet(look, page.rows[i]) == Met::spent)
-			return from;
-		from = place_of(page.rows[i]);
+	if (!is_due(row.token, *look.rules, look.clients.by, look.now))
+		return;
+	DueClient &client = find_client(look.clients, row.client_id);
+	const bool is_first = !client.has_backlog || !is_before(client.from, place_of(row));
+	const bool goes_on = !client.is_stopped && !is_before(client.from, start);
+	if (!is_first && !goes_on)
+		return; // others of the client come before it
+	if (look.wanted > 0 && client.credit.credit >= 1 && !client.credit.is_paused)
+		hand_out(look, client, row);
+	else if (!is_handed_out(look, row))
+		wait(client, before);
+}
+
+// Of those whose backlog goes on here, all up to `end` was handed out, or is not due.
+void move_on(DueClients &clients, const DuePlace &start, const DuePlace &end, bool is_all)
+{
+	for (int i = 0; i < clients.size; i++) {
+		DueClient &client = clients.list[i];
+		const bool is_few = !client.is_met;
+		const bool goes_on = client.has_backlog && !client.is_stopped &&
+							 !is_before(client.from, start) && is_before(client.from, end);
+		client.is_met = client.is_stopped = false;
+		if (!goes_on)
+			continue;
+		client.from = is_few && is_before(end, client.resume) ? client.resume : end;
+		if (!is_before(client.from, client.resume))
+			client.resume = {};
+		client.has_backlog = !is_all;
+		client.is_moved = true;
 	}
-	return page.size < kRowsAgain ? DuePlace{} : from;
+}
+
+// Returns up to where it has read: `to`, if there is no more. `last`: of all.
+DuePlace read_rows(Look &look, const DuePlace &start, const DuePlace &to, const DuePlace &last,
+				   int limit)
+{
+	const DuePage page = read_due_page(look.rules->provider, look.clients.by, start, to, limit);
+	DuePlace before = start;
+	for (int i = 0; i < page.size; i++) {
+		meet(look, start, before, page.rows[i]);
+		before = place_of(page.rows[i]);
+	}
+	const DuePlace end = page.size < limit ? to : before;
+	move_on(look.clients, start, end, !is_before(end, last));
+	free_due_page(page);
+	return end;
+}
+
+// Rules may have changed.
+void keep_between(DueClient &client, const DuePlace &first, const DuePlace &last)
+{
+	client.has_backlog = is_before(client.from, last);
+	client.is_moved = !client.has_backlog || is_before(client.from, first);
+	if (!client.is_moved)
+		return;
+	client.from = first;
+	client.resume = {};
+}
+
+void read_backlogs(Look &look, const DuePlace &first, const DuePlace &last)
+{
+	find_waiting_clients(look.clients);
+	const int waiting = look.clients.size;
+	int pages = 0;
+	for (int i = 0; i < waiting * kBacklogs && pages < kBacklogs && look.wanted > 0; i++) {
+		DueClient &client = look.clients.list[i % waiting];
+		if (!client.has_backlog || client.credit.credit < 1)
+			continue;
+		keep_between(client, first, last);
+		read_rows(look, client.from, last, last, kBacklogRows);
+		pages++;
+	}
+}
+
+// Some of what stands there, from where the look before has come to.
+DuePlace read_part(Look &look, const DuePlace &before, const DuePlace &first, const DuePlace &to,
+				   const DuePlace &last, int limit)
+{
+	const bool goes_on = before.time != 0 && is_before(first, before) && is_before(before, to);
+	const DuePlace end = read_rows(look, goes_on ? before : first, to, last, limit);
+	return is_before(end, to) ? end : DuePlace{};
 }
 
 bool is_same(const DuePlace &one, const DuePlace &other)
@@ -183,33 +178,27 @@ bool is_same(const DuePlace &one, const DuePlace &other)
 
 void look_by(Look &look, DueBy by)
 {
-	look.by = by;
+	look.clients = due_clients(look.rules, by, look.now);
 	const DueTimes times = due_times(*look.rules, by, look.now);
 	const DuePlace first = before_all_at(times.after);
+	const DuePlace recent = after_all_at(times.recent);
 	const DuePlace last = after_all_at(times.to);
-	const Scan before = read_scan(look);
-	Scan scan = before;
-	// Rules may have changed.
-	if (is_before(scan.passed, first) || is_before(last, scan.passed))
-		scan = {};
-	const bool has_passed = scan.passed.time != 0;
-	const DuePlace passed = has_passed ? scan.passed : first;
-	const DuePlace on = read_on(look, passed, last);
-	if (is_before(first, on))
-		scan.passed = on;
-	if (has_passed)
-		scan.again = read_again(look, is_before(first, scan.again) ? scan.again : first, passed);
-	if (!is_same(scan.passed, before.passed) || !is_same(scan.again, before.again))
-		write_scan(look, scan);
+	read_backlogs(look, first, last);
+	const DueScan before = read_scan(*look.rules, by);
+	const DueScan scan = {read_part(look, before.waiting, first, recent, last, kWaitingRows),
+						  read_part(look, before.recent, recent, last, last, kRecentRows)};
+	if (!is_same(scan.waiting, before.waiting) || !is_same(scan.recent, before.recent))
+		write_scan(*look.rules, by, scan);
+	save_clients(look.clients);
 }
 
 void look_at(Look &look)
 {
+	look.handed_out = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t) * 2 * kMostRows));
 	look_by(look, DueBy::access_expiry);
 	if (look.rules->keep_alive > 0)
 		look_by(look, DueBy::grant_end);
-	for (int i = 0; i < look.client_count; i++)
-		save_credit(look.clients[i], look.now);
+	pfree(look.handed_out);
 }
 
 // Until the transaction ends. Two that look at the same time would find the same.
@@ -222,13 +211,14 @@ bool lock_looks()
 }
 
 // Providers in any order, since the first might leave nothing to the others.
-void look_at_all(FunctionCallInfo fcinfo, std::int64_t wanted)
+void look_at_all(FunctionCallInfo fcinfo, const TokenTable &table, std::int64_t wanted)
 {
 	const DueRuleList list = read_due_rules(PG_GETARG_DATUM(1), PG_ARGISNULL(1));
 	const DuePlans plans = begin_due_plans();
 	for (int i = 0; i < list.size; i++) {
 		Look look = {};
 		look.fcinfo = fcinfo;
+		look.table = &table;
 		look.now = GetCurrentTimestamp();
 		look.rules = &list.rules[i];
 		const std::int64_t share = (wanted + list.size - i - 1) / (list.size - i);
@@ -260,7 +250,7 @@ OAUTH_FUNCTION(oauth_refresh_due)
 	SPI_connect();
 	check_cluster();
 	if (lock_looks())
-		look_at_all(fcinfo, PG_GETARG_INT64(0));
+		look_at_all(fcinfo, table, PG_GETARG_INT64(0));
 	SPI_finish();
 	PG_RETURN_NULL();
 }

@@ -42,6 +42,17 @@ bool has_state(const pg_uuid_t &token_id)
 	return found;
 }
 
+// Somebody has changed the row, but not its refresh token: it tells of this one.
+void keep_state(const LockedToken &token)
+{
+	static FlowStatement<2> statement = {
+		"UPDATE oauth_tokens_internal.refresh_states SET token_updated_at = $2 WHERE token_id"
+		" OPERATOR(pg_catalog.=) $1",
+		{UUIDOID, TIMESTAMPTZOID}};
+	Datum values[] = {UUIDPGetDatum(&token.id), TimestampTzGetDatum(token.updated_at)};
+	run_as_owner(statement, values);
+}
+
 } // namespace
 
 bool needs_reauthorization(const RefreshState &state)
@@ -53,7 +64,8 @@ bool needs_reauthorization(const RefreshState &state)
 RefreshState find_state(const LockedToken &token)
 {
 	static FlowStatement<1> statement = {
-		"SELECT refresh_token_digest, failures, kind, reason, since, next_attempt_at"
+		"SELECT refresh_token_digest, failures, kind, reason, since, next_attempt_at,"
+		" token_updated_at"
 		" FROM oauth_tokens_internal.refresh_states WHERE token_id OPERATOR(pg_catalog.=) $1",
 		{UUIDOID}};
 	Datum values[] = {UUIDPGetDatum(&token.id)};
@@ -74,6 +86,8 @@ RefreshState find_state(const LockedToken &token)
 	state.since = is_null ? 0 : DatumGetTimestampTz(since);
 	const Datum next = returned(6, &is_null);
 	state.next_attempt = is_null ? 0 : DatumGetTimestampTz(next);
+	if (DatumGetTimestampTz(returned(7)) != token.updated_at)
+		keep_state(token);
 	return state;
 }
 

@@ -1,6 +1,7 @@
 #include "refresh/waited_row.hpp"
 
 #include "refresh/member_statement.hpp"
+#include "token_codec.hpp"
 
 extern "C" {
 #include "access/multixact.h"
@@ -12,39 +13,47 @@ namespace oauth_tokens
 namespace
 {
 
-// A lock for the sake of a foreign key does not keep a refresh out.
-bool is_locked_by_us(HeapTupleHeader row)
+bool is_ours(TransactionId id)
+{
+	return TransactionIdIsCurrentTransactionId(id);
+}
+
+bool is_of_others(TransactionId id)
+{
+	return !is_ours(id) && TransactionIdIsInProgress(id);
+}
+
+// Or changed. A lock for the sake of a foreign key does not keep a refresh out.
+bool is_locked(HeapTupleHeader row, bool (*by_whom)(TransactionId))
 {
 	const std::uint16_t mask = row->t_infomask;
 	const TransactionId locker = HeapTupleHeaderGetRawXmax(row);
 	if ((mask & HEAP_XMAX_INVALID) != 0 || !TransactionIdIsValid(locker))
 		return false;
 	if ((mask & HEAP_XMAX_IS_MULTI) == 0)
-		return !HEAP_XMAX_IS_KEYSHR_LOCKED(mask) && TransactionIdIsCurrentTransactionId(locker);
+		return !HEAP_XMAX_IS_KEYSHR_LOCKED(mask) && by_whom(locker);
 	if (HEAP_LOCKED_UPGRADED(mask))
 		return false;
 	MultiXactMember *members;
 	const int count =
 		GetMultiXactIdMembers(locker, &members, false, HEAP_XMAX_IS_LOCKED_ONLY(mask));
 	for (int i = 0; i < count; i++)
-		if (members[i].status != MultiXactStatusForKeyShare &&
-			TransactionIdIsCurrentTransactionId(members[i].xid))
+		if (members[i].status != MultiXactStatusForKeyShare && by_whom(members[i].xid))
 			return true;
 	return false;
 }
 
 bool is_ours(HeapTupleHeader row)
 {
-	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row)) || is_locked_by_us(row);
+	return is_ours(HeapTupleHeaderGetXmin(row)) || is_locked(row, is_ours);
 }
 
-} // namespace
-
-WaitedRow find_waited_row(const TokenTable &table, const Identity &identity)
+// Calls with the row where it is in the table's own heap, and only one may have the identity.
+template <typename Body>
+void with_row(const TokenTable &table, const Identity &identity, Body body)
 {
-	WaitedRow found = {false, true, false, {}, 0};
 	if (!OidIsValid(table.identity_index) || !table.rows_are_here)
-		return found;
+		return;
 	ScanKeyData keys[kIdentityColumns];
 	memcpy(keys, table.identity_keys, sizeof keys);
 	for (int i = 0; i < kIdentityColumns; i++)
@@ -55,26 +64,54 @@ WaitedRow find_waited_row(const TokenTable &table, const Identity &identity)
 	IndexScanDesc scan = compat::index_beginscan(relation, index, SnapshotSelf, kIdentityColumns);
 	TupleTableSlot *slot = table_slot_create(relation, nullptr);
 	index_rescan(scan, keys, kIdentityColumns, nullptr, 0);
-	if (index_getnext_slot(scan, ForwardScanDirection, slot)) {
+	if (index_getnext_slot(scan, ForwardScanDirection, slot))
+		body(slot, ExecFetchSlotHeapTuple(slot, false, nullptr)->t_data);
+	ExecDropSingleTupleTableSlot(slot);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	table_close(relation, NoLock);
+}
+
+bool opens(const TokenTable &table, const Identity &identity, TupleTableSlot *slot, int number,
+		   Column column)
+{
+	bool is_null;
+	const Datum value = slot_getattr(slot, table.attno[number], &is_null);
+	return is_null || !is_damaged(DatumGetTextPP(value), {&identity, column});
+}
+
+} // namespace
+
+WaitedRow find_waited_row(const TokenTable &table, const Identity &identity)
+{
+	WaitedRow found = {false, true, false, {}, 0};
+	with_row(table, identity, [&](TupleTableSlot *slot, HeapTupleHeader row) {
 		bool no_refresh_token;
 		bool no_id;
 		bool no_time;
 		slot_getattr(slot, table.attno[kEncryptedRefreshToken], &no_refresh_token);
 		const Datum id = slot_getattr(slot, table.attno[kId], &no_id);
 		const Datum updated_at = slot_getattr(slot, table.attno[kUpdatedAt], &no_time);
-		found.is_ours = is_ours(ExecFetchSlotHeapTuple(slot, false, nullptr)->t_data);
+		found.is_ours = is_ours(row);
 		found.has_refresh_token = !no_refresh_token;
 		found.is_known = !no_id && !no_time;
 		if (found.is_known) {
 			found.id = *DatumGetUUIDP(id);
 			found.updated_at = DatumGetTimestampTz(updated_at);
 		}
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	index_endscan(scan);
-	index_close(index, NoLock);
-	table_close(relation, NoLock);
+	});
 	return found;
+}
+
+bool can_be_begun(const TokenTable &table, const Identity &identity)
+{
+	bool can = true;
+	with_row(table, identity, [&](TupleTableSlot *slot, HeapTupleHeader row) {
+		can = !is_locked(row, is_of_others) &&
+			  opens(table, identity, slot, kEncryptedRefreshToken, Column::refresh_token) &&
+			  opens(table, identity, slot, kEncryptedAccessToken, Column::access_token);
+	});
+	return can;
 }
 
 bool is_table_locked_by_us(const TokenTable &table)

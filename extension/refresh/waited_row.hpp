@@ -19,6 +19,10 @@ struct WaitedRow {
 // the identity unique: not ours, with a refresh token, and unknown.
 WaitedRow find_waited_row(const TokenTable &table, const Identity &identity);
 
+// Whether oauth_refresh_begin() can take up the row: another transaction has neither changed
+// nor locked it, and a key opens its tokens. Found as above; true where the row is not.
+bool can_be_begun(const TokenTable &table, const Identity &identity);
+
 // Whether this transaction holds a lock on the table that keeps writers out.
 bool is_table_locked_by_us(const TokenTable &table);
 

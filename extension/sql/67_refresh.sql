@@ -97,20 +97,36 @@ CREATE TABLE oauth_tokens_internal.refresh_rules (
 COMMENT ON TABLE oauth_tokens_internal.refresh_rules IS
     'what the sidecar published of each provider: how its refresh tokens rotate, when to refresh ahead of time (0: never), and how many a second of each client';
 
--- Tokens that wait (dead grants, mostly) stay where they are in the order of due ones, and
--- may be many. A look begins behind those with which the order begins (up to passed_*),
--- and reads a part of them again, from again_* on: some may have become due.
+-- A look at what is due reads a few rows, and the next look goes on behind them: among
+-- those that wait, and among those that come to be due.
 CREATE TABLE oauth_tokens_internal.refresh_scans (
     provider text,
     kind text,
-    passed_time timestamptz,
-    passed_id uuid,
-    again_time timestamptz,
-    again_id uuid,
+    waiting_time timestamptz,
+    waiting_id uuid,
+    recent_time timestamptz,
+    recent_id uuid,
     PRIMARY KEY (provider, kind)
 );
 COMMENT ON TABLE oauth_tokens_internal.refresh_scans IS
     'where refresh_due() goes on; kind: access (by the expiry of access tokens) or grant';
+
+-- Of a client with tokens that are due and could not be handed out yet: behind which place
+-- they begin, and where they go on if few are found there. So they wait for their own client
+-- alone, and keep their order.
+CREATE TABLE oauth_tokens_internal.refresh_places (
+    provider text,
+    client_id text,
+    kind text,
+    time timestamptz NOT NULL,
+    id uuid NOT NULL,
+    resume_time timestamptz,
+    resume_id uuid,
+    served_at timestamptz NOT NULL,
+    PRIMARY KEY (provider, client_id, kind)
+);
+COMMENT ON TABLE oauth_tokens_internal.refresh_places IS
+    'where the backlog of a client begins; kind as in refresh_scans';
 
 SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.cluster', '');
 SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.refresh_states', '');

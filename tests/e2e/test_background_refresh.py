@@ -138,3 +138,25 @@ def test_only_one_session_looks(sidecar):
         other.rollback()
         one.rollback()
         assert len(other.execute(DUE).fetchall()) == 1
+
+
+def test_locked_rows_hold_up_nobody(sidecar):
+    """Whose refresh would wait for another transaction; not for the sake of a foreign key."""
+    db = prepare_database(sidecar.cluster, "locks")
+    with sidecar.cluster.connect(db=db) as locker, sidecar.cluster.connect(db=db) as changer, sidecar.cluster.connect(db=db, autocommit=True) as looker:
+        looker.execute("""SELECT oauth_tokens_internal.publish_refresh_rules('{"fake": {"refresh_ahead": 600, "refreshes_per_second": 20}}')""")
+        looker.execute("SELECT oauth_tokens_enable_background_refresh()")
+        looker.execute("SELECT oauth_store(gen_random_uuid(), 'fake', 'user', n::text, 'a', 'r') FROM generate_series(1, 60) n")
+        looker.execute("UPDATE oauth_tokens SET access_token_expires_at = now() AT TIME ZONE 'UTC' + actor_id::int * interval '1 s', updated_at = '2020-01-01'")
+        locker.execute("SELECT FROM oauth_tokens WHERE actor_id::int <= 20 FOR SHARE")
+        locker.execute("SELECT FROM oauth_tokens WHERE actor_id::int > 40 FOR KEY SHARE")
+        changer.execute("SELECT FROM oauth_tokens WHERE actor_id::int <= 10 FOR KEY SHARE")  # with the other, a multixact
+        changer.execute("UPDATE oauth_tokens SET scopes = 'x' WHERE actor_id::int BETWEEN 21 AND 30")
+        found = [int(actor) for actor, in looker.execute(DUE)]
+        assert found == [*range(31, 51)]
+        looker.execute("UPDATE oauth_tokens SET access_token_expires_at = now() + interval '1 day' WHERE actor_id = ANY (%s)",
+                       [[str(actor) for actor in found]])
+        locker.rollback()
+        changer.rollback()
+        looker.execute("UPDATE oauth_tokens_internal.refresh_clients SET credit = 20")
+        assert {int(actor) for _ in range(4) for actor, in looker.execute(DUE)} & {1, 25}
