@@ -47,7 +47,7 @@ clean:          ## remove what a build made
 distclean:      ## remove private servers, too, with the tokens and keys in them
 
 help:           ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+	@LC_ALL=C awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 sidecar:        ## build the daemon, build/oauth-sidecar
 	@scripts/sidecar

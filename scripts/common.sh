@@ -16,6 +16,11 @@ for name in ${!PG@}; do
 done
 unset name MAKEFLAGS MFLAGS MAKELEVEL
 
+# In another language programs say what we do not look for; and in Turkish [a-z] has no q,
+# w and x.
+export LC_ALL=C.UTF-8
+unset LANGUAGE
+
 # A caller's umask of 077 would lock the server's user out of its own binaries.
 umask 022
 

@@ -24,3 +24,12 @@ def test_without_npms_registry(tmp_path):
             assert part in done.stdout, done.stdout
     finally:
         run("stop", **own)
+
+
+def test_in_another_language():
+    """Scripts read what programs say, and match names by [a-z], as in English; q, w and x are not
+    in it in Turkish."""
+    done = subprocess.run(["bash", "-c", '. "$0"; env', CHECKOUT / "scripts/common.sh"],
+                          env=os.environ | {"LC_ALL": "tr_TR.UTF-8", "LANGUAGE": "tr"},
+                          stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    assert "LC_ALL=C.UTF-8" in done.stdout.splitlines() and "LANGUAGE=" not in done.stdout
