@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "cache/persistence.hpp"
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
+#include "database/postgres_refreshes.hpp"
 #include "database/postgres_store.hpp"
 #include "event_loop.hpp"
 #include "oauth/token_request.hpp"
@@ -50,7 +52,7 @@ private:
 	int faults_ = 0;
 };
 
-asio::awaitable<void> check_privileges(Report &report, database::PostgresStore &store)
+asio::awaitable<bool> check_privileges(Report &report, database::PostgresStore &store)
 {
 	const std::vector<std::string> missing = co_await store.missing_privileges();
 	if (!missing.empty()) {
@@ -59,11 +61,12 @@ asio::awaitable<void> check_privileges(Report &report, database::PostgresStore &
 					 fmt::format("missing: {}; SELECT oauth_tokens_grant('<role>', "
 								 "'sidecar') as the owner of the extension gives {}",
 								 fmt::join(missing, ", "), missing.size() == 1 ? "it" : "them"));
-		co_return;
+		co_return false;
 	}
 	report.good("privileges", "all that the sidecar needs");
 	co_await store.rehearse();
 	report.good("rehearsal", "a token was stored, read and deleted, and nothing of it kept");
+	co_return true;
 }
 
 void check_tls(Report &report, const settings::Settings &settings)
@@ -100,8 +103,18 @@ void check_spool(Report &report, const std::string &path)
 	}
 }
 
+asio::awaitable<void> check_refreshes(Report &report, const settings::Settings &settings,
+									  database::PostgresRefreshes &store)
+{
+	const bool with_ahead = std::ranges::any_of(
+		settings.providers, [](const auto &entry) { return entry.second.is_refreshed_ahead(); });
+	for (const std::string &doubt : co_await store.doubts(with_ahead))
+		report.warning("refresh", doubt);
+}
+
 asio::awaitable<void> check_database(Report &report, const settings::Settings &settings,
-									 database::PostgresStore &store)
+									 database::PostgresStore &store,
+									 database::PostgresRefreshes &refreshes)
 {
 	try {
 		const database::Readiness readiness = co_await store.readiness();
@@ -111,7 +124,9 @@ asio::awaitable<void> check_database(Report &report, const settings::Settings &s
 			report.warning("database", readiness.warning);
 		else
 			report.good("database", "reachable; the extension is there, and migrated");
-		co_await check_privileges(report, store);
+		const bool is_granted = co_await check_privileges(report, store);
+		if (is_granted)
+			co_await check_refreshes(report, settings, refreshes);
 		const bool confirms = co_await store.confirms_flows();
 		if (settings.public_url.starts_with("https://") && !confirms)
 			report.warning("confirm", "oauth_tokens.confirm_flows is off: whoever gets another "
@@ -174,10 +189,11 @@ asio::awaitable<void> check_provider(Report &report, providers::Directory &direc
 }
 
 asio::awaitable<void> check_all(Report &report, const settings::Settings &settings,
-								database::PostgresStore &store, redis::Connection *redis,
+								database::PostgresStore &store,
+								database::PostgresRefreshes &refreshes, redis::Connection *redis,
 								providers::Directory &directory, bool &is_done)
 {
-	co_await check_database(report, settings, store);
+	co_await check_database(report, settings, store, refreshes);
 	if (redis != nullptr)
 		co_await check_cache(report, settings, *redis);
 	for (const auto &[name, provider] : directory.all())
@@ -202,6 +218,7 @@ int run_check(settings::Settings settings)
 	{
 		database::Pool pool(context.get_executor(), settings.database_url.clone(), patient());
 		database::PostgresStore store(pool);
+		database::PostgresRefreshes refreshes(pool, pool);
 		std::optional<redis::Connection> redis;
 		if (!settings.redis_url.empty())
 			redis.emplace(
@@ -212,9 +229,9 @@ int run_check(settings::Settings settings)
 		providers::Directory directory(context.get_executor(), settings.providers, client, {});
 		const EventLoop::EndFirst end_first(context);
 		bool is_done = false;
-		start_task(
-			context.get_executor(), "check",
-			check_all(report, settings, store, redis ? &*redis : nullptr, directory, is_done));
+		start_task(context.get_executor(), "check",
+				   check_all(report, settings, store, refreshes, redis ? &*redis : nullptr,
+							 directory, is_done));
 		while (!is_done && context.run_one() > 0) {
 		}
 		if (!is_done)

@@ -127,6 +127,7 @@ private:
 	asio::awaitable<void> keep_house();
 	asio::awaitable<void> publish();
 	asio::awaitable<void> purge();
+	asio::awaitable<void> look_at_refreshes();
 	asio::awaitable<void> drain();
 	asio::awaitable<void> drain_api(asio::steady_timer &drained);
 	std::unique_ptr<server::Server> make_server();
@@ -141,6 +142,7 @@ private:
 	endpoints::Admission admission_;
 	cache::NoCache no_cache_;
 	bool published_ = false;
+	std::vector<std::string> doubts_; // of refreshes, as they were logged last
 	EventLoop context_;
 	database::Pool api_pool_;
 	database::Pool refresh_pool_;
@@ -302,6 +304,16 @@ asio::awaitable<void> Daemon::purge()
 	} while (gone > 0);
 }
 
+// What is to be set right, or else nothing is refreshed, and nobody is told.
+asio::awaitable<void> Daemon::look_at_refreshes()
+{
+	std::vector<std::string> doubts = co_await refresh_store_.doubts(ahead_.is_wanted());
+	if (doubts != doubts_)
+		for (const std::string &doubt : doubts)
+			log::warning("tokens are not refreshed", {{"reason", std::string_view(doubt)}});
+	doubts_ = std::move(doubts);
+}
+
 // Publishes again and again, too: whoever drops the extension and makes it anew,
 // or restores a database, takes the settings with them.
 asio::awaitable<void> Daemon::keep_house()
@@ -314,6 +326,7 @@ asio::awaitable<void> Daemon::keep_house()
 			if (!published_)
 				log::info("ready");
 			published_ = true;
+			co_await look_at_refreshes();
 			co_await purge();
 			done = true;
 		} catch (const database::StoreError &error) {

@@ -214,6 +214,18 @@ PostgresRefreshes::Awaitable<void> PostgresRefreshes::publish_rules(const std::s
 	co_await caller_.run(&Statements::publish_refresh_rules, std::move(parameters));
 }
 
+PostgresRefreshes::Awaitable<std::vector<std::string>> PostgresRefreshes::doubts(bool with_ahead)
+{
+	const Caller::StatementsPtr texts = co_await caller_.known();
+	Parameters parameters;
+	parameters.add(std::string(with_ahead ? "t" : "f")).add(texts->schema);
+	const Rows rows = co_await caller_.run(&Statements::refresh_doubts, std::move(parameters));
+	std::vector<std::string> doubts;
+	for (int row = 0; row < rows.count(); row++)
+		doubts.emplace_back(rows.text(row, 0));
+	co_return doubts;
+}
+
 PostgresRefreshes::Awaitable<std::int64_t> PostgresRefreshes::purge()
 {
 	Parameters none;

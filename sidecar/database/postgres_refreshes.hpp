@@ -31,6 +31,8 @@ public:
 
 	// For housekeeping. `rules` is of oauth::refresh_rules().
 	Awaitable<void> publish_rules(const std::string &rules);
+	// Why nothing is refreshed, or nothing ahead of time, though no call fails: a line for each.
+	Awaitable<std::vector<std::string>> doubts(bool with_ahead);
 	// Deletes what is kept of tokens that are gone; how many rows.
 	Awaitable<std::int64_t> purge();
 

@@ -54,6 +54,26 @@ constexpr const char *kRequestsWait = R"(SELECT workspace_id, provider, actor_ty
 constexpr const char *kRequestDone = R"(SELECT oauth_tokens_internal.refresh_request_done(
 	$1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text))";
 
+// Why nothing is refreshed though no call fails.
+constexpr const char *kDoubts =
+	R"(SELECT 'this database is a copy, and refreshes and revokes nothing:'
+		' if no other database has these tokens any more, call SELECT oauth_tokens_adopt_cluster()'
+	WHERE NOT (SELECT adopted FROM oauth_tokens_internal.cluster())
+	UNION ALL SELECT 'nothing is refreshed ahead of time without the indexes for it:'
+		' as the owner of the tables, call SELECT oauth_tokens_enable_background_refresh()'
+	WHERE $1::boolean AND 2 > (SELECT pg_catalog.count(*) FROM pg_catalog.pg_index i
+		JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+		JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+		JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+		WHERE n.nspname = $2::text AND i.indisvalid AND (t.relname, c.relname) IN (
+			('oauth_tokens', 'idx_oauth_tokens_refresh'),
+			('oauth_token_details', 'idx_oauth_token_details_refresh')))
+	UNION ALL SELECT 'nothing is refreshed ahead of time, since row security applies to this role:'
+		' use a role that it does not apply to'
+	WHERE $1::boolean AND (SELECT pg_catalog.bool_or(pg_catalog.row_security_active(t.oid))
+		FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+		WHERE n.nspname = $2::text AND t.relname = 'oauth_tokens'))";
+
 } // namespace
 
 void Statements::add_refreshes(const std::string &there)
@@ -70,6 +90,7 @@ void Statements::add_refreshes(const std::string &there)
 	refresh_backlog = kBacklog;
 	refresh_requests_wait = kRequestsWait;
 	refresh_request_done = kRequestDone;
+	refresh_doubts = kDoubts;
 }
 
 } // namespace sidecar::database

@@ -48,6 +48,7 @@ struct Statements {
 	std::string refresh_backlog;
 	std::string refresh_requests_wait;
 	std::string refresh_request_done;
+	std::string refresh_doubts; // $1: whether ahead of time, too; $2: the schema; a line for each
 
 private:
 	void add_refreshes(const std::string &there); // refresh_statements.cpp

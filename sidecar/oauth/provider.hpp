@@ -129,6 +129,12 @@ struct Provider {
 	int refreshes_per_second = 5;          // of those that nobody asked for, of one client
 	std::vector<FailureRule> failures;     // before those of every provider
 	Revoke revoke = Revoke::automatic;
+
+	// Whether any refresh is made that nobody asks for.
+	bool is_refreshed_ahead() const noexcept
+	{
+		return refresh_ahead.count() > 0 || keep_alive.count() > 0;
+	}
 };
 
 } // namespace sidecar::oauth

@@ -39,7 +39,7 @@ Ahead::Ahead(const Site &site, Refresher &refresher)
 	: site_(site), refresher_(refresher), timer_(site.executor)
 {
 	for (const auto &[name, provider] : site.directory.all())
-		if (provider.refresh_ahead.count() > 0 || provider.keep_alive.count() > 0)
+		if (provider.is_refreshed_ahead())
 			providers_.push_back(name);
 }
 

@@ -82,6 +82,30 @@ def test_three_daemons_share_the_work(sidecar, fake, make_sidecar, providers):  
     assert all("old-access" not in each.log() and "refresh-1" not in each.log() for each in [sidecar, *others])
 
 
+def test_why_nothing_is_refreshed_is_told(sidecar, make_sidecar, providers):
+    """By --check and at the start: the indexes are missing, the database is a copy."""
+    def told(wanted, **blocks):
+        daemon = make_sidecar(blocks or providers, start=False, db=sidecar.db)
+        done = daemon.run("--check")
+        assert done.returncode == 0
+        warnings = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("warning  refresh ")]
+        assert [next((word for word in line if word.startswith("oauth_tokens_")), None) for line in warnings] == wanted, done.stdout
+        daemon.start()
+        wait_until(lambda: '"ready"' in daemon.log(), what="the daemon to be ready")
+        wait_until(lambda: daemon.log().count('"tokens are not refreshed"') == len(wanted) or not wanted, what="its warnings")
+        assert all(word in daemon.log() for word in wanted)
+
+    indexes, copy = "oauth_tokens_enable_background_refresh()", "oauth_tokens_adopt_cluster()"
+    told([indexes])
+    told([], off=providers["off"])
+    sidecar.sql("UPDATE oauth_tokens_internal.cluster SET id = '1/1'")
+    told([copy, indexes])
+    sidecar.sql("SELECT oauth_tokens_enable_background_refresh()")
+    told([copy])
+    sidecar.sql("SELECT oauth_tokens_adopt_cluster()")
+    told([])
+
+
 def test_a_wrong_client_secret_ends_no_grant(sidecar, fake):  # T5
     fake.answer = Answer({"error": "invalid_client"}, status=401)
     fill(sidecar, 200)
