@@ -13,6 +13,14 @@
 #include "token_codec.hpp"
 #include "token_table.hpp"
 
+extern "C" {
+#include "miscadmin.h"
+#include "storage/latch.h"
+
+// Of libpq/libpq.h, which wants the headers of GSSAPI.
+extern bool pq_check_connection(void);
+}
+
 namespace oauth_tokens
 {
 
@@ -217,9 +225,18 @@ Step follow_answer(Call &call)
 void raise_timeout(const Call &call)
 {
 	if (call.ticket.request < 0)
-		raise_not_refreshed("All requests are in use.");
+		raise_not_refreshed("All requests that this role and database may have are in use.");
 	raise_not_refreshed(is_refresh_taken(call.ticket) ? "A sidecar is working on it."
 													  : "No sidecar has taken the request.");
+}
+
+// As client_connection_check_interval does, which is off by default: nobody waits any more.
+void end_without_client()
+{
+	if (MyProcPort == nullptr || !WaitEventSetCanReportClosed() || pq_check_connection())
+		return;
+	ClientConnectionLost = true;
+	InterruptPending = true;
 }
 
 // One look and, unless that was the last, one sleep.
@@ -248,6 +265,7 @@ Step wait_for_refresh(Call &call, const RequestedIdentity &requested)
 		sleep_for_refresh(call.ticket, sleep);
 	else
 		sleep_for_free_request(sleep);
+	end_without_client();
 	CHECK_FOR_INTERRUPTS();
 	return Step::go_on;
 }

@@ -62,8 +62,9 @@ void listen()
 {
 	if (!listen_for_refreshes())
 		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-						errmsg("too many sessions listen for refreshes"),
-						errdetail("At most %d can.", kRefreshListeners)));
+						errmsg("too many sessions of this database listen for refreshes"),
+						errdetail("At most %d can, and fewer where other databases have many.",
+								  kRefreshListeners / 2)));
 }
 
 void put_taken(const ReturnSetInfo *result, const TakenRefresh &taken)

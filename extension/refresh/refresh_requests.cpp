@@ -22,6 +22,7 @@ struct Request {
 	State state; // free: nobody waits
 	RefreshOutcome outcome;
 	Oid database;
+	Oid role; // of the caller who made it
 	int callers;
 	int listener; // who took it: the place, and which session it had
 	std::uint64_t listener_session;
@@ -104,12 +105,24 @@ Request *find_request(const RequestedIdentity &identity)
 	return nullptr;
 }
 
+// A database may have as many as it leaves to the others, and a role as many as its database
+// may still have. So however many take all they can, there is one for the next.
 Request *find_free_request()
 {
-	for (Request &request : memory->requests)
-		if (request.state == State::free)
-			return &request;
-	return nullptr;
+	Request *found = nullptr;
+	int free = 0;
+	int of_database = 0;
+	int of_role = 0;
+	for (Request &request : memory->requests) {
+		if (request.state == State::free) {
+			free++;
+			found = &request;
+		} else if (request.database == MyDatabaseId) {
+			of_database++;
+			of_role += request.role == GetUserId();
+		}
+	}
+	return of_role < free - of_database ? found : nullptr;
 }
 
 // Whether listeners must hear of it.
@@ -160,17 +173,23 @@ void stop_listening(int, Datum)
 		ConditionVariableBroadcast(&memory->asked);
 }
 
+// A database may have as many as it leaves to the others.
 int find_place(std::int64_t now)
 {
 	if (our_place >= 0 && memory->listeners[our_place].session == our_session)
 		return our_place;
-	for (int place = 0; place < kRefreshListeners; place++)
-		if (!is_listening(memory->listeners[place], now))
-			return place;
-	for (int place = 0; place < kRefreshListeners; place++)
-		if (memory->listeners[place].has_ended)
-			return place;
-	return -1;
+	int found = -1;
+	int free = 0;
+	int of_database = 0;
+	for (int place = 0; place < kRefreshListeners; place++) {
+		const Listener &listener = memory->listeners[place];
+		const bool is_free = !is_listening(listener, now) || listener.has_ended;
+		free += is_free;
+		of_database += !is_free && listener.database == MyDatabaseId;
+		if (is_free && (found < 0 || memory->listeners[found].has_ended))
+			found = place;
+	}
+	return of_database < free ? found : -1;
 }
 
 template <typename Chosen>
@@ -229,6 +248,7 @@ bool join_refresh(const RequestedIdentity &identity, std::int64_t min_ttl, Refre
 	if (request == nullptr && (request = find_free_request()) != nullptr) {
 		request->identity = identity;
 		request->database = MyDatabaseId;
+		request->role = GetUserId();
 		request->callers = 0;
 		pg_atomic_fetch_add_u32(&memory->in_use, 1);
 	}

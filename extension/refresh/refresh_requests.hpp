@@ -12,8 +12,8 @@
 namespace oauth_tokens
 {
 
-inline constexpr int kRefreshRequests = 128;
-inline constexpr int kRefreshListeners = 64;
+inline constexpr int kRefreshRequests = 256; // of all databases, as the next
+inline constexpr int kRefreshListeners = 128;
 inline constexpr int kMaxReasonBytes = 500;
 
 void refresh_requests_init();
@@ -49,7 +49,8 @@ struct RefreshAnswer {
 	char reason[kMaxReasonBytes + 1];
 };
 
-// False where all requests are in use. min_ttl is in microseconds. If the process ends,
+// False where no request is free for this role and database: some always are for others.
+// min_ttl is in microseconds. If the process ends,
 // it leaves by itself; if an error is raised, the caller must.
 bool join_refresh(const RequestedIdentity &identity, std::int64_t min_ttl, RefreshTicket &ticket);
 

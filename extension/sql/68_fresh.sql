@@ -28,7 +28,7 @@ CREATE FUNCTION oauth_tokens_internal.refresh_requests_wait(
     AS 'MODULE_PATHNAME', 'oauth_refresh_requests_wait';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.refresh_requests_wait(interval) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.refresh_requests_wait(interval) IS
-    'takes what callers of oauth_fresh_access_token() wait for in this database, of all identities whatever policies say: sleeps until there is something, at most for timeout and 1 s. Call it again at once: a session listens for 3 s after a call, and what a silent one took is offered again. Errors: 22004 null; 22008, 22023 timeout is out of range or negative; 25006 on a standby; 53400 more than 64 sessions listen; 55000 without shared_preload_libraries';
+    'takes what callers of oauth_fresh_access_token() wait for in this database, of all identities whatever policies say: sleeps until there is something, at most for timeout and 1 s. Call it again at once: a session listens for 3 s after a call, and what a silent one took is offered again. Errors: 22004 null; 22008, 22023 timeout is out of range or negative; 25006 on a standby; 53400 more than 64 sessions of the database listen; 55000 without shared_preload_libraries';
 
 CREATE FUNCTION oauth_tokens_internal.refresh_request_done(
     workspace_id uuid, provider text, actor_type text, actor_id text,

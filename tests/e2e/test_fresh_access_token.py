@@ -12,14 +12,14 @@ from datetime import datetime
 import asyncpg
 import psycopg
 import pytest
-from harness import DATABASE, wait_until
+from harness import DATABASE, client_bin, wait_until
 from listener import FRESH, REFRESH, WAIT, Caller, Listener
 from pgbouncer import PgBouncer
 from tokens import identity, python_store
 
 LIVES = 3600
 SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Extension' AND query LIKE '%%oauth_fresh_access_token%%' AND pid <> pg_backend_pid()"
-REQUESTS = 128  # in shared memory
+REQUESTS = 86  # that a role may have, if nobody else has any
 BEGIN = "SELECT outcome, fence, reason FROM oauth_refresh_begin(%s, %s, %s, %s)"
 FAIL = "SELECT oauth_refresh_fail(%s, %s, %s, %s, %s, %s, 'it said no', %s)"
 
@@ -510,6 +510,57 @@ def test_the_last_sidecar_goes(cluster):
     with pytest.raises(psycopg.Error) as caught:
         caller.result()
     assert caught.value.sqlstate == "OT021"
+
+
+def occupy(cluster, db, role, count):
+    """As many callers of a role as there are places for it, and five more, which sleep as well."""
+    expire(cluster, *(f"{role} {number}" for number in range(count + 5)), db=db)
+    return [call(cluster, f"{role} {number}", "60 s", "1 h", db=db, user=role) for number in range(count + 5)]
+
+
+def test_no_role_and_no_database_takes_all_places(cluster, listen):
+    """Whatever one has taken, the next finds some: another role, another database."""
+    forget_listeners(cluster)
+    with cluster.connect(autocommit=True) as connection:
+        connection.execute("CREATE ROLE greedy LOGIN SUPERUSER")
+        connection.execute("CREATE ROLE modest LOGIN SUPERUSER")
+    cluster.rows("DROP DATABASE IF EXISTS other", db="postgres")
+    cluster.rows(f"CREATE DATABASE other TEMPLATE {DATABASE}", db="postgres")
+    ours = listen(refresh=lambda listener, whose: None)
+    theirs = listen(db="other", refresh=lambda listener, whose: None)
+    callers = []
+    taken = {}
+    for db, listener, role, count in ((DATABASE, ours, "greedy", 86), (DATABASE, ours, "modest", 28), ("other", theirs, "greedy", 48)):
+        callers += occupy(cluster, db, role, count)
+        sleeping(cluster, len(callers))
+        wait_until(lambda: len({whose for whose, _ in listener.taken if whose[3].startswith(role)}) >= count, 20, what="the places")
+        taken[db, role] = len({whose for whose, _ in listener.taken if whose[3].startswith(role)})
+    assert taken == {(DATABASE, "greedy"): 86, (DATABASE, "modest"): 28, ("other", "greedy"): 48}
+    # There is one left for each of the others.
+    expire(cluster, "last", db="other")
+    last = call(cluster, "last", "60 s", "1 h", db="other")
+    wait_until(lambda: identity("last") in {whose for whose, _ in theirs.taken}, 20, what="a place for another role")
+    cluster.rows("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%%oauth_fresh_access_token%%'"
+                 " AND pid <> pg_backend_pid()")
+    for caller in [*callers, last]:
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            caller.result()
+    theirs.stop()
+    cluster.rows("DROP DATABASE other WITH (FORCE)", db="postgres")
+    cluster.rows("DROP ROLE greedy, modest")
+
+
+def test_a_client_that_vanished(cluster, listen):
+    """Its backend does not sleep on for an hour, and its place is free."""
+    listen(refresh=lambda listener, whose: None)
+    expire(cluster, "vanished")
+    client = subprocess.Popen(
+        [client_bin() / "psql", "-X", "-h", cluster.socket_dir, "-p", str(cluster.port), "-U", "postgres", "-d", DATABASE, "-c",
+         f"SELECT oauth_fresh_access_token('{identity()[0]}', 'google', 'user', 'vanished', timeout => '1 h')"])
+    sleeping(cluster, 1)
+    client.kill()
+    client.wait()
+    sleeping(cluster, 0)
 
 
 def test_too_many_listeners(cluster):
