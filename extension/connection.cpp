@@ -3,6 +3,7 @@
 // column's own enum.
 
 #include "function.hpp"
+#include "indexed_plan.hpp"
 #include "owner_boundary.hpp"
 #include "token_table.hpp"
 
@@ -55,7 +56,7 @@ OAUTH_FUNCTION(oauth_connection)
 	const auto *result = reinterpret_cast<const ReturnSetInfo *>(fcinfo->resultinfo);
 	SPI_connect();
 	SPIPlanPtr plan = kept_plan(kept, table, connection_statement, lengthof(types), types);
-	if (SPI_execute_plan(plan, arguments, nullptr, true, 1) != SPI_OK_SELECT)
+	if (execute_indexed_plan(plan, arguments, nullptr, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read oauth_connections: %s", SPI_result_code_string(SPI_result));
 	if (SPI_processed > 0)
 		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[0]);

@@ -5,6 +5,7 @@
 #include "flow/permission.hpp"
 #include "flow/statement.hpp"
 #include "function.hpp"
+#include "indexed_plan.hpp"
 #include "owner_boundary.hpp"
 
 extern "C" {
@@ -183,7 +184,7 @@ bool finds_token(FunctionCallInfo fcinfo, const TokenTable &table, bool to_updat
 							table.name, kWhereIdentity, to_update ? " FOR KEY SHARE" : "");
 		},
 		lengthof(types), types);
-	const int result = SPI_execute_plan(plan, values, nullptr, !to_update, 1);
+	const int result = execute_indexed_plan(plan, values, nullptr, !to_update, 1);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not read oauth_tokens: %s", SPI_result_code_string(result));
 	const bool found = SPI_processed > 0;
@@ -264,7 +265,7 @@ void execute_following(SPIPlanPtr plan, Datum *values, const char *nulls, const 
 	PG_TRY();
 	{
 		following = {&from, &to};
-		result = SPI_execute_plan(plan, values, nulls, false, 0);
+		result = execute_indexed_plan(plan, values, nulls, false, 0);
 	}
 	PG_CATCH();
 	{

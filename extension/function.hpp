@@ -19,6 +19,14 @@
 namespace oauth_tokens
 {
 
+// Raises 22004 where an argument of the function is null.
+inline void refuse_null_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
+}
+
 enum class Caught { nothing, out_of_memory, other };
 
 [[noreturn]] inline void raise_caught(Caught caught, const char *function)

@@ -1,6 +1,7 @@
 #include "identity.hpp"
 
 #include "errors.hpp"
+#include "function.hpp"
 #include "token_table.hpp"
 
 namespace oauth_tokens
@@ -89,9 +90,7 @@ Identity identity_from_arguments(FunctionCallInfo fcinfo, int first, const Token
 	static const char *const names[kIdentityColumns] = {"workspace_id", "provider", "actor_type",
 														"actor_id"};
 	for (int i = 0; i < kIdentityColumns; i++)
-		if (PG_ARGISNULL(first + i))
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("%s must not be null", names[i])));
+		refuse_null_argument(fcinfo, first + i, names[i]);
 	Identity identity;
 	identity.values[0] = PG_GETARG_DATUM(first);
 	identity.values[1] = PointerGetDatum(PG_GETARG_TEXT_PP(first + 1));

@@ -3,6 +3,7 @@
 #include "cache/wake_up.hpp"
 #include "details_policies.hpp"
 #include "flow/settings.hpp"
+#include "indexed_plan.hpp"
 #include "key_page.hpp"
 #include "key_ring.hpp"
 #include "refresh/refresh_requests.hpp"
@@ -19,6 +20,7 @@ void _PG_init()
 	oauth_tokens::key_page_init();
 	oauth_tokens::key_ring_init();
 	oauth_tokens::token_table_init();
+	oauth_tokens::indexed_plan_init();
 	oauth_tokens::details_policies_init();
 	oauth_tokens::cache_tables_init();
 	oauth_tokens::mark_change_init();

@@ -3,6 +3,7 @@
 
 #include "flow/statement.hpp"
 #include "function.hpp"
+#include "indexed_plan.hpp"
 #include "owner_boundary.hpp"
 #include "refresh/revocation_queue.hpp"
 #include "token_details.hpp"
@@ -42,7 +43,7 @@ bool delete_row(const TokenTable &table, const Identity &identity, Returns retur
 							kReturning[form]);
 		},
 		kIdentityColumns, types);
-	const int result = SPI_execute_plan(plan, values, nullptr, false, 0);
+	const int result = execute_indexed_plan(plan, values, nullptr, false, 0);
 	if (result != SPI_OK_DELETE && result != SPI_OK_DELETE_RETURNING)
 		elog(ERROR, "could not delete from oauth_tokens: %s", SPI_result_code_string(result));
 	return SPI_processed > 0;

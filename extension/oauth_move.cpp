@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "function.hpp"
+#include "indexed_plan.hpp"
 #include "owner_boundary.hpp"
 #include "refresh/state.hpp"
 #include "token_details.hpp"
@@ -33,7 +34,7 @@ bool move_row(const TokenTable &table, const Identity &from, const Identity &to,
 							table.name, kWhereIdentity);
 		},
 		lengthof(types), types);
-	const int result = SPI_execute_plan(plan, values, nullptr, false, 0);
+	const int result = execute_indexed_plan(plan, values, nullptr, false, 0);
 	if (result != SPI_OK_UPDATE_RETURNING)
 		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
 	if (SPI_processed == 0)

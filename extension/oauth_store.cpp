@@ -49,10 +49,8 @@ Grant read_grant(FunctionCallInfo fcinfo, const TokenTable &table)
 	Grant grant = {};
 	grant.identity = identity_from_arguments(fcinfo, 0, table);
 	identity_check_storable(grant.identity);
+	refuse_null_argument(fcinfo, kAccessToken, "access_token");
 	grant.access_token = text_argument(fcinfo, kAccessToken);
-	if (grant.access_token == nullptr)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("access_token must not be null")));
 	grant.refresh_token = text_argument(fcinfo, kRefreshToken);
 	grant.keep_refresh_token =
 		grant.refresh_token == nullptr &&

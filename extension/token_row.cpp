@@ -1,6 +1,7 @@
 #include "token_row.hpp"
 
 #include "errors.hpp"
+#include "indexed_plan.hpp"
 #include "owner_boundary.hpp"
 
 namespace oauth_tokens
@@ -117,7 +118,7 @@ bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads read
 	SPIPlanPtr plan = kept_plan(
 		plans[static_cast<int>(reads)], table, [&] { return select_statement(table, reads); },
 		kIdentityColumns, types);
-	if (SPI_execute_plan(plan, arguments, nullptr, true, 1) != SPI_OK_SELECT)
+	if (execute_indexed_plan(plan, arguments, nullptr, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read oauth_tokens: %s", SPI_result_code_string(SPI_result));
 	const bool found = SPI_processed > 0;
 	if (found) {

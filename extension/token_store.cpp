@@ -1,6 +1,7 @@
 #include "token_store.hpp"
 
 #include "errors.hpp"
+#include "indexed_plan.hpp"
 #include "owner_boundary.hpp"
 #include "refresh/state.hpp"
 #include "refresh_token_digest.hpp"
@@ -167,7 +168,8 @@ void clear_refresh_token(const TokenTable &table, const Identity &identity)
 							kWhereIdentity);
 		},
 		kIdentityColumns, types);
-	const int result = execute_guarded(plan, values, nullptr);
+	use_tables(Use::write);
+	const int result = execute_indexed_plan(plan, values, nullptr, false, 0);
 	if (result != SPI_OK_UPDATE)
 		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
 }

@@ -1,6 +1,7 @@
 #include "token_table.hpp"
 
 #include "errors.hpp"
+#include "indexed_plan.hpp"
 #include "row_storage.hpp"
 
 namespace oauth_tokens
@@ -215,6 +216,11 @@ std::uint64_t catalog_state()
 	return catalog_changes;
 }
 
+const TokenTable &token_table_as_known()
+{
+	return cached;
+}
+
 const TokenTable &token_table()
 {
 	if (looked_at != catalog_changes) {
@@ -245,8 +251,8 @@ Relation open_token_table(LOCKMODE mode)
 void prepare_kept_plan(KeptPlan &kept, const TokenTable &table, const char *sql, int arguments,
 					   Oid *types)
 {
-	SPIPlanPtr plan = SPI_prepare(sql, arguments, types);
-	if (plan == nullptr || SPI_keepplan(plan) != 0)
+	SPIPlanPtr plan = prepare_indexed_plan(sql, arguments, types);
+	if (plan == nullptr)
 		elog(ERROR, "could not prepare a statement on oauth_tokens: %s",
 			 SPI_result_code_string(SPI_result));
 	if (kept.plan != nullptr)

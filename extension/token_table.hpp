@@ -46,6 +46,9 @@ Oid extension_function(const char *name);
 // on the tables.
 std::uint64_t catalog_state();
 
+// What token_table() found last, as it was then: for those who may not look.
+const TokenTable &token_table_as_known();
+
 // What the functions work on. Raises OT004 where the tables are not there and
 // OT005 where a column is not what it must be.
 const TokenTable &token_table();

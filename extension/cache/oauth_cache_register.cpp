@@ -21,9 +21,7 @@ constexpr std::int64_t kSeenLately = 30 * USECS_PER_SEC;
 
 text *cache_id_argument(FunctionCallInfo fcinfo)
 {
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("cache_id must not be null")));
+	refuse_null_argument(fcinfo, 0, "cache_id");
 	text *id = PG_GETARG_TEXT_PP(0);
 	const int size = VARSIZE_ANY_EXHDR(id);
 	if (size == 0 || size > kMaxCacheIdBytes)

@@ -20,13 +20,6 @@ constexpr int kMarkColumns = 5;
 constexpr std::int64_t kLongestWait = 1000; // ms: a sleeping statement holds back VACUUM
 constexpr long kLookEvery = 5;              // ms
 
-void refuse_null(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
-}
-
 struct Ids {
 	std::int64_t *values; // sorted
 	int count;
@@ -94,7 +87,7 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(oauth_changes_pending)
 {
-	refuse_null(fcinfo, 0, "max_rows");
+	refuse_null_argument(fcinfo, 0, "max_rows");
 	std::int64_t left = PG_GETARG_INT64(0);
 	if (left < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -117,8 +110,8 @@ OAUTH_FUNCTION(oauth_changes_pending)
 
 OAUTH_FUNCTION(oauth_changes_ack)
 {
-	refuse_null(fcinfo, 0, "incarnation");
-	refuse_null(fcinfo, 1, "ids");
+	refuse_null_argument(fcinfo, 0, "incarnation");
+	refuse_null_argument(fcinfo, 1, "ids");
 	PreventCommandIfReadOnly("oauth_changes_ack()");
 	const Ids ids = ids_argument(fcinfo, 1);
 	const CacheTables &tables = cache_tables();
@@ -138,7 +131,7 @@ OAUTH_FUNCTION(oauth_changes_ack)
 
 OAUTH_FUNCTION(oauth_changes_wait)
 {
-	refuse_null(fcinfo, 0, "timeout");
+	refuse_null_argument(fcinfo, 0, "timeout");
 	const std::uint64_t asked = microseconds_of(PG_GETARG_INTERVAL_P(0), "timeout") / 1000;
 	const auto milliseconds =
 		static_cast<std::int64_t>(std::min<std::uint64_t>(asked, kLongestWait));

@@ -23,7 +23,7 @@ std::uint64_t sweep_attempts(TimestampTz now, int at_most)
 		"DELETE FROM oauth_tokens_internal.flow_attempts WHERE state_hash"
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
 		" FROM oauth_tokens_internal.flow_attempts WHERE expires_at OPERATOR(pg_catalog.<=) $1"
-		" LIMIT $2 FOR UPDATE SKIP LOCKED))",
+		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
 		{TIMESTAMPTZOID, INT8OID}};
 	Datum values[] = {TimestampTzGetDatum(now), Int64GetDatum(at_most)};
 	return run(statement, values);

@@ -1,6 +1,7 @@
 #include "flow/statement.hpp"
 
 #include "errors.hpp"
+#include "indexed_plan.hpp"
 
 namespace oauth_tokens
 {
@@ -38,13 +39,13 @@ std::uint64_t run_flow_statement(const char *sql, int parameters, Oid *types, SP
 {
 	const int nest_level = begin_row_security();
 	if (plan == nullptr) {
-		SPIPlanPtr prepared = SPI_prepare(sql, parameters, types);
-		if (prepared == nullptr || SPI_keepplan(prepared) != 0)
+		SPIPlanPtr prepared = prepare_indexed_plan(sql, parameters, types);
+		if (prepared == nullptr)
 			elog(ERROR, "could not prepare a statement on flows: %s",
 				 SPI_result_code_string(SPI_result));
 		plan = prepared;
 	}
-	const int result = SPI_execute_plan(plan, values, nulls, only_read, 0);
+	const int result = execute_indexed_plan(plan, values, nulls, only_read, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute a statement on flows: %s", SPI_result_code_string(result));
 	end_row_security(nest_level);
@@ -85,13 +86,6 @@ void new_flow_secret(flow::Secret &secret)
 {
 	if (!flow::make_secret(secret))
 		raise_openssl("make a secret");
-}
-
-void refuse_null_argument(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
 }
 
 } // namespace oauth_tokens

@@ -50,7 +50,4 @@ Datum text_datum(const flow::Secret &secret);
 flow::Hash flow_hash_of(std::string_view text);
 void new_flow_secret(flow::Secret &secret);
 
-// Raises 22004 where one of these arguments of a function is null.
-void refuse_null_argument(FunctionCallInfo fcinfo, int argument, const char *name);
-
 } // namespace oauth_tokens

@@ -41,12 +41,13 @@ SealedPlace place_of(const int64 &fence, const pg_uuid_t &token_id)
 	return {kSpoolPurpose, spool_key_name(Int64GetDatum(fence), UUIDPGetDatum(&token_id))};
 }
 
+// OFFSET 0: by the index on the token, and not in the order of the one on fences.
 void trim_attempts(const pg_uuid_t &token_id)
 {
 	static FlowStatement<2> statement = {
 		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=)"
-		" ANY (ARRAY(SELECT fence FROM oauth_tokens_internal.refresh_attempts"
-		" WHERE token_id OPERATOR(pg_catalog.=) $1 ORDER BY fence DESC OFFSET $2))",
+		" ANY (ARRAY(SELECT fence FROM (SELECT fence FROM oauth_tokens_internal.refresh_attempts"
+		" WHERE token_id OPERATOR(pg_catalog.=) $1 OFFSET 0) a ORDER BY fence DESC OFFSET $2))",
 		{UUIDOID, INT8OID}};
 	Datum values[] = {UUIDPGetDatum(&token_id), Int64GetDatum(kMostAttempts - 1)};
 	run_as_owner(statement, values);
@@ -165,9 +166,9 @@ bool has_both_tokens(const Attempt &attempt, const LockedToken &token)
 Attempts attempts_at(const LockedToken &token, TimestampTz now, int64 but)
 {
 	static FlowStatement<1> statement = {
-		"SELECT fence, refresh_token_digest, began_at, lease_until"
+		"SELECT fence, refresh_token_digest, began_at, lease_until FROM (SELECT *"
 		" FROM oauth_tokens_internal.refresh_attempts WHERE token_id OPERATOR(pg_catalog.=) $1"
-		" ORDER BY fence",
+		" OFFSET 0) a ORDER BY fence",
 		{UUIDOID}};
 	Datum values[] = {UUIDPGetDatum(&token.id)};
 	const std::uint64_t rows = run_as_owner(statement, values);

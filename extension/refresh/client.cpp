@@ -84,6 +84,21 @@ TimestampTz client_pause(const RefreshClient &client, TimestampTz now, Timestamp
 	return run_as_owner(probe, values) > 0 ? 0 : lease_until;
 }
 
+// ON CONFLICT locks the row also where nothing is to be written, and all refreshes of a client
+// would wait there for each other's commit.
+static bool is_known_to_succeed(const RefreshClient &client, bool rotated)
+{
+	static FlowStatement<3> statement = {
+		"SELECT FROM oauth_tokens_internal.refresh_clients"
+		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
+		" AND client_id OPERATOR(pg_catalog.=) $2 AND failures OPERATOR(pg_catalog.=) 0"
+		" AND dead_grants OPERATOR(pg_catalog.=) 0 AND paused_until IS NULL"
+		" AND rotates OPERATOR(pg_catalog.=) $3",
+		{TEXTOID, TEXTOID, BOOLOID}};
+	Datum values[] = {client.provider, client.client_id, BoolGetDatum(rotated)};
+	return look_as_owner(statement, values) > 0;
+}
+
 void client_succeeded(const RefreshClient &client, bool rotated, TimestampTz now)
 {
 	static FlowStatement<4> statement = {
@@ -94,6 +109,8 @@ void client_succeeded(const RefreshClient &client, bool rotated, TimestampTz now
 		" WHERE c.failures OPERATOR(pg_catalog.>) 0 OR c.dead_grants OPERATOR(pg_catalog.>) 0"
 		" OR c.paused_until IS NOT NULL OR c.rotates IS DISTINCT FROM $3",
 		{TEXTOID, TEXTOID, BOOLOID, TIMESTAMPTZOID}};
+	if (is_known_to_succeed(client, rotated))
+		return;
 	Datum values[] = {client.provider, client.client_id, BoolGetDatum(rotated),
 					  TimestampTzGetDatum(now)};
 	run_as_owner(statement, values);

@@ -1,6 +1,7 @@
 #include "refresh/locked_token.hpp"
 
 #include "errors.hpp"
+#include "indexed_plan.hpp"
 #include "owner_boundary.hpp"
 #include "refresh_token_digest.hpp"
 #include "token_codec.hpp"
@@ -74,7 +75,7 @@ char *lock_statement(const TokenTable &table, const char *where)
 
 bool lock_by(SPIPlanPtr plan, Datum *values, LockedToken *token)
 {
-	const int result = SPI_execute_plan(plan, values, nullptr, false, 1);
+	const int result = execute_indexed_plan(plan, values, nullptr, false, 1);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not lock a row of oauth_tokens: %s", SPI_result_code_string(result));
 	if (SPI_processed == 0)
@@ -131,7 +132,7 @@ void update_row(const TokenTable &table, const LockedToken &token, const Refresh
 	use_tables(Use::write);
 	SPIPlanPtr plan = kept_plan(
 		kept, table, [&] { return update_statement(table); }, kParameters, types);
-	const int result = SPI_execute_plan(plan, values, nulls, false, 0);
+	const int result = execute_indexed_plan(plan, values, nulls, false, 0);
 	if (result != SPI_OK_UPDATE)
 		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
 	if (SPI_processed != 1)

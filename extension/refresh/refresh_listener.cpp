@@ -98,9 +98,7 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(oauth_refresh_requests_wait)
 {
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("timeout must not be null")));
+	refuse_null_argument(fcinfo, 0, "timeout");
 	refuse_where_nobody_can_listen("refresh_requests_wait()");
 	const std::uint64_t asked = microseconds_of(PG_GETARG_INTERVAL_P(0), "timeout") / 1000;
 	const std::int64_t end =
@@ -125,9 +123,7 @@ OAUTH_FUNCTION(oauth_refresh_requests_wait)
 OAUTH_FUNCTION(oauth_refresh_request_done)
 {
 	refuse_where_nobody_can_listen("refresh_request_done()");
-	if (PG_ARGISNULL(4))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("outcome must not be null")));
+	refuse_null_argument(fcinfo, 4, "outcome");
 	const RefreshOutcome outcome = outcome_argument(PG_GETARG_TEXT_PP(4));
 	const char *reason = PG_ARGISNULL(5) ? "" : reason_argument(PG_GETARG_TEXT_PP(5));
 	const RequestedIdentity requested =

@@ -1,5 +1,6 @@
 #include "refresh/revocation_queue.hpp"
 
+#include "indexed_plan.hpp"
 #include "owner_boundary.hpp"
 #include "refresh/member_statement.hpp"
 #include "token_codec.hpp"
@@ -30,7 +31,7 @@ Datum text_of(std::string_view value)
 bool finds(SPIPlanPtr plan, Datum *values, const char *nulls)
 {
 	PushActiveSnapshot(GetLatestSnapshot());
-	const int result = SPI_execute_plan(plan, values, nulls, true, 1);
+	const int result = execute_indexed_plan(plan, values, nulls, true, 1);
 	PopActiveSnapshot();
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not look for other tokens: %s", SPI_result_code_string(result));

@@ -2,6 +2,7 @@
 
 #include "flow/permission.hpp"
 #include "function.hpp"
+#include "indexed_plan.hpp"
 #include "owner_boundary.hpp"
 #include "refresh/attempt.hpp"
 #include "refresh/member_statement.hpp"
@@ -192,7 +193,7 @@ OAUTH_FUNCTION(oauth_sees_token_id)
 		kept, table,
 		[&] { return psprintf("SELECT 1 FROM %s WHERE id OPERATOR(pg_catalog.=) $1", table.name); },
 		lengthof(types), types);
-	const int result = SPI_execute_plan(plan, values, nullptr, true, 1);
+	const int result = execute_indexed_plan(plan, values, nullptr, true, 1);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not read oauth_tokens: %s", SPI_result_code_string(result));
 	const bool found = SPI_processed > 0;

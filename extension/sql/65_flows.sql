@@ -54,6 +54,7 @@ CREATE TABLE oauth_tokens_internal.flow_attempts (
     CHECK (expires_at OPERATOR(pg_catalog.<=) (created_at OPERATOR(pg_catalog.+) interval '600 s'))
 );
 CREATE INDEX flow_attempts_ticket_hash ON oauth_tokens_internal.flow_attempts (ticket_hash);
+CREATE INDEX flow_attempts_expires_at ON oauth_tokens_internal.flow_attempts (expires_at);
 COMMENT ON TABLE oauth_tokens_internal.flow_attempts IS
     'browsers on their way through a provider; code verifier and nonce are sealed';
 
