@@ -43,9 +43,11 @@ std::optional<std::string> fault_of_url(const Secret &url)
 		return std::nullopt;
 	// A bare / ends the host, a bare @ the password: the rest lands elsewhere. A port
 	// that is no number is a password, where a @ comes later.
+	const std::string_view port = options.value("port");
 	const bool is_torn =
 		options.value("host").find('@') != text.npos ||
-		(!is_list_of_ports(options.value("port")) && text.find('@') != text.npos) ||
+		(!is_list_of_ports(port) && text.rfind('@') != text.npos &&
+		 text.rfind('@') > text.rfind(":" + std::string(port))) ||
 		(options.value("user").empty() && options.value("dbname").find('@') != text.npos);
 	return is_torn ? std::optional<std::string>(kEncode) : std::nullopt;
 }

@@ -96,6 +96,13 @@ std::size_t query_of(std::string_view url, std::size_t authority)
 	return url.find('?', ends != url.npos && url[ends] == '@' ? ends : authority);
 }
 
+// Empty, these are not the default.
+bool takes_a_word(std::string_view name)
+{
+	return name == "sslmode" || name == "target_session_attrs" || name == "gssencmode" ||
+		   name == "channel_binding" || name == "load_balance_hosts";
+}
+
 // One of the parameters, in the form that libpq takes; empty where it is left out.
 std::string taken(std::string_view parameter, Findings &findings)
 {
@@ -110,7 +117,7 @@ std::string taken(std::string_view parameter, Findings &findings)
 							  "(require, verify-full …)");
 		return {};
 	}
-	if (equals == parameter.npos) {
+	if (equals == parameter.npos || (value.empty() && takes_a_word(name))) {
 		findings.fault(kName, "the parameter " + shown_name(name) + " in it has no value");
 		return {};
 	}
@@ -133,7 +140,7 @@ Secret taken_query(std::string_view query, Findings &findings)
 		std::string text = taken(parameter, findings);
 		if (text.starts_with("sslmode=")) {
 			if (!mode.empty() && mode != text)
-				findings.fault(kName, "ssl and sslmode in it say different things; keep sslmode");
+				findings.fault(kName, "it says two things of sslmode (or ssl); keep one");
 			mode = text;
 		}
 		if (!text.empty()) {

@@ -43,7 +43,7 @@ TEST(DatabaseUrl, SslOfDriversIsSslmode)
 		EXPECT_EQ(url_of(std::string("postgresql+asyncpg://h/d?ssl=") + ssl + "&user=u"),
 				  std::string("postgresql://h/d?sslmode=") + mode + "&user=u");
 	EXPECT_TRUE(refuses("postgresql://u:hunter2@h/d?ssl=perhaps", "the parameter ssl"));
-	EXPECT_TRUE(refuses("postgresql://h/d?ssl=require&sslmode=disable", "keep sslmode"));
+	EXPECT_TRUE(refuses("postgresql://h/d?ssl=require&sslmode=disable", "two things of sslmode"));
 	EXPECT_TRUE(refuses("host=h ssl=require", "write sslmode"));
 }
 
@@ -81,6 +81,11 @@ TEST(DatabaseUrl, WhatIsRefusedIsNamed)
 		{"postgresql://u:hunter2@h/d?connect_timeout=2s", "connect_timeout in it must be a whole"},
 		{"postgresql://h:54x32/d", "the port in it"},
 		{"postgresql://h:99999/d", "the port in it"},
+		{"postgresql://u:hunter2@h:port/d", "the port in it"},
+		{"postgresql://u:hunter2@h:5432\\d", "the port in it"},
+		{"postgresql://u:hunter2@h/d?sslmode=", "parameter sslmode in it has no value"},
+		{"postgresql://u@h/d?target_session_attrs=", "target_session_attrs in it has no value"},
+		{"postgresql://u@h/d?sslmode=prefer&sslmode=disable", "two things of sslmode"},
 		{"postgresql://a:1,b:2/d?port=1,2,3", "one for each"},
 		{"postgresql://u@h/d?hostaddr=db.example", "hostaddr in it must be an IP address"},
 		{"postgresql://u@h/d?sslrootcert=/nowhere/ca.pem", "sslrootcert in it names a file"},
