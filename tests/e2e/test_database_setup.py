@@ -119,7 +119,9 @@ def test_without_a_key(make_sidecar, make_cluster):
     ("postgresql://sidecar:hunter2@127.0.0.1:{port}/app?sslrootcert=/no/ca.pem", "sslrootcert in it names a file"),
     ("postgresql://sidecar:hunter2@127.0.0.1:{port}/app?schema=public", "the parameter schema"),
     ("postgresql://sidecar:hunter2@127.0.0.1:{port}/app?sslmode=on", "sslmode in it must be one of"),
-    ("postgresql://sidecar:hunter2@127.0.0.1:port/app", "percent-encoded"),
+    ("postgresql://sidecar:hunter2@127.0.0.1:port/app", "the port in it must be a number"),
+    ("postgresql://sidecar:hunter2@127.0.0.1:{port}/app?options=-c%20role%3Dlocked", "leave the role out"),
+    ("postgresql://sidecar:hunter2@127.0.0.1:{port}/app?replication=database", "leave replication out"),
     ("postgresql://sidecar:hunter2@h@127.0.0.1:{port}/app", "percent-encoded"),
 ])
 def test_why_there_is_no_connection(make_sidecar, module_cluster, url, sign, tmp_path, _tcp=[]):
