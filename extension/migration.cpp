@@ -145,10 +145,21 @@ void make_triggers(Oid relid, const char *name, bool first_time)
 		end_registrations(cache_tables(), Wait::yes);
 }
 
+// Between the look at its name and the lock.
+[[noreturn]] void raise_replaced(const char *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("table %s was dropped or replaced just now", relation), errhint("Try again.")));
+	pg_unreachable();
+}
+
 // What is no ordinary table can neither be locked as one nor be compared further.
 void refuse_other_kind(Oid relid, const char *relation, const char *name)
 {
-	Relation found = relation_open(relid, AccessShareLock);
+	Relation found = try_relation_open(relid, AccessShareLock);
+	if (found == nullptr)
+		raise_replaced(relation);
 	const RowStorage storage = find_rows(found);
 	refuse_distributed(found, storage);
 	if (found->rd_rel->relkind != RELKIND_RELATION)
@@ -214,12 +225,15 @@ bool is_whole()
 	const Oid details_id = get_relname_relid(kDetailsName, schema);
 	if (!OidIsValid(table_id) || !OidIsValid(details_id))
 		return false;
-	Relation table = relation_open(table_id, AccessShareLock);
+	Relation table = try_relation_open(table_id, AccessShareLock);
+	if (table == nullptr)
+		return false; // dropped since we looked
 	bool whole = table_differences(table, kTableName) == NIL;
 	whole = whole && trigger_differences(table_id, kTableName) == NIL;
+	Relation details = whole ? try_relation_open(details_id, AccessShareLock) : nullptr;
+	whole = details != nullptr;
 	if (whole) {
 		const AttrNumber attno = table_find_column(table, kActorType, nullptr);
-		Relation details = relation_open(details_id, AccessShareLock);
 		whole =
 			details_differences(details, kDetailsName,
 								TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) ==
@@ -255,7 +269,8 @@ Relation lock_to_drop(const char *relation, Oid schema)
 	const Oid relid = get_relname_relid(relation, schema);
 	if (!OidIsValid(relid))
 		return nullptr;
-	refuse_rows_elsewhere(relid, extension_relation_name(relation));
+	if (refuse_rows_elsewhere(relid, extension_relation_name(relation)) == Rows::gone)
+		return nullptr;
 	const Oid owner = owner_of_relation(relid);
 	if (!has_privs_of_role(GetUserId(), owner))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -265,8 +280,7 @@ Relation lock_to_drop(const char *relation, Oid schema)
 	Relation table = table_open(relid, AccessExclusiveLock);
 	// Another may have come by its name while we waited.
 	if (get_relname_relid(relation, schema) != relid)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("table %s was replaced just now", relation), errhint("Try again.")));
+		raise_replaced(relation);
 	return table;
 }
 

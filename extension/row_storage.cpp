@@ -154,7 +154,9 @@ void refuse_distributed_since(Oid relid)
 
 Rows refuse_rows_elsewhere(Oid relid, const char *name)
 {
-	Relation relation = relation_open(relid, AccessShareLock);
+	Relation relation = try_relation_open(relid, AccessShareLock);
+	if (relation == nullptr)
+		return Rows::gone;
 	const RowStorage storage = find_rows(relation);
 	refuse_distributed(relation, storage);
 	if (storage.rows == Rows::elsewhere)

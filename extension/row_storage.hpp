@@ -11,6 +11,7 @@ enum class Rows {
 	here,         // all of them in the table's own heap
 	seen_by_plan, // a plan finds all of them, a look at the heap does not
 	elsewhere,    // the functions refuse the table
+	gone,         // with the table, since somebody found its name
 };
 
 struct RowStorage {
@@ -29,7 +30,7 @@ void refuse_distributed(Relation relation, const RowStorage &storage);
 void refuse_distributed_since(Oid relid);
 
 // Raises OT005 if they are elsewhere. `name` is the relation's, qualified and quoted.
-// Keeps an AccessShareLock. Rows::here or Rows::seen_by_plan.
+// Keeps an AccessShareLock. Rows::here, Rows::seen_by_plan or Rows::gone.
 Rows refuse_rows_elsewhere(Oid relid, const char *name);
 
 // Whether an invalidation in the cache of relation names (RELNAMENSP) may mean that

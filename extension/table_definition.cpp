@@ -211,12 +211,12 @@ List *compare_column(List *found, Relation table, const char *name, TableColumn 
 	return found;
 }
 
-List *compare_extra_columns(List *found, Relation table)
+List *compare_extra_columns(List *found, Relation table, bool (*is_own)(const char *column))
 {
 	const TupleDesc descriptor = RelationGetDescr(table);
 	for (int i = 0; i < descriptor->natts; i++) {
 		const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
-		const bool ours = attribute->attisdropped || is_table_column(NameStr(attribute->attname));
+		const bool ours = attribute->attisdropped || is_own(NameStr(attribute->attname));
 		if (!ours && attribute->attnotnull && !attribute->atthasdef && !attribute->attidentity)
 			found = lappend(
 				found, make_difference(psprintf("extra column %s is NOT NULL and has no default",
@@ -354,20 +354,46 @@ List *compare_details_column(List *found, Relation details, const char *name, Oi
 	return found;
 }
 
+// What makes statements that write details fail, and hinders no reader.
+List *compare_details_value(List *found, Relation details, const char *name,
+							const DetailsColumn &column)
+{
+	const AttrNumber attno = get_attnum(RelationGetRelid(details), column.name);
+	if (attno <= 0)
+		return found; // said already
+	const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(details), attno - 1);
+	const bool nullable = column.constraint == nullptr;
+	if (attribute->attgenerated != '\0')
+		found = lappend(found,
+						make_difference(psprintf("column %s is generated", column.name), nullptr));
+	if (nullable && attribute->attnotnull)
+		found = lappend(
+			found,
+			make_difference(psprintf("column %s is NOT NULL, and must allow null", column.name),
+							nullptr));
+	if (!nullable && !attribute->attnotnull)
+		found = lappend(
+			found, make_difference(
+					   psprintf("column %s allows null, and must not", column.name),
+					   psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, column.name)));
+	return found;
+}
+
 char *details_index_statement(const char *name, const DetailsIndex &index)
 {
 	return psprintf("CREATE INDEX %s ON %s %s", index.name, name, index.statement);
 }
 
-bool has_index_on(Relation table, AttrNumber attno, Oid method)
+Oid find_index_on(Relation table, AttrNumber attno, Oid method)
 {
-	bool found = false;
+	Oid found = InvalidOid;
 	List *indexes = RelationGetIndexList(table);
 	ListCell *cell;
 	foreach (cell, indexes) {
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-		found = found || (index->rd_rel->relam == method && index->rd_index->indisvalid &&
-						  index->rd_index->indkey.values[0] == attno && !is_partial(index));
+		if (index->rd_rel->relam == method && index->rd_index->indisvalid &&
+			index->rd_index->indkey.values[0] == attno && !is_partial(index))
+			found = lfirst_oid(cell);
 		index_close(index, AccessShareLock);
 	}
 	list_free(indexes);
@@ -378,7 +404,7 @@ List *compare_details_index(List *found, Relation details, const char *name,
 							const DetailsIndex &index)
 {
 	const AttrNumber attno = get_attnum(RelationGetRelid(details), index.column);
-	if (attno <= 0 || has_index_on(details, attno, index.method))
+	if (attno <= 0 || OidIsValid(find_index_on(details, attno, index.method)))
 		return found; // a missing column is said of already
 	const bool taken = OidIsValid(get_relname_relid(index.name, RelationGetNamespace(details)));
 	return lappend(found,
@@ -446,6 +472,33 @@ Oid table_find_identity_index(Relation table)
 	return find_index(table, kIdentityIndex);
 }
 
+Oid details_find_token_index(Relation details)
+{
+	const DetailsIndex &index = kDetailsIndexes[0];
+	const AttrNumber attno = get_attnum(RelationGetRelid(details), index.column);
+	if (attno <= 0 || TupleDescAttr(RelationGetDescr(details), attno - 1)->atttypid != UUIDOID)
+		return InvalidOid; // a column that its owner has altered
+	return find_index_on(details, attno, index.method);
+}
+
+bool details_are_unique(Relation details)
+{
+	bool found = false;
+	List *indexes = RelationGetIndexList(details);
+	ListCell *cell;
+	foreach (cell, indexes) {
+		if (!bms_equal(columns_of(lfirst_oid(cell)), identity_columns(details)))
+			continue;
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+		const Form_pg_index form = index->rd_index;
+		found = found ||
+				(form->indisunique && form->indimmediate && form->indisvalid && !is_partial(index));
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+	return found;
+}
+
 bool table_is_identity_reindexed(Relation table)
 {
 	bool found = false;
@@ -466,7 +519,7 @@ List *table_differences(Relation table, const char *name)
 	found = compare_persistence(found, table, name);
 	for (int column = 0; column < kTableColumns; column++)
 		found = compare_column(found, table, name, static_cast<TableColumn>(column));
-	found = compare_extra_columns(found, table);
+	found = compare_extra_columns(found, table, is_table_column);
 	for (const IndexDefinition &index : kIndexes)
 		found = compare_index(found, table, name, index);
 	return compare_deferrable(found, table);
@@ -529,8 +582,11 @@ List *details_differences(Relation details, const char *name, Oid enum_type)
 	if (details->rd_rel->relkind != RELKIND_RELATION)
 		return found;
 	found = compare_persistence(found, details, name);
-	for (const DetailsColumn &column : kDetailsColumns)
+	for (const DetailsColumn &column : kDetailsColumns) {
 		found = compare_details_column(found, details, name, enum_type, column);
+		found = compare_details_value(found, details, name, column);
+	}
+	found = compare_extra_columns(found, details, is_details_column);
 	list_free(RelationGetIndexList(details)); // fills rd_pkindex
 	if (!OidIsValid(details->rd_pkindex) ||
 		!bms_equal(columns_of(details->rd_pkindex), identity_columns(details)))

@@ -40,6 +40,12 @@ Oid table_find_identity_index(Relation table);
 // INDEX CONCURRENTLY is at work, or was broken off.
 bool table_is_identity_reindexed(Relation table);
 
+// The index by which details are found by the id of their token; InvalidOid: none serves.
+Oid details_find_token_index(Relation details);
+
+// Whether an index keeps the identity unique in the table of details, as ON CONFLICT asks.
+bool details_are_unique(Relation details);
+
 // One way in which a table differs.
 struct Difference {
 	char *what; // for a person: "column scopes is missing"

@@ -132,6 +132,8 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 				   const Jsonb *details, const bytea *refresh_token_digest)
 {
 	static KeptPlan kept;
+	if (!table.details_are_unique)
+		raise_table_differs(table.details_name, "nothing keeps an identity unique");
 	Written written(table, identity, id, details, refresh_token_digest);
 	SPIPlanPtr plan = kept_plan(
 		kept, table,

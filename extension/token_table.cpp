@@ -110,8 +110,16 @@ void look_up()
 	if (!OidIsValid(cached.details_relid))
 		raise_not_migrated(cached.details_name);
 
-	refuse_rows_elsewhere(cached.details_relid, cached.details_name);
-	cached.rows_are_here = refuse_rows_elsewhere(cached.relid, cached.name) == Rows::here;
+	// In the order of whoever drops both, and keeps us waiting until they are gone.
+	const Rows rows = refuse_rows_elsewhere(cached.relid, cached.name);
+	if (rows == Rows::gone)
+		raise_not_migrated(cached.name);
+	if (refuse_rows_elsewhere(cached.details_relid, cached.details_name) == Rows::gone)
+		raise_not_migrated(cached.details_name);
+	cached.rows_are_here = rows == Rows::here;
+	Relation details = table_open(cached.details_relid, NoLock);
+	cached.details_are_unique = details_are_unique(details);
+	table_close(details, NoLock);
 	Relation table = table_open(cached.relid, AccessShareLock);
 	find_columns(table);
 	cached.identity_index = table_find_identity_index(table);
@@ -234,13 +242,13 @@ const TokenTable &token_table()
 
 const TokenTable &lock_token_table(LOCKMODE mode)
 {
-	const Oid relid = token_table().relid;
-	LockRelationOid(relid, mode); // hears of all changes before
-	if (token_table().relid != relid) {
+	for (;;) {
+		const Oid relid = token_table().relid;
+		LockRelationOid(relid, mode); // hears of all changes before
+		if (token_table().relid == relid)
+			return cached;
 		UnlockRelationOid(relid, mode);
-		LockRelationOid(cached.relid, mode);
 	}
-	return cached;
 }
 
 Relation open_token_table(LOCKMODE mode)

@@ -16,6 +16,7 @@ struct TokenTable {
 	// What keeps the identity unique; InvalidOid if nothing does. Whether it may be
 	// scanned just now is another question: may_scan_index().
 	Oid identity_index;
+	bool details_are_unique;    // else none can be stored
 	bool identity_is_reindexed; // concurrently: a store may meet an index that is not ready
 	Oid enum_type;
 	AttrNumber attno[kTableColumns];

@@ -158,8 +158,10 @@ CALL empty_queue();
 SELECT keep(:'w', 'google', 'damaged'), keep(:'w', 'google', 'whole') \g /dev/null
 UPDATE oauth_tokens SET encrypted_refresh_token = 'x', encrypted_access_token = 'y' WHERE actor_id = 'damaged';
 SELECT oauth_delete(:'w', 'google', 'user', a, revoke => true) FROM (VALUES ('damaged'), ('whole')) t (a);
+SELECT "values" FROM oauth_key_usage WHERE fingerprint IS NULL; -- E23
 SELECT refresh_token, access_token FROM claim() ORDER BY 1;
 CALL empty_queue();
+SELECT "values" FROM oauth_key_usage WHERE fingerprint IS NULL;
 
 -- A copy revokes nothing: the tokens are the original's (T14). It queues, and who adopts it has them revoked.
 SELECT keep(:'w', 'google', 'alice') \g /dev/null

@@ -308,8 +308,10 @@ void count_sealed_rows(SealedUse *uses, int keys)
 		const std::uint64_t rows = next_page(position);
 		for (std::uint64_t row = 0; row < rows; row++) {
 			const OpenedInFlow opened = sealed_column.open(row, DatumGetTextPP(column(row, 1)));
-			if (opened.data == nullptr)
+			if (opened.data == nullptr) {
+				uses[keys].values += sealed_column.as_owner;
 				continue;
+			}
 			if (opened.position <= keys) {
 				SealedUse &use = uses[opened.position - 1];
 				use.oldest = use.values == 0 ? opened.timestamp : Min(use.oldest, opened.timestamp);
@@ -331,15 +333,15 @@ OAUTH_FUNCTION(oauth_sealed_usage)
 	InitMaterializedSRF(fcinfo, 0);
 	auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 	const int keys = key_ring_size();
-	auto *uses = static_cast<SealedUse *>(palloc0(sizeof(SealedUse) * keys));
+	auto *uses = static_cast<SealedUse *>(palloc0(sizeof(SealedUse) * (keys + 1)));
 	SPI_connect();
 	count_sealed_rows(uses, keys);
 	SPI_finish();
-	for (int i = 0; i < keys; i++) {
+	for (int i = 0; i <= keys; i++) {
 		Datum values[kColumns] = {
 			Int32GetDatum(i + 1), Int64GetDatum(uses[i].values),
 			TimestampTzGetDatum(time_t_to_timestamptz(static_cast<pg_time_t>(uses[i].oldest)))};
-		bool nulls[kColumns] = {false, false, uses[i].values == 0};
+		bool nulls[kColumns] = {i == keys, false, i == keys || uses[i].values == 0};
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();

@@ -42,8 +42,8 @@ struct Resealed {
 Resealed reseal_rows(SealedPosition &position);
 
 // By the position of a key in the ring, from 1: how many of these values it
-// opens, and the smallest timestamp of them. What no key opens is as good as
-// expired, and is not counted.
+// opens, and the smallest timestamp of them; and after the last key, how many no key
+// opens. Of a flow that is as good as expired, and is not counted.
 struct SealedUse {
 	int64 values;
 	std::uint64_t oldest;

@@ -133,13 +133,17 @@ void refuse_where_nobody_can_wait()
 
 void refuse_own_changes(const TokenTable &table, const WaitedRow &row)
 {
-	if (row.is_ours)
+	constexpr const char *kHint = "Commit first.";
+	if (row.is_ours || (row.is_known && are_details_ours(table, row.id)))
 		raise_cannot_wait("It has itself changed or locked the row, and a refresh would wait for "
 						  "its end.",
-						  "Commit first.");
-	if (is_table_locked_by_us(table))
-		raise_cannot_wait("It has locked the table, and a refresh would wait for its end.",
-						  "Commit first.");
+						  kHint);
+	if (are_tables_locked_by_us(table))
+		raise_cannot_wait("It has locked the table, and a refresh would wait for its end.", kHint);
+	if (has_written_clients())
+		raise_cannot_wait("It has itself begun or ended a refresh, and another would wait for its "
+						  "end.",
+						  kHint);
 }
 
 // What the row, and the state beside it, say against a wait.

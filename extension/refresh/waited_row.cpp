@@ -114,11 +114,55 @@ bool can_be_begun(const TokenTable &table, const Identity &identity)
 	return can;
 }
 
-bool is_table_locked_by_us(const TokenTable &table)
+bool are_tables_locked_by_us(const TokenTable &table)
 {
-	Relation relation = table_open(table.relid, NoLock);
-	const bool is_locked = CheckRelationLockedByMe(relation, ShareLock, true);
-	table_close(relation, NoLock);
+	bool are_locked = false;
+	for (const Oid relid : {table.relid, table.details_relid}) {
+		Relation relation = try_table_open(relid, AccessShareLock);
+		if (relation == nullptr)
+			continue; // dropped just now
+		are_locked = are_locked || CheckRelationLockedByMe(relation, ShareLock, true);
+		table_close(relation, NoLock);
+	}
+	return are_locked;
+}
+
+// Every version counts, also one that this transaction has deleted.
+bool are_details_ours(const TokenTable &table, const pg_uuid_t &id)
+{
+	Relation details = try_table_open(table.details_relid, AccessShareLock);
+	if (details == nullptr)
+		return false;
+	const Oid index_id = details_find_token_index(details);
+	if (!OidIsValid(index_id)) {
+		table_close(details, NoLock);
+		return false;
+	}
+	ScanKeyData key;
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&id));
+	Relation index = index_open(index_id, AccessShareLock);
+	IndexScanDesc scan = compat::index_beginscan(details, index, SnapshotAny, 1);
+	TupleTableSlot *slot = table_slot_create(details, nullptr);
+	index_rescan(scan, &key, 1, nullptr, 0);
+	bool are_ours = false;
+	while (!are_ours && index_getnext_slot(scan, ForwardScanDirection, slot))
+		are_ours = is_ours(ExecFetchSlotHeapTuple(slot, false, nullptr)->t_data);
+	ExecDropSingleTupleTableSlot(slot);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	table_close(details, NoLock);
+	return are_ours;
+}
+
+bool has_written_clients()
+{
+	const Oid relid =
+		get_relname_relid("refresh_clients", get_namespace_oid("oauth_tokens_internal", false));
+	Relation clients = try_table_open(relid, AccessShareLock);
+	if (clients == nullptr)
+		return false;
+	const bool is_locked = CheckRelationLockedByMe(clients, RowExclusiveLock, true);
+	table_close(clients, NoLock);
 	return is_locked;
 }
 

@@ -23,8 +23,15 @@ WaitedRow find_waited_row(const TokenTable &table, const Identity &identity);
 // nor locked it, and a key opens its tokens. Found as above; true where the row is not.
 bool can_be_begun(const TokenTable &table, const Identity &identity);
 
-// Whether this transaction holds a lock on the table that keeps writers out.
-bool is_table_locked_by_us(const TokenTable &table);
+// Whether this transaction holds a lock on one of the tables that keeps writers out.
+bool are_tables_locked_by_us(const TokenTable &table);
+
+// Whether it has changed or locked the details of the token with this id.
+bool are_details_ours(const TokenTable &table, const pg_uuid_t &id);
+
+// Whether it has written what is known of providers' clients, as an attempt and its end
+// do: another of the same client would wait for it.
+bool has_written_clients();
 
 // Why nobody will refresh the token now, as oauth_refresh_fail() has left it.
 struct RefreshRefusal {

@@ -57,7 +57,7 @@ CREATE FUNCTION oauth_tokens_internal.sealed_usage()
     AS 'MODULE_PATHNAME', 'oauth_sealed_usage';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.sealed_usage() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.sealed_usage() IS
-    'how many values outside oauth_tokens each key of the ring opens: what flows under way have sealed, and deleted tokens that are to be revoked';
+    'how many values outside oauth_tokens each key of the ring opens, and with a null position, how many none opens but for flows: what flows and refreshes under way have sealed, and deleted tokens that are to be revoked';
 
 CREATE FUNCTION oauth_tokens_internal.key_usage(guarded boolean)
     RETURNS TABLE (fingerprint text, "position" integer, "values" bigint, oldest timestamptz)
@@ -76,16 +76,21 @@ CREATE FUNCTION oauth_tokens_internal.key_usage(guarded boolean)
         SELECT u.at, pg_catalog.count(*) AS count,
             pg_catalog.min(CASE WHEN u.at IS NOT NULL
                 THEN @extschema@.fernet_timestamp(u.value) END) AS oldest
-        FROM used u GROUP BY u.at)
+        FROM used u GROUP BY u.at),
+    sealed AS MATERIALIZED (SELECT * FROM oauth_tokens_internal.sealed_usage()),
+    unknown AS (
+        SELECT COALESCE((SELECT c.count FROM counted c WHERE c.at IS NULL), 0)
+            OPERATOR(pg_catalog.+)
+            COALESCE((SELECT s."values" FROM sealed s WHERE s."position" IS NULL), 0) AS count)
     SELECT k.fingerprint, k.at::pg_catalog.int4,
         COALESCE(c.count, 0) OPERATOR(pg_catalog.+) COALESCE(s."values", 0),
         LEAST(c.oldest, s.oldest)
     FROM pg_catalog.unnest(oauth_tokens_internal.key_fingerprints())
         WITH ORDINALITY k (fingerprint, at)
     LEFT JOIN counted c ON c.at OPERATOR(pg_catalog.=) k.at
-    LEFT JOIN oauth_tokens_internal.sealed_usage() s ON s."position" OPERATOR(pg_catalog.=) k.at
+    LEFT JOIN sealed s ON s."position" OPERATOR(pg_catalog.=) k.at
     UNION ALL
-    SELECT NULL, NULL, c.count, c.oldest FROM counted c WHERE c.at IS NULL
+    SELECT NULL, NULL, u.count, NULL FROM unknown u WHERE u.count OPERATOR(pg_catalog.>) 0
     $$;
 REVOKE ALL ON FUNCTION oauth_tokens_internal.key_usage(boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.key_usage(boolean) IS 'the rows of oauth_key_usage';
@@ -93,7 +98,7 @@ COMMENT ON FUNCTION oauth_tokens_internal.key_usage(boolean) IS 'the rows of oau
 CREATE VIEW oauth_key_usage WITH (security_invoker) AS
     SELECT * FROM oauth_tokens_internal.key_usage(oauth_tokens_internal.guard('@extschema@'));
 COMMENT ON VIEW oauth_key_usage IS
-    'how many values each key of the ring opens, in oauth_tokens, in flows under way and in deleted tokens that are to be revoked: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
+    'how many values each key of the ring opens, in oauth_tokens, in flows and refreshes under way and in deleted tokens that are to be revoked: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
 
 CREATE PROCEDURE oauth_rotate_keys(batch_size bigint DEFAULT 1000)
     LANGUAGE c

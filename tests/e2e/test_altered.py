@@ -1,10 +1,12 @@
 """The table is altered behind the back of a session that holds everything cached: at its
 next call it sees that, and gives the right answer or a clear error."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from harness import DATABASE, KEY
+from harness import DATABASE, KEY, wait_until
 from tokens import get, identity, store
 
 WHOSE = identity("behind")
@@ -93,6 +95,80 @@ def test_downgraded_and_upgraded(cluster, opened):
     fails(opened, "OT004")
     cluster.rows("SELECT oauth_tokens_upgrade()")
     works(opened, None)
+
+
+CALLS = {
+    "get": "SELECT oauth_get(%s, %s, %s, %s)",
+    "store": "SELECT oauth_store(%s, %s, %s, %s, 'x')",
+    "delete": "SELECT oauth_delete(%s, %s, %s, %s)",
+    "begin": "SELECT oauth_refresh_begin(%s, %s, %s, %s)",
+    "current": "SELECT oauth_tokens_current(), %s, %s, %s, %s",
+    "upgrade": "SELECT oauth_tokens_upgrade(), %s, %s, %s, %s",
+    "downgrade": "SELECT oauth_tokens_downgrade(true), %s, %s, %s, %s",
+}
+
+
+@pytest.mark.parametrize("table", ["oauth_tokens", "oauth_token_details"])
+@pytest.mark.parametrize("call", CALLS)
+def test_dropped_while_a_new_session_waits(cluster, opened, call, table):  # E25
+    """Between its look at the name and its lock: nothing internal comes out."""
+    with cluster.connect() as dropper, cluster.connect(autocommit=True) as session:
+        dropper.execute(f"DROP TABLE {table}")
+        with ThreadPoolExecutor(1) as pool:
+            waits = pool.submit(lambda: session.execute(CALLS[call], WHOSE).fetchone())
+            wait_until(lambda: cluster.value(
+                "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s",
+                [session.info.backend_pid]) == "Lock", what="the wait")
+            dropper.commit()
+            try:
+                answer = waits.result()
+            except psycopg.Error as error:
+                assert error.sqlstate == ("55006" if call == "upgrade" else "OT004"), error
+            else:
+                assert call == "downgrade" or (call, answer[0]) == ("current", None)
+
+
+def test_locks_are_taken_in_one_order(cluster, opened):  # E25
+    """Whoever drops both tables, that of the tokens first, finds a waiting session without the other."""
+    with cluster.connect() as dropper, cluster.connect(autocommit=True) as session:
+        dropper.execute("LOCK oauth_tokens IN ACCESS EXCLUSIVE MODE")
+        with ThreadPoolExecutor(1) as pool:
+            waits = pool.submit(get, session, WHOSE)
+            wait_until(lambda: cluster.value(
+                "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s",
+                [session.info.backend_pid]) == "Lock", what="the wait")
+            try:
+                dropper.execute("LOCK oauth_token_details IN ACCESS EXCLUSIVE MODE NOWAIT")
+            finally:
+                dropper.rollback()
+            assert waits.result() == ("access", "refresh")
+
+
+@pytest.mark.parametrize("change, difference", [
+    ("ADD COLUMN note text NOT NULL",
+     "extra column note is NOT NULL and has no default"),
+    ("ALTER COLUMN issuer SET NOT NULL", "column issuer is NOT NULL, and must allow null"),
+    ("DROP COLUMN extra, ADD COLUMN extra jsonb GENERATED ALWAYS AS (NULL) STORED",
+     "column extra is generated"),
+    ("DROP CONSTRAINT oauth_token_details_pkey", "the primary key is not the identity"),
+])
+def test_details_that_cannot_be_written(cluster, opened, change, difference):
+    cluster.rows(f"ALTER TABLE oauth_token_details {change}")
+    assert opened.execute("SELECT oauth_tokens_current()").fetchone() == (None,)
+    with pytest.raises(psycopg.Error) as caught:
+        opened.execute("SELECT oauth_tokens_upgrade()")
+    assert caught.value.sqlstate == "OT005" and difference in caught.value.diag.message_detail
+    works(opened, ("access", "refresh"))
+
+
+def test_details_without_their_constraint(cluster, opened):
+    cluster.rows("ALTER TABLE oauth_token_details DROP CONSTRAINT oauth_token_details_pkey")
+    with pytest.raises(psycopg.Error) as caught:
+        opened.execute("SELECT oauth_store(%s, %s, %s, %s, 'x', details => '{}')", WHOSE)
+    assert caught.value.sqlstate == "OT005" and caught.value.diag.message_hint
+    assert get(opened, WHOSE) == ("access", "refresh")
+    cluster.rows("ALTER TABLE oauth_token_details ADD UNIQUE (workspace_id, provider, actor_type, actor_id)")
+    opened.execute("SELECT oauth_store(%s, %s, %s, %s, 'x', details => '{}')", WHOSE)
 
 
 def test_renamed_table(cluster, opened):

@@ -714,6 +714,38 @@ def test_own_change(cluster, listen, own):
             assert connection.execute(FRESH, [*identity("mine"), "60 s", "15 s"]).fetchone() == ("fresh 1",)
 
 
+@pytest.mark.parametrize("own", [
+    "UPDATE oauth_token_details SET account_label = 'x' WHERE actor_id = 'beside'",
+    "SELECT FROM oauth_token_details WHERE actor_id = 'beside' FOR UPDATE",
+    "DELETE FROM oauth_token_details WHERE actor_id = 'beside'",
+    "LOCK oauth_token_details IN SHARE MODE",
+    "TRUNCATE oauth_token_details",
+    "SELECT oauth_refresh_fail('{0}', 'google', 'user', 'another', fence, 'transient')"
+    " FROM oauth_refresh_begin('{0}', 'google', 'user', 'another', force => true)",
+])
+def test_own_change_beside_the_row(cluster, listen, own):
+    """What the refresh writes beside the row counts as the row does."""
+    listener = listen()
+    expire(cluster, "another")
+    expire(cluster, "beside")
+    cluster.rows("INSERT INTO oauth_token_details (workspace_id, provider, actor_type, actor_id, token_id)"
+                 " SELECT workspace_id, provider, actor_type, actor_id, id FROM oauth_tokens"
+                 " WHERE actor_id = 'beside' ON CONFLICT DO NOTHING")
+    whose = identity("beside")
+    with cluster.connect() as connection:
+        connection.execute(own.format(whose[0]))
+        with pytest.raises(psycopg.errors.ActiveSqlTransaction):
+            connection.execute(FRESH, [*whose, "60 s", "1 s"])
+    assert listener.taken == []
+    with cluster.connect() as connection:
+        with pytest.raises(psycopg.errors.DivisionByZero), connection.transaction():
+            connection.execute(own.format(whose[0]))
+            connection.execute("SELECT 1 / 0")
+        connection.execute("UPDATE oauth_token_details SET account_label = 'x' WHERE actor_id <> 'beside'")
+        connection.execute("SELECT FROM oauth_token_details WHERE actor_id = 'beside' FOR KEY SHARE")
+        assert connection.execute(FRESH, [*whose, "60 s", "15 s"]).fetchone() == ("fresh 1",)
+
+
 def test_no_lock_is_held_in_the_sleep(cluster, listen):
     """Neither by the look at the index nor by the plan under row security: a migration goes on."""
     listen(refresh=lambda listener, whose: None)
