@@ -37,7 +37,7 @@ SIDECAR     ?= yes
 
 .PHONY: help sidecar deps quickstart psql stop check check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-e2e check-sanitize-e2e bench \
-        bench-core bench-sidecar bench-cache bench-refresh bench-deps check-debian13 soak format stamp dist stopped
+        bench-core bench-sidecar bench-cache bench-refresh bench-backlog bench-deps check-debian13 soak format stamp dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
 install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
@@ -97,6 +97,9 @@ bench-cache:    ## measure how soon changes leave the cache, and what a miss cos
 
 bench-refresh:  ## measure what a token that is always valid costs, and looking for those that are due
 	@scripts/bench-refresh
+
+bench-backlog:  ## work off 100,000 refreshes that are due, to the end (minutes)
+	@scripts/bench-backlog
 
 bench-core:     ## measure the Fernet core against bare OpenSSL calls
 	@scripts/bench-core

@@ -20,8 +20,11 @@ namespace
 
 // Half of what a provider may be asked at once: callers have the rest.
 constexpr int kMost = 25;
-constexpr auto kBusyLook = 200ms;
-constexpr auto kIdleLook = 4000ms; // and up to half as much more
+constexpr auto kBusyLook = 160ms; // and up to half as much more, as the next
+constexpr auto kIdleLook = 4000ms;
+// A look that finds nothing says little: another sidecar looked just then, or the rate was
+// used up. So long is there probably more.
+constexpr auto kBusy = 10s;
 constexpr auto kCount = 60s;
 // Where nothing can be refreshed, or the database is not set up.
 constexpr auto kRest = 30s;
@@ -78,7 +81,7 @@ Ahead::Awaitable<void> Ahead::run()
 Ahead::Awaitable<std::chrono::milliseconds> Ahead::look()
 {
 	if (under_way_ >= kMost)
-		co_return kBusyLook;
+		co_return jittered(kBusyLook);
 	if (const auto rest = resting_until_ - Clock::now(); rest.count() > 0)
 		co_return std::chrono::ceil<std::chrono::milliseconds>(rest);
 	std::vector<database::WantedRefresh> due =
@@ -89,7 +92,10 @@ Ahead::Awaitable<std::chrono::milliseconds> Ahead::look()
 		under_way_++;
 		start_task(site_.executor, "refresh ahead of time", refresh(std::move(wanted)));
 	}
-	co_return due.empty() ? jittered(kIdleLook) : kBusyLook;
+	if (!due.empty())
+		found_ = Clock::now();
+	const bool is_busy = found_ != Clock::time_point{} && Clock::now() - found_ < kBusy;
+	co_return jittered(is_busy ? kBusyLook : kIdleLook);
 }
 
 Ahead::Awaitable<void> Ahead::count()

@@ -44,6 +44,7 @@ private:
 	std::vector<std::string> providers_;
 	std::vector<database::RefreshBacklog> backlogs_;
 	Clock::time_point counted_{};
+	Clock::time_point found_{}; // something, the last time
 	Clock::time_point resting_until_{};
 	int under_way_ = 0;
 	bool is_stopped_ = false;

@@ -151,6 +151,17 @@ def test_a_daemon_stops_at_once(make_sidecar, sidecar, fake, providers):
     assert sidecar.sql("SELECT count(*) FROM oauth_tokens_internal.refresh_states WHERE kind = 'no_answer'")[0][0] == 0
 
 
+def test_a_low_rate_is_reached(make_sidecar, sidecar, fake):
+    """Looks go on though some find the rate used up: by those for idle times it would take more than a minute."""
+    fake.answer = Answer(TOKEN)
+    sidecar.stop()
+    slow = make_sidecar({"slow": fake.settings(refresh_ahead=600, refreshes_per_second=3)}, db=sidecar.db)
+    fill(slow, 36, "slow")
+    slow.sql("SELECT oauth_tokens_enable_background_refresh()")
+    wait_until(lambda: left(slow, "slow") == 0, timeout=35, what="all tokens to be refreshed")
+    sidecar.start()
+
+
 def test_only_one_session_looks(sidecar):
     db = prepare_database(sidecar.cluster, "looks")
     with sidecar.cluster.connect(db=db) as one, sidecar.cluster.connect(db=db) as other:
