@@ -158,7 +158,7 @@ def test_a_low_rate_is_reached(make_sidecar, sidecar, fake):
     slow = make_sidecar({"slow": fake.settings(refresh_ahead=600, refreshes_per_second=3)}, db=sidecar.db)
     fill(slow, 36, "slow")
     slow.sql("SELECT oauth_tokens_enable_background_refresh()")
-    wait_until(lambda: left(slow, "slow") == 0, timeout=35, what="all tokens to be refreshed")
+    wait_until(lambda: left(slow, "slow") == 0, timeout=45, what="all tokens to be refreshed")
     sidecar.start()
 
 

@@ -221,13 +221,98 @@ def test_dump_as_the_owner(server):  # E6
     server.rows("CREATE ROLE owner_of_tokens LOGIN", db="postgres")
     server.rows("GRANT CREATE ON SCHEMA public TO owner_of_tokens", db="owned")
     server.rows("GRANT USAGE ON SCHEMA oauth_tokens_internal TO owner_of_tokens", db="owned")
-    server.rows("GRANT EXECUTE ON FUNCTION oauth_tokens_upgrade(), oauth_tokens_internal.mark_change()"
-                " TO owner_of_tokens", db="owned")
+    server.rows("GRANT EXECUTE ON FUNCTION oauth_tokens_upgrade(), oauth_tokens_internal.mark_change(),"
+                " oauth_tokens_enable_background_refresh() TO owner_of_tokens", db="owned")
     server.rows("SELECT oauth_tokens_upgrade()", db="owned", user="owner_of_tokens")
+    server.rows("SELECT oauth_tokens_enable_background_refresh()", db="owned", user="owner_of_tokens")
     server.rows("SELECT oauth_tokens_grant('owner_of_tokens', 'writer')", db="owned")
     with server.connect("owned", user="owner_of_tokens", autocommit=True) as connection:
         store(connection, identity("owned"), "owned")
     done = server.client("pg_dump", "-d", "owned", "-U", "owner_of_tokens", check=False)
     assert done.returncode == 0, done.stderr
     assert "gAAAAA" in done.stdout
+    server.rows("DROP DATABASE IF EXISTS target", db="postgres")
+    server.rows("CREATE DATABASE target TEMPLATE template0", db="postgres")
+    server.restore(done.stdout, db="target")  # by who may create the extension
+    assert server.rows(REFRESHED, db="target") == INDEXES
+    assert server.rows("SELECT oauth_tokens_current()", db="target") == [("bb51836389e7 (head)",)]
+    server.rows("DROP DATABASE target", db="postgres")
     server.rows("DROP DATABASE owned", db="postgres")
+
+
+def backlog(server, db):
+    """What a look hands out, once the copy may refresh."""
+    server.rows("SELECT oauth_tokens_adopt_cluster()", db=db)
+    return sorted(actor for actor, in server.rows("SELECT actor_id FROM oauth_tokens_internal.refresh_due(100)", db=db))
+
+
+REFRESHED = "SELECT indexname FROM pg_indexes WHERE indexname ~ '^idx_oauth_token.*_refresh$' ORDER BY 1"
+INDEXES = [("idx_oauth_token_details_refresh",), ("idx_oauth_tokens_refresh",)]
+DUE = [f"due-{i}" for i in range(5)]
+
+
+def make_background(server, kind="fresh"):
+    source = make_source(server, kind, None)
+    server.rows("DROP TRIGGER touched ON oauth_tokens", db=source)
+    server.rows("SELECT oauth_tokens_enable_background_refresh()", db=source)
+    server.rows("""SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600, "refreshes_per_second": 1000}}')""",
+                db=source)
+    with server.connect(source, autocommit=True) as connection:
+        for actor in DUE:
+            store(connection, identity(actor), *SECRETS)
+        connection.execute("UPDATE oauth_tokens SET access_token_expires_at = now() - interval '1 h' WHERE actor_id LIKE 'due-%'")
+    return source
+
+
+@pytest.mark.parametrize("kind", ["fresh", "adopted"])
+@pytest.mark.parametrize("form", ["plain", "custom"])
+def test_background_refresh_is_restored(server, form, kind):
+    """Its indexes, and its rules; nothing is due until the copy is adopted, and then the same."""
+    source = make_background(server, kind)
+    dump = server.dump(*(["-Fc"] if form == "custom" else []), db=source)
+    server.rows("DROP DATABASE IF EXISTS target", db="postgres")
+    server.rows("CREATE DATABASE target TEMPLATE template0", db="postgres")
+    server.restore(dump, db="target")
+    assert server.rows("SELECT oauth_tokens_current()", db="target") == [("bb51836389e7 (head)",)]
+    assert server.rows(REFRESHED, db="target") == INDEXES
+    server.rows("UPDATE oauth_tokens_internal.cluster SET id = 'of the source''s server'", db="target")
+    with pytest.raises(psycopg.Error) as refusal:
+        server.rows("SELECT oauth_tokens_internal.refresh_due(100)", db="target")
+    assert refusal.value.sqlstate == "OT017"
+    assert backlog(server, "target") == DUE
+
+
+def test_background_refresh_and_disabled_triggers(server):
+    """Indexes are of the schema's part; what a data-only restore leaves, an upgrade mends."""
+    source = make_background(server)
+    dump = server.dump("-Fc", "-t", "oauth_tokens", "-t", "oauth_token_details", db=source)
+    server.fresh_database("target")
+    server.rows("SELECT oauth_tokens_enable_background_refresh()", db="target")
+    server.rows("""SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600, "refreshes_per_second": 1000}}')""",
+                db="target")
+    server.client("pg_restore", "-d", "target", "--data-only", "--disable-triggers", "-e", input=dump, text=False)
+    server.rows("SELECT oauth_tokens_upgrade()", db="target")
+    assert server.rows("SELECT oauth_tokens_current()", db="target") == [("bb51836389e7 (head)",)]
+    assert server.rows(REFRESHED, db="target") == INDEXES
+    assert backlog(server, "target") == DUE
+
+
+def test_background_refresh_and_the_extension(server):
+    """DROP EXTENSION keeps the indexes with the tables: the next one takes them. A downgrade drops all; an upgrade makes none."""
+    source = make_background(server)
+    server.rows("DROP EXTENSION oauth_tokens", db=source)
+    assert server.rows(REFRESHED, db=source) == INDEXES
+    server.rows("CREATE EXTENSION oauth_tokens", db=source)
+    server.rows("SELECT oauth_tokens_upgrade()", db=source)
+    assert server.rows("SELECT oauth_tokens_current()", db=source) == [("bb51836389e7 (head)",)]
+    server.rows("""SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600, "refreshes_per_second": 1000}}')""",
+                db=source)
+    assert backlog(server, source) == DUE
+    server.rows("SELECT oauth_tokens_downgrade(discard_tokens => true)", db=source)
+    assert server.rows(REFRESHED, db=source) == []
+    server.rows("SELECT oauth_tokens_upgrade()", db=source)
+    assert server.rows("SELECT oauth_tokens_current()", db=source) == [("bb51836389e7 (head)",)]
+    assert server.rows(REFRESHED, db=source) == []
+    assert backlog(server, source) == []
+    server.rows("SELECT oauth_tokens_enable_background_refresh()", db=source)
+    assert server.rows(REFRESHED, db=source) == INDEXES

@@ -8,6 +8,8 @@ import pytest
 from harness import DATABASE, as_server, clean_environment, client_bin, new_directory, server_bin
 from tokens import get, identity, store
 
+DUE = "SELECT actor_id FROM oauth_tokens_internal.refresh_due(100)"
+
 
 @pytest.fixture
 def programs():
@@ -41,6 +43,8 @@ def test_pg_upgrade(make_cluster, programs, preload):
         connection.execute("SELECT oauth_store(%s, %s, %s, %s, 'the token', 'the refresh token', details => %s)",
                            [*identity(), '{"account_id": "7"}'])
         store(connection, identity("bob"), "bob's token")
+        connection.execute("SELECT oauth_tokens_enable_background_refresh()")
+        connection.execute("""SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 600}}')""")
         connection.execute("ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY")
         connection.execute("CREATE POLICY mine ON oauth_tokens USING (actor_id = 'alice')")
         connection.execute("CREATE VIEW connected AS SELECT actor_id, details FROM oauth_connections")
@@ -70,7 +74,12 @@ def test_pg_upgrade(make_cluster, programs, preload):
         with pytest.raises(psycopg.Error) as refusal:
             connection.execute(begin, identity("bob"))
         assert refusal.value.sqlstate == "OT017"  # the old cluster may still refresh
+        with pytest.raises(psycopg.Error) as refusal:
+            connection.execute(DUE)
+        assert refusal.value.sqlstate == "OT017"
         connection.execute("SELECT oauth_tokens_adopt_cluster()")
+        connection.execute("UPDATE oauth_tokens SET access_token_expires_at = now() - interval '1 h' WHERE actor_id = 'alice'")
+        assert connection.execute(DUE).fetchall() == [("alice",)]
         assert connection.execute(begin, identity("bob")).fetchone() == ("no_refresh_token",)
         assert connection.execute("SELECT count(*) FROM connected").fetchone() == (3,)
         connection.execute("DROP VIEW connected")
