@@ -56,7 +56,7 @@ constexpr Text kTexts[] = {
 	 "The connection is being completed since this page was loaded before. Wait a moment, then go "
 	 "back to the application, or load this page again."},
 	{Page::unknown, 404, "bad", "!", "There is nothing here",
-	 "The address is not one that an application made. Go back to it and start again."},
+	 "No application made this address. Go back to the application and start again."},
 	{Page::link_gone, 410, "bad", "!", "This link no longer works",
 	 "A link to connect an account works once and for a short time. Go back to the application and "
 	 "ask for a new one."},
