@@ -5,6 +5,7 @@
 #include "token_table.hpp"
 
 extern "C" {
+#include "executor/spi_priv.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/plancat.h"
 #include "utils/plancache.h"
@@ -87,10 +88,20 @@ void lead_to_indexes(PlannerInfo *root, Oid relid, bool has_children, RelOptInfo
 		leave_out_prefixes(relation, identity);
 }
 
+// The tables of tokens are locked, so that nothing makes such a plan stale before it is
+// executed. One on our own tables alone is as good whenever it is made.
+bool is_planned(SPIPlanPtr plan)
+{
+	const auto *source = static_cast<const CachedPlanSource *>(linitial(plan->plancache_list));
+	return source->is_valid && source->gplan != nullptr && source->gplan->is_valid;
+}
+
 // What it is planned with counts for no statement of others: a trigger's or a policy's is
 // planned while ours is executed.
 void plan_if_needed(SPIPlanPtr plan)
 {
+	if (is_planned(plan))
+		return;
 	const bool was_planning = is_planning;
 	CachedPlan *planned = nullptr;
 	PG_TRY();
@@ -121,7 +132,6 @@ SPIPlanPtr prepare_indexed_plan(const char *sql, int arguments, Oid *types)
 	return plan == nullptr || SPI_keepplan(plan) != 0 ? nullptr : plan;
 }
 
-// The locks that the look takes are held on, so nothing makes the plan stale in between.
 int execute_indexed_plan(SPIPlanPtr plan, Datum *values, const char *nulls, bool only_read,
 						 long at_most)
 {

@@ -337,6 +337,15 @@ UPDATE oauth_tokens_internal.refresh_states SET since = since - interval '2 days
 SELECT oauth_tokens_internal.refresh_purge() > 0 AS purged;
 SELECT * FROM pg_temp.kept();
 
+-- connection() looks below SQL whether a token has a state, and shows what the view does.
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refresh_ahead": 900}}') \g /dev/null
+SELECT count(oauth_store(:'w', p, 'user', 'both ' || n, 'a', 'r', expires_in => seconds)) FROM (VALUES (1, 0), (2, 60), (3, 600), (4, 3600), (5, 3600), (6, 3600), (7, 3600), (8, 3600), (9, NULL)) v (n, seconds), unnest('{google.label, other}'::text[]) p;
+INSERT INTO oauth_tokens_internal.refresh_states (token_id, refresh_token_digest, token_updated_at, lease_until, kind, reason, since, next_attempt_at)
+    SELECT id, '', CASE WHEN actor_id = 'both 8' THEN 'epoch' ELSE updated_at AT TIME ZONE 'UTC' END, now() + CASE WHEN actor_id = 'both 5' THEN interval '1 h' END,
+        CASE actor_id WHEN 'both 6' THEN 'transient' WHEN 'both 7' THEN 'dead_grant' END, actor_id, now(), now() + interval '2 h' FROM oauth_tokens WHERE actor_id BETWEEN 'both 5' AND 'both 8';
+SELECT provider, actor_id, v.state, v.reason, ROW(v.state, v.reason, v.since, v.next_attempt_at, v.expires_at, v.details) IS NOT DISTINCT FROM ROW(c.state, c.reason, c.since, c.next_attempt_at, c.expires_at, c.details) AS same
+    FROM oauth_connections v, oauth_tokens_internal.connection(workspace_id, provider, actor_type, actor_id) c WHERE actor_id LIKE 'both %' ORDER BY 1, 2;
+
 SET client_min_messages = warning;
 DROP VIEW states;
 DROP OWNED BY regress_refresher;

@@ -1,7 +1,10 @@
 #include "refresh/rules.hpp"
 
+#include <algorithm>
+
 #include "errors.hpp"
 #include "function.hpp"
+#include "refresh/member_row.hpp"
 #include "refresh/member_statement.hpp"
 #include "token_codec.hpp"
 
@@ -138,6 +141,23 @@ void delete_other_rules(const Jsonb *rules)
 }
 
 } // namespace
+
+const Interval *refresh_ahead(Datum provider)
+{
+	const std::string_view name = view_of(DatumGetTextPP(provider));
+	const Datum base = PointerGetDatum(cstring_to_text_with_len(
+		name.data(), static_cast<int>(std::min(name.find('.'), name.size()))));
+	const Interval *ahead = nullptr;
+	const auto copy = [](Oid table, TupleTableSlot *row, void *state) {
+		bool is_null;
+		const Datum value = slot_getattr(row, get_attnum(table, "ahead"), &is_null);
+		auto *copied = static_cast<Interval *>(palloc(sizeof(Interval)));
+		*copied = *DatumGetIntervalP(value);
+		*static_cast<const Interval **>(state) = copied;
+	};
+	find_member_row({"refresh_rules", F_TEXTEQ, base}, GetActiveSnapshot(), copy, &ahead);
+	return ahead;
+}
 
 RefreshRules refresh_rules(Datum provider)
 {

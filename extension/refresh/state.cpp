@@ -5,6 +5,7 @@
 #include "indexed_plan.hpp"
 #include "owner_boundary.hpp"
 #include "refresh/attempt.hpp"
+#include "refresh/member_row.hpp"
 #include "refresh/member_statement.hpp"
 #include "refresh_token_digest.hpp"
 
@@ -13,35 +14,6 @@ namespace oauth_tokens
 
 namespace
 {
-
-constexpr const char *kStatesName = "refresh_states";
-
-bool is_in_index(Relation relation, const pg_uuid_t &token_id)
-{
-	Relation index = index_open(compat::primary_key_index(relation), AccessShareLock);
-	ScanKeyData key;
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&token_id));
-	IndexScanDesc scan = compat::index_beginscan(relation, index, SnapshotSelf, 1);
-	TupleTableSlot *slot = table_slot_create(relation, nullptr);
-	index_rescan(scan, &key, 1, nullptr, 0);
-	const bool found = index_getnext_slot(scan, ForwardScanDirection, slot);
-	ExecDropSingleTupleTableSlot(slot);
-	index_endscan(scan);
-	index_close(index, NoLock);
-	return found;
-}
-
-// Below SQL, because a store that has nothing to forget shall not pay for a statement.
-// What others have committed counts, whatever the snapshot: the row's lock is ours.
-bool has_state(const pg_uuid_t &token_id)
-{
-	const Oid relid =
-		get_relname_relid(kStatesName, get_namespace_oid("oauth_tokens_internal", false));
-	Relation relation = table_open(relid, AccessShareLock);
-	const bool found = RelationGetNumberOfBlocks(relation) > 0 && is_in_index(relation, token_id);
-	table_close(relation, NoLock);
-	return found;
-}
 
 // Somebody has changed the row, but not its refresh token: it tells of this one.
 void keep_state(const LockedToken &token)
@@ -60,6 +32,11 @@ bool needs_reauthorization(const RefreshState &state)
 {
 	return state.kind != nullptr &&
 		   (strcmp(state.kind, "dead_grant") == 0 || strcmp(state.kind, "needs_interaction") == 0);
+}
+
+bool has_state(const pg_uuid_t &token_id, Snapshot snapshot)
+{
+	return find_member_row({"refresh_states", F_UUID_EQ, UUIDPGetDatum(&token_id)}, snapshot);
 }
 
 RefreshState find_state(const LockedToken &token)
@@ -151,10 +128,11 @@ void forget_all_refreshes()
 	run_as_owner(attempts, values);
 }
 
-// An attempt that may commit has a state beside it.
+// An attempt that may commit has a state beside it. What others have committed counts,
+// whatever the snapshot: the row's lock is ours.
 void token_was_stored(const pg_uuid_t &token_id)
 {
-	if (!has_state(token_id))
+	if (!has_state(token_id, SnapshotSelf))
 		return;
 	forget_state(token_id);
 	store_over_attempts(token_id);
@@ -167,7 +145,7 @@ void token_was_moved(const WaitedRow &before, const pg_uuid_t &token_id, Timesta
 		" OPERATOR(pg_catalog.=) $1 AND token_updated_at OPERATOR(pg_catalog.=) $2",
 		{UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 	if (!before.is_known || memcmp(&before.id, &token_id, sizeof token_id) != 0 ||
-		!has_state(token_id))
+		!has_state(token_id, SnapshotSelf))
 		return;
 	Datum values[] = {UUIDPGetDatum(&token_id), TimestampTzGetDatum(before.updated_at),
 					  TimestampTzGetDatum(updated_at)};

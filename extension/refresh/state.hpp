@@ -20,6 +20,9 @@ struct RefreshState {
 // Whether it asks for the user: dead_grant, needs_interaction.
 bool needs_reauthorization(const RefreshState &state);
 
+// Whether something is kept of this token, of whatever refresh token. Needs no SPI connection.
+bool has_state(const pg_uuid_t &token_id, Snapshot snapshot);
+
 // Nothing of it where the row has got another refresh token since. `token` has one.
 RefreshState find_state(const LockedToken &token);
 

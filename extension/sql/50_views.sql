@@ -56,7 +56,7 @@ CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
             OPERATOR(pg_catalog.||) CASE WHEN d.extra IS NULL THEN '{}'
                 ELSE pg_catalog.jsonb_build_object('extra', d.extra) END END,
         oauth_tokens_internal.utc(t.created_at), oauth_tokens_internal.utc(t.updated_at),
-        s.reason, s.since, s.next_attempt_at, d.refresh_expires_at
+        s.reason, s.since, s.next_attempt_at, d.refresh_expires_at /* and the id */
     FROM @extschema@.oauth_tokens t
     LEFT JOIN @extschema@.oauth_token_details d
         ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id
@@ -64,6 +64,7 @@ CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
         AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type
         AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id
         AND d.token_id OPERATOR(pg_catalog.=) t.id
+    /* What connection() looks up by itself. */
     -- A join would read the whole view, which is a barrier, for each single token.
     LEFT JOIN LATERAL (SELECT v.lease_until, v.kind, v.reason, v.since, v.next_attempt_at
             FROM oauth_tokens_internal.visible_refresh_states v
