@@ -161,6 +161,23 @@ UNION ALL SELECT 'grace', * FROM pg_temp.doubt('grace:30', '10 s') UNION ALL SEL
 UNION ALL SELECT 'auto', * FROM pg_temp.doubt('auto', '1 s');
 UPDATE oauth_tokens_internal.refresh_clients SET rotates = false;
 SELECT 'auto, learnt', * FROM pg_temp.doubt('auto', '1 s');
+-- The same where the failure was told: at once, and after a second one in a row as after any failure.
+CREATE FUNCTION pg_temp.unanswered(rotation text, OUT first text, OUT second text, OUT third text) LANGUAGE plpgsql AS $$
+DECLARE
+    alice CONSTANT uuid := '11111111-1111-4111-8111-111111111111';
+    b record;
+BEGIN
+    PERFORM oauth_tokens_internal.publish_refresh_rules(jsonb_build_object('google', jsonb_build_object('rotation', rotation)));
+    PERFORM oauth_store(alice, 'google', 'user', 'alice', 'a1', 'r1-' || rotation, expires_in => 3600);
+    SELECT * INTO b FROM oauth_refresh_begin(alice, 'google', 'user', 'alice', force => true);
+    first := b.outcome;
+    PERFORM oauth_refresh_fail(alice, 'google', 'user', 'alice', b.fence, 'no_answer', 'timeout');
+    SELECT * INTO b FROM oauth_refresh_begin(alice, 'google', 'user', 'alice', force => true);
+    second := b.outcome;
+    PERFORM oauth_refresh_fail(alice, 'google', 'user', 'alice', b.fence, 'no_answer', 'timeout') WHERE b.fence IS NOT NULL;
+    third := outcome FROM oauth_refresh_begin(alice, 'google', 'user', 'alice', force => true);
+END $$;
+SELECT rotation, u.* FROM unnest('{none,until_used,strict}'::text[]) rotation, pg_temp.unanswered(rotation) u;
 SELECT oauth_store(:alice, 'a1', 'r1-4', expires_in => 3600) IS NOT NULL AS stored;
 SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"rotation": "strict"}}');
 SELECT fence, spool_key FROM oauth_refresh_begin(:alice, force => true) \gset

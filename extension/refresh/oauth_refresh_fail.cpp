@@ -130,9 +130,11 @@ TimestampTz next_attempt(const LockedToken &token, const RefreshClient &client,
 		now + std::max(failure.retry_after, jittered(kFirstBackOff, kLongestBackOff, failures));
 	if (failure.kind != Kind::no_answer)
 		return next;
-	// A back-off would use up the grace.
+	// A back-off would use up the grace. Where the old refresh token lives on without an end,
+	// the first retry comes at once, too, and the others as after any failure.
 	const Doubt doubt = end_of_doubt(now, token, client, now);
-	return doubt.grace_until != 0 ? now : std::max(next, doubt.until);
+	const bool is_sure = doubt.until <= now;
+	return doubt.grace_until != 0 || (is_sure && failures == 1) ? now : std::max(next, doubt.until);
 }
 
 // `others`: there are attempts of before, which are in doubt.

@@ -28,6 +28,17 @@ constexpr std::size_t kHeaderBytes = 64 * 1024;
 // OpenSSL reads all of it for every connection.
 constexpr const char *kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 
+// Addresses may hold secrets in their query, and names in their user.
+std::string without_query(std::string_view address)
+{
+	std::string text(address.substr(0, address.find_first_of("?#")));
+	const std::size_t user = text.find("//");
+	const std::size_t at = text.find('@');
+	if (user != text.npos && at != text.npos && at > user)
+		text.erase(user + 2, at - user - 1);
+	return text;
+}
+
 bool is_one_line(std::string_view text)
 {
 	constexpr std::string_view kBreaks("\r\n\0", 3);
@@ -114,6 +125,10 @@ void Transfer::set_headers()
 		add_header(line.c_str());
 	}
 	add_header("Expect:"); // and so no waiting for 100 Continue
+	// What is asked for is plain. But some compress all the same, and with a rotated token
+	// in it an answer must be read: ACCEPT_ENCODING alone has libcurl decode.
+	add_header("Accept-Encoding: identity");
+	curl_easy_setopt(handle(), CURLOPT_ACCEPT_ENCODING, "");
 	curl_easy_setopt(handle(), CURLOPT_HTTPHEADER, headers_.get());
 }
 
@@ -134,6 +149,7 @@ void Transfer::set_bounds(const CurlLimits &limits)
 	curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, about_to_send);
 	curl_easy_setopt(curl, CURLOPT_PREREQDATA, this);
 	curl_easy_setopt(curl, CURLOPT_PRIVATE, this);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error_);
 }
 
 void Transfer::set_tls(const std::string &ca_file)
@@ -215,19 +231,28 @@ Failure Transfer::failure_of(CURLcode code) const
 oauth::ProviderAnswer Transfer::finish(CURLcode code)
 {
 	answer_.failure = failure_of(code);
-	if (answer_.failure != Failure::none) {
-		answer_.body.wipe();
-		return std::move(answer_);
-	}
 	long status = 0;
 	curl_easy_getinfo(handle(), CURLINFO_RESPONSE_CODE, &status);
-	answer_.status = static_cast<int>(status);
+	if (answer_.failure == Failure::none || answer_.failure == Failure::too_large)
+		answer_.status = static_cast<int>(status);
+	if (answer_.failure != Failure::none) {
+		answer_.body.wipe();
+		if (!is_too_late_ && !is_too_large_)
+			answer_.detail = error_[0] != '\0' ? error_ : curl_easy_strerror(code);
+		return std::move(answer_);
+	}
 	// The last of each name, as with every header that must not be doubled.
 	curl_header *header = nullptr;
 	if (curl_easy_header(handle(), "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
 		answer_.retry_after = header->value;
 	if (curl_easy_header(handle(), "Content-Type", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
 		answer_.content_type = media_type(header->value);
+	if (status >= 300 && status <= 399 &&
+		curl_easy_header(handle(), "Location", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		answer_.detail = "Location: " + without_query(header->value);
+	if (status == 401 &&
+		curl_easy_header(handle(), "WWW-Authenticate", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		answer_.detail = std::string("WWW-Authenticate: ") + header->value;
 	return std::move(answer_);
 }
 

@@ -51,6 +51,7 @@ private:
 	std::size_t header_bytes_ = 0;
 	bool is_too_large_ = false;
 	bool is_too_late_ = false;
+	char error_[CURL_ERROR_SIZE] = {};
 	std::unique_ptr<curl_slist, WipeAndFree> headers_;
 	std::unique_ptr<CURL, Cleanup> handle_; // dies before what it points to
 };

@@ -44,11 +44,11 @@ std::optional<json::value> read_part(std::string_view part)
 	std::optional<std::string> text = base64url_decode(part);
 	if (!text)
 		return std::nullopt;
-	std::optional<json::value> value = parse_json(*text);
+	std::optional<LooseJson> parsed = parse_loose_json(*text);
 	wipe(*text);
-	if (value && !value->is_object())
-		value.reset();
-	return value;
+	if (!parsed || !parsed->doubled.empty() || !parsed->value.is_object())
+		return std::nullopt;
+	return std::move(parsed->value);
 }
 
 std::optional<double> find_number(const json::value &claims, std::string_view name)

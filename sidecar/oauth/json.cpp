@@ -5,10 +5,12 @@
 #include <boost/json/value_stack.hpp>
 #include <openssl/crypto.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <limits>
 #include <new>
+#include <vector>
 
 namespace sidecar::oauth
 {
@@ -50,15 +52,32 @@ struct Builder {
 	bool on_document_end(Error &) { return true; }
 	bool on_array_begin(Error &) { return true; }
 	bool on_array_end(std::size_t size, Error &) { return stack.push_array(size), true; }
-	bool on_object_begin(Error &) { return true; }
+	bool on_object_begin(Error &)
+	{
+		names.emplace_back();
+		return true;
+	}
 	bool on_object_end(std::size_t size, Error &)
 	{
-		members += size;
+		names.pop_back();
 		stack.push_object(size);
 		return true;
 	}
-	bool on_key_part(Text part, std::size_t, Error &) { return stack.push_chars(part), true; }
-	bool on_key(Text part, std::size_t, Error &) { return stack.push_key(part), true; }
+	bool on_key_part(Text part, std::size_t, Error &)
+	{
+		name.append(part);
+		stack.push_chars(part);
+		return true;
+	}
+	bool on_key(Text part, std::size_t, Error &)
+	{
+		name.append(part);
+		if (!names.back().insert(name).second)
+			doubled.insert(name);
+		name.clear();
+		stack.push_key(part);
+		return true;
+	}
 	bool on_string_part(Text part, std::size_t, Error &) { return stack.push_chars(part), true; }
 	bool on_string(Text part, std::size_t, Error &) { return stack.push_string(part), true; }
 	bool on_number_part(Text, Error &) { return true; }
@@ -71,21 +90,102 @@ struct Builder {
 	bool on_comment(Text, Error &) { return true; }
 
 	json::value_stack stack;
-	std::size_t members = 0; // of all objects, as written
+	std::string name;                         // as far as it was read
+	std::vector<std::set<std::string>> names; // of each object that is open
+	std::set<std::string> doubled;
 };
 
-std::size_t count_members(const json::value &value)
+// The length of the UTF-8 character (RFC 3629 section 4) that `text` begins with; 0: it
+// is none.
+std::size_t character_at(std::string_view text) noexcept
 {
-	std::size_t count = 0;
-	if (const json::object *object = value.if_object()) {
-		count = object->size();
-		for (const auto &member : *object)
-			count += count_members(member.value());
-	} else if (const json::array *array = value.if_array()) {
-		for (const json::value &element : *array)
-			count += count_members(element);
+	const auto byte = [&](std::size_t at) {
+		return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
+	};
+	const auto is_tail = [&](std::size_t at) { return (byte(at) & 0xc0) == 0x80; };
+	const unsigned first = byte(0);
+	const unsigned second = byte(1);
+	if (first < 0x80)
+		return 1;
+	if (first >= 0xc2 && first <= 0xdf)
+		return is_tail(1) ? 2 : 0;
+	if (first >= 0xe0 && first <= 0xef)
+		return is_tail(1) && is_tail(2) && (first != 0xe0 || second >= 0xa0) &&
+					   (first != 0xed || second <= 0x9f)
+				   ? 3
+				   : 0;
+	if (first >= 0xf0 && first <= 0xf4)
+		return is_tail(1) && is_tail(2) && is_tail(3) && (first != 0xf0 || second >= 0x90) &&
+					   (first != 0xf4 || second <= 0x8f)
+				   ? 4
+				   : 0;
+	return 0;
+}
+
+// The number in "\\uXXXX" at the start of the text; nothing: it is something else.
+std::optional<unsigned> escape_at(std::string_view text) noexcept
+{
+	unsigned number = 0;
+	if (text.size() < 6 || !text.starts_with("\\u"))
+		return std::nullopt;
+	const auto read = std::from_chars(text.data() + 2, text.data() + 6, number, 16);
+	return read.ptr == text.data() + 6 ? std::optional(number) : std::nullopt;
+}
+
+bool is_half(std::optional<unsigned> escape, unsigned first) noexcept
+{
+	return escape && (*escape & 0xfc00) == first;
+}
+
+// How much of the text goes into JSON as it is, up to what is no character; at least 1
+// where the text is not empty and begins with one.
+std::size_t whole_part(std::string_view text) noexcept
+{
+	std::size_t at = 0;
+	while (at < text.size()) {
+		const std::string_view rest = text.substr(at);
+		const auto escape = escape_at(rest);
+		const bool is_pair = is_half(escape, 0xd800) && is_half(escape_at(rest.substr(6)), 0xdc00);
+		if (!is_pair && (is_half(escape, 0xd800) || is_half(escape, 0xdc00)))
+			break;
+		// A backslash takes the next character with it: "\\\\ud800" is no escape.
+		const std::size_t length = is_pair ? 12 : escape ? 6 : character_at(rest);
+		if (length == 0)
+			break;
+		const bool is_escape = !escape && rest[0] == '\\' && rest.size() > 1;
+		const std::size_t more = is_escape ? character_at(rest.substr(1)) : 0;
+		at += length + more;
 	}
-	return count;
+	return std::min(at, text.size());
+}
+
+// The text with U+FFFD for whatever is no character.
+Secret mended(std::string_view text)
+{
+	Secret out;
+	while (!text.empty()) {
+		const std::size_t whole = whole_part(text);
+		out.append(text.substr(0, whole));
+		text.remove_prefix(whole);
+		if (text.empty())
+			break;
+		out.append("\xef\xbf\xbd");
+		text.remove_prefix(escape_at(text) ? 6 : 1);
+	}
+	return out;
+}
+
+std::optional<LooseJson> parse(std::string_view text, int max_depth)
+{
+	json::parse_options options;
+	options.max_depth = static_cast<std::size_t>(max_depth);
+	json::basic_parser<Builder> parser(options, wiped_memory());
+	json::error_code error;
+	const std::size_t read = parser.write_some(false, text.data(), text.size(), error);
+	if (error || read != text.size())
+		return std::nullopt;
+	Builder &builder = parser.handler();
+	return LooseJson{builder.stack.release(), std::move(builder.doubled)};
 }
 
 const json::value *element_at(const json::array &array, std::string_view index) noexcept
@@ -113,18 +213,18 @@ std::string_view without_bom(std::string_view text) noexcept
 
 std::optional<json::value> parse_json(std::string_view text, int max_depth)
 {
-	json::parse_options options;
-	options.max_depth = static_cast<std::size_t>(max_depth);
-	json::basic_parser<Builder> parser(options, wiped_memory());
-	json::error_code error;
-	const std::size_t read = parser.write_some(false, text.data(), text.size(), error);
-	if (error || read != text.size())
+	std::optional<LooseJson> parsed = parse(text, max_depth);
+	if (!parsed || !parsed->doubled.empty())
 		return std::nullopt;
-	std::optional<json::value> value(parser.handler().stack.release());
-	// An object keeps one member of a name, so that a doubled one is missing.
-	if (count_members(*value) != parser.handler().members)
-		return std::nullopt;
-	return value;
+	return std::move(parsed->value);
+}
+
+std::optional<LooseJson> parse_loose_json(std::string_view text, int max_depth)
+{
+	if (whole_part(text) == text.size())
+		return parse(text, max_depth);
+	const Secret whole = mended(text);
+	return parse(whole.reveal(), max_depth);
 }
 
 Secret serialize_secret(const json::value &value)

@@ -1,9 +1,11 @@
-// JSON from outside: bounded in depth, without doubled keys, and read by paths.
+// JSON from outside: bounded in depth, read by paths, and strict about doubled keys
+// unless the reader asks which they are.
 #pragma once
 
 #include <boost/json/storage_ptr.hpp>
 #include <boost/json/value.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -19,6 +21,16 @@ boost::json::storage_ptr wiped_memory();
 // an object in it names a key twice. The value and all that parsing took is in
 // wiped memory; a copy of it is where the copy's maker says.
 std::optional<boost::json::value> parse_json(std::string_view text, int max_depth = 16);
+
+// The same of what a provider wrote, whose grant must not be lost for a name that was cut
+// in the middle of a character: U+FFFD stands for each byte that is no UTF-8, and for
+// each half of a surrogate pair. Of a doubled key the last value counts, and its name is
+// in `doubled`: the reader knows whether it matters.
+struct LooseJson {
+	boost::json::value value;
+	std::set<std::string> doubled;
+};
+std::optional<LooseJson> parse_loose_json(std::string_view text, int max_depth = 16);
 
 Secret serialize_secret(const boost::json::value &value);
 

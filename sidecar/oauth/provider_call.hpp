@@ -52,6 +52,9 @@ struct ProviderAnswer {
 	int status = 0;
 	std::string content_type; // without parameters, lower case
 	std::string retry_after;
+	// What else explains a refusal, for the log: libcurl's own words where there is no
+	// answer, where a redirect leads to (without its query), a challenge's text.
+	std::string detail;
 	Secret body;
 };
 

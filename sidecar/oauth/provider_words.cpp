@@ -130,8 +130,8 @@ void read_object(const json::object &object, RawWords &words, int depth)
 
 bool read_json(std::string_view body, RawWords &words, Redactor *redactor)
 {
-	const auto value = parse_json(without_bom(body));
-	const json::value *root = value ? &*value : nullptr;
+	const auto parsed = parse_loose_json(without_bom(body));
+	const json::value *root = parsed ? &parsed->value : nullptr;
 	if (root != nullptr && root->is_array() && !root->get_array().empty())
 		root = &root->get_array().front();
 	if (root == nullptr || !root->is_object())
@@ -233,6 +233,17 @@ std::string text_of(const ProviderAnswer &answer)
 	return text;
 }
 
+// Of an answer that says it is good and has no words, what it is: a page is not shown.
+std::string outside_of(const ProviderAnswer &answer)
+{
+	if (answer.status < 200 || answer.status > 299 || answer.body.empty())
+		return {};
+	std::string type = answer.content_type.substr(0, kMaxCodeChars);
+	if (!std::ranges::all_of(type, http::is_visible) || type.empty())
+		type = "no content type";
+	return type + ", " + std::to_string(answer.body.size()) + " bytes";
+}
+
 RawWords read_words(const ProviderAnswer &answer, Redactor *redactor)
 {
 	RawWords words;
@@ -259,7 +270,7 @@ ProviderWords words_of(const http::Parameters &callback, const Redactor &redacto
 ProviderWords words_of(const ProviderAnswer &answer, Redactor &redactor)
 {
 	if (answer.failure != ProviderAnswer::Failure::none)
-		return {};
+		return {{}, redactor.clean(answer.detail, kMaxDescriptionChars), answer.status};
 	const RawWords words = read_words(answer, &redactor);
 	std::string codes;
 	for (const RawWords::Code &code : words.codes)
@@ -267,6 +278,10 @@ ProviderWords words_of(const ProviderAnswer &answer, Redactor &redactor)
 	ProviderWords cleaned{redactor.clean(codes, kMaxCodeChars),
 						  redactor.clean(words.description, kMaxDescriptionChars), answer.status};
 	wipe(codes);
+	if (cleaned.description.empty() && cleaned.code.empty())
+		cleaned.description = answer.detail.empty()
+								  ? outside_of(answer)
+								  : redactor.clean(answer.detail, kMaxDescriptionChars);
 	return cleaned;
 }
 

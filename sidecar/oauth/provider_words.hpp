@@ -27,6 +27,7 @@ ProviderWords words_of(const http::Parameters &callback, const Redactor &redacto
 
 // Of an answer that holds no grant, in whichever form: RFC 6749 section 5.2, the
 // objects and lists of others, an HTML page of a proxy. Tokens in it are hidden, too.
+// Where no answer came, the description says what became of the connection.
 ProviderWords words_of(const ProviderAnswer &answer, Redactor &redactor);
 
 // The same as it came, for decisions; never for a log.

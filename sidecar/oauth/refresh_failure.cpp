@@ -142,7 +142,7 @@ public:
 		for (const RawWords::Code &code : words.codes) {
 			if (code.value == status_)
 				continue; // some repeat it
-			codes_.push_back(lower(code.value));
+			codes_.push_back(lower(http::trim(code.value)));
 			text_ += code.name;
 			text_ += '=';
 			text_ += codes_.back();
@@ -236,6 +236,8 @@ std::string RefreshFailure::detail() const
 		text += (text.empty() ? "" : ": ") + words.description;
 	if (text.empty())
 		text = reason;
+	else if (words.code.empty() && words.status < 400)
+		text = std::string(reason) + ": " + text; // such words alone would not tell
 	if (words.status != 0)
 		text = "HTTP " + std::to_string(words.status) + ", " + text;
 	cut(text, kMaxFailureDetailBytes);

@@ -1,5 +1,6 @@
 #include "oauth/revocation.hpp"
 
+#include "http/characters.hpp"
 #include "oauth/client_request.hpp"
 #include "oauth/redactor.hpp"
 #include "oauth/refresh_failure.hpp"
@@ -27,35 +28,58 @@ bool has_code(const ProviderAnswer &answer, std::initializer_list<std::string_vi
 {
 	const RawWords words = raw_words_of(answer);
 	return std::ranges::any_of(words.codes, [&](const RawWords::Code &code) {
-		return std::ranges::find(codes, code.value) != codes.end();
+		return std::ranges::find(codes, http::trim(code.value)) != codes.end();
 	});
 }
 
-// An answer of 400 says that there is nothing to revoke, unless it is about the client,
-// or the server, and not about the token.
-Verdict verdict_of_bad_request(const ProviderAnswer &answer)
+// Slack answers 200 to everything, with "ok": false and an error.
+bool has_error(const ProviderAnswer &answer)
+{
+	const RawWords words = raw_words_of(answer);
+	return std::ranges::any_of(words.codes,
+							   [](const RawWords::Code &code) { return code.name == "error"; });
+}
+
+// What answers 400, or has an error in it, is about the client, the server, or the token:
+// to be told that this is none is as good as its end.
+Verdict verdict_of_error(const ProviderAnswer &answer)
 {
 	if (has_code(answer, {"unsupported_token_type"}))
 		return {Kind::unsupported, "the provider does not revoke tokens of this type"};
-	if (has_code(answer, {"invalid_client", "unauthorized_client"}))
+	if (has_code(answer, {"invalid_client", "unauthorized_client", "invalid_client_id",
+						  "bad_client_secret"}))
 		return kClient;
-	if (has_code(answer, {"temporarily_unavailable", "server_error"}))
+	if (has_code(answer, {"temporarily_unavailable", "server_error", "internal_error",
+						  "fatal_error", "service_unavailable", "ratelimited", "slow_down"}))
 		return {Kind::retry, "the provider is not available"};
-	return {Kind::done, "the provider says that there is nothing to revoke"};
+	if (has_code(answer, {"invalid_token", "invalid_grant", "invalid_auth", "not_authed",
+						  "token_revoked", "token_expired"}))
+		return {Kind::done, "the provider says that there is nothing to revoke"};
+	return {Kind::refused, "the provider refused, and would refuse again: look whether the token "
+						   "is still good there"};
+}
+
+Verdict verdict_of_failure(const ProviderAnswer &answer)
+{
+	if (answer.failure == ProviderAnswer::Failure::timeout)
+		return {Kind::retry, "the provider did not answer in time"};
+	if (answer.failure == ProviderAnswer::Failure::too_large)
+		return {Kind::retry, "the provider's answer is too large"};
+	return {Kind::retry,
+			answer.was_sent ? "the provider's answer broke off" : "the provider cannot be reached"};
 }
 
 // No redirect is followed: the token would go where nobody has looked.
 Verdict verdict_of(const ProviderAnswer &answer)
 {
 	const int status = answer.status;
-	if (answer.failure != ProviderAnswer::Failure::none && answer.status == 0)
-		return {Kind::retry, answer.failure == ProviderAnswer::Failure::timeout
-								 ? "the provider did not answer in time"
-								 : "the provider cannot be reached"};
-	if (status >= 200 && status <= 299)
+	const bool is_success = status >= 200 && status <= 299;
+	if (answer.failure != ProviderAnswer::Failure::none && !is_success)
+		return verdict_of_failure(answer);
+	if (is_success && !has_error(answer))
 		return {Kind::done, {}};
-	if (status == 400)
-		return verdict_of_bad_request(answer);
+	if (is_success || status == 400)
+		return verdict_of_error(answer);
 	if (status == 401)
 		return kClient;
 	if (status == 429 || status == 503)

@@ -23,6 +23,7 @@ ProviderRequest revocation_request(const Provider &provider, const Endpoints &en
 struct RevocationAnswer {
 	enum class Kind {
 		done,        // it is revoked, or was no token (RFC 7009 section 2.2)
+		refused,     // 400 for a reason that would be there again: it may not be revoked
 		unsupported, // tokens of this type cannot be revoked (section 2.2.1)
 		retry,
 	} kind;

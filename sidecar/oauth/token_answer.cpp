@@ -22,9 +22,18 @@ using Kind = NoGrant::Kind;
 
 constexpr std::size_t kMaxBodyBytes = 1024 * 1024; // two tokens, an ID token and room
 constexpr std::size_t kMaxScopeBytes = 16 * 1024;
+constexpr std::size_t kMostDoubled = 5; // that are named in warnings
 
 constexpr NoGrant kMalformed = {Kind::invalid_answer,
 								"the token answer is neither a JSON object nor a form"};
+constexpr NoGrant kEmpty = {Kind::invalid_answer, "the token answer is empty"};
+constexpr NoGrant kAmbiguous = {Kind::invalid_answer,
+								"a member of the token answer that decides comes twice"};
+
+// What decides, at whichever depth: of two there is no telling which one counts.
+constexpr std::string_view kDecisive[] = {
+	"access_token", "accessToken", "refresh_token", "refreshToken", "id_token",
+	"idToken",      "token_type",  "tokenType",     "error",        "ok"};
 
 // Whatever its type says, what begins with a brace is no form.
 bool is_form(std::string_view content_type, std::string_view text) noexcept
@@ -33,7 +42,7 @@ bool is_form(std::string_view content_type, std::string_view text) noexcept
 		   (content_type == "application/x-www-form-urlencoded" || content_type == "text/plain");
 }
 
-std::optional<json::value> parse_form(std::string_view text)
+std::optional<LooseJson> parse_form(std::string_view text)
 {
 	const http::Parameters parameters = http::Parameters::parse(text, kMaxTokenBytes);
 	if (parameters.fault() != http::Parameters::Fault::none)
@@ -41,21 +50,33 @@ std::optional<json::value> parse_form(std::string_view text)
 	json::value form(json::object_kind, wiped_memory());
 	for (const auto &[name, value] : parameters.all())
 		form.get_object()[name] = value;
-	return form;
+	return LooseJson{std::move(form), {}};
 }
 
 // The answer's members, whichever way they are written.
-std::optional<json::value> parse_body(const ProviderAnswer &answer)
+std::optional<LooseJson> parse_body(const ProviderAnswer &answer)
 {
 	if (answer.body.size() > kMaxBodyBytes)
 		return std::nullopt;
 	const std::string_view text = http::trim(without_bom(answer.body.reveal()));
 	if (is_form(answer.content_type, text))
 		return parse_form(text);
-	auto value = parse_json(text, kMaxJsonDepth);
-	if (value && !value->is_object())
-		value.reset();
-	return value;
+	auto parsed = parse_loose_json(text, kMaxJsonDepth);
+	if (parsed && !parsed->value.is_object())
+		parsed.reset();
+	return parsed;
+}
+
+bool is_ambiguous(const LooseJson &body, const Provider &provider)
+{
+	const auto decides = [&](const std::string &name) {
+		const auto is_in = [&](const std::string &path) {
+			return !path.empty() && ("." + path + ".").find("." + name + ".") != std::string::npos;
+		};
+		return std::ranges::find(kDecisive, name) != std::end(kDecisive) ||
+			   is_in(provider.access_token_path) || is_in(provider.refresh_token_path);
+	};
+	return std::ranges::any_of(body.doubled, decides);
 }
 
 // Some write "" or false where they have none.
@@ -120,10 +141,11 @@ std::optional<NoGrant> judge_status(const ProviderAnswer &answer)
 		return NoGrant{Kind::unavailable, "the token endpoint is not available"};
 	if (status >= 400 && status <= 499) {
 		const auto body = parse_body(answer);
-		const auto error = body ? find_error(*body) : std::nullopt;
+		const auto error = body ? find_error(body->value) : std::nullopt;
 		return error.value_or(NoGrant{Kind::refused, "the token endpoint refused without a code"});
 	}
-	if (status != 200 && status != 201)
+	// 203 is a proxy's, 202 somebody's odd choice: what counts is whether a grant is there.
+	if (status < 200 || status > 299)
 		return NoGrant{Kind::invalid_answer,
 					   "the token endpoint's status is none of a token answer"};
 	return std::nullopt;
@@ -154,6 +176,14 @@ bool names_bound_type(const json::value &value, const std::vector<std::string> &
 	return array != nullptr && std::ranges::any_of(*array, [&](const json::value &one) {
 			   return names_bound_type(one, allowed);
 		   });
+}
+
+// Whether a warning may show it: no token, and no text that is meant for people.
+bool is_name(std::string_view name)
+{
+	return !name.empty() && name.size() <= 40 && std::ranges::all_of(name, [](char c) {
+		return c == '_' || c == '-' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+	});
 }
 
 // Scopes as text: an array's with spaces between. False where they are something else.
@@ -201,8 +231,11 @@ public:
 	{
 	}
 
-	std::variant<Grant, NoGrant> read()
+	std::variant<Grant, NoGrant> read(const std::set<std::string> &doubled)
 	{
+		for (const std::string &name : doubled)
+			if (is_name(name) && grant_.warnings.size() < kMostDoubled)
+				warn(name, "comes twice; the last one counts");
 		if (!read_tokens() || !check_type())
 			return NoGrant{Kind::invalid_answer, fault_};
 		if (is_refresh() ? !check_same_identity() : !check_identity())
@@ -497,10 +530,12 @@ std::variant<Grant, NoGrant> read_token_answer(const Expected &expected,
 		return *no_grant;
 	const auto body = parse_body(answer);
 	if (!body)
-		return kMalformed;
-	if (const auto no_grant = find_error(*body))
+		return http::trim(answer.body.reveal()).empty() ? kEmpty : kMalformed;
+	if (is_ambiguous(*body, expected.provider))
+		return kAmbiguous;
+	if (const auto no_grant = find_error(body->value))
 		return *no_grant;
-	return Reader(expected, *body).read();
+	return Reader(expected, body->value).read(body->doubled);
 }
 
 std::variant<Grant, NoGrant> read_refresh_answer(const Provider &provider,

@@ -195,7 +195,9 @@ Revoker::Awaitable<Revoker::Outcome> Revoker::ask(const oauth::Provider &provide
 	Outcome outcome{{}, answer.reason, {}, answer.detail(), answer.retry_after};
 	outcome.words = std::move(answer.words);
 	if (answer.kind != Kind::retry)
-		outcome.name = answer.kind == Kind::done ? "revoked" : "unsupported";
+		outcome.name = answer.kind == Kind::done      ? "revoked"
+					   : answer.kind == Kind::refused ? "refused"
+													  : "unsupported";
 	co_return outcome;
 }
 

@@ -1,5 +1,6 @@
 """What a token endpoint answers: exactly the row that it means, or exactly the error."""
 
+import gzip
 import json
 import threading
 import time
@@ -81,6 +82,11 @@ GOOD = {
         ("at", None, "a b", None),
     ),
     "201": (Answer({"access_token": "at"}, 201), None),  # either way
+    "a name in Latin-1": (text(b'{"access_token":"at","name":"Z\xfcrich"}'), ("at", None, "a b", None)),
+    "a name that was cut": (text('{"access_token":"at","name":"\\ud83d"}'), ("at", None, "a b", None)),
+    "203": (Answer({"access_token": "at"}, 203), ("at", None, "a b", None)),
+    "gzip": (Answer(gzip.compress(b'{"access_token":"at"}'), headers={"Content-Encoding": "gzip"}),
+             ("at", None, "a b", None)),
     "byte order mark": (text(b'\xef\xbb\xbf{"access_token":"at"}'), ("at", None, "a b", None)),
     "JSON that calls itself a form": (form('{"access_token":"at"}'), ("at", None, "a b", None)),
     "empty error": (answer(error=""), USUAL),
@@ -108,6 +114,7 @@ ADVICE = {
     for value in (0, -1, -0.5, "", "0", "soon", "inf", "nan", "0x10", "3600s", True, [3600], 1e308,
                   101 * 366 * 86400, 2**63 - 1)
 } | {
+    "doubled deep inside": (text('{"access_token":"at","x":{"a":1,"a":2}}'), ("at", None, "a b", None), "a comes twice"),
     "expires_in 1e309": (text('{"access_token":"at","expires_in":1e309}'), ("at", None, "a b", None), "expires_in is"),
     "expires_in of 400 digits": (text('{"access_token":"at","expires_in":' + "9" * 400 + "}"),
                                  ("at", None, "a b", None), "expires_in is"),
@@ -195,7 +202,6 @@ BAD = {
     "expires_in NaN": text('{"access_token":"at","expires_in":NaN}'),
     "doubled access token": text('{"access_token":"at","access_token":"other"}'),
     "doubled by an escape": text('{"access_token":"at","\\u0061ccess_token":"other"}'),
-    "doubled deep inside": text('{"access_token":"at","x":{"a":1,"a":2}}'),
     "deep": text('{"access_token":"at","x":' + "[" * 100000 + "]" * 100000 + "}"),
     "17 deep": answer(foo=json.loads("[" * 17 + "]" * 17)),
     "list": text('[{"access_token":"at"}]'),

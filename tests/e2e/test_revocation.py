@@ -90,8 +90,8 @@ def test_three_tries(sidecar, fake):  # T8
 
 
 @pytest.mark.parametrize("answer", [
-    Answer({"error": "invalid_request"}, 400), Answer({"error": "invalid_token"}, 400), Answer("", 400),
-    Answer("no such token the refresh token", 400, content_type="text/plain"), Answer({}, 204), Answer("<html>", 200),
+    Answer({"error": "invalid_token"}, 400), Answer({"ok": False, "error": "token_revoked"}, 200), Answer({}, 204),
+    Answer("<html>", 200),
 ], ids=lambda answer: f"{answer.status} {answer.body}")
 def test_done(sidecar, fake, answer):  # T8
     fake.revocations.append(answer)
@@ -102,11 +102,26 @@ def test_done(sidecar, fake, answer):  # T8
     assert line["outcome"] == "revoked" and "the refresh token" not in sidecar.log()
 
 
+@pytest.mark.parametrize("answer", [
+    Answer({"error": "invalid_request"}, 400), Answer("", 400), Answer({"error": "unknown_method"}, 200),
+    Answer("no such token the refresh token", 400, content_type="text/plain"),
+], ids=lambda answer: f"{answer.status} {answer.body}")
+def test_refused(sidecar, fake, answer):  # T8: it ends, too, and not in silence
+    fake.revocations.append(answer)
+    delete(sidecar, stored(sidecar))
+    wait_worked_off(sidecar)
+    assert len(fake.seen("/revoke")) == 1
+    [line] = wait_outcomes(sidecar, 1)
+    assert (line["outcome"], line["level"]) == ("refused", "warning") and "the refresh token" not in sidecar.log()
+
+
 @pytest.mark.parametrize("answer, words", [
     (Answer({"error": "invalid_client"}, 401), "client_secret"),
+    (Answer({"ok": False, "error": "internal_error"}, 200), "not available"),
+    (Answer(b'{"error":"invalid_client","error_description":"cl\xe9"}', 400), "client_secret"),
     (Answer({"error": "invalid_client"}, 400), "client_secret"),
     (Answer(status=429), "later"), (Answer(status=500), "not available"), (Answer(status=403), "refused"),
-    (Answer(status=404), "refused"), (Answer(close=True), "reached"), (Answer(delay=4), "in time"),
+    (Answer(status=404), "refused"), (Answer(close=True), "broke off"), (Answer(delay=4), "in time"),
     (Answer(status=302, headers={"Location": "/elsewhere"}), "redirects"),
     (Answer(status=307, headers={"Location": "/elsewhere"}), "redirects"),
 ], ids=lambda value: value if isinstance(value, str) else f"{value.status} {value.body} {value.close} {value.delay}")

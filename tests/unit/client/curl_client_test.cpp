@@ -116,7 +116,7 @@ TEST_F(CurlClientTest, Gets)
 	const std::string request = server.last_request();
 	EXPECT_TRUE(request.starts_with("GET /.well-known?x=1 HTTP/1.1\r\n")) << request;
 	EXPECT_NE(request.find("User-Agent: oauth-sidecar/"), request.npos);
-	EXPECT_EQ(request.find("Accept-Encoding"), request.npos);
+	EXPECT_NE(request.find("Accept-Encoding: identity\r\n"), request.npos) << request;
 	EXPECT_EQ(request.find("Cookie"), request.npos);
 }
 
@@ -258,6 +258,43 @@ TEST_F(CurlClientTest, RefusesHeadersOfTwoLines)
 	EXPECT_EQ(server.connections(), 0);
 }
 
+// Nobody asked for it, and there may be a rotated token in it.
+TEST_F(CurlClientTest, ReadsWhatIsCompressed)
+{
+	// {"a":1}, by gzip
+	constexpr std::string_view kZipped(
+		"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x4a\x54\xb2\x32\xac\x05\x00"
+		"\xaf\xac\x1b\x56\x07\x00\x00\x00",
+		27);
+	std::string asked;
+	ScriptedServer server([&](Peer &peer, const std::string &head) {
+		asked = head;
+		peer.write("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 27\r\n\r\n" +
+				   std::string(kZipped));
+	});
+	open();
+	const ProviderAnswer answer = send(post(server.url()));
+	EXPECT_EQ(answer.failure, Failure::none);
+	EXPECT_EQ(answer.body.reveal(), "{\"a\":1}");
+	EXPECT_NE(asked.find("Accept-Encoding: identity\r\n"), asked.npos) << asked;
+}
+
+TEST_F(CurlClientTest, TellsWhatStandsBesideTheBody)
+{
+	const auto head = [](std::string_view lines) {
+		return [lines](Peer &peer, const std::string &) {
+			peer.write("HTTP/1.1 " + std::string(lines) + "\r\nContent-Length: 0\r\n\r\n");
+		};
+	};
+	ScriptedServer moved(head("308 X\r\nLocation: https://u:p@op.example/token?code=x#y")),
+		refused(head("401 X\r\nWWW-Authenticate: Bearer error=\"invalid_token\"")),
+		well(head("200 X\r\nLocation: /x\r\nWWW-Authenticate: Basic"));
+	open();
+	EXPECT_EQ(send(post(moved.url())).detail, "Location: https://op.example/token");
+	EXPECT_EQ(send(post(refused.url())).detail, "WWW-Authenticate: Bearer error=\"invalid_token\"");
+	EXPECT_EQ(send(post(well.url())).detail, "");
+}
+
 TEST_F(CurlClientTest, TellsWhyThereIsNoConnection)
 {
 	std::string closed;
@@ -266,7 +303,10 @@ TEST_F(CurlClientTest, TellsWhyThereIsNoConnection)
 		closed = server.url();
 	}
 	open();
-	EXPECT_EQ(send(get(closed)).failure, Failure::connect);
+	const ProviderAnswer unconnected = send(get(closed));
+	EXPECT_EQ(unconnected.failure, Failure::connect);
+	EXPECT_NE(unconnected.detail.find("connect to 127.0.0.1"), std::string::npos)
+		<< unconnected.detail;
 	EXPECT_EQ(send(get("https://no-such-host.invalid/")).failure, Failure::resolve);
 }
 

@@ -52,6 +52,37 @@ TEST(Json, Refuses)
 	EXPECT_FALSE(parse_json(nested(3), 2));
 }
 
+// A name that was cut in the middle of a character must not cost a grant.
+TEST(Json, LooseMendsCharacters)
+{
+	const auto text_of = [](std::string_view text) {
+		const auto read = parse_loose_json(text);
+		return read ? std::string(read->value.as_string()) : "none";
+	};
+	EXPECT_EQ(text_of(R"("a\ud83d\ude00b")"), "a\xf0\x9f\x98\x80"
+											  "b");
+	for (const auto *half : {R"("\ud83d")", R"("\ude00")", R"("\uDBFF")", "\"\xff\"", "\"\xe9\""})
+		EXPECT_EQ(text_of(half), "\xef\xbf\xbd") << half;
+	EXPECT_EQ(text_of(R"("\ud83d\u0061")"), "\xef\xbf\xbd"
+											"a");
+	EXPECT_EQ(text_of("\"\xed\xa0\xbdx\""), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdx");
+	EXPECT_EQ(text_of("\"d\xc3\xa9\xe9\""), "d\xc3\xa9\xef\xbf\xbd");
+	EXPECT_EQ(text_of(R"("\\ud83d")"), R"(\ud83d)"); // a backslash, and no escape
+	for (const auto *text : {"", "\"\\ud8\"", "\"\\\xff\"", "\xff", "{\"a\":1,}"})
+		EXPECT_FALSE(parse_loose_json(text)) << text;
+	EXPECT_FALSE(parse_loose_json(nested(17)));
+}
+
+TEST(Json, LooseTellsOfDoubledKeys)
+{
+	const auto read = parse_loose_json(R"({"a":1,"x":{"b":1,"\u0062":2},"a":3,"c":{"a":1}})");
+	ASSERT_TRUE(read);
+	EXPECT_EQ(read->doubled, (std::set<std::string>{"a", "b"}));
+	EXPECT_EQ(find_path(read->value, "a")->as_int64(), 3);
+	EXPECT_EQ(find_path(read->value, "x.b")->as_int64(), 2);
+	EXPECT_TRUE(parse_loose_json(R"([{"a":1},{"a":1}])")->doubled.empty());
+}
+
 TEST(Json, Serializes)
 {
 	std::string text = "{\"a\":\"";

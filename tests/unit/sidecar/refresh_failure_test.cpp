@@ -55,6 +55,46 @@ TEST(RefreshFailure, WithoutAnAnswer)
 		}
 }
 
+// What libcurl says reaches the log and the state: "TLS is not accepted" alone helps nobody.
+TEST(RefreshFailure, TellsWhyThereIsNoAnswer)
+{
+	ProviderAnswer answer;
+	answer.failure = Failure::tls;
+	answer.detail = "SSL certificate problem: certificate has expired";
+	const RefreshFailure found = Case().of(answer);
+	EXPECT_EQ(found.words.description, answer.detail);
+	EXPECT_EQ(found.detail(), std::string(found.reason) + ": " + answer.detail);
+}
+
+// Vendors write French in Latin-1, and cut texts in the middle of a pair.
+TEST(RefreshFailure, CodesBesideBadCharacters)
+{
+	const Case op;
+	EXPECT_EQ(op.kind(400, "{\"error\":\"invalid_grant\",\"error_description\":\"expir\xe9\"}"),
+			  dead_grant);
+	EXPECT_EQ(op.kind(400, R"({"error":"invalid_grant","error_description":"\ud83d"})"),
+			  dead_grant);
+	EXPECT_EQ(op.kind(400, R"({"error":"invalid_grant","x":1,"x":2})"), dead_grant);
+	EXPECT_EQ(op.kind(400, R"({"error":" invalid_grant\n"})"), dead_grant);
+}
+
+// Of a refusal without a body, what its headers say; of a page that is no answer, what it is.
+TEST(RefreshFailure, WordsBesideTheBody)
+{
+	ProviderAnswer moved = samples::answer(308, "");
+	moved.detail = "Location: https://op.example/v2/token";
+	EXPECT_EQ(Case().of(moved).detail(),
+			  "HTTP 308, the token endpoint's status is none of a token answer: " + moved.detail);
+	ProviderAnswer refused = samples::answer(401, "");
+	refused.detail = "WWW-Authenticate: Bearer error=\"invalid_token\", for " + std::string(kToken);
+	EXPECT_EQ(Case().of(refused).detail(),
+			  "HTTP 401, WWW-Authenticate: Bearer error=\"invalid_token\", for [removed]");
+	EXPECT_EQ(Case().of(samples::answer(401, R"({"error":"invalid_client"})")).detail(),
+			  "HTTP 401, invalid_client");
+	const RefreshFailure page = Case().of(samples::answer(200, "<p>hello", "text/html"));
+	EXPECT_EQ(page.words.description, "text/html, 8 bytes");
+}
+
 TEST(RefreshFailure, OfAnotherAccount)
 {
 	Case op;

@@ -53,11 +53,27 @@ TEST(Revocation, AsksAtTheRevocationEndpoint)
 
 TEST(Revocation, KnowsWhatIsDone)
 {
-	for (const char *body : {"", "{}", "<html>", R"({"error":"invalid_client"})"})
-		EXPECT_EQ(read(200, body).kind, Kind::done) << body;
-	for (const char *body : {"", "<html>", "{", R"({"error":"invalid_token"})",
-							 R"({"error":"invalid_grant"})", R"({"error":"invalid_request"})"})
+	for (const char *body :
+		 {"", "{}", "<html>", R"({"ok":true,"revoked":true})", R"({"error":null})"})
+		for (const int status : {200, 204, 299})
+			EXPECT_EQ(read(status, body).kind, Kind::done) << body;
+	for (const char *body :
+		 {R"({"error":"invalid_token"})", R"({"error":"invalid_grant"})",
+		  "{\"error\":\"invalid_token\",\"error_description\":\"r\xe9voqu\xe9\"}"})
 		EXPECT_EQ(read(400, body).kind, Kind::done) << body;
+	for (const char *body : {"", "<html>", "{", R"({"error":"invalid_request"})"})
+		EXPECT_EQ(read(400, body).kind, Kind::refused) << body;
+	// Slack answers 200 to everything.
+	EXPECT_EQ(read(200, R"({"ok":false,"error":"token_revoked"})").kind, Kind::done);
+	EXPECT_EQ(read(200, R"({"ok":false,"error":"internal_error"})").kind, Kind::retry);
+	EXPECT_EQ(read(200, R"({"error":"invalid_client"})").kind, Kind::retry);
+	EXPECT_EQ(read(200, R"({"error":"unknown_method"})").kind, Kind::refused);
+	EXPECT_EQ(read(200, R"({"error":"unknown_method"})").words.code, "unknown_method");
+	// Whatever else came, it said 200.
+	ProviderAnswer large;
+	large.failure = ProviderAnswer::Failure::too_large;
+	large.status = 200;
+	EXPECT_EQ(read_revocation_answer(a_provider(), "t", large, kNow).kind, Kind::done);
 	EXPECT_EQ(read(400, R"({"error":"unsupported_token_type"})").kind, Kind::unsupported);
 }
 
@@ -73,6 +89,14 @@ TEST(Revocation, KnowsWhatIsToBeTriedAgain)
 		answer.failure = failure;
 		EXPECT_EQ(read_revocation_answer(a_provider(), "t", answer, kNow).kind, Kind::retry);
 	}
+	EXPECT_EQ(read(400, "{\"error\":\"invalid_client\",\"error_description\":\"\xe9\"}").kind,
+			  Kind::retry);
+	ProviderAnswer cut;
+	cut.failure = ProviderAnswer::Failure::broken;
+	cut.was_sent = true;
+	cut.detail = "Empty reply from server";
+	const RevocationAnswer broken = read_revocation_answer(a_provider(), "t", cut, kNow);
+	EXPECT_EQ(broken.detail(), "the provider's answer broke off: Empty reply from server");
 	EXPECT_EQ(read(503, "", "120").retry_after, std::chrono::seconds(120));
 	EXPECT_EQ(read(503, "", "soon").retry_after, std::nullopt);
 	EXPECT_EQ(read(400, "", "120").retry_after, std::nullopt);
