@@ -244,6 +244,24 @@ CREATE INDEX idx_oauth_tokens_refresh ON oauth_tokens (access_token_expires_at);
 SELECT * FROM due();
 SELECT oauth_tokens_enable_background_refresh();
 SELECT * FROM due() WHERE actor_id = 'alive';
+-- Made beforehand: taken as they are, unless a look would have to read the table all the same.
+CREATE FUNCTION made(tokens text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE made oid; BEGIN
+    PERFORM oauth_tokens_disable_background_refresh();
+    EXECUTE 'CREATE INDEX idx_oauth_tokens_refresh ON oauth_tokens ' || tokens;
+    made := 'idx_oauth_tokens_refresh'::regclass;
+    PERFORM oauth_tokens_enable_background_refresh();
+    RETURN CASE WHEN made = 'idx_oauth_tokens_refresh'::regclass THEN 'taken' ELSE 'made anew' END;
+END $$;
+SELECT made($$(split_part(provider, '.', 1), access_token_expires_at, id)$$),
+    made($$(split_part(provider, '.', 1), access_token_expires_at, id) WHERE access_token_expires_at IS NOT NULL$$),
+    made($$(split_part(provider, '.', 1), access_token_expires_at, id) WHERE access_token_expires_at IS NOT NULL AND encrypted_refresh_token IS NOT NULL$$);
+SELECT made($$(lower(provider), access_token_expires_at, id)$$), made($$(split_part(provider, '.', 2), access_token_expires_at, id)$$),
+    made($$(split_part(actor_id, '.', 1), access_token_expires_at, id)$$),
+    made($$(split_part(provider, '.', 1), access_token_expires_at, id) WHERE provider = 'google'$$),
+    made($$(split_part(provider, '.', 1), access_token_expires_at, id) WHERE scopes IS NOT NULL$$),
+    made($$(split_part(provider, '.', 1), access_token_expires_at, id) WHERE access_token_expires_at IS NULL$$);
+DROP FUNCTION made;
 -- Off again.
 SELECT oauth_tokens_disable_background_refresh();
 SELECT oauth_tokens_disable_background_refresh();

@@ -32,15 +32,74 @@ Oid find_index(Oid table, const BackgroundIndex &wanted)
 	return OidIsValid(found) && IndexGetRelation(found, true) == table ? found : InvalidOid;
 }
 
+// As it stands in the catalog; null where there is none.
+Node *expression_of(Relation index, AttrNumber attribute)
+{
+	bool is_null;
+	const Datum tree = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, attribute, &is_null);
+	return is_null ? nullptr : static_cast<Node *>(stringToNode(TextDatumGetCString(tree)));
+}
+
+bool is_constant(const void *node, Oid type, Datum value)
+{
+	if (!IsA(node, Const))
+		return false;
+	const auto *constant = static_cast<const Const *>(node);
+	if (constant->consttype != type || constant->constisnull)
+		return false;
+	return type == INT4OID ? constant->constvalue == value
+						   : DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID,
+																  constant->constvalue, value));
+}
+
+bool is_column(const void *node, AttrNumber column)
+{
+	return IsA(node, Var) && static_cast<const Var *>(node)->varattno == column;
+}
+
+// split_part(provider, '.', 1)
+bool is_base_name(const Node *expressions, AttrNumber provider)
+{
+	if (expressions == nullptr || list_length(reinterpret_cast<const List *>(expressions)) != 1)
+		return false;
+	const auto *call =
+		static_cast<const FuncExpr *>(linitial(reinterpret_cast<const List *>(expressions)));
+	return IsA(call, FuncExpr) && call->funcid == F_SPLIT_PART &&
+		   is_column(linitial(call->args), provider) &&
+		   is_constant(lsecond(call->args), TEXTOID, CStringGetTextDatum(".")) &&
+		   is_constant(lthird(call->args), INT4OID, Int32GetDatum(1));
+}
+
+// Whether the index has all rows that a look asks for.
+bool is_implied(Node *condition, Oid table, const BackgroundIndex &wanted)
+{
+	if (condition == nullptr)
+		return true;
+	List *parts = make_ands_implicit(reinterpret_cast<Expr *>(condition));
+	ListCell *cell;
+	foreach (cell, parts) {
+		const auto *test = static_cast<const NullTest *>(lfirst(cell));
+		if (!IsA(test, NullTest) || test->argisrow || test->nulltesttype != IS_NOT_NULL)
+			return false;
+		if (!is_column(test->arg, get_attnum(table, wanted.time)) &&
+			!is_column(test->arg, get_attnum(table, "encrypted_refresh_token")))
+			return false;
+	}
+	return true;
+}
+
 bool serves(Oid table, Oid index_id, const BackgroundIndex &wanted)
 {
 	Relation index = index_open(index_id, AccessShareLock);
 	const Form_pg_index form = index->rd_index;
+	const AttrNumber provider = get_attnum(table, "provider");
 	const bool fits = index->rd_rel->relam == BTREE_AM_OID && form->indisvalid &&
 					  form->indisready && form->indislive && form->indnkeyatts == kKeys &&
 					  form->indkey.values[0] == 0 &&
 					  form->indkey.values[1] == get_attnum(table, wanted.time) &&
-					  form->indkey.values[2] == get_attnum(table, wanted.id);
+					  form->indkey.values[2] == get_attnum(table, wanted.id) &&
+					  is_base_name(expression_of(index, Anum_pg_index_indexprs), provider) &&
+					  is_implied(expression_of(index, Anum_pg_index_indpred), table, wanted);
 	index_close(index, NoLock);
 	return fits;
 }
