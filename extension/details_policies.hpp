@@ -1,6 +1,6 @@
 // The row security of oauth_token_details: a row of it is seen and changed by
 // callers who may see and update its token's row, whatever policies the table of
-// tokens has (THREATS E22). Its policies call functions of the extension, so that
+// tokens has (docs/design/threats.md, E22). Its policies call functions of the extension, so that
 // nothing in the catalog ties one table to the other, and the owner may alter or
 // drop the table of tokens. Where no policy of that table applies to the caller,
 // neither do these.

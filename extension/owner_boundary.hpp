@@ -1,4 +1,4 @@
-// The boundary between a table's owner and its callers (THREATS E20). Whoever
+// The boundary between a table's owner and its callers (docs/design/threats.md, E20). Whoever
 // owns a table can have code of their own run by each statement on it: triggers,
 // index expressions, CHECK constraints, policies. So before a statement of ours
 // is planned, the tables are locked, and looked at: they have no such code, or it

@@ -1,4 +1,4 @@
-// What the table oauth_tokens must look like (SPEC: the table), and how a table
+// What the table oauth_tokens must look like (docs/architecture.md, "Tables"), and how a table
 // that is there differs from it.
 #pragma once
 

@@ -1,4 +1,4 @@
--- Refreshes that nobody asks for (THREATS T2, T5, T13): when a grant ends, and which tokens are due.
+-- Refreshes that nobody asks for (T2, T5, T13): when a grant ends, and which tokens are due.
 
 SET client_min_messages = warning;
 CREATE EXTENSION oauth_tokens;

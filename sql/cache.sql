@@ -1,5 +1,5 @@
 -- Marks of changes for caches: who is registered, what leaves a mark, what is
--- pending and what is acknowledged (CACHE.md). What takes several sessions or a
+-- pending and what is acknowledged (docs/design/cache.md). What takes several sessions or a
 -- restart is in tests/e2e/test_cache_marks.py.
 
 SET client_min_messages = warning;
@@ -282,7 +282,7 @@ SELECT oauth_tokens_internal.cache_incarnation() = current_setting('regress.inca
 \c -
 SELECT oauth_tokens_internal.cache_incarnation() IS NOT NULL AS as_before;
 SELECT oauth_tokens_internal.cache_incarnation() AS incarnation \gset
--- Labels that change places give each entry another one's meaning (THREATS E24). Also
+-- Labels that change places give each entry another one's meaning (E24). Also
 -- when they are back: what changed meanwhile left no mark.
 SELECT oauth_tokens_internal.cache_incarnation() AS before \gset
 BEGIN;

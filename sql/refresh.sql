@@ -1,4 +1,4 @@
--- Refresh: attempts, fences, replay, states (THREATS T1, T3, T5, T6, T10, T13, T14).
+-- Refresh: attempts, fences, replay, states (T1, T3, T5, T6, T10, T13, T14).
 
 SET client_min_messages = warning;
 CREATE EXTENSION oauth_tokens;

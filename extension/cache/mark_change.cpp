@@ -1,5 +1,5 @@
 // oauth_tokens_internal.mark_change(): the trigger on oauth_tokens that marks each
-// changed identity for caches (CACHE.md, marks).
+// changed identity for caches (docs/design/cache.md, "Invalidations").
 
 #include "cache/mark_change.hpp"
 

@@ -1,5 +1,5 @@
 // oauth_changes_pending, oauth_changes_ack, oauth_changes_wait: how a cache hears
-// of changes (CACHE.md, pass and wake-up).
+// of changes (docs/design/cache.md, "Batch").
 
 #include <algorithm>
 

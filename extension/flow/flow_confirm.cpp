@@ -1,5 +1,5 @@
 // oauth_flow_confirm: the application vouches that the user in its own session is
-// the one whom a link was made for (THREATS F15).
+// the one whom a link was made for (docs/design/threats.md, F15).
 
 #include "errors.hpp"
 #include "flow/confirmation.hpp"

@@ -1,4 +1,4 @@
-// Where a browser may be sent when a flow has ended (THREATS F6), and the public
+// Where a browser may be sent when a flow has ended (docs/design/threats.md, F6), and the public
 // URL that all of this is relative to. Plain C++ without allocation; the sidecar
 // has it, too, and checks again what the database has checked.
 //

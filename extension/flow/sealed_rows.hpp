@@ -1,6 +1,6 @@
 // All that the ring's keys seal outside the table of tokens, as one list: what a
 // rotation must re-seal, and oauth_key_usage must count, before a key may go
-// (THREATS E23). In the table of tokens it is the two ciphertext columns, which
+// (docs/design/threats.md, E23). In the table of tokens it is the two ciphertext columns, which
 // both go through by themselves. What is sealed anywhere else belongs in here: what
 // flows keep, the keys of spool files, and tokens that were deleted and are to be revoked.
 //

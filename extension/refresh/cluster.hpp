@@ -1,6 +1,6 @@
 // Which database may refresh and revoke. A copy of a database has its refresh tokens,
-// too, and spends them: the provider then ends the grants of the original (THREATS T14).
-// So the first one to have the tables is recorded, and a copy finds that it is another.
+// too, and spends them: the provider then ends the grants of the original (docs/design/threats.md,
+// T14). So the first one to have the tables is recorded, and a copy finds that it is another.
 #pragma once
 
 #include "postgres.hpp"

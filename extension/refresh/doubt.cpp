@@ -10,7 +10,7 @@ namespace
 
 // By then a provider has done what it was asked for.
 constexpr TimestampTz kDoubt = 120 * USECS_PER_SEC;
-// So long may a provider take to answer (REFRESH.md, lease).
+// So long may a provider take to answer (docs/design/refresh.md, "Lease").
 constexpr TimestampTz kCall = 15 * USECS_PER_SEC;
 
 } // namespace

@@ -1,9 +1,10 @@
 // The queue of grants that are to be revoked at their provider: the table
 // oauth_tokens_internal.oauth_revocations. A row's ciphertexts are sealed for the identity
-// and the column that they had as a token's (THREATS E23: flow/sealed_rows.hpp lists them).
+// and the column that they had as a token's (docs/design/threats.md, E23: flow/sealed_rows.hpp
+// lists them).
 //
 // Only what was deleted comes here. What was superseded, not confirmed or abandoned is
-// never revoked (THREATS T15).
+// never revoked (docs/design/threats.md, T15).
 //
 // Every function here runs within an SPI connection, and under a lock on the table of
 // tokens that lock_token_table(RowExclusiveLock) takes: rotation waits for it.

@@ -5,7 +5,7 @@
 --
 -- What is called oauth_tokens may be anything of anybody, whose functions would
 -- run as the caller, some of them in the planner already. guard() sees to that it
--- is not (THREATS E20). The planner asks its support function before it opens the
+-- is not (docs/design/threats.md, E20). The planner asks its support function before it opens the
 -- body of a function whose argument it is; and as guarded it stays in the plan, as
 -- a one-time filter. No text comes of a cast, which the enum's owner may have made.
 

@@ -1,5 +1,5 @@
 
--- Refreshing a token (REFRESH.md): who refreshes is decided here, and no transaction
+-- Refreshing a token (docs/design/refresh.md): who refreshes is decided here, and no transaction
 -- stays open while the provider is asked. Nobody has rights on these tables but to
 -- dump them: the functions below work on them as the extension's owner, after the
 -- caller's own rights and policies have let it lock the token's row.

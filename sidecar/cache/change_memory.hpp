@@ -1,6 +1,6 @@
 // Which tokens have changed of late. Where entries are sealed, Redis is not believed about
 // that: whoever may write there can put back an entry of before, with its companion. But
-// nobody else can make us forget (THREATS C19).
+// nobody else can make us forget (docs/design/threats.md, C19).
 //
 // Every daemon sees every change: none acknowledges one before kShownFor has passed, and
 // each looks more often. One that looked too late believes no entry that was read before.

@@ -1,5 +1,5 @@
-// An entry's companion (CACHE.md): says of which epoch and which identity the
-// entry is, so that what somebody else wrote there is a miss.
+// An entry's companion (docs/design/cache.md, "Entries"): says of which epoch and which identity
+// the entry is, so that what somebody else wrote there is a miss.
 //
 //   <epoch id> <SHA-256 of identity and entry, in hex> <details, or ->
 #pragma once

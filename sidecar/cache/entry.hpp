@@ -1,5 +1,5 @@
 // The value of an entry: JSON that any client of Redis' can read, or, under
-// OAUTH_CACHE_KEY, a Fernet token of the same (CACHE.md, "Entries").
+// OAUTH_CACHE_KEY, a Fernet token of the same (docs/design/cache.md, "Entries").
 #pragma once
 
 #include <cstddef>

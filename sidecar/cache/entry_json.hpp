@@ -1,4 +1,4 @@
-// An entry as JSON (CACHE.md, "Entries"):
+// An entry as JSON (docs/design/cache.md, "Entries"):
 //
 //   {"access_token":"…","refresh_token":null,
 //    "expires_at":"2026-11-22T09:32:37+00:00","scope":null}

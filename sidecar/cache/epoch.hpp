@@ -1,4 +1,4 @@
-// The epoch: which Redis vouches for which database (CACHE.md, "Protocol", 5).
+// The epoch: which Redis vouches for which database (docs/design/cache.md, "Epoch").
 //
 //   <epoch id> <state> <incarnation> <redis run id> <database>
 //

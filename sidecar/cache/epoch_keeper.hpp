@@ -1,5 +1,5 @@
 // Ties the Redis that is connected to the incarnation of the database by an epoch
-// (CACHE.md, "Protocol", 5).
+// (docs/design/cache.md, "Epoch").
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

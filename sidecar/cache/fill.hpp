@@ -1,5 +1,5 @@
 // What a sealed entry says of its fill, so that nobody without the key can keep it, or
-// put it back, where it would not be true (THREATS C19).
+// put it back, where it would not be true (docs/design/threats.md, C19).
 //
 //   <epoch id> <read at> <until>
 #pragma once

@@ -1,5 +1,5 @@
 // Drops from Redis what has changed in the database, and keeps the heartbeat while it
-// does (CACHE.md, "Protocol", 2). Any number of sidecars may run one.
+// does (docs/design/cache.md, "Batch"). Any number of sidecars may run one.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -1,4 +1,4 @@
-// The Redis key of an identity's entry (CACHE.md, "Entries").
+// The Redis key of an identity's entry (docs/design/cache.md, "Entries").
 #pragma once
 
 #include <optional>

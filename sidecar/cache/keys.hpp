@@ -1,4 +1,4 @@
-// The names of everything that the cache keeps in Redis (CACHE.md, "Entries").
+// The names of everything that the cache keeps in Redis (docs/design/cache.md, "Entries").
 #pragma once
 
 #include <string>

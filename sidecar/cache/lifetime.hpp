@@ -1,4 +1,4 @@
-// How long an entry may stand (CACHE.md, "Entries").
+// How long an entry may stand (docs/design/cache.md, "Entries").
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
-// Whether this Redis keeps its entries longer than it runs, or elsewhere (THREATS C4).
+// Whether this Redis keeps its entries longer than it runs, or elsewhere (docs/design/threats.md,
+// C4).
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

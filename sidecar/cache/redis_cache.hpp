@@ -1,5 +1,5 @@
-// The cache in Redis: what endpoints read through, and fill after a miss (CACHE.md,
-// "Protocol", 3 and 4).
+// The cache in Redis: what endpoints read through, and fill after a miss
+// (docs/design/cache.md, "Fill" and "Read").
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -1,4 +1,4 @@
-// The database's side of the cache (CACHE.md): its registration, and the marks that
+// The database's side of the cache (docs/design/cache.md): its registration, and the marks that
 // writers leave of what they changed.
 #pragma once
 

@@ -112,7 +112,7 @@ void Pool::Impl::distrust()
 		forget_idle(idle.front().session.get());
 }
 
-// Another server may have taken its place (THREATS C20).
+// Another server may have taken its place (docs/design/threats.md, C20).
 void Pool::Impl::leave_read_only()
 {
 	const Clock::time_point now = Clock::now();

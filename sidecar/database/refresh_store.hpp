@@ -1,4 +1,4 @@
-// What refreshes want of the database (REFRESH.md, "In the database").
+// What refreshes want of the database (docs/design/refresh.md, "In the database").
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

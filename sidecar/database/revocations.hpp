@@ -1,4 +1,5 @@
-// The database's side of revocation (REFRESH.md): deleted grants that wait for it.
+// The database's side of revocation (docs/design/refresh.md, "Revocation"): deleted grants that
+// wait for it.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -71,7 +71,7 @@ public:
 	virtual ~Store() = default;
 	// All of these throw StoreError.
 	virtual Awaitable<void> publish(const PublishedSettings &settings) = 0;
-	// The link's address (FLOW.md); errors of its arguments have SQLSTATEs.
+	// The link's address (docs/design/flow.md, "The link"); errors of its arguments have SQLSTATEs.
 	virtual Awaitable<std::string> authorize_url(const oauth::Link &link) = 0;
 	// Nothing where the link is unknown, used or expired. `provider` is the base name.
 	virtual Awaitable<std::optional<oauth::OpenedAttempt>>

@@ -16,7 +16,7 @@ namespace sidecar::endpoints
 namespace
 {
 
-constexpr std::size_t kMaxActorIdBytes = 1024; // SPEC 2
+constexpr std::size_t kMaxActorIdBytes = 1024; // extension/identity.hpp
 constexpr std::size_t kMaxActorTypeBytes = 63; // of an enum's label
 constexpr long long kMaxSeconds = 10LL * 366 * 24 * 3600;
 

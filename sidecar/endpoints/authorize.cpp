@@ -1,6 +1,6 @@
 // GET /oauth/{provider}/authorize?ticket=…: opens an attempt for this browser
 // and sends it to the provider. The link stays good until tokens are stored:
-// mail scanners and chat previews open links before people do (THREATS F16).
+// mail scanners and chat previews open links before people do (docs/design/threats.md, F16).
 
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"

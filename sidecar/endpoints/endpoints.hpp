@@ -1,4 +1,4 @@
-// The endpoints of FLOW.md, each in a file of its own. `provider` is the name
+// The endpoints of docs/design/flow.md, each in a file of its own. `provider` is the name
 // in the path, as sent.
 #pragma once
 

@@ -1,5 +1,5 @@
 // DELETE /oauth/{provider}/token: forgets the token, and has its grant revoked at the
-// provider in the background (REFRESH.md, "Revocation"). Nobody waits for that.
+// provider in the background (docs/design/refresh.md, "Revocation"). Nobody waits for that.
 
 #include "endpoints/api_request.hpp"
 #include "endpoints/endpoints.hpp"

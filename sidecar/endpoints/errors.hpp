@@ -1,4 +1,4 @@
-// Errors as the API tells them (FLOW.md, "API"): one shape, fixed texts.
+// Errors as the API tells them (docs/design/flow.md, "API"): one shape, fixed texts.
 #pragma once
 
 #include <string>

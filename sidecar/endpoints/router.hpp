@@ -34,7 +34,7 @@ private:
 };
 
 // Headers of every answer: not stored, not sniffed, not framed, no referrer
-// (THREATS F7, F8).
+// (docs/design/threats.md, F7, F8).
 http::Response hardened(http::Response response);
 
 } // namespace sidecar::endpoints

@@ -1,6 +1,6 @@
 // GET /oauth/{provider}/token: the access token, never the refresh token. It comes
 // from the cache, or from the database, and then fills the cache. One that lives too
-// short is refreshed (REFRESH.md).
+// short is refreshed (docs/design/refresh.md, "When").
 
 #include <boost/json/parse.hpp>
 

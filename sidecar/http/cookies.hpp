@@ -1,4 +1,4 @@
-// The cookies that tie an attempt to a browser (FLOW.md, "Cookies").
+// The cookies that tie an attempt to a browser (docs/design/flow.md, "Cookies").
 //
 // Each attempt has one of its own, named after its state, so that tabs do not
 // disturb each other: `__Host-oauth-<8 hex>` with the value

@@ -1,4 +1,4 @@
-// An attempt to connect, as the database keeps it (FLOW.md): opened for one
+// An attempt to connect, as the database keeps it (docs/design/flow.md, "Attempts"): opened for one
 // browser by the link, and consumed by that browser's callback.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The callback, step by step and without I/O (FLOW.md, "Callback"): the caller
+// The callback, step by step and without I/O (docs/design/flow.md, "Callback"): the caller
 // does what an action says and tells what came of it.
 //
 //   CallbackFlow flow(site);
@@ -30,7 +30,7 @@ namespace sidecar::oauth
 {
 
 // What a flow came to: `outcome` in the log and in metrics, and what the browser
-// is told (FLOW.md).
+// is told (docs/design/flow.md, "Callback").
 enum class Outcome {
 	connected,
 	confirm,        // kept until oauth_flow_confirm()

@@ -1,4 +1,4 @@
-// What a refresh that failed means for the grant (REFRESH.md, "Kinds of failure"),
+// What a refresh that failed means for the grant (docs/design/refresh.md, "Kinds of failure"),
 // and how a rule says which answers mean that.
 #pragma once
 

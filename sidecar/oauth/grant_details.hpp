@@ -1,5 +1,5 @@
-// What a provider says beside the tokens, as oauth_store() takes it (FLOW.md,
-// oauth_token_details).
+// What a provider says beside the tokens, as oauth_store() takes it
+// (docs/design/flow.md, "What is stored").
 #pragma once
 
 #include <boost/json/value.hpp>

@@ -1,4 +1,4 @@
-// A provider as the settings describe it (FLOW.md, "Providers"): its quirks
+// A provider as the settings describe it (docs/design/flow.md, "Providers"): its quirks
 // are data, and no code asks for a provider's name.
 #pragma once
 

@@ -1,5 +1,5 @@
 // What a provider says when it refuses, for the log: its code, and its description
-// cut short, without secrets (FLOW.md, "Providers").
+// cut short, without secrets (docs/design/flow.md, "Providers").
 #pragma once
 
 #include <string>

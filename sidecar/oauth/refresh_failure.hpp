@@ -1,5 +1,5 @@
 // Why a refresh gave no grant: told once, for the log, the database and metrics
-// (REFRESH.md, "Kinds of failure"). One table of rules decides, and a provider's own
+// (docs/design/refresh.md, "Kinds of failure"). One table of rules decides, and a provider's own
 // rules before it.
 #pragma once
 

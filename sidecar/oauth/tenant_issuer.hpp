@@ -1,5 +1,5 @@
 // The issuers of Microsoft's tenants: where anyone's tenant may answer, no one
-// issuer can be expected, but the form of all of them is known (FLOW.md).
+// issuer can be expected, but the form of all of them is known (docs/design/flow.md, "Providers").
 #pragma once
 
 #include <optional>

@@ -221,7 +221,8 @@ std::string_view name_of(const AnswerMembers::LookAlike &other) noexcept
 }
 
 // Takes a grant out of an answer, field by field. What protects is strict; what is
-// advice is taken if it can be understood, and otherwise a warning (FLOW.md, "Providers").
+// advice is taken if it can be understood, and otherwise a warning (docs/design/flow.md,
+// "Providers").
 class Reader
 {
 public:

@@ -1,5 +1,5 @@
-// Refreshes tokens that nobody asks for (REFRESH.md, "Ahead of time"). Which ones, and how
-// many a second, the database says, so that all sidecars share the work.
+// Refreshes tokens that nobody asks for (docs/design/refresh.md, "Ahead of time"). Which ones, and
+// how many a second, the database says, so that all sidecars share the work.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>

@@ -1,5 +1,5 @@
 // One refresh that oauth_refresh_begin() has granted, from the place in the spool to the
-// commit (REFRESH.md, "Spool").
+// commit (docs/design/refresh.md, "Spool").
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
-// Revokes deleted grants at their providers, in the background (REFRESH.md,
-// "Revocation"). The database hands each out to one sidecar at a time, and remembers
-// those that have to be tried again.
+// Revokes deleted grants at their providers, in the background
+// (docs/design/refresh.md, "Revocation"). The database hands each out to one sidecar at a time, and
+// remembers those that have to be tried again.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

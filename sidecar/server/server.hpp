@@ -1,5 +1,5 @@
 // The HTTP server: Beast on one event loop, one coroutine a connection, and
-// everything bounded (THREATS C8).
+// everything bounded (docs/design/threats.md, C8).
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -73,7 +73,7 @@ public:
 
 	// Accepts what already waits, then nothing more; answers what comes on open
 	// connections with Connection: close; ends when all are closed or at the
-	// deadline. Nobody who was let in is left without an answer (THREATS C9).
+	// deadline. Nobody who was let in is left without an answer (docs/design/threats.md, C9).
 	boost::asio::awaitable<void> drain(std::chrono::milliseconds deadline);
 
 private:

@@ -1,4 +1,4 @@
-// The cache's settings (CACHE.md).
+// The cache's settings (docs/design/cache.md, "Entries").
 #pragma once
 
 #include "settings/inputs.hpp"

@@ -1,4 +1,4 @@
-// What must hold of a provider, however it was described (THREATS F3, F4, F18).
+// What must hold of a provider, however it was described (docs/design/threats.md, F3, F4, F18).
 #pragma once
 
 #include "oauth/provider.hpp"

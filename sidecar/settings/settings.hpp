@@ -1,5 +1,5 @@
 // What the daemon is told: environment variables, a .env file, a TOML file
-// (FLOW.md, "Settings"). An environment variable wins over .env, and both over
+// (docs/design/flow.md, "Settings"). An environment variable wins over .env, and both over
 // the TOML file; every secret may come by value, by NAME_FILE, or (in TOML) by
 // the name of an environment variable.
 #pragma once
@@ -35,7 +35,7 @@ struct ApiToken {
 	std::vector<std::string> providers;  // base names or names with a label; empty: all
 };
 
-// CACHE.md
+// docs/design/cache.md, "Entries"
 struct Cache {
 	Secret key;               // empty: entries are plain
 	std::string key_template; // empty: the cache's own

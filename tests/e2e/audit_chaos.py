@@ -1,4 +1,4 @@
-"""What goes wrong while the auditor looks (THREATS.md, C3)."""
+"""What goes wrong while the auditor looks (C3)."""
 
 import contextlib
 import os

@@ -121,7 +121,7 @@ class SidecarReader:
 
 
 class RedisReader:
-    """Reads straight from Redis, as CACHE.md allows anybody to."""
+    """Reads straight from Redis, as docs/design/cache.md allows anybody to."""
 
     def __init__(self, journal, port, control, number, seed):
         self.journal, self.control = journal, control

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The auditor of the cache: stress in which every stale read is seen (THREATS.md, C1 and C3).
+"""The auditor of the cache: stress in which every stale read is seen (C1 and C3).
 
 Writers change tokens in every way there is; readers read them through two sidecars, one of which
 hears from the database late, and straight from Redis; then everything is killed, stopped and

@@ -128,7 +128,7 @@ class RedisServer:
 
 
 def entry_key(whose, template=None):
-    """The key of an identity, as CACHE.md has it."""
+    """The key of an identity, as docs/design/cache.md has it."""
     workspace, provider, actor_type, actor_id = map(str, whose)
     if template is None:
         template = "oauth:token:{provider}:{workspace_id}:{actor_type}:{actor_id}"

@@ -1,4 +1,4 @@
-"""Refreshes that nobody asks for (REFRESH.md, "Ahead of time"): in SQL, and by daemons that share them."""
+"""Refreshes that nobody asks for (docs/design/refresh.md, "Ahead of time"): in SQL, and by daemons that share them."""
 
 import time
 

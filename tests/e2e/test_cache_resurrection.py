@@ -1,4 +1,4 @@
-"""A Redis that comes back with what it had saved long ago (CACHE.md, "Epoch")."""
+"""A Redis that comes back with what it had saved long ago (docs/design/cache.md, "Epoch")."""
 
 import time
 

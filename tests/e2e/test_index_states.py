@@ -1,5 +1,5 @@
 """Indexes and tables in a state that PostgreSQL allows and that a look below SQL must know
-(THREATS E21, E25)."""
+(E21, E25)."""
 
 import threading
 

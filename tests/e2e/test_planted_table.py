@@ -1,6 +1,6 @@
 """Whoever owns what is called oauth_tokens, oauth_token_details or their enum can plant code there:
 each function, view and procedure of ours, called by somebody who is more, runs none of it with the
-caller's rights (THREATS E20)."""
+caller's rights (E20)."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""Refresh on read (REFRESH.md): GET /token and oauth_fresh_access_token() through a real daemon,
+"""Refresh on read (docs/design/refresh.md): GET /token and oauth_fresh_access_token() through a real daemon,
 and what becomes of each kind of failure. What cuts, kills and stops is test_refresh_daemons.py."""
 
 import base64

@@ -1,4 +1,4 @@
-"""What goes wrong while daemons refresh a token (THREATS T2 to T12), before a provider that rotates
+"""What goes wrong while daemons refresh a token (T2 to T12), before a provider that rotates
 and ends a grant whose refresh token is used twice. The SQL functions by themselves are in
 test_refresh_faults.py, what the API answers is in test_refresh.py."""
 

@@ -1,4 +1,4 @@
-"""What goes wrong while a token is refreshed (THREATS T2 to T14), by the SQL functions alone: the
+"""What goes wrong while a token is refreshed (T2 to T14), by the SQL functions alone: the
 callers are processes of docs/examples/refresh.py with the capability `refresher`, before a provider
 that rotates and ends a grant whose refresh token is used twice."""
 

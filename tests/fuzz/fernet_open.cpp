@@ -1,4 +1,4 @@
-// Opens tokens made of arbitrary bytes (libFuzzer). The first byte of an input,
+// Opens tokens made of arbitrary bytes (libFuzzer; E9). The first byte of an input,
 // '0' to '3' in the corpus, chooses what the rest is:
 //
 //   token     the token's characters

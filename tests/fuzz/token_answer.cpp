@@ -1,4 +1,4 @@
-// Reads token answers of arbitrary bytes (libFuzzer). The first byte chooses how
+// Reads token answers of arbitrary bytes (libFuzzer; F13). The first byte chooses how
 // the provider is set up and what kind of answer the rest is. Whatever is taken
 // for a grant has printable tokens, a possible life, and details without a token.
 #include <algorithm>

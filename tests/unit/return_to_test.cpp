@@ -1,4 +1,4 @@
-// THREATS F6: whatever return_to is, the browser ends on an origin that is allowed.
+// F6: whatever return_to is, the browser ends on an origin that is allowed.
 #include "flow/return_to.hpp"
 
 #include <string>

@@ -1,4 +1,4 @@
-// Whatever is not a token, byte by byte, is refused.
+// Whatever is not a token, byte by byte, is refused (E9).
 #include <random>
 
 #include <gtest/gtest.h>

@@ -52,7 +52,7 @@ TEST(Api, WantsATokenThatItKnows)
 	EXPECT_EQ(site.ask("GET", target, true).status, 401);
 }
 
-// THREATS F19
+// F19
 TEST(Api, KeepsTokensWithinTheirRange)
 {
 	const std::string other = "22222222-2222-4222-8222-222222222222";
@@ -289,7 +289,7 @@ TEST(Api, GivesACachedTokenWithoutAskingTheDatabase)
 	EXPECT_EQ(site.store.tokens, 0);
 }
 
-// THREATS C5
+// C5
 TEST(Api, AsksTheDatabaseWhereACachedTokenLivesTooShort)
 {
 	for (const auto &[expires_at, min_ttl, from_cache] :

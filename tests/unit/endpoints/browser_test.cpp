@@ -40,7 +40,7 @@ TEST(Authorize, SendsTheBrowserToTheProviderWithACookie)
 		EXPECT_NE(set.find(attribute), std::string::npos) << attribute;
 }
 
-// THREATS F16: whoever looks at a link before its person does changes nothing.
+// F16: whoever looks at a link before its person does changes nothing.
 TEST(Authorize, OpensNothingForScannersAndPrefetchers)
 {
 	Site site;
@@ -94,7 +94,7 @@ TEST(Callback, HandsOutACodeWhereTheLinkWantsConfirmation)
 	EXPECT_NE(header(response, "Location").find("oauth_flow=one-time-code"), std::string::npos);
 }
 
-// THREATS F1, F12: without the browser's secret nothing is consumed.
+// F1, F12: without the browser's secret nothing is consumed.
 TEST(Callback, AsksTheDatabaseNothingWithoutACookie)
 {
 	Site site;
@@ -186,7 +186,7 @@ TEST(Done, ChoosesAmongFixedPages)
 	EXPECT_EQ(site.ask("GET", "/oauth/other/done?oauth=connected").status, 404);
 }
 
-// THREATS F7: each answer, whatever it is.
+// F7: each answer, whatever it is.
 TEST(Router, HardensEveryAnswer)
 {
 	Site site;

@@ -26,7 +26,7 @@ TEST(JsonObject, IsAnObjectWithoutMembers)
 	EXPECT_EQ(JsonObject().finish(), "{}");
 }
 
-// FLOW.md: every time is written in this form, past 2038 and before 1970, too.
+// docs/design/flow.md, "API": every time is written in this form, past 2038 and before 1970, too.
 TEST(JsonObject, WritesTimesInUtc)
 {
 	EXPECT_EQ(format_time(0), "1970-01-01T00:00:00+00:00");

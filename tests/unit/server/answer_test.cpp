@@ -46,7 +46,7 @@ TEST(ServerAnswer, GivesNoLengthWhereThereCanBeNoBody)
 	EXPECT_FALSE(contains(text, "Content-Type"));
 }
 
-// THREATS F7
+// F7
 TEST(ServerAnswer, LeavesOutWhatWouldForgeHeaders)
 {
 	using namespace std::string_literals;

@@ -111,7 +111,7 @@ TEST(ServerConnection, PassesMethodsOn)
 	EXPECT_EQ(server.seen().at(1).method, "TRACE");
 }
 
-// THREATS F10: after each the server lives and answers.
+// F10: after each the server lives and answers.
 TEST(ServerConnection, RefusesBadRequestsAndCloses)
 {
 	struct Case {
@@ -177,7 +177,7 @@ TEST(ServerConnection, AnswersFiveHundredWhereTheHandlerThrows)
 	EXPECT_EQ(client.ask(get("/")).status, 200);
 }
 
-// THREATS F7
+// F7
 TEST(ServerConnection, LetsNoResponseForgeAHeader)
 {
 	RunningServer server;

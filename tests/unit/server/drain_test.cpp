@@ -1,4 +1,4 @@
-// THREATS C9: nobody who was let in is left without an answer.
+// C9: nobody who was let in is left without an answer.
 #include <gtest/gtest.h>
 
 #include <atomic>

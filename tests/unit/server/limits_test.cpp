@@ -1,4 +1,4 @@
-// THREATS C8: slow or many clients do not starve the others.
+// C8: slow or many clients do not starve the others.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <unistd.h>

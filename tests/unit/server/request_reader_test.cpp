@@ -1,4 +1,4 @@
-// THREATS F10: what is no good request is refused, and always with the same
+// F10: what is no good request is refused, and always with the same
 // answer, however its bytes are cut.
 #include "server/request_reader.hpp"
 

@@ -70,7 +70,7 @@ TEST(StoredGrant, Reads)
 	}
 }
 
-// THREATS T1
+// T1
 TEST(RefreshAnswer, WhatIsMissingStays)
 {
 	const Grant grant = Case().grant(R"({"access_token":"a"})");

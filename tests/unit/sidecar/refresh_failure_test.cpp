@@ -38,7 +38,7 @@ struct Case {
 
 } // namespace
 
-// THREATS T5, T12: what was not sent changes nothing; of what was, nobody knows.
+// T5, T12: what was not sent changes nothing; of what was, nobody knows.
 TEST(RefreshFailure, WithoutAnAnswer)
 {
 	for (const Failure failure : {Failure::busy, Failure::resolve, Failure::connect, Failure::tls,

@@ -677,7 +677,7 @@ TEST(TokenAnswer, Extra)
 			  "43");
 }
 
-// C10 and FLOW.md: never a token, whatever `extra` names.
+// C10, and docs/design/flow.md, "What is stored": never a token, whatever `extra` names.
 TEST(TokenAnswer, ExtraHoldsNoToken)
 {
 	Case extra;

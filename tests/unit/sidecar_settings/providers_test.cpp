@@ -27,7 +27,7 @@ std::string block(const std::string &more)
 
 } // namespace
 
-// What the presets promise (FLOW.md, "Providers").
+// What the presets promise (docs/design/flow.md, "Providers").
 TEST(Presets, Google)
 {
 	const Loaded loaded = load_environment(kGoogle);
@@ -167,7 +167,7 @@ TEST(Presets, OfItsOwnWhereItSaysWhere)
 	EXPECT_EQ(google.client_id, "g-id");
 }
 
-// THREATS F14: one provider's secret does not go to another.
+// F14: one provider's secret does not go to another.
 TEST(Presets, NotTheirClientWhereAnotherProviderHasItsOwn)
 {
 	const Loaded loaded = load_toml("[providers.google]\nissuer = 'http://localhost:4000'\n"
@@ -306,7 +306,7 @@ TEST(Providers, FaultTable)
 		std::string block;
 		const char *part;
 	};
-	// THREATS F18 are the endpoints, F4 the parameters.
+	// F18 are the endpoints, F4 the parameters.
 	const Case cases[] = {
 		{"issuer", "client_secret = 's'", "say where"},
 		{"issuer", "client_secret = 's'\nissuer = 'http://a.example'", "https://"},
@@ -409,7 +409,7 @@ TEST(Providers, FaultTable)
 	}
 }
 
-// THREATS F4: nothing that the protocol says can be replaced.
+// F4: nothing that the protocol says can be replaced.
 TEST(Providers, AuthorizeParametersAreOurs)
 {
 	for (const char *name :

@@ -129,7 +129,7 @@ TEST_F(DocumentedRefresh, Answers)
 	}
 }
 
-// THREATS T5
+// T5
 TEST_F(DocumentedRefresh, Errors)
 {
 	for (const json::value &each : table_.at("errors").as_array()) {

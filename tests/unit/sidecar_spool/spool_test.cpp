@@ -126,7 +126,7 @@ TEST(Spool, HalfAnAnswerIsKeptAndToldOf)
 	EXPECT_EQ(place.names(), (Names{"7.spool", "8.spool"}));
 }
 
-// THREATS T4: kill -9 at any moment. What was written once is there.
+// T4: kill -9 at any moment. What was written once is there.
 TEST(Spool, NoWrittenAnswerIsLostToAKill)
 {
 	for (int round = 0; round < 20; ++round) {
