@@ -89,11 +89,16 @@ int execute_unless_taken(SPIPlanPtr plan, Datum *values, const char *nulls)
 	}
 	PG_CATCH();
 	{
-		if (geterrcode() != ERRCODE_UNIQUE_VIOLATION)
-			PG_RE_THROW();
 		MemoryContextSwitchTo(caller);
+		ErrorData *error = CopyErrorData();
 		FlushErrorState();
+		// Before the error goes on: whoever catches it knows nothing of a subtransaction, and
+		// a session outside of a transaction block would stay in an aborted one.
 		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			ReThrowError(error);
+		FreeErrorData(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);

@@ -23,6 +23,12 @@ namespace
 	pg_unreachable();
 }
 
+bool is_of_the_text(int sqlstate)
+{
+	const int category = ERRCODE_TO_CATEGORY(sqlstate);
+	return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+}
+
 // PostgreSQL's own errors of JSON quote what they do not like, and that may be a token. So
 // they are caught, which takes a subtransaction. Null where it is no JSON.
 Jsonb *parse(char *json)
@@ -40,8 +46,14 @@ Jsonb *parse(char *json)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(caller);
+		ErrorData *error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		// Want of memory, say, tells nothing of the answer, which would be put aside for it.
+		if (!is_of_the_text(error->sqlerrcode))
+			ReThrowError(error);
+		FreeErrorData(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);

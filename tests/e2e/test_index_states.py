@@ -44,6 +44,27 @@ def test_constraint_built_under_an_old_snapshot(cluster, session, how):
     assert get(session, WHOSE) == ("third", "refresh")
 
 
+def test_an_error_while_an_index_is_built(cluster, session):
+    """E21, E7: the session is as after any other error, also within an exception block."""
+    session.execute("CREATE UNIQUE INDEX second ON oauth_tokens (workspace_id, provider, actor_type, actor_id)")
+    session.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'second'::regclass")
+    session.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
+    session.execute("CREATE TRIGGER refuse BEFORE INSERT ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION refuse()")
+    with cluster.connect(autocommit=True) as other:
+        for _ in range(3):
+            with pytest.raises(psycopg.errors.RaiseException):
+                store(other, WHOSE, "x")
+            assert other.execute("SELECT 1").fetchone() == (1,)
+        other.execute("CREATE TEMP TABLE outcome (state text)")
+        other.execute(f"""DO $$ BEGIN
+            INSERT INTO outcome VALUES ('before');
+            BEGIN PERFORM oauth_store('{WHOSE[0]}', 'google', 'user', 'x', 'x');
+            EXCEPTION WHEN raise_exception THEN INSERT INTO outcome VALUES ('caught'); END;
+            INSERT INTO outcome VALUES ('after');
+        END $$""")
+        assert other.execute("SELECT string_agg(state, ' ') FROM outcome").fetchone() == ("before caught after",)
+
+
 @pytest.mark.parametrize("sql", [
     "REINDEX INDEX CONCURRENTLY uq_oauth_tokens_identity",
     "CREATE UNIQUE INDEX CONCURRENTLY second ON oauth_tokens (workspace_id, provider, actor_type, actor_id)",
