@@ -81,6 +81,14 @@ CALL begin_due();
 UPDATE oauth_tokens_internal.refresh_attempts SET lease_until = now() - interval '1 s', began_at = now() - interval '61 s';
 UPDATE oauth_tokens_internal.refresh_states SET lease_until = now() - interval '1 s';
 SELECT * FROM due();
+-- These are in doubt, until somebody stores another token or the provider says that the grant is dead.
+SELECT provider, in_doubt FROM oauth_tokens_internal.refresh_backlog() WHERE in_doubt > 0 ORDER BY 1;
+BEGIN;
+UPDATE oauth_tokens_internal.refresh_states SET kind = 'dead_grant' WHERE token_id = (SELECT id FROM oauth_tokens WHERE actor_id = 'i2 old');
+SELECT provider, in_doubt FROM oauth_tokens_internal.refresh_backlog() WHERE in_doubt > 0 ORDER BY 1;
+SELECT count(oauth_store(workspace_id, provider, actor_type, actor_id, 'new', 'new')) FROM oauth_tokens;
+SELECT provider, in_doubt FROM oauth_tokens_internal.refresh_backlog() WHERE in_doubt > 0 ORDER BY 1;
+ROLLBACK;
 UPDATE oauth_tokens_internal.refresh_states SET lease_until = now() - interval '121 s';
 SELECT * FROM due(providers => '{idle}');
 TRUNCATE oauth_tokens, oauth_tokens_internal.refresh_states, oauth_tokens_internal.refresh_attempts, oauth_tokens_internal.refresh_clients, oauth_tokens_internal.refresh_places;

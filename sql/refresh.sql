@@ -7,9 +7,9 @@ RESET client_min_messages;
 \set w '11111111-1111-4111-8111-111111111111'
 \set alice '''11111111-1111-4111-8111-111111111111'', ''google'', ''user'', ''alice'''
 \set bob '''11111111-1111-4111-8111-111111111111'', ''google'', ''user'', ''bob'''
-CREATE FUNCTION pg_temp.try(name text, force boolean DEFAULT true, OUT outcome text, OUT refresh_token text, OUT in_doubt boolean, OUT seconds int, OUT reason text)
+CREATE FUNCTION pg_temp.try(name text, force boolean DEFAULT true, lease interval DEFAULT '60 s', OUT outcome text, OUT refresh_token text, OUT in_doubt boolean, OUT seconds int, OUT reason text)
     LANGUAGE sql AS $$ SELECT b.outcome, b.refresh_token, b.in_doubt, round(extract(epoch FROM b.retry_at - now()))::int, b.reason
-    FROM oauth_refresh_begin('11111111-1111-4111-8111-111111111111', 'google', 'user', name, force => force) b $$;
+    FROM oauth_refresh_begin('11111111-1111-4111-8111-111111111111', 'google', 'user', name, force => force, lease => lease) b $$;
 CREATE FUNCTION pg_temp.tokens(name text, OUT access text, OUT refresh text, OUT scopes text, OUT seconds int)
     LANGUAGE sql AS $$ SELECT access_token, refresh_token, scopes, round(extract(epoch FROM expires_at - now()))::int
     FROM oauth_get('11111111-1111-4111-8111-111111111111', 'google', 'user', name) $$;
@@ -148,16 +148,39 @@ SELECT max(fence) AS fence FROM oauth_tokens_internal.refresh_attempts WHERE act
 SELECT oauth_refresh_fail(:alice, :fence, 'needs_interaction', repeat('ü', 400));
 SELECT state, octet_length(reason) FROM states WHERE actor_id = 'alice';
 SELECT oauth_store(:alice, 'a1', 'r1-3', expires_in => 3600) IS NOT NULL AS stored;
+-- Nothing was sent: the token waits for a moment, and what was said of it before stays.
+SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
+SELECT oauth_refresh_fail(:alice, :fence, 'not_sent', 'the lease is nearly over', '1 day');
+SELECT outcome, seconds BETWEEN 4 AND 10 AS soon, in_doubt, reason FROM pg_temp.try('alice');
+SELECT state, reason, since FROM states WHERE actor_id = 'alice';
+SELECT * FROM pg_temp.kept();
+UPDATE oauth_tokens_internal.refresh_states SET next_attempt_at = now(), failures = 5, kind = 'dead_grant', reason = 'dead_grant: x' WHERE kind = 'not_sent';
+SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
+SELECT oauth_refresh_fail(:alice, :fence, 'not_sent', 'no place to keep the answer');
+SELECT state, reason FROM states WHERE actor_id = 'alice';
+SELECT failures, next_attempt_at < now() + interval '11 s' AS soon FROM oauth_tokens_internal.refresh_states WHERE kind = 'dead_grant';
+-- After an attempt in doubt, the doubt says when; and it tells nothing of the client.
+SELECT oauth_store(:alice, 'a1', 'r1-3b', expires_in => 3600) IS NOT NULL AS stored;
+SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"rotation": "grace:60"}}');
+SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
+SELECT oauth_refresh_fail(:alice, :fence, 'no_answer');
+SELECT sum(failures) AS before FROM oauth_tokens_internal.refresh_clients \gset
+SELECT fence FROM oauth_refresh_begin(:alice, force => true, lease => '45 s') \gset
+SELECT oauth_refresh_fail(:alice, :fence, 'not_sent');
+SELECT sum(failures) - :before AS counted FROM oauth_tokens_internal.refresh_clients;
+SELECT outcome, in_doubt FROM pg_temp.try('alice', lease => '45 s');
+SELECT oauth_store(:alice, 'a1', 'r1-3c', expires_in => 3600) IS NOT NULL AS stored;
 -- No answer: in doubt, by how the provider rotates (T12).
-CREATE FUNCTION pg_temp.doubt(rotation text, ago interval) RETURNS TABLE (outcome text, in_doubt boolean, seconds numeric) LANGUAGE plpgsql AS $$ BEGIN
+CREATE FUNCTION pg_temp.doubt(rotation text, ago interval, lease interval DEFAULT '60 s') RETURNS TABLE (outcome text, in_doubt boolean, seconds numeric) LANGUAGE plpgsql AS $$ BEGIN
     PERFORM oauth_tokens_internal.publish_refresh_rules(jsonb_build_object('google', jsonb_build_object('rotation', rotation)));
     PERFORM oauth_store('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', 'a1', md5(random()::text), expires_in => 600);
     PERFORM oauth_refresh_begin('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', force => true);
     UPDATE oauth_tokens_internal.refresh_attempts SET began_at = began_at - ago, lease_until = began_at WHERE actor_id = 'alice';
-    RETURN QUERY SELECT b.outcome, b.in_doubt, round(b.seconds, -1) FROM pg_temp.try('alice') b; END $$;
+    RETURN QUERY SELECT b.outcome, b.in_doubt, round(b.seconds, -1) FROM pg_temp.try('alice', lease => doubt.lease) b; END $$;
 SELECT 'none', * FROM pg_temp.doubt('none', '1 s') UNION ALL SELECT 'until_used', * FROM pg_temp.doubt('until_used', '1 h')
 UNION ALL SELECT 'strict', * FROM pg_temp.doubt('strict', '1 s') UNION ALL SELECT 'strict, later', * FROM pg_temp.doubt('strict', '1 h')
-UNION ALL SELECT 'grace', * FROM pg_temp.doubt('grace:30', '10 s') UNION ALL SELECT 'grace is over', * FROM pg_temp.doubt('grace:30', '16 s')
+UNION ALL SELECT 'grace', * FROM pg_temp.doubt('grace:30', '9 s', '50 s') UNION ALL SELECT 'grace, but the next call may take longer', * FROM pg_temp.doubt('grace:30', '9 s', '55 s')
+UNION ALL SELECT 'grace is over', * FROM pg_temp.doubt('grace:30', '31 s', '1 s')
 UNION ALL SELECT 'auto', * FROM pg_temp.doubt('auto', '1 s');
 UPDATE oauth_tokens_internal.refresh_clients SET rotates = false;
 SELECT 'auto, learnt', * FROM pg_temp.doubt('auto', '1 s');
@@ -347,6 +370,13 @@ SELECT count(oauth_store(:'w', 'gitlab', 'user', n::text, 'a', 'r', expires_in =
 SELECT oauth_refresh_fail(:'w', 'gitlab', 'user', n::text, b.fence, 'transient', 'sentinel of ' || n)
     FROM generate_series(1, 10) n, LATERAL oauth_refresh_begin(:'w', 'gitlab', 'user', n::text) b;
 SELECT outcome, reason FROM oauth_refresh_begin(:'w', 'gitlab', 'user', '11');
+-- What is said of a client goes when it says nothing any more; a pause, and that its refresh tokens stay, later.
+DELETE FROM oauth_tokens_internal.refresh_clients;
+INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, failures, pauses, paused_until, rotates, credit, credit_at, updated_at)
+    SELECT 'p', n || ' ' || days, 1, 0, CASE n WHEN 'paused' THEN now() - days * interval '1 day' END, n <> 'stays', CASE n WHEN 'rate' THEN 1 END, CASE n WHEN 'rate' THEN now() - days * interval '1 day' END,
+        now() - (CASE n WHEN 'rate' THEN 40 ELSE days END) * interval '1 day' FROM unnest('{failed,paused,stays,rate}'::text[]) n, unnest('{0,2,31}'::int[]) days;
+SELECT oauth_tokens_internal.refresh_purge();
+SELECT client_id FROM oauth_tokens_internal.refresh_clients ORDER BY client_id COLLATE "C";
 -- What is kept of tokens that are gone goes a day later.
 TRUNCATE oauth_tokens;
 UPDATE oauth_tokens_internal.refresh_attempts SET began_at = began_at - interval '2 days', lease_until = lease_until - interval '2 days';

@@ -228,6 +228,18 @@ DROP POLICY deleting ON oauth_tokens;
 DROP POLICY other ON oauth_tokens;
 ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY;
 
+-- The answer to a refresh of a token that is deleted meanwhile: whose grant it is, is known.
+CALL empty_queue();
+SELECT keep(:'w', 'google', 'alice', '{"account_id": "1", "issuer": "i", "client_id": "c"}'), keep(:'v', 'google', 'bob', '{"account_id": "2", "client_id": "c"}') \g /dev/null
+SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
+SELECT oauth_delete(:alice);
+SELECT oauth_refresh_commit(:alice, :fence, 'new', 'next');
+SELECT client_id, issuer, refresh_token, shared FROM oauth_tokens_internal.revocations_claim(1, '0');
+-- Not if the account is connected elsewhere by then.
+SELECT keep(:'v', 'google', 'carol', '{"account_id": "1", "client_id": "c"}') \g /dev/null
+SELECT client_id, refresh_token, shared FROM oauth_tokens_internal.revocations_claim(1, '0');
+DELETE FROM oauth_tokens;
+
 -- Children: a plan finds the row, with the caller's rights.
 CREATE TABLE child () INHERITS (oauth_tokens);
 INSERT INTO child SELECT * FROM oauth_tokens LIMIT 0;

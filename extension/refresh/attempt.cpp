@@ -79,15 +79,16 @@ Unsealed unseal(std::string_view key_text, std::string_view sealed, Spooled *spo
 
 } // namespace
 
-int64 begin_attempt(const LockedToken &token, TimestampTz now, TimestampTz lease_until,
-					SpoolKey &key)
+int64 begin_attempt(const LockedToken &token, const GrantOwner &owner, TimestampTz now,
+					TimestampTz lease_until, SpoolKey &key)
 {
-	static FlowStatement<11> statement = {
+	static FlowStatement<14> statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_attempts (fence, token_id, workspace_id,"
 		" provider, actor_type, actor_id, access_token_digest, refresh_token_digest, sealed,"
-		" began_at, lease_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+		" began_at, lease_until, account_id, issuer, client_id)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 		{INT8OID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, BYTEAOID, TEXTOID,
-		 TIMESTAMPTZOID, TIMESTAMPTZOID}};
+		 TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID}};
 	trim_attempts(token.id);
 	if (!new_spool_key(key))
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not make a key"),
@@ -104,8 +105,15 @@ int64 begin_attempt(const LockedToken &token, TimestampTz now, TimestampTz lease
 		PointerGetDatum(refresh_token_digest(token.refresh_token, token.id)),
 		PointerGetDatum(seal_in_flow({key, sizeof key}, place_of(fence, token.id), unix_now())),
 		TimestampTzGetDatum(now),
-		TimestampTzGetDatum(lease_until)};
-	run_as_owner(statement, values);
+		TimestampTzGetDatum(lease_until),
+		PointerGetDatum(owner.account_id),
+		PointerGetDatum(owner.issuer),
+		PointerGetDatum(owner.client_id)};
+	char nulls[] = "              ";
+	for (int i = 11; i < 14; i++)
+		if (DatumGetPointer(values[i]) == nullptr)
+			nulls[i] = 'n';
+	run_as_owner(statement, values, nulls);
 	return fence;
 }
 
@@ -125,11 +133,20 @@ static void refuse_older_snapshot(int64 fence)
 					errhint("Try again in a new transaction.")));
 }
 
+// Null where it is null.
+static const text *returned_text(int column)
+{
+	bool is_null;
+	const Datum value = returned(column, &is_null);
+	return is_null ? nullptr : DatumGetTextPCopy(value);
+}
+
 bool find_attempt(int64 fence, const Identity &identity, const pg_uuid_t &token_id,
 				  Attempt *attempt)
 {
 	static FlowStatement<6> statement = {
-		"SELECT token_id, access_token_digest, refresh_token_digest, sealed, stored_over"
+		"SELECT token_id, access_token_digest, refresh_token_digest, sealed, stored_over,"
+		" began_at, lease_until, account_id, issuer, client_id"
 		" FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"
 		" AND (token_id OPERATOR(pg_catalog.=) $6"
 		" OR workspace_id OPERATOR(pg_catalog.=) $2 AND provider OPERATOR(pg_catalog.=) $3"
@@ -147,6 +164,9 @@ bool find_attempt(int64 fence, const Identity &identity, const pg_uuid_t &token_
 	attempt->refresh_token_digest = DatumGetByteaPCopy(returned(3));
 	attempt->sealed = DatumGetTextPCopy(returned(4));
 	attempt->stored_over = DatumGetBool(returned(5));
+	attempt->began_at = DatumGetTimestampTz(returned(6));
+	attempt->lease_until = DatumGetTimestampTz(returned(7));
+	attempt->owner = {returned_text(8), returned_text(9), returned_text(10)};
 	return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "fernet/key.hpp"
 #include "refresh/locked_token.hpp"
+#include "token_details.hpp"
 
 namespace oauth_tokens
 {
@@ -17,13 +18,16 @@ struct Attempt {
 	const bytea *refresh_token_digest;
 	const text *sealed; // the spool key
 	bool stored_over;   // oauth_store() came since
+	TimestampTz began_at;
+	TimestampTz lease_until;
+	GrantOwner owner; // of the refresh token that it spends
 };
 
 using SpoolKey = char[fernet::kKeyChars];
 
 // A new one, and its spool key, which the caller wipes.
-int64 begin_attempt(const LockedToken &token, TimestampTz now, TimestampTz lease_until,
-					SpoolKey &key);
+int64 begin_attempt(const LockedToken &token, const GrantOwner &owner, TimestampTz now,
+					TimestampTz lease_until, SpoolKey &key);
 
 // Whether there is one with this fence that began with this identity, or is of this token:
 // a label of the enum may have got another name since.

@@ -1,5 +1,6 @@
 #include "refresh/client.hpp"
 
+#include "flow/permission.hpp"
 #include "refresh/member_statement.hpp"
 
 namespace oauth_tokens
@@ -25,6 +26,12 @@ struct Record {
 	bool was_paused; // and nothing has succeeded since
 	TimestampTz updated_at;
 };
+
+bool speaks_for_clients()
+{
+	return !row_security_applies(token_table()) ||
+		   compat::may_execute(internal_function("publish_refresh_rules", JSONBOID), GetUserId());
+}
 
 Record lock_record(const RefreshClient &client, TimestampTz now)
 {
@@ -81,6 +88,8 @@ TimestampTz client_pause(const RefreshClient &client, TimestampTz now, Timestamp
 	*reason = no_reason ? nullptr : DatumGetTextPP(why);
 	if (until > now)
 		return until;
+	if (!speaks_for_clients())
+		return 0; // nobody shall wait for what it finds out
 	return run_as_owner(probe, values) > 0 ? 0 : lease_until;
 }
 
@@ -109,7 +118,7 @@ void client_succeeded(const RefreshClient &client, bool rotated, TimestampTz now
 		" WHERE c.failures OPERATOR(pg_catalog.>) 0 OR c.dead_grants OPERATOR(pg_catalog.>) 0"
 		" OR c.paused_until IS NOT NULL OR c.rotates IS DISTINCT FROM $3",
 		{TEXTOID, TEXTOID, BOOLOID, TIMESTAMPTZOID}};
-	if (is_known_to_succeed(client, rotated))
+	if (!speaks_for_clients() || is_known_to_succeed(client, rotated))
 		return;
 	Datum values[] = {client.provider, client.client_id, BoolGetDatum(rotated),
 					  TimestampTzGetDatum(now)};
@@ -127,6 +136,8 @@ bool client_failed(const RefreshClient &client, ClientFailure failure, const tex
 		" AND client_id OPERATOR(pg_catalog.=) $2",
 		{TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID, BOOLOID, TIMESTAMPTZOID, TEXTOID,
 		 TIMESTAMPTZOID}};
+	if (!speaks_for_clients())
+		return false;
 	Record record = lock_record(client, now);
 	// A pause may be longer than the time that ends a burst.
 	if (!record.was_paused && now - record.updated_at > kBurst)

@@ -15,8 +15,9 @@ struct Doubt {
 
 // For an attempt that began at `since`. The access token is used up first, and two
 // minutes go by, unless the old refresh token is known to be good for another use. In
-// the grace that a provider gives, another attempt must be over before it ends.
-Doubt end_of_doubt(TimestampTz since, const LockedToken &token, const RefreshClient &client,
-				   TimestampTz now);
+// the grace that a provider gives, another attempt, with a lease of this length, must be
+// over before it ends.
+Doubt end_of_doubt(TimestampTz since, TimestampTz lease, const LockedToken &token,
+				   const RefreshClient &client, TimestampTz now);
 
 } // namespace oauth_tokens

@@ -36,7 +36,7 @@ const char *end_without_row(const TokenTable &table, const EndedAttempt &ended,
 		return "superseded";
 	if (ended.is_known) {
 		if (refresh_token != nullptr)
-			queue_refresh_token(identity, refresh_token, {});
+			queue_refresh_token(identity, refresh_token, ended.attempt.owner);
 		delete_attempt(ended.attempt.fence);
 	}
 	return "deleted";

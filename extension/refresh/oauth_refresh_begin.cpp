@@ -125,7 +125,7 @@ Answer grant(const LockedToken &token, const StoredDetails &details, const Refre
 			 const Request &request, bool in_doubt)
 {
 	SpoolKey key;
-	const int64 fence = begin_attempt(token, request.now, request.lease_until, key);
+	const int64 fence = begin_attempt(token, details.owner, request.now, request.lease_until, key);
 	save_state(token, state, request.lease_until);
 	Answer answer("granted");
 	answer.set(kFence, Int64GetDatum(fence));
@@ -150,7 +150,8 @@ Answer decide(const LockedToken &token, const StoredDetails &details, Request re
 		return wait_until("busy", attempts.lease_until, nullptr);
 	const bool in_doubt = attempts.in_doubt_since != 0;
 	if (in_doubt) {
-		const Doubt doubt = end_of_doubt(attempts.in_doubt_since, token, client, request.now);
+		const Doubt doubt =
+			end_of_doubt(attempts.in_doubt_since, request.lease, token, client, request.now);
 		if (doubt.until > request.now) {
 			Answer answer = wait_until("busy", doubt.until, state.reason);
 			answer.set(kInDoubt, BoolGetDatum(true));

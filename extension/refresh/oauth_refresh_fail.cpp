@@ -26,9 +26,9 @@ namespace
 
 enum Argument { kFence = kIdentityColumns, kKind, kDetail, kRetryAfter };
 
-enum class Kind { transient, no_answer, dead_grant, needs_interaction, client_config };
-constexpr const char *kKinds[] = {"transient", "no_answer", "dead_grant", "needs_interaction",
-								  "client_config"};
+enum class Kind { transient, no_answer, dead_grant, needs_interaction, client_config, not_sent };
+constexpr const char *kKinds[] = {"transient",         "no_answer",     "dead_grant",
+								  "needs_interaction", "client_config", "not_sent"};
 
 constexpr int kMaxDetailBytes = 500;
 constexpr TimestampTz kFirstBackOff = 10 * USECS_PER_SEC;
@@ -52,8 +52,8 @@ Kind read_kind(FunctionCallInfo fcinfo)
 		if (word == kKinds[i])
 			return static_cast<Kind>(i);
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown kind of failure"),
-					errhint("Use transient, no_answer, dead_grant, needs_interaction or "
-							"client_config.")));
+					errhint("Use transient, no_answer, dead_grant, needs_interaction, "
+							"client_config or not_sent.")));
 	pg_unreachable();
 }
 
@@ -116,12 +116,13 @@ bool tell_client(const RefreshClient &client, const Failure &failure, TimestampT
 	case Kind::client_config:
 		return client_failed(client, ClientFailure::configuration, failure.reason, now);
 	case Kind::needs_interaction:
+	case Kind::not_sent:
 		break;
 	}
 	return false;
 }
 
-TimestampTz next_attempt(const LockedToken &token, const RefreshClient &client,
+TimestampTz next_attempt(const EndedAttempt &ended, const RefreshClient &client,
 						 const Failure &failure, int failures, TimestampTz now)
 {
 	if (is_user_needed(failure.kind))
@@ -132,14 +133,39 @@ TimestampTz next_attempt(const LockedToken &token, const RefreshClient &client,
 		return next;
 	// A back-off would use up the grace. Where the old refresh token lives on without an end,
 	// the first retry comes at once, too, and the others as after any failure.
-	const Doubt doubt = end_of_doubt(now, token, client, now);
+	const Attempt &attempt = ended.attempt;
+	const Doubt doubt = end_of_doubt(attempt.began_at, attempt.lease_until - attempt.began_at,
+									 ended.token, client, now);
 	const bool is_sure = doubt.until <= now;
 	return doubt.grace_until != 0 || (is_sure && failures == 1) ? now : std::max(next, doubt.until);
 }
 
-// `others`: there are attempts of before, which are in doubt.
-const char *record(const LockedToken &token, const Failure &failure, bool others, TimestampTz now)
+// The provider was not asked, so there is no more to be said of the token than before. It
+// waits for a moment; after an attempt in doubt the doubt says for how long.
+const char *record_not_sent(const LockedToken &token, const Failure &failure, bool others,
+							TimestampTz now)
 {
+	RefreshState state = find_state(token);
+	const char *kind = kKinds[static_cast<int>(failure.kind)];
+	if (!others) {
+		if (state.kind == nullptr) {
+			state.kind = kind;
+			state.since = now;
+		}
+		if (strcmp(state.kind, kind) == 0)
+			state.reason = failure.reason;
+		state.next_attempt = now + jittered(kFirstBackOff, kFirstBackOff, 1);
+	}
+	save_state(token, state, 0);
+	return needs_reauthorization(state) ? "needs_reauthorization" : "backing_off";
+}
+
+// `others`: there are attempts of before, which are in doubt.
+const char *record(const EndedAttempt &ended, const Failure &failure, bool others, TimestampTz now)
+{
+	const LockedToken &token = ended.token;
+	if (failure.kind == Kind::not_sent)
+		return record_not_sent(token, failure, others, now);
 	const RefreshClient client = {token.identity.provider(),
 								  stored_details(token.identity).client_id};
 	RefreshState state = find_state(token);
@@ -158,7 +184,7 @@ const char *record(const LockedToken &token, const Failure &failure, bool others
 	state.kind = kind;
 	state.failures++;
 	state.reason = failure.reason;
-	state.next_attempt = next_attempt(token, client, failure, state.failures, now);
+	state.next_attempt = next_attempt(ended, client, failure, state.failures, now);
 	save_state(token, state, 0);
 	return is_user_needed(failure.kind) ? "needs_reauthorization" : "backing_off";
 }
@@ -177,7 +203,7 @@ const char *fail_attempt(const EndedAttempt &ended, int64 fence, const Failure &
 	if (!ended.has_row || ended.attempt.stored_over || !has_both_tokens(ended.attempt, ended.token))
 		return "superseded";
 	const int64 last = attempts_at(ended.token, now, fence).last;
-	return last > fence ? "superseded" : record(ended.token, failure, last != 0, now);
+	return last > fence ? "superseded" : record(ended, failure, last != 0, now);
 }
 
 const char *fail(const TokenTable &table, const Identity &identity, int64 fence,

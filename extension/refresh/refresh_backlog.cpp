@@ -1,4 +1,5 @@
-// oauth_tokens_internal.refresh_backlog: how far refreshes ahead of time are behind.
+// oauth_tokens_internal.refresh_backlog: how far refreshes ahead of time are behind, and
+// what else is amiss with a provider's refreshes.
 
 #include "flow/permission.hpp"
 #include "function.hpp"
@@ -50,41 +51,63 @@ void count(const DueRules &rules, DueBy by, Backlog *backlog)
 	}
 }
 
-TimestampTz longest_pause(Datum provider)
+// What is known of each provider without a look at its tokens. A state goes with what was
+// stored over an attempt, and a dead grant has no doubt left.
+SPITupleTable *find_providers()
 {
 	static FlowStatement<1> statement = {
-		"SELECT pg_catalog.max(paused_until) FROM oauth_tokens_internal.refresh_clients"
-		" WHERE provider OPERATOR(pg_catalog.=) $1",
-		{TEXTOID}};
-	Datum values[] = {provider};
+		"SELECT r.provider, p.until, COALESCE(d.many, 0)"
+		" FROM oauth_tokens_internal.refresh_rules r"
+		" LEFT JOIN (SELECT provider, pg_catalog.max(paused_until) AS until"
+		" FROM oauth_tokens_internal.refresh_clients GROUP BY 1) p"
+		" ON p.provider OPERATOR(pg_catalog.=) r.provider"
+		" LEFT JOIN (SELECT pg_catalog.split_part(a.provider, '.', 1) AS provider,"
+		" pg_catalog.count(DISTINCT a.token_id) AS many"
+		" FROM oauth_tokens_internal.refresh_attempts a"
+		" JOIN oauth_tokens_internal.refresh_states s"
+		" ON s.token_id OPERATOR(pg_catalog.=) a.token_id"
+		" WHERE a.lease_until OPERATOR(pg_catalog.<=) $1"
+		" AND s.kind IS DISTINCT FROM 'dead_grant' GROUP BY 1) d"
+		" ON d.provider OPERATOR(pg_catalog.=) r.provider ORDER BY 1",
+		{TIMESTAMPTZOID}};
+	Datum values[] = {TimestampTzGetDatum(GetCurrentTimestamp())};
 	run_as_owner(statement, values);
-	bool is_null;
-	const Datum until = returned(1, &is_null);
-	return is_null ? 0 : DatumGetTimestampTz(until);
+	return SPI_tuptable;
 }
 
-void put_time(TimestampTz time, Datum *value, bool *is_null)
+Backlog count_due(const DueRuleList &list, Datum provider)
 {
-	*value = TimestampTzGetDatum(time);
-	*is_null = time == 0;
+	Backlog backlog = {};
+	for (int i = 0; i < list.size; i++) {
+		const DueRules &rules = list.rules[i];
+		if (!DatumGetBool(DirectFunctionCall2(byteaeq, rules.provider, provider)))
+			continue;
+		count(rules, DueBy::access_expiry, &backlog);
+		if (rules.keep_alive > 0)
+			count(rules, DueBy::grant_end, &backlog);
+	}
+	return backlog;
 }
 
 void put_backlogs(FunctionCallInfo fcinfo, bool can_look)
 {
 	const auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-	const DueRuleList list = read_due_rules(0, true);
+	const DueRuleList list = can_look ? read_due_rules(0, true) : DueRuleList{};
+	SPITupleTable *providers = find_providers();
 	const DuePlans plans = begin_due_plans();
-	for (int i = 0; i < list.size; i++) {
-		const DueRules &rules = list.rules[i];
-		Backlog backlog = {};
-		if (can_look)
-			count(rules, DueBy::access_expiry, &backlog);
-		if (can_look && rules.keep_alive > 0)
-			count(rules, DueBy::grant_end, &backlog);
-		Datum values[4] = {rules.provider, Int64GetDatum(backlog.due)};
-		bool nulls[4] = {};
-		put_time(backlog.oldest, &values[2], &nulls[2]);
-		put_time(longest_pause(rules.provider), &values[3], &nulls[3]);
+	for (std::uint64_t i = 0; i < providers->numvals; i++) {
+		Datum values[5];
+		bool nulls[5] = {};
+		const auto column = [&](int number, bool *is_null) {
+			return SPI_getbinval(providers->vals[i], providers->tupdesc, number, is_null);
+		};
+		values[0] = column(1, &nulls[0]);
+		const Backlog backlog = count_due(list, values[0]);
+		values[1] = Int64GetDatum(backlog.due);
+		values[2] = TimestampTzGetDatum(backlog.oldest);
+		nulls[2] = backlog.oldest == 0;
+		values[3] = column(2, &nulls[3]);
+		values[4] = column(3, &nulls[4]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	end_due_plans(plans);

@@ -1,4 +1,4 @@
-// oauth_tokens_internal.refresh_purge(): what is kept of refreshes of tokens that are gone.
+// oauth_tokens_internal.refresh_purge(): what is kept of refreshes and says nothing any more.
 
 #include "flow/permission.hpp"
 #include "function.hpp"
@@ -67,6 +67,25 @@ int64 delete_gone(Datum gone)
 	return static_cast<int64>(deleted + run_as_owner(attempts, values));
 }
 
+// Of clients that are asked for nothing any more. A burst is over in minutes, the rate in
+// seconds, and that refresh tokens rotate is what is taken for granted. A pause and that they
+// stay are remembered for a month: whoever still refreshes finds it out again.
+int64 delete_quiet_clients()
+{
+	static FlowStatement<3> statement = {
+		"DELETE FROM oauth_tokens_internal.refresh_clients WHERE ctid OPERATOR(pg_catalog.=)"
+		" ANY (ARRAY(SELECT c.ctid FROM oauth_tokens_internal.refresh_clients c WHERE"
+		" GREATEST(c.updated_at, c.credit_at, c.paused_until) OPERATOR(pg_catalog.<)"
+		" CASE WHEN c.paused_until IS NULL AND c.rotates IS DISTINCT FROM false"
+		" THEN $1 ELSE $2 END LIMIT $3 FOR UPDATE SKIP LOCKED))",
+		{TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
+	const TimestampTz now = GetCurrentTimestamp();
+	constexpr TimestampTz kDay = SECS_PER_DAY * USECS_PER_SEC;
+	Datum values[] = {TimestampTzGetDatum(now - kDay), TimestampTzGetDatum(now - 30 * kDay),
+					  Int64GetDatum(kRowsACall)};
+	return static_cast<int64>(run_as_owner(statement, values));
+}
+
 } // namespace
 
 } // namespace oauth_tokens
@@ -80,7 +99,7 @@ OAUTH_FUNCTION(oauth_refresh_purge)
 	if (row_security_applies(use_tables(Use::read)))
 		PG_RETURN_INT64(0);
 	SPI_connect();
-	const int64 deleted = delete_gone(find_gone(find_candidates()));
+	const int64 deleted = delete_gone(find_gone(find_candidates())) + delete_quiet_clients();
 	SPI_finish();
 	PG_RETURN_INT64(deleted);
 }

@@ -2,6 +2,7 @@
 
 #include "flow/statement.hpp"
 #include "refresh/client.hpp"
+#include "token_codec.hpp"
 
 namespace oauth_tokens
 {
@@ -32,14 +33,24 @@ JsonbValue *member(const Jsonb *json, const char *name, jbvType type)
 	return value != nullptr && value->type == type ? value : nullptr;
 }
 
+const text *text_member(const Jsonb *json, const char *name)
+{
+	const JsonbValue *value = member(json, name, jbvString);
+	return value == nullptr
+			   ? nullptr
+			   : cstring_to_text_with_len(value->val.string.val, value->val.string.len);
+}
+
 } // namespace
 
 StoredDetails stored_details(const Identity &identity)
 {
-	StoredDetails details = {read_json(identity), PointerGetDatum(cstring_to_text("")), 0};
-	if (const JsonbValue *value = member(details.json, "client_id", jbvString))
-		details.client_id =
-			client_name({value->val.string.val, static_cast<std::size_t>(value->val.string.len)});
+	StoredDetails details = {};
+	details.json = read_json(identity);
+	details.owner = {text_member(details.json, "account_id"), text_member(details.json, "issuer"),
+					 text_member(details.json, "client_id")};
+	details.client_id =
+		client_name(details.owner.client_id == nullptr ? "" : view_of(details.owner.client_id));
 	if (const JsonbValue *value = member(details.json, "lifetime", jbvNumeric)) {
 		const float8 seconds = DatumGetFloat8(
 			DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));

@@ -2,7 +2,7 @@
 // connection.
 #pragma once
 
-#include "identity.hpp"
+#include "token_details.hpp"
 
 namespace oauth_tokens
 {
@@ -10,6 +10,7 @@ namespace oauth_tokens
 struct StoredDetails {
 	const Jsonb *json;    // null: there are none
 	Datum client_id;      // text, a long one shortened; empty: none is named
+	GrantOwner owner;     // the same as it is
 	TimestampTz lifetime; // of an access token, in microseconds; 0: unknown
 };
 

@@ -23,7 +23,7 @@ CREATE TABLE oauth_tokens_internal.refresh_states (
     token_updated_at timestamptz NOT NULL,
     lease_until timestamptz,
     failures integer NOT NULL DEFAULT 0,
-    kind text CHECK (kind OPERATOR(pg_catalog.=) ANY ('{transient,no_answer,dead_grant,needs_interaction,client_config}')),
+    kind text CHECK (kind OPERATOR(pg_catalog.=) ANY ('{transient,no_answer,dead_grant,needs_interaction,client_config,not_sent}')),
     reason text CHECK (pg_catalog.octet_length(reason) OPERATOR(pg_catalog.<=) 600),
     since timestamptz,
     next_attempt_at timestamptz
@@ -61,11 +61,14 @@ CREATE TABLE oauth_tokens_internal.refresh_attempts (
     sealed text NOT NULL CHECK (pg_catalog.octet_length(sealed) OPERATOR(pg_catalog.<=) 1024),
     stored_over boolean NOT NULL DEFAULT false,
     began_at timestamptz NOT NULL,
-    lease_until timestamptz NOT NULL
+    lease_until timestamptz NOT NULL,
+    account_id text,
+    issuer text,
+    client_id text
 );
 CREATE INDEX refresh_attempts_token_id ON oauth_tokens_internal.refresh_attempts (token_id);
 COMMENT ON TABLE oauth_tokens_internal.refresh_attempts IS
-    'attempts at refreshing a token; the key of their spool file is sealed. stored_over: oauth_store() came since';
+    'attempts at refreshing a token; the key of their spool file is sealed. stored_over: oauth_store() came since; account_id, issuer, client_id: whose grant it is, for a token that is deleted meanwhile';
 
 -- Of each client at a provider: whether its refreshes succeed (a circuit breaker), and
 -- whether its refresh tokens rotate.
@@ -156,7 +159,7 @@ CREATE FUNCTION oauth_refresh_begin(
 REVOKE ALL ON FUNCTION oauth_refresh_begin(uuid, text, text, text, interval, interval, boolean, bytea) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_refresh_begin(uuid, text, anyenum, text, interval, interval, boolean, bytea) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_refresh_begin(uuid, text, text, text, interval, interval, boolean, bytea) IS
-    'asks whether the caller shall refresh this token now: outcome granted (ask the provider, then call oauth_refresh_commit() or oauth_refresh_fail() with this fence; retry_at is when lease is over: ask no provider that may answer later), fresh (it lives for min_ttl, or is valid and in the first half of its life), busy (another caller refreshes it, or an attempt had no answer: in_doubt; try again at retry_at), backoff (until retry_at, for reason), no_refresh_token, needs_reauthorization (for reason; retry_at is the next probe), not_connected. spool_key is a Fernet key of this attempt, under which the provider''s answer may be kept for oauth_refresh_replay(). With force a valid token is refreshed, too, given if_token_sha256 only if that is the SHA-256 of the stored access token. Call it in a transaction of its own. Errors: OT001, OT002 key; OT003 a value that no key opens; OT004, OT005 table; OT017 another cluster''s copy; 22004 null; 22023 unknown actor_type, negative min_ttl, lease of 0 or over an hour; 25006 read-only';
+    'asks whether the caller shall refresh this token now: outcome granted (ask the provider, then call oauth_refresh_commit() or oauth_refresh_fail() with this fence; retry_at is when lease is over: ask no provider that may answer later: lease is how long it may take to answer, and more than half a minute), fresh (it lives for min_ttl, or is valid and in the first half of its life), busy (another caller refreshes it, or an attempt had no answer: in_doubt; try again at retry_at), backoff (until retry_at, for reason), no_refresh_token, needs_reauthorization (for reason; retry_at is the next probe), not_connected. spool_key is a Fernet key of this attempt, under which the provider''s answer may be kept for oauth_refresh_replay(). With force a valid token is refreshed, too, given if_token_sha256 only if that is the SHA-256 of the stored access token. Call it in a transaction of its own. Errors: OT001, OT002 key; OT003 a value that no key opens; OT004, OT005 table; OT017 another cluster''s copy; 22004 null; 22023 unknown actor_type, negative min_ttl, lease of 0 or over an hour; 25006 read-only';
 COMMENT ON FUNCTION oauth_refresh_begin(uuid, text, anyenum, text, interval, interval, boolean, bytea) IS
     'the same for actor_type as an enum';
 
@@ -192,7 +195,7 @@ CREATE FUNCTION oauth_refresh_fail(
 REVOKE ALL ON FUNCTION oauth_refresh_fail(uuid, text, text, text, bigint, text, text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_refresh_fail(uuid, text, anyenum, text, bigint, text, text, interval) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_refresh_fail(uuid, text, text, text, bigint, text, text, interval) IS
-    'says that an attempt failed; returns the state that follows, backing_off or needs_reauthorization, or superseded. kind: transient (network, 5xx, 408, 425, 429: try again later), no_answer (the request was sent and nothing came back: the provider may have done it), dead_grant (invalid_grant), needs_interaction (the user must do something), client_config (invalid_client, unauthorized_client: pauses this client, touches no token). detail is what the provider said, no secret; it is cut to 500 bytes. Errors: OT001 to OT005; 22004 null; 22023 unknown actor_type or kind, negative retry_after; 25006 read-only; 40001 as oauth_refresh_commit()';
+    'says that an attempt failed; returns the state that follows, backing_off or needs_reauthorization, or superseded. kind: transient (network, 5xx, 408, 425, 429: try again later), no_answer (the request was sent and nothing came back: the provider may have done it), dead_grant (invalid_grant), needs_interaction (the user must do something), client_config (invalid_client, unauthorized_client: pauses this client, touches no token), not_sent (nothing was sent, for a reason of the callers own: the token waits for some seconds). Under row security what a caller says of a client counts only if it has the capability sidecar; then client_config is of this token. detail is what the provider said, no secret; it is cut to 500 bytes. Errors: OT001 to OT005; 22004 null; 22023 unknown actor_type or kind, negative retry_after; 25006 read-only; 40001 as oauth_refresh_commit()';
 COMMENT ON FUNCTION oauth_refresh_fail(uuid, text, anyenum, text, bigint, text, text, interval) IS
     'the same for actor_type as an enum';
 
@@ -239,7 +242,7 @@ CREATE FUNCTION oauth_tokens_internal.refresh_purge() RETURNS bigint
     AS 'MODULE_PATHNAME', 'oauth_refresh_purge';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.refresh_purge() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.refresh_purge() IS
-    'deletes what is kept for tokens that are gone, at most 5,000 rows of each table a call; how many in all';
+    'deletes what is kept for tokens that are gone, and of clients of which nothing is to be said any more, at most 5,000 rows of each table a call; how many in all. Nothing where row security applies to the caller';
 
 -- Refreshes that nobody asks for. The indexes cost with each store, so they are there
 -- only where somebody wants them.
@@ -268,9 +271,10 @@ COMMENT ON FUNCTION oauth_tokens_internal.refresh_due(bigint, text[]) IS
     'hands out tokens that are to be refreshed now though nobody asks, of these providers (without label; NULL: of all), soonest expiry first and no more than the rate of their clients allows: call oauth_refresh_begin() with this min_ttl and force for each of them at once. None where the indexes are not there, where row security applies to the caller, and while another session looks. Errors: OT004, OT005 table; OT017 another cluster''s copy; 22004 null max_rows; 22023 negative; 25006 read-only';
 
 CREATE FUNCTION oauth_tokens_internal.refresh_backlog()
-    RETURNS TABLE (provider text, due bigint, oldest timestamptz, paused_until timestamptz)
+    RETURNS TABLE (provider text, due bigint, oldest timestamptz, paused_until timestamptz,
+        in_doubt bigint)
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'oauth_refresh_backlog';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.refresh_backlog() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.refresh_backlog() IS
-    'of each provider that has a rule: how many tokens are due (it counts up to 100,000), the expiry of the oldest of them, and the end of the longest pause of its clients. For metrics: it reads them all';
+    'of each provider that has a rule: how many tokens are due (it counts up to 100,000), the expiry of the oldest of them, the end of the longest pause of its clients, and for how many tokens the last attempt had no answer, so that nobody knows whether the refresh token was spent. For metrics: it reads them all';
