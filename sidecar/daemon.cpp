@@ -143,6 +143,7 @@ private:
 	cache::NoCache no_cache_;
 	bool published_ = false;
 	std::vector<std::string> doubts_; // of refreshes, as they were logged last
+	std::vector<database::RefreshBacklog> backlogs_; // as of the last minute or so
 	EventLoop context_;
 	database::Pool api_pool_;
 	database::Pool refresh_pool_;
@@ -245,9 +246,9 @@ Metrics::Gauges Daemon::gauges()
 	gauges.refreshes = refresher_.under_way();
 	gauges.spool_files = replayer_.files();
 	gauges.spool_aside = replayer_.set_aside();
-	for (const database::RefreshBacklog &backlog : ahead_.backlogs())
-		gauges.ahead.push_back(
-			{backlog.provider, backlog.due, backlog.oldest.count(), backlog.paused_for.count()});
+	for (const database::RefreshBacklog &backlog : backlogs_)
+		gauges.by_provider.push_back({backlog.provider, backlog.due, backlog.oldest.count(),
+									  backlog.paused_for.count(), backlog.in_doubt});
 	for (const database::Pool *pool :
 		 {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_}) {
 		const database::PoolStatistics database = pool->statistics();
@@ -328,6 +329,7 @@ asio::awaitable<void> Daemon::keep_house()
 			published_ = true;
 			co_await look_at_refreshes();
 			co_await purge();
+			backlogs_ = co_await refresh_store_.backlogs();
 			done = true;
 		} catch (const database::StoreError &error) {
 			if (!error.sqlstate().empty() && last_fault != error.sqlstate())

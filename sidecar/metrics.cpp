@@ -70,6 +70,11 @@ struct Metrics::Impl {
 								.Help("For how long no token of a client at the provider is "
 									  "refreshed, since refreshes have failed")
 								.Register(registry);
+	Family<Gauge> &in_doubt = BuildGauge()
+								  .Name("oauth_sidecar_refreshes_in_doubt")
+								  .Help("Tokens whose refresh had no answer, so that nobody knows "
+										"whether the provider did it; counted once a minute")
+								  .Register(registry);
 	Family<Counter> &cache_reads = BuildCounter()
 									   .Name("oauth_sidecar_cache_reads_total")
 									   .Help("Reads of tokens: hit, miss, or bypass (Redis was not "
@@ -219,10 +224,11 @@ std::string Metrics::text(const Gauges &gauges) const
 	if (gauges.revocations_waiting)
 		impl_->revocations_waiting.Add({}).Set(static_cast<double>(*gauges.revocations_waiting));
 	impl_->refreshing.Add({}).Set(static_cast<double>(gauges.refreshes));
-	for (const Gauges::Ahead &ahead : gauges.ahead) {
-		impl_->due.Add({{"provider", ahead.provider}}).Set(static_cast<double>(ahead.due));
-		impl_->oldest_due.Add({{"provider", ahead.provider}}).Set(ahead.oldest);
-		impl_->paused.Add({{"provider", ahead.provider}}).Set(ahead.paused_for);
+	for (const Gauges::Refreshes &of : gauges.by_provider) {
+		impl_->due.Add({{"provider", of.provider}}).Set(static_cast<double>(of.due));
+		impl_->oldest_due.Add({{"provider", of.provider}}).Set(of.oldest);
+		impl_->paused.Add({{"provider", of.provider}}).Set(of.paused_for);
+		impl_->in_doubt.Add({{"provider", of.provider}}).Set(static_cast<double>(of.in_doubt));
 	}
 	impl_->spool.Add({{"state", "waiting"}}).Set(static_cast<double>(gauges.spool_files));
 	impl_->spool.Add({{"state", "aside"}}).Set(static_cast<double>(gauges.spool_aside));

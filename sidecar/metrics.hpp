@@ -55,14 +55,15 @@ public:
 		std::size_t refreshes = 0;                       // under way in this process
 		std::size_t spool_files = 0;                     // answers that wait for the database
 		std::size_t spool_aside = 0;
-		// Of refreshes ahead of time, by provider; seconds.
-		struct Ahead {
+		// Of refreshes, by provider; times in seconds.
+		struct Refreshes {
 			std::string provider;
 			std::int64_t due = 0;
 			double oldest = 0;
 			double paused_for = 0;
+			std::int64_t in_doubt = 0;
 		};
-		std::vector<Ahead> ahead;
+		std::vector<Refreshes> by_provider;
 	};
 	std::string text(const Gauges &gauges) const;
 

@@ -27,7 +27,7 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 CALL = 15  # seconds that the provider gets: to connect, and then to answer
-LEASE = CALL + 45
+LEASE = CALL + 35  # half a minute, and a little
 PATIENCE = 600  # seconds in which an answer is tried to be stored
 MAX_ANSWER = 1 << 18
 
@@ -128,7 +128,7 @@ def refresh(database, identity, provider, attempt, spool):
     except (Failed, OSError) as error:
         if spool:
             spool.remove(attempt.fence)
-        failed = error if isinstance(error, Failed) else Failed("transient", f"the spool: {error.strerror}")
+        failed = error if isinstance(error, Failed) else Failed("not_sent", f"the spool: {error.strerror}")
         database.row("SELECT oauth_refresh_fail(%s, %s, %s, %s, %s, %s, %s, make_interval(secs => %s))",
                      [*fence, failed.kind, str(failed), failed.retry_after], PATIENCE)
         return None
@@ -186,7 +186,7 @@ def ask(provider, attempt):
         # keeps the row safe then, but only this the refresh token at the provider.
         sent = boot_time()
         if attempt.ends - sent < CALL:
-            raise Failed("transient", "the lease is nearly over")
+            raise Failed("not_sent", "the lease is nearly over")
         try:
             connection.request("POST", target, urllib.parse.urlencode(form), headers)
             response = connection.getresponse()

@@ -54,7 +54,7 @@ class Spool:
         os.close(directory)
 
     def replay(self, database):
-        """At the start: what a process before could not store. A file that does not open is kept aside."""
+        """At the start: what a process before could not store. A file that cannot be used is kept aside."""
         for path in self.directory.glob("*.spool"):
             try:
                 entry = json.loads(path.read_text(encoding="utf-8"))
@@ -65,7 +65,9 @@ class Spool:
             except FileNotFoundError:
                 continue  # another process was faster
             except (ValueError, LookupError, TypeError, psycopg.DatabaseError) as error:
-                if isinstance(error, psycopg.DatabaseError) and error.sqlstate != "OT018":
+                # It does not open, or what is in it cannot be stored. Of anything else the file is not at fault.
+                if isinstance(error, psycopg.DatabaseError) and not (
+                        error.sqlstate in ("OT018", "OT006", "OT007") or (error.sqlstate or "").startswith("22")):
                     raise
                 print(f"{path} is kept aside: {error}", file=sys.stderr)
                 path.rename(path.with_name(path.name + ".aside"))

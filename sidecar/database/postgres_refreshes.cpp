@@ -58,7 +58,8 @@ oauth::Identity read_identity(Columns &columns)
 
 } // namespace
 
-PostgresRefreshes::Awaitable<BegunRefresh> PostgresRefreshes::begin(const WantedRefresh &wanted)
+PostgresRefreshes::Awaitable<BegunRefresh> PostgresRefreshes::begin(const WantedRefresh &wanted,
+																	std::chrono::milliseconds lease)
 {
 	Parameters parameters;
 	add_identity(parameters, wanted.identity);
@@ -68,6 +69,7 @@ PostgresRefreshes::Awaitable<BegunRefresh> PostgresRefreshes::begin(const Wanted
 		parameters.add(*wanted.if_token_sha256);
 	else
 		parameters.add_null();
+	parameters.add(std::to_string(lease.count()));
 	const Rows rows = co_await caller_.run(&Statements::refresh_begin, std::move(parameters));
 	Columns columns(rows);
 	BegunRefresh begun;
@@ -177,6 +179,7 @@ PostgresRefreshes::Awaitable<std::vector<RefreshBacklog>> PostgresRefreshes::bac
 		backlog.due = columns.integer();
 		backlog.oldest = std::chrono::duration<double>(columns.number());
 		backlog.paused_for = std::chrono::duration<double>(columns.number());
+		backlog.in_doubt = columns.integer();
 		backlogs.push_back(std::move(backlog));
 	}
 	co_return backlogs;

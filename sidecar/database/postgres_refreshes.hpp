@@ -13,7 +13,8 @@ public:
 	// `listening`: a pool of one connection, for wait_for_requests().
 	PostgresRefreshes(Pool &pool, Pool &listening) : caller_(pool), listener_(listening) {}
 
-	Awaitable<BegunRefresh> begin(const WantedRefresh &wanted) override;
+	Awaitable<BegunRefresh> begin(const WantedRefresh &wanted,
+								  std::chrono::milliseconds lease) override;
 	Awaitable<RefreshEnd> commit(const oauth::Identity &identity, std::int64_t fence,
 								 const oauth::Grant &grant) override;
 	Awaitable<std::string> fail(const oauth::Identity &identity, std::int64_t fence,

@@ -17,7 +17,7 @@ constexpr const char *kBegin = R"(SELECT b.outcome, b.fence, b.refresh_token, b.
 	extract(epoch FROM b.retry_at - pg_catalog.clock_timestamp())::float8, b.reason, c.id
 	FROM {}.oauth_refresh_begin($1::uuid, $2::text, $3::text, $4::text,
 		min_ttl => pg_catalog.make_interval(secs => $5::float8), force => $6::boolean,
-		if_token_sha256 => $7::bytea) b, oauth_tokens_internal.cluster() c)";
+		if_token_sha256 => $7::bytea, lease => $8::bigint * interval '1 ms') b, oauth_tokens_internal.cluster() c)";
 
 constexpr const char *kCommit = R"(SELECT {}.oauth_refresh_commit($1::uuid, $2::text, $3::text,
 	$4::text, $5::bigint, $6::text, $7::text, $8::bigint, $9::text, $10::jsonb))";
@@ -45,7 +45,8 @@ constexpr const char *kDue = R"(SELECT workspace_id, provider, actor_type, actor
 
 constexpr const char *kBacklog = R"(SELECT provider, due,
 	GREATEST(0, extract(epoch FROM pg_catalog.clock_timestamp() - oldest))::float8,
-	GREATEST(0, extract(epoch FROM paused_until - pg_catalog.clock_timestamp()))::float8
+	GREATEST(0, extract(epoch FROM paused_until - pg_catalog.clock_timestamp()))::float8,
+	in_doubt
 	FROM oauth_tokens_internal.refresh_backlog())";
 
 constexpr const char *kRequestsWait = R"(SELECT workspace_id, provider, actor_type, actor_id,

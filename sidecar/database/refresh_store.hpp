@@ -59,12 +59,13 @@ struct Cluster {
 	bool is_adopted = false;
 };
 
-// How far refreshes ahead of time are behind at a provider.
+// How far refreshes ahead of time are behind at a provider, and what else is amiss with them.
 struct RefreshBacklog {
 	std::string provider;
 	std::int64_t due = 0;
 	std::chrono::duration<double> oldest{0};     // since the oldest has expired
 	std::chrono::duration<double> paused_for{0}; // one of its clients, at most
+	std::int64_t in_doubt = 0;                   // tokens: nobody knows what became of a refresh
 };
 
 class RefreshStore
@@ -75,7 +76,8 @@ public:
 
 	virtual ~RefreshStore() = default;
 	// All of these throw StoreError; each is a transaction of its own.
-	virtual Awaitable<BegunRefresh> begin(const WantedRefresh &wanted) = 0;
+	virtual Awaitable<BegunRefresh> begin(const WantedRefresh &wanted,
+										  std::chrono::milliseconds lease) = 0;
 	virtual Awaitable<RefreshEnd> commit(const oauth::Identity &identity, std::int64_t fence,
 										 const oauth::Grant &grant) = 0;
 	// The state that follows: backing_off, needs_reauthorization, or superseded.

@@ -19,6 +19,11 @@ bool StoreError::is_transient() const noexcept
 	return false;
 }
 
+bool StoreError::was_rolled_back() const noexcept
+{
+	return sqlstate_ == "40001" || sqlstate_ == "40P01";
+}
+
 bool StoreError::is_setup() const noexcept
 {
 	// No key, a malformed one; no table, another table; no public URL; no right; no

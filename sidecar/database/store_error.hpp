@@ -27,6 +27,8 @@ public:
 	std::string text() const;
 	// Whether trying again later may help: no answer, or classes 08, 53, 57, 58, 40, 25006.
 	bool is_transient() const noexcept;
+	// Whether the transaction did not get along with another one's, and may be tried at once.
+	bool was_rolled_back() const noexcept;
 	// Whether the operator has to set something right in the database, and requests will
 	// succeed then: extension, tables, rights or key are not there, or other than needed.
 	bool is_setup() const noexcept;

@@ -11,8 +11,8 @@ namespace sidecar::oauth
 namespace
 {
 
-constexpr std::string_view kNames[] = {"transient", "no_answer", "dead_grant", "needs_interaction",
-									   "client_config"};
+constexpr std::string_view kNames[] = {"transient",         "no_answer",     "dead_grant",
+									   "needs_interaction", "client_config", "not_sent"};
 
 } // namespace
 
@@ -24,9 +24,10 @@ std::string_view name_of(FailureKind kind) noexcept
 std::optional<FailureKind> failure_kind_of(std::string_view name) noexcept
 {
 	const auto *found = std::ranges::find(kNames, name);
-	if (found == std::end(kNames))
+	const auto kind = static_cast<FailureKind>(found - std::begin(kNames));
+	if (found == std::end(kNames) || kind == FailureKind::not_sent)
 		return std::nullopt;
-	return static_cast<FailureKind>(found - std::begin(kNames));
+	return kind;
 }
 
 bool is_failure_match(std::string_view match) noexcept

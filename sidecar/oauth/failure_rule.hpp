@@ -15,9 +15,11 @@ enum class FailureKind {
 	dead_grant,        // the refresh token is not good any more
 	needs_interaction, // the grant is there, and wants its user
 	client_config,     // the client, and with it every grant of it
+	not_sent,          // nothing left this host, for a reason of its own
 };
-// As oauth_refresh_fail() takes it, and rules name it: "dead_grant".
+// As oauth_refresh_fail() takes it: "dead_grant".
 std::string_view name_of(FailureKind kind) noexcept;
+// As rules name it: of what a provider may answer.
 std::optional<FailureKind> failure_kind_of(std::string_view name) noexcept;
 
 // `match` is HEAD or "HEAD: WORDS". The head is a code as the answer has it, a status

@@ -199,7 +199,10 @@ std::optional<FailureKind> kind_by_rules(const Provider &provider, const Provide
 
 FailureKind kind_of(const RefreshCall &call, const ProviderAnswer &answer, const NoGrant &no_grant)
 {
-	if (answer.failure != ProviderAnswer::Failure::none)
+	using Failure = ProviderAnswer::Failure;
+	if (answer.failure == Failure::busy || answer.failure == Failure::too_late)
+		return not_sent;
+	if (answer.failure != Failure::none)
 		return answer.was_sent ? no_answer : transient;
 	// The tokens are somebody else's, and will be the next time.
 	if (no_grant.kind == NoGrant::Kind::other_account)

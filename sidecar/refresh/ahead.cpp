@@ -25,7 +25,6 @@ constexpr auto kIdleLook = 4000ms;
 // A look that finds nothing says little: another sidecar looked just then, or the rate was
 // used up. So long is there probably more.
 constexpr auto kBusy = 10s;
-constexpr auto kCount = 60s;
 // Where nothing can be refreshed, or the database is not set up.
 constexpr auto kRest = 30s;
 
@@ -59,7 +58,6 @@ Ahead::Awaitable<void> Ahead::run()
 		std::chrono::milliseconds wait = kRest;
 		try {
 			wait = co_await look();
-			co_await count();
 			last_fault_.clear();
 			backoff.succeed();
 		} catch (const database::StoreError &error) {
@@ -96,15 +94,6 @@ Ahead::Awaitable<std::chrono::milliseconds> Ahead::look()
 		found_ = Clock::now();
 	const bool is_busy = found_ != Clock::time_point{} && Clock::now() - found_ < kBusy;
 	co_return jittered(is_busy ? kBusyLook : kIdleLook);
-}
-
-Ahead::Awaitable<void> Ahead::count()
-{
-	const auto now = Clock::now();
-	if (is_stopped_ || (counted_ != Clock::time_point{} && now - counted_ < kCount))
-		co_return;
-	backlogs_ = co_await site_.store.backlogs();
-	counted_ = now;
 }
 
 // The refresher says in the log what came of it. Throws nothing of the database's.

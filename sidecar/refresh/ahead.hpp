@@ -29,12 +29,8 @@ public:
 	// Begins no more.
 	void stop();
 
-	// As of the last minute or so.
-	const std::vector<database::RefreshBacklog> &backlogs() const noexcept { return backlogs_; }
-
 private:
 	Awaitable<std::chrono::milliseconds> look();
-	Awaitable<void> count();
 	Awaitable<void> refresh(database::WantedRefresh wanted);
 	void complain(const database::StoreError &error);
 
@@ -42,8 +38,6 @@ private:
 	Refresher &refresher_;
 	boost::asio::steady_timer timer_;
 	std::vector<std::string> providers_;
-	std::vector<database::RefreshBacklog> backlogs_;
-	Clock::time_point counted_{};
 	Clock::time_point found_{}; // something, the last time
 	Clock::time_point resting_until_{};
 	int under_way_ = 0;

@@ -3,6 +3,7 @@
 #include "boot_time.hpp"
 #include "log.hpp"
 #include "oauth/refresh_request.hpp"
+#include "refresh/again.hpp"
 #include "refresh/pause.hpp"
 
 namespace sidecar::refresh
@@ -50,7 +51,7 @@ Attempt::Awaitable<Outcome> Attempt::run()
 		co_return outcome;
 	}
 	if (boot_time() + site_.call_limit > lease_end_)
-		co_return co_await refuse("too_late", kLate);
+		co_return co_await refuse(oauth::name_of(oauth::FailureKind::not_sent), kLate);
 	const oauth::ProviderAnswer answer = co_await call();
 	const auto read = oauth::read_refresh_answer(provider_, stored_, answer, site_.now() / 1000);
 	if (const auto *no_grant = std::get_if<oauth::NoGrant>(&read))
@@ -99,11 +100,11 @@ Attempt::Awaitable<Outcome> Attempt::refuse(std::string_view outcome, std::strin
 {
 	co_await remove();
 	const std::string detail(reason);
-	const std::string state = co_await tell(oauth::FailureKind::transient, detail, std::nullopt);
+	const std::string state = co_await tell(oauth::FailureKind::not_sent, detail, std::nullopt);
 	log_end({outcome, reason, {}});
 	Outcome result;
 	result.kind = state == "superseded" ? Outcome::Kind::fresh : Outcome::Kind::backing_off;
-	result.reason = "transient: " + detail;
+	result.reason = "not_sent: " + detail;
 	result.retry_in = kBackOff;
 	co_return result;
 }
@@ -241,7 +242,8 @@ Attempt::Awaitable<std::optional<database::RefreshEnd>>
 Attempt::try_commit(const oauth::Grant &grant)
 {
 	try {
-		co_return co_await site_.store.commit(identity_, begun_.fence, grant);
+		const auto commit = [&] { return site_.store.commit(identity_, begun_.fence, grant); };
+		co_return co_await again_if_rolled_back(commit);
 	} catch (const database::StoreError &error) {
 		const std::string text = error.text();
 		log::error("the database did not take a provider's answer",
@@ -255,7 +257,8 @@ Attempt::try_commit(const oauth::Grant &grant)
 Attempt::Awaitable<std::optional<database::RefreshEnd>> Attempt::try_replay()
 {
 	try {
-		co_return co_await site_.store.replay(entry_);
+		const auto replay = [&] { return site_.store.replay(entry_); };
+		co_return co_await again_if_rolled_back(replay);
 	} catch (const database::StoreError &) { // the replayer meets it, too, and logs it
 	}
 	co_return std::nullopt;

@@ -8,6 +8,7 @@
 
 #include "boot_time.hpp"
 #include "log.hpp"
+#include "refresh/again.hpp"
 #include "refresh/attempt.hpp"
 #include "refresh/pause.hpp"
 #include "task.hpp"
@@ -29,6 +30,9 @@ using Kind = Outcome::Kind;
 constexpr int kMost = 100;
 constexpr int kMostOfProvider = 50;
 
+// A lease is half a minute longer than the provider's time (docs/design/refresh.md, "Lease"), and
+// some seconds more for begin and the disk.
+constexpr auto kLeaseBesideCall = 35s;
 // Beside the provider's time: begin, disk, commit.
 constexpr auto kOwnTime = 5s;
 // Between two looks at what another process does.
@@ -236,7 +240,8 @@ Refresher::Awaitable<Outcome> Refresher::begin(const database::WantedRefresh &wa
 	const Gate::Place of_provider = co_await provider_gates_.at(provider.name).enter();
 	const Gate::Place place = co_await gate_.enter();
 	const std::chrono::nanoseconds asked = boot_time();
-	database::BegunRefresh begun = co_await site_.store.begin(wanted);
+	const auto ask = [&] { return site_.store.begin(wanted, site_.call_limit + kLeaseBesideCall); };
+	database::BegunRefresh begun = co_await again_if_rolled_back(ask);
 	last_refusal_.clear();
 	if (begun.outcome != Begun::granted) {
 		const bool is_told = begun.outcome == Begun::busy || begun.outcome == Begun::backoff;

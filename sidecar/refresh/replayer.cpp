@@ -16,7 +16,14 @@ namespace
 // Another process may have died over one.
 constexpr std::chrono::seconds kLook{60};
 
-constexpr std::string_view kDoesNotOpen = "OT018";
+// Whether it is the answer that the database does not take, and never will: it does not open
+// with the key of its attempt, its tokens are empty or too long, or another value is wrong
+// (class 22). Anything else somebody may set right: rights, keys, constraints of the owner's.
+bool is_of_the_answer(const database::StoreError &error)
+{
+	const std::string &state = error.sqlstate();
+	return state == "OT018" || state == "OT006" || state == "OT007" || state.starts_with("22");
+}
 
 } // namespace
 
@@ -143,7 +150,7 @@ Replayer::Awaitable<bool> Replayer::replay(const std::string &name, const spool:
 				   {"outcome", outcome}});
 		site_.metrics.refresh(provider != nullptr ? provider->name : "unknown", outcome);
 	} catch (const database::StoreError &error) {
-		if (error.sqlstate() == kDoesNotOpen) {
+		if (is_of_the_answer(error)) {
 			damage = error.text();
 		} else {
 			if (error.is_transient())

@@ -125,6 +125,41 @@ def test_a_wrong_client_secret_ends_no_grant(sidecar, fake):  # T5
     wait_until(lambda: left(sidecar) <= 1, timeout=60, what="all tokens to be refreshed")
 
 
+def test_gauges_by_provider(sidecar, fake):
+    """What is due, how old it is, for how long a client is paused, what is in doubt; counted at the start."""
+    def gauges(provider):
+        samples = metrics(sidecar.get("/metrics").text)
+        names = ("refresh_backlog", "refresh_oldest_due_seconds", "refresh_paused_seconds", "refreshes_in_doubt")
+        return [samples.get((f"oauth_sidecar_{name}", frozenset({("provider", provider)}))) for name in names]
+
+    def restart():
+        sidecar.stop()
+        sidecar.start()
+        wait_until(lambda: None not in gauges("off"), what="the first count")
+
+    # One of a provider that is never refreshed ahead, whose answer got lost.
+    lost = someone("off")
+    sidecar.store(lost, "old-access", refresh_token="spent", expires_in=0)
+    sidecar.sql("SELECT oauth_refresh_fail(%s, %s, %s, %s, b.fence, 'no_answer') FROM oauth_refresh_begin(%s, %s, %s, %s) b", [*lost, *lost])
+    sidecar.sql("INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, paused_until, updated_at)"
+                " VALUES ('fake', '', now() + interval '1 h', now()), ('off', 'c', now() + interval '2 h', now())")
+    fill(sidecar, 3)
+    sidecar.sql("SELECT oauth_tokens_enable_background_refresh()")
+    restart()
+    due, oldest, paused, in_doubt = gauges("fake")
+    assert (due, in_doubt) == (3, 0) and 3000 < oldest < 7200 and 0 < paused <= 3600
+    due, oldest, paused, in_doubt = gauges("off")
+    assert (due, oldest, in_doubt) == (0, 0, 1) and 3600 < paused <= 7200
+    assert fake.token_requests == []
+    # The user has connected it again; the clients are well.
+    sidecar.store(lost, "new-access", refresh_token="another", expires_in=3600)
+    sidecar.sql("DELETE FROM oauth_tokens_internal.refresh_clients")
+    fake.answer = Answer(TOKEN)
+    wait_until(lambda: left(sidecar) == 0, timeout=30, what="all tokens to be refreshed")
+    restart()
+    assert gauges("fake") == gauges("off") == [0, 0, 0, 0]
+
+
 def test_readers_go_on_during_a_backlog(sidecar, fake):
     fake.answer = Answer(TOKEN, delay=0.2)
     fill(sidecar, 3000)

@@ -204,6 +204,9 @@ def test_a_failure_says_what_follows(sidecar, fake, kind, valid):  # T5
     assert lines[-1]["outcome"] == word
     if answer.status != 200:
         assert lines[-1]["provider_status"] == answer.status
+    if kind == "invalid_grant":
+        assert lines[-1]["provider_error"] == REFUSED["error"]
+        assert lines[-1]["provider_description"] == REFUSED["error_description"]
 
 
 def test_a_client_at_fault_touches_no_token(sidecar, fake):  # T5
@@ -334,16 +337,19 @@ def test_a_spool_that_goes_while_the_daemon_runs(make_sidecar, fake):
     reply = sidecar.api("token", whose)
     assert (reply.status, reply.json["error"]) == (503, "unavailable")
     assert len(fake.token_requests) == 1
+    # The provider was not asked: it says nothing of the client, and this token waits for a moment.
+    assert sidecar.sql("SELECT sum(failures) FROM oauth_tokens_internal.refresh_clients") in ([(None,)], [(0,)])
+    assert sidecar.connection(whose)["reason"].startswith("not_sent: the spool does not work")
     (sidecar.path / "spool").chmod(0o700)
     wait_until(lambda: sidecar.api("token", whose).status == 200, timeout=30, what="the refresh")
 
 
-def spooled(sidecar, whose, refresh="spooled-refresh"):
+def spooled(sidecar, whose, refresh="spooled-refresh", **more):
     """An attempt whose answer is in the spool, and nobody to commit it; its file's name."""
     fence, key = sidecar.sql("SELECT fence, spool_key FROM oauth_refresh_begin(%s, %s, %s, %s, lease => '1 ms')",
                              whose, user="sidecar")[0]
     cluster = sidecar.sql("SELECT id FROM oauth_tokens_internal.cluster()")[0][0]
-    answer = {"access_token": "spooled-access", "refresh_token": refresh, "expires_at": int(time.time()) + 3600}
+    answer = {"access_token": "spooled-access", "refresh_token": refresh, "expires_at": int(time.time()) + 3600, **more}
     sealed = Fernet(key).encrypt(json.dumps(answer).encode()).decode()
     entry = {"version": 1, "cluster": cluster, "workspace_id": str(whose[0]), "provider": whose[1],
              "actor_type": whose[2], "actor_id": whose[3], "fence": str(fence), "sealed": sealed}
@@ -373,16 +379,20 @@ def test_files_that_do_not_open_are_kept_aside(make_sidecar, fake):
     sidecar = make_sidecar({"fake": fake.settings()})
     sidecar.stop()
     files = {}
-    for fault in ("damaged", "foreign key", "another cluster", "superseded"):
+    # What opens, and cannot be stored: OT006, OT007, 22023, OT018.
+    unfit = {"empty token": {"access_token": ""}, "long token": {"access_token": "x" * 65537},
+             "long refresh token": {"refresh_token": "x" * 65537}, "unknown detail": {"details": {"unheard_of": 1}},
+             "no time": {"expires_at": 1e300}}
+    for fault in ("damaged", "foreign key", "another cluster", "superseded", *unfit):
         whose = stored(sidecar)
-        name, entry = spooled(sidecar, whose)
+        name, entry = spooled(sidecar, whose, **unfit.get(fault, {}))
         if fault == "damaged":
             entry = "{\"version\":1,"
         elif fault == "foreign key":
             entry["sealed"] = Fernet(base64.urlsafe_b64encode(os.urandom(32))).encrypt(b"{}").decode()
         elif fault == "another cluster":
             entry["cluster"] = "1234/5"
-        else:
+        elif fault == "superseded":
             sidecar.store(whose, "theirs", refresh_token="their-refresh", expires_in=3600)
         put(sidecar, name, entry)
         files[fault] = name
@@ -392,7 +402,7 @@ def test_files_that_do_not_open_are_kept_aside(make_sidecar, fake):
     for fault, name in files.items():
         assert fault == "superseded" or f"{name} is set aside" in sidecar.log(), fault
     samples = metrics(sidecar.get("/metrics").text)
-    assert samples["oauth_sidecar_spool_files", frozenset({("state", "aside")})] == 3
+    assert samples["oauth_sidecar_spool_files", frozenset({("state", "aside")})] == len(kept) == 8
     assert samples["oauth_sidecar_spool_files", frozenset({("state", "waiting")})] == 0
 
 
@@ -411,6 +421,8 @@ def test_a_role_without_the_right_loses_nothing(make_sidecar, fake):
     reader.join(20)
     assert replies[0].status == 503
     assert len(spool_files(sidecar)) == 1
+    waiting = "oauth_sidecar_spool_files", frozenset({("state", "waiting")})
+    wait_until(lambda: metrics(sidecar.get("/metrics").text)[waiting] == 1, what="the gauge")
     sidecar.sql("SELECT oauth_tokens_grant('sidecar', 'sidecar')")
     wait_until(lambda: spool_files(sidecar) == [], timeout=30, what="the replay")
     assert sidecar.grant(whose)[:2] == ("new-access", "new-refresh")

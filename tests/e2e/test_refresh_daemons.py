@@ -228,6 +228,8 @@ def test_a_daemon_that_sleeps_before_the_call_sends_nothing(make_site, openid): 
     clock.move_on(46)
     first.send_signal(signal.SIGCONT)
     assert reader.token() == site.stored(whose)[0]
+    [line] = [line for line in first.log_lines() if line["message"] == "a refresh has ended"]
+    assert (line["outcome"], line["reason"]) == ("not_sent", "the lease is nearly over")
     assert (site.proxy.arrived, site.requests()) == (["pass"], (1, []))
     assert site.redeems(whose)
 

@@ -104,23 +104,26 @@ def test_a_spool_that_does_not_work(connected, openid):
     count = openid.token_requests()
     done = run(connected, openid.issuer + "/token", OAUTH_SPOOL_DIR=new_directory("spool") / "missing")
     assert (done.returncode, done.stderr) == (
-        1, "refresh.py: backoff: transient: the spool: No such file or directory\n")
+        1, "refresh.py: backoff: not_sent: the spool: No such file or directory\n")
     assert openid.token_requests() == count
 
 
 def test_files_that_do_not_open_are_kept_aside(connected, openid):
-    """Damaged ones, another cluster's and another attempt's; what they hold stays."""
+    """Damaged ones, another cluster's and another attempt's, and what cannot be stored; what they hold stays."""
     spool = new_directory("spool")
-    fence, = connected.rows("SELECT fence FROM oauth_refresh_begin(%s, %s, %s, %s)", ALICE)[0]
+    fence, key = connected.rows("SELECT fence, spool_key FROM oauth_refresh_begin(%s, %s, %s, %s)", ALICE)[0]
     connected.rows("SELECT oauth_refresh_fail(%s, %s, %s, %s, %s, 'no_answer')", [*ALICE, fence])
     entry = {"version": 1, "cluster": connected.value("SELECT id FROM oauth_tokens_internal.cluster()"),
              "workspace_id": str(ALICE[0]), "provider": ALICE[1], "actor_type": ALICE[2], "actor_id": ALICE[3],
              "fence": str(fence), "sealed": Fernet(Fernet.generate_key()).encrypt(b"{}").decode()}
     texts = {"1.spool": "{", "2.spool": "[]", "3.spool": json.dumps(entry), "4.spool": "\xff",
              "5.spool": json.dumps(entry | {"cluster": "1/1"})}
+    for number, answer in enumerate([{"access_token": ""}, {"access_token": "x" * 65537}, {"access_token": "x", "details": {"no": 1}}], 6):
+        sealed = Fernet(key).encrypt(json.dumps(answer).encode()).decode()
+        texts[f"{number}.spool"] = json.dumps(entry | {"sealed": sealed})
     for name, text in texts.items():
         (spool / name).write_text(text, encoding="latin-1")
     done = run(connected, openid.issuer + "/token", identity("nobody"), OAUTH_SPOOL_DIR=spool)
-    assert done.stderr.count("is kept aside") == 5
+    assert done.stderr.count("is kept aside") == 8
     assert {path.name: path.read_text(encoding="latin-1") for path in spool.iterdir()} == {
         f"{name}.aside": text for name, text in texts.items()}

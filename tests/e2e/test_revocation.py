@@ -173,6 +173,7 @@ def test_one_that_hangs_leaves_room(make_sidecar, make_provider):
     sidecar.sql("SELECT oauth_delete(workspace_id, provider, actor_type, actor_id, revoke => true)"
                 " FROM oauth_tokens WHERE actor_id = ANY (%s)", [[whose[3] for whose in people]])
     wait_until(lambda: len(slow.seen("/revoke")) == 4)
+    assert metric(sidecar, "oauth_sidecar_revocations_waiting")[""] >= 4
     delete(sidecar, stored(sidecar, "quick"))
     wait_until(lambda: len(quick.seen("/revoke")) == 1)
     assert len(slow.seen("/revoke")) == 4

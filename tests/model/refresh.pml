@@ -335,7 +335,7 @@ idle:
 	/* It looks at the clock and sends. The lease outlasts the request: see Clock(). */
 	if
 	:: atomic { time_left(f) -> sent = sent | bit(f) }
-	:: atomic { !time_left(f) -> fail(f); f = 0; goto idle }
+	:: atomic { !time_left(f) -> fail(f); f = 0; goto idle } /* not_sent */
 	:: atomic { f = 0; goto idle } /* killed, or begin's answer was lost */
 	fi;
 

@@ -64,7 +64,40 @@ TEST(RefreshOnRead, AsksNobodyWhereTheLeaseIsNearlyOver)
 	site.ask("GET", kToken, true);
 	EXPECT_EQ(site.client.calls, 0);
 	EXPECT_EQ(site.refreshes.failures,
-			  std::vector<std::string>{"transient: the lease is nearly over"});
+			  std::vector<std::string>{"not_sent: the lease is nearly over"});
+}
+
+// The provider's time, half a minute, and some seconds.
+TEST(RefreshOnRead, AsksForALeaseThatOutlastsTheCall)
+{
+	RefreshSite site(-1);
+	site.ask("GET", kToken, true);
+	EXPECT_GT(site.refreshes.asked_lease, std::chrono::seconds(15 + 30));
+	EXPECT_LT(site.refreshes.asked_lease, std::chrono::seconds(15 + 40));
+}
+
+TEST(RefreshOnRead, CommitsAgainWhereAnotherTransactionWasInTheWay)
+{
+	for (const char *state : {"40001", "40P01"}) {
+		RefreshSite site(-1);
+		site.client.body = R"({"access_token":"new"})";
+		site.refreshes.commit_error.emplace(state, "could not serialize access");
+		site.refreshes.failing_commits = 2;
+		site.ask("GET", kToken, true);
+		EXPECT_EQ(site.refreshes.commits, 3);
+		EXPECT_EQ(site.refreshes.access_token, "new");
+		EXPECT_TRUE(site.is_spool_empty());
+	}
+}
+
+TEST(RefreshOnRead, LeavesItToTheReplayerWhereOneIsInTheWayForEver)
+{
+	RefreshSite site(-1);
+	site.client.body = R"({"access_token":"new"})";
+	site.refreshes.commit_error.emplace("40001", "could not serialize access");
+	site.ask("GET", kToken, true);
+	EXPECT_LE(site.refreshes.commits, 10);
+	EXPECT_FALSE(site.is_spool_empty());
 }
 
 TEST(RefreshOnRead, KeepsAnAnswerThatTheDatabaseDoesNotTake)

@@ -148,6 +148,7 @@ public:
 	// Thrown by every call, where set.
 	std::optional<database::StoreError> error;
 	std::optional<database::StoreError> commit_error;
+	int failing_commits = 1000; // the first ones
 	// What begin answers, one after the other; then the last one again.
 	std::vector<database::BegunRefresh::Outcome> outcomes = {
 		database::BegunRefresh::Outcome::granted};
@@ -160,11 +161,14 @@ public:
 	std::vector<database::WantedRefresh> begun;
 	std::vector<std::string> failures; // "kind: detail"
 	std::string access_token, refresh_token;
+	std::chrono::milliseconds asked_lease{0};
 	int commits = 0, replays = 0;
 
-	Awaitable<database::BegunRefresh> begin(const database::WantedRefresh &wanted) override
+	Awaitable<database::BegunRefresh> begin(const database::WantedRefresh &wanted,
+											std::chrono::milliseconds asked) override
 	{
 		fail();
+		asked_lease = asked;
 		begun.push_back(wanted);
 		database::BegunRefresh answer;
 		answer.outcome = outcomes.front();
@@ -185,9 +189,9 @@ public:
 										   const oauth::Grant &grant) override
 	{
 		fail();
-		if (commit_error)
-			throw *commit_error;
 		commits++;
+		if (commit_error && commits <= failing_commits)
+			throw *commit_error;
 		access_token = grant.access_token.reveal();
 		refresh_token = grant.refresh_token ? grant.refresh_token->reveal() : "";
 		co_return committed;

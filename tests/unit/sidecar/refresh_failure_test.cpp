@@ -41,7 +41,7 @@ struct Case {
 // T5, T12: what was not sent changes nothing; of what was, nobody knows.
 TEST(RefreshFailure, WithoutAnAnswer)
 {
-	for (const Failure failure : {Failure::busy, Failure::resolve, Failure::connect, Failure::tls,
+	for (const Failure failure : {Failure::resolve, Failure::connect, Failure::tls,
 								  Failure::timeout, Failure::too_large, Failure::broken})
 		for (const bool was_sent : {false, true}) {
 			ProviderAnswer answer;
@@ -93,6 +93,16 @@ TEST(RefreshFailure, WordsBesideTheBody)
 			  "HTTP 401, invalid_client");
 	const RefreshFailure page = Case().of(samples::answer(200, "<p>hello", "text/html"));
 	EXPECT_EQ(page.words.description, "text/html, 8 bytes");
+}
+
+// What this host did not do tells nothing of provider and client.
+TEST(RefreshFailure, WithoutARequest)
+{
+	for (const Failure failure : {Failure::busy, Failure::too_late}) {
+		ProviderAnswer answer;
+		answer.failure = failure;
+		EXPECT_EQ(Case().of(answer).kind, not_sent);
+	}
 }
 
 TEST(RefreshFailure, OfAnotherAccount)
@@ -243,6 +253,7 @@ TEST(FailureRule, Names)
 	for (const FailureKind kind :
 		 {transient, no_answer, dead_grant, needs_interaction, client_config})
 		EXPECT_EQ(failure_kind_of(name_of(kind)), kind);
+	EXPECT_FALSE(failure_kind_of(name_of(not_sent))); // no provider answers it
 	EXPECT_FALSE(failure_kind_of("dead"));
 	EXPECT_FALSE(failure_kind_of(""));
 	for (const char *good : {"x", "403", "5xx", "*", "x: y", "BAD_REFRESH_TOKEN", "a b", "x: a: b"})
