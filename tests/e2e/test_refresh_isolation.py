@@ -65,3 +65,17 @@ def test_nothing_is_granted_beside_a_grant_that_the_snapshot_does_not_show(clust
     assert cluster.value(BEGIN, identity(actor)) == "granted"
     with pytest.raises(psycopg.errors.SerializationFailure):
         session.execute(BEGIN, identity(actor))
+
+
+def test_refreshes_of_one_client_do_not_wait_for_each_others_commit(cluster):
+    """A row of the client's, locked until a commit is on the disk, would let one refresh after the other through."""
+    commit = "SELECT oauth_refresh_commit(%s, %s, %s, %s, %s, 'new', 'next')"
+    actors = ["client's first", "client's second", "client's third"]
+    for actor in actors:
+        store(cluster, actor)
+    fences = {actor: cluster.rows(BEGIN, identity(actor))[0][1] for actor in actors}
+    cluster.rows(commit, [*identity(actors[0]), fences[actors[0]]])  # the client is known to succeed now
+    with cluster.connect() as uncommitted, cluster.connect() as beside:
+        uncommitted.execute(commit, [*identity(actors[1]), fences[actors[1]]])
+        beside.execute("SET lock_timeout = '5s'")
+        assert beside.execute(commit, [*identity(actors[2]), fences[actors[2]]]).fetchone()[0] == "committed"
