@@ -41,7 +41,7 @@ CREATE FUNCTION due(max_rows bigint = 100, providers text[] = NULL) RETURNS TABL
     SELECT d.provider, d.actor_id, d.min_ttl, d.force FROM oauth_tokens_internal.refresh_due(max_rows, providers) d ORDER BY d.provider, d.actor_id $$;
 CREATE PROCEDURE begin_due(max_rows bigint = 100) LANGUAGE sql AS $$
     SELECT b.outcome FROM oauth_tokens_internal.refresh_due(max_rows) d, LATERAL oauth_refresh_begin(d.workspace_id, d.provider, d.actor_type, d.actor_id, min_ttl => d.min_ttl, force => d.force) b $$;
-CREATE VIEW indexes AS SELECT indexdef, indisvalid FROM pg_indexes JOIN pg_index ON indexrelid = indexname::regclass WHERE indexname LIKE '%\_refresh';
+CREATE VIEW indexes AS SELECT indexdef, indisvalid FROM pg_indexes JOIN pg_index ON indexrelid = indexname::regclass WHERE indexname LIKE '%\_refresh' ORDER BY indexname DESC;
 SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"rotation": "none", "refresh_ahead": 600, "refreshes_per_second": 1000},
     "idle": {"keep_alive": 864000, "refreshes_per_second": 1000}, "kills": {"refresh_kills_access": true, "refresh_ahead": 600, "keep_alive": 864000}, "off": {}}');
 SELECT oauth_tokens_internal.publish_refresh_rules('{"google": {"refreshes_per_second": 0}}');
