@@ -1,4 +1,4 @@
--- Refresh: a client is many tenants' (THREATS E19, T5). Whom row security restricts may say
+-- Refresh: a client is many tenants' (E19, T5). Whom row security restricts may say
 -- of its own tokens that they were not refreshed, and nothing that stops or hurries others.
 
 SET client_min_messages = warning;
