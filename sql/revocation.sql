@@ -240,6 +240,15 @@ SELECT keep(:'v', 'google', 'carol', '{"account_id": "1", "client_id": "c"}') \g
 SELECT client_id, refresh_token, shared FROM oauth_tokens_internal.revocations_claim(1, '0');
 DELETE FROM oauth_tokens;
 
+-- A provider that keeps the refresh token gives no new one: who deletes without revoking keeps the grant.
+CALL empty_queue();
+SELECT keep(:'w', 'google', 'alice') \g /dev/null
+SELECT refresh_token AS spent FROM oauth_get(:alice) \gset
+SELECT fence FROM oauth_refresh_begin(:alice, force => true) \gset
+SELECT oauth_delete(:alice);
+SELECT oauth_refresh_commit(:alice, :fence, 'new', :'spent');
+SELECT oauth_tokens_internal.revocations_waiting();
+
 -- Children: a plan finds the row, with the caller's rights.
 CREATE TABLE child () INHERITS (oauth_tokens);
 INSERT INTO child SELECT * FROM oauth_tokens LIMIT 0;

@@ -170,11 +170,15 @@ bool find_attempt(int64 fence, const Identity &identity, const pg_uuid_t &token_
 	return true;
 }
 
+bool has_spent(const Attempt &attempt, const text *refresh_token)
+{
+	return is_digest_of_plain(attempt.refresh_token_digest, refresh_token, attempt.token_id);
+}
+
 bool has_spent_token(const Attempt &attempt, const LockedToken &token)
 {
 	return memcmp(&attempt.token_id, &token.id, sizeof token.id) == 0 &&
-		   token.refresh_token != nullptr &&
-		   is_digest_of_plain(attempt.refresh_token_digest, token.refresh_token, token.id);
+		   token.refresh_token != nullptr && has_spent(attempt, token.refresh_token);
 }
 
 bool has_both_tokens(const Attempt &attempt, const LockedToken &token)

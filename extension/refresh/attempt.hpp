@@ -34,7 +34,9 @@ int64 begin_attempt(const LockedToken &token, const GrantOwner &owner, Timestamp
 bool find_attempt(int64 fence, const Identity &identity, const pg_uuid_t &token_id,
 				  Attempt *attempt);
 
-// Whether the row still has the refresh token that it spent, or both tokens.
+// Whether this is the refresh token that it spent.
+bool has_spent(const Attempt &attempt, const text *refresh_token);
+// Whether the row still has that one, or both tokens.
 bool has_spent_token(const Attempt &attempt, const LockedToken &token);
 bool has_both_tokens(const Attempt &attempt, const LockedToken &token);
 

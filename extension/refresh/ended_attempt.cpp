@@ -35,7 +35,7 @@ const char *end_without_row(const TokenTable &table, const EndedAttempt &ended,
 	if (row_security_applies(table))
 		return "superseded";
 	if (ended.is_known) {
-		if (refresh_token != nullptr)
+		if (refresh_token != nullptr && !has_spent(ended.attempt, refresh_token))
 			queue_refresh_token(identity, refresh_token, ended.attempt.owner);
 		delete_attempt(ended.attempt.fence);
 	}
