@@ -142,7 +142,7 @@ private:
 	endpoints::Admission admission_;
 	cache::NoCache no_cache_;
 	bool published_ = false;
-	std::vector<std::string> doubts_; // of refreshes, as they were logged last
+	std::vector<std::string> doubts_;                // of refreshes, as they were logged last
 	std::vector<database::RefreshBacklog> backlogs_; // as of the last minute or so
 	EventLoop context_;
 	database::Pool api_pool_;
