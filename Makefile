@@ -10,7 +10,7 @@ BUILD       := build
 
 SQL_PARTS   := $(sort $(wildcard extension/sql/*.sql))
 SQL_SCRIPT  := $(BUILD)/sql/$(EXTENSION)--$(EXTVERSION).sql
-SOURCES     := $(sort $(wildcard extension/*.cpp extension/*/*.cpp))
+SOURCES     := $(sort $(wildcard common/*.cpp extension/*.cpp extension/*/*.cpp))
 
 MODULE_big   = $(EXTENSION)
 OBJS         = $(SOURCES:.cpp=.o)
@@ -18,7 +18,7 @@ DATA_built   = $(SQL_SCRIPT)
 REGRESS      = $(basename $(notdir $(sort $(wildcard sql/*.sql))))
 EXTRA_CLEAN  = $(OBJS:.o=.d) $(filter-out $(BUILD)/state,$(wildcard $(BUILD)/*))
 
-PG_CPPFLAGS  = -Iextension -MMD -MP -DOAUTH_TOKENS_VERSION='"$(EXTVERSION)"'
+PG_CPPFLAGS  = -I. -Iextension -MMD -MP -DOAUTH_TOKENS_VERSION='"$(EXTVERSION)"'
 PG_CXXFLAGS  = -std=c++20 -O2 -Wall -Wextra $(WERROR) -Wno-register -Wno-unused-parameter \
                -fvisibility=hidden
 SHLIB_LINK   = -lcrypto -lstdc++

@@ -19,7 +19,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
-#include "fernet/fernet.hpp"
+#include "common/fernet.hpp"
 
 namespace
 {

@@ -5,7 +5,7 @@
 // transaction, 42501 missing right.
 #pragma once
 
-#include "postgres.hpp"
+#include "postgres/compat.hpp"
 
 namespace oauth_tokens
 {

@@ -1,15 +1,15 @@
-#include "cache/cache_tables.hpp"
-#include "cache/mark_change.hpp"
-#include "cache/wake_up.hpp"
-#include "details_policies.hpp"
-#include "flow/settings.hpp"
-#include "indexed_plan.hpp"
-#include "key_page.hpp"
-#include "key_ring.hpp"
-#include "refresh/refresh_requests.hpp"
-#include "token_table.hpp"
+#include "invalidation/cache_tables.hpp"
+#include "invalidation/change_trigger.hpp"
+#include "invalidation/change_notification.hpp"
+#include "schema/details_policies.hpp"
+#include "flows/flow_settings.hpp"
+#include "tokens/indexed_plan.hpp"
+#include "keys/key_shared_memory.hpp"
+#include "keys/key_ring.hpp"
+#include "fresh_token/refresh_requests.hpp"
+#include "tokens/token_table.hpp"
 
-#include "postgres.hpp"
+#include "postgres/compat.hpp"
 
 OAUTH_EXPORT_BEGIN
 OAUTH_MODULE_MAGIC;

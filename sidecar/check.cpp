@@ -13,14 +13,14 @@
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
 #include "database/postgres_refreshes.hpp"
-#include "database/postgres_store.hpp"
-#include "event_loop.hpp"
+#include "database/postgres_tokens.hpp"
+#include "base/event_loop.hpp"
 #include "oauth/token_request.hpp"
-#include "providers/directory.hpp"
+#include "providers/provider_registry.hpp"
 #include "server/tls_context.hpp"
 #include "spool/directory.hpp"
 #include "spool/spool.hpp"
-#include "task.hpp"
+#include "base/task.hpp"
 
 namespace asio = boost::asio;
 

@@ -12,9 +12,9 @@
 
 #include "check.hpp"
 #include "daemon.hpp"
-#include "log.hpp"
-#include "process.hpp"
-#include "settings/faults.hpp"
+#include "base/log.hpp"
+#include "base/process.hpp"
+#include "settings/diagnostics.hpp"
 #include "settings/help.hpp"
 #include "settings/settings.hpp"
 

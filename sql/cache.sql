@@ -1,6 +1,6 @@
 -- Marks of changes for caches: who is registered, what leaves a mark, what is
 -- pending and what is acknowledged (docs/design/cache.md). What takes several sessions or a
--- restart is in tests/e2e/test_cache_marks.py.
+-- restart is in tests/e2e/test_cache_invalidations.py.
 
 SET client_min_messages = warning;
 CREATE EXTENSION oauth_tokens;

@@ -1,12 +1,12 @@
 #include "refresh/attempt.hpp"
 
 #include "errors.hpp"
-#include "fernet/fernet.hpp"
-#include "flow/sealed.hpp"
-#include "flow/sealed_rows.hpp"
-#include "refresh/member_statement.hpp"
-#include "refresh_token_digest.hpp"
-#include "token_codec.hpp"
+#include "common/fernet.hpp"
+#include "keys/sealed_value.hpp"
+#include "keys/sealed_columns.hpp"
+#include "postgres/owner_query.hpp"
+#include "keys/refresh_token_digest.hpp"
+#include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
 {

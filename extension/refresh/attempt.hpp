@@ -4,9 +4,9 @@
 // lock of the token's row. Within an SPI connection.
 #pragma once
 
-#include "fernet/key.hpp"
+#include "common/fernet_key.hpp"
 #include "refresh/locked_token.hpp"
-#include "token_details.hpp"
+#include "tokens/token_details.hpp"
 
 namespace oauth_tokens
 {

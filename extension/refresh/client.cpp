@@ -1,7 +1,7 @@
 #include "refresh/client.hpp"
 
-#include "flow/permission.hpp"
-#include "refresh/member_statement.hpp"
+#include "schema/row_permission.hpp"
+#include "postgres/owner_query.hpp"
 
 namespace oauth_tokens
 {

@@ -9,7 +9,7 @@
 
 #include <string_view>
 
-#include "postgres.hpp"
+#include "postgres/compat.hpp"
 
 namespace oauth_tokens
 {

@@ -1,8 +1,8 @@
 #include "refresh/cluster.hpp"
 
 #include "errors.hpp"
-#include "function.hpp"
-#include "refresh/member_statement.hpp"
+#include "postgres/function.hpp"
+#include "postgres/owner_query.hpp"
 
 namespace oauth_tokens
 {

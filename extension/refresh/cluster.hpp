@@ -3,7 +3,7 @@
 // T14). So the first one to have the tables is recorded, and a copy finds that it is another.
 #pragma once
 
-#include "postgres.hpp"
+#include "postgres/compat.hpp"
 
 namespace oauth_tokens
 {

@@ -2,7 +2,7 @@
 // begin lets two refresh at once, and a lost commit loses a rotated token.
 #pragma once
 
-#include "postgres.hpp"
+#include "postgres/compat.hpp"
 
 namespace oauth_tokens
 {

@@ -1,7 +1,7 @@
 #include "refresh/ended_attempt.hpp"
 
-#include "flow/permission.hpp"
-#include "refresh/revocation_queue.hpp"
+#include "schema/row_permission.hpp"
+#include "revocation/revocation_queue.hpp"
 
 namespace oauth_tokens
 {

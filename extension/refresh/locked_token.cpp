@@ -1,11 +1,11 @@
 #include "refresh/locked_token.hpp"
 
 #include "errors.hpp"
-#include "indexed_plan.hpp"
-#include "owner_boundary.hpp"
-#include "refresh_token_digest.hpp"
-#include "token_codec.hpp"
-#include "token_details.hpp"
+#include "tokens/indexed_plan.hpp"
+#include "schema/owner_boundary.hpp"
+#include "keys/refresh_token_digest.hpp"
+#include "tokens/token_codec.hpp"
+#include "tokens/token_details.hpp"
 
 namespace oauth_tokens
 {

@@ -4,7 +4,7 @@
 // Within an SPI connection.
 #pragma once
 
-#include "token_table.hpp"
+#include "tokens/token_table.hpp"
 
 namespace oauth_tokens
 {

@@ -3,7 +3,7 @@
 // no rights: see member_statement.hpp.
 #pragma once
 
-#include "postgres.hpp"
+#include "postgres/compat.hpp"
 
 namespace oauth_tokens
 {

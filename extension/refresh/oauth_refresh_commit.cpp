@@ -3,9 +3,9 @@
 #include <openssl/crypto.h>
 
 #include "errors.hpp"
-#include "flow/statement.hpp"
-#include "function.hpp"
-#include "owner_boundary.hpp"
+#include "postgres/member_query.hpp"
+#include "postgres/function.hpp"
+#include "schema/owner_boundary.hpp"
 #include "refresh/client.hpp"
 #include "refresh/cluster.hpp"
 #include "refresh/durable_commit.hpp"
@@ -13,8 +13,8 @@
 #include "refresh/spooled_answer.hpp"
 #include "refresh/state.hpp"
 #include "refresh/stored_details.hpp"
-#include "token_codec.hpp"
-#include "token_store.hpp"
+#include "tokens/token_codec.hpp"
+#include "tokens/token_store.hpp"
 
 namespace oauth_tokens
 {

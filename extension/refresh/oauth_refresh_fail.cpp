@@ -3,20 +3,20 @@
 #include <algorithm>
 
 #include "errors.hpp"
-#include "flow/statement.hpp"
-#include "function.hpp"
-#include "interval.hpp"
-#include "owner_boundary.hpp"
-#include "refresh/changed_tokens.hpp"
+#include "postgres/member_query.hpp"
+#include "postgres/function.hpp"
+#include "postgres/interval.hpp"
+#include "schema/owner_boundary.hpp"
+#include "fresh_token/changed_tokens.hpp"
 #include "refresh/client.hpp"
 #include "refresh/cluster.hpp"
 #include "refresh/doubt.hpp"
 #include "refresh/durable_commit.hpp"
 #include "refresh/ended_attempt.hpp"
-#include "refresh/refresh_requests.hpp"
+#include "fresh_token/refresh_requests.hpp"
 #include "refresh/state.hpp"
 #include "refresh/stored_details.hpp"
-#include "token_codec.hpp"
+#include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
 {

@@ -1,9 +1,9 @@
 // oauth_tokens_internal.refresh_purge(): what is kept of refreshes and says nothing any more.
 
-#include "flow/permission.hpp"
-#include "function.hpp"
-#include "owner_boundary.hpp"
-#include "refresh/member_statement.hpp"
+#include "schema/row_permission.hpp"
+#include "postgres/function.hpp"
+#include "schema/owner_boundary.hpp"
+#include "postgres/owner_query.hpp"
 
 namespace oauth_tokens
 {

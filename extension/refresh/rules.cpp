@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "errors.hpp"
-#include "function.hpp"
+#include "postgres/function.hpp"
 #include "refresh/member_row.hpp"
-#include "refresh/member_statement.hpp"
-#include "token_codec.hpp"
+#include "postgres/owner_query.hpp"
+#include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
 {

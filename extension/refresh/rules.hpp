@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "postgres.hpp"
+#include "postgres/compat.hpp"
 
 namespace oauth_tokens
 {

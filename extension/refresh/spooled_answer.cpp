@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "errors.hpp"
-#include "interval.hpp"
-#include "token_codec.hpp"
+#include "postgres/interval.hpp"
+#include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
 {

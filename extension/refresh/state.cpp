@@ -1,13 +1,13 @@
 #include "refresh/state.hpp"
 
-#include "flow/permission.hpp"
-#include "function.hpp"
-#include "indexed_plan.hpp"
-#include "owner_boundary.hpp"
+#include "schema/row_permission.hpp"
+#include "postgres/function.hpp"
+#include "tokens/indexed_plan.hpp"
+#include "schema/owner_boundary.hpp"
 #include "refresh/attempt.hpp"
 #include "refresh/member_row.hpp"
-#include "refresh/member_statement.hpp"
-#include "refresh_token_digest.hpp"
+#include "postgres/owner_query.hpp"
+#include "keys/refresh_token_digest.hpp"
 
 namespace oauth_tokens
 {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "refresh/locked_token.hpp"
-#include "refresh/waited_row.hpp"
+#include "fresh_token/waited_row.hpp"
 
 namespace oauth_tokens
 {

@@ -1,8 +1,8 @@
 #include "refresh/stored_details.hpp"
 
-#include "flow/statement.hpp"
+#include "postgres/member_query.hpp"
 #include "refresh/client.hpp"
-#include "token_codec.hpp"
+#include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
 {

@@ -2,7 +2,7 @@
 // connection.
 #pragma once
 
-#include "token_details.hpp"
+#include "tokens/token_details.hpp"
 
 namespace oauth_tokens
 {

@@ -3,7 +3,7 @@
 // closes it.
 #pragma once
 
-#include "database/backoff.hpp"
+#include "base/backoff.hpp"
 
 namespace sidecar::cache
 {

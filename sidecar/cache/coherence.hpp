@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "cache/epoch.hpp"
+#include "cache_entry/epoch.hpp"
 
 namespace sidecar::cache
 {

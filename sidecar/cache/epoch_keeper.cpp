@@ -2,9 +2,9 @@
 
 #include <functional>
 
-#include "cache/drop.hpp"
+#include "cache/eviction.hpp"
 #include "cache/scripts.hpp"
-#include "log.hpp"
+#include "base/log.hpp"
 
 namespace sidecar::cache
 {

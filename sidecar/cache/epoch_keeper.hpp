@@ -7,8 +7,8 @@
 #include <string>
 
 #include "cache/coherence.hpp"
-#include "cache/keys.hpp"
-#include "database/marks.hpp"
+#include "cache_entry/keys.hpp"
+#include "database/invalidation_queue.hpp"
 #include "redis/connection.hpp"
 
 namespace sidecar::cache

@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "cache/epoch.hpp"
+#include "cache_entry/epoch.hpp"
 
 namespace sidecar::cache
 {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "cache/scripts.hpp"
-#include "log.hpp"
+#include "base/log.hpp"
 
 namespace sidecar::cache
 {

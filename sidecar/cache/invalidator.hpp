@@ -11,11 +11,11 @@
 #include "cache/change_memory.hpp"
 #include "cache/coherence.hpp"
 #include "cache/epoch_keeper.hpp"
-#include "cache/keys.hpp"
+#include "cache_entry/keys.hpp"
 #include "cache/persistence.hpp"
-#include "database/backoff.hpp"
-#include "database/marks.hpp"
-#include "metrics.hpp"
+#include "base/backoff.hpp"
+#include "database/invalidation_queue.hpp"
+#include "base/metrics.hpp"
 #include "redis/connection.hpp"
 
 namespace sidecar::cache

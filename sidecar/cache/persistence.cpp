@@ -1,7 +1,7 @@
 #include "cache/persistence.hpp"
 
 #include "cache/epoch_keeper.hpp"
-#include "log.hpp"
+#include "base/log.hpp"
 
 namespace sidecar::cache
 {

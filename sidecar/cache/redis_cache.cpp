@@ -3,10 +3,10 @@
 #include <cmath>
 
 #include "cache/fill.hpp"
-#include "cache/lifetime.hpp"
+#include "cache_entry/lifetime.hpp"
 #include "cache/scripts.hpp"
-#include "log.hpp"
-#include "task.hpp"
+#include "base/log.hpp"
+#include "base/task.hpp"
 
 namespace sidecar::cache
 {

@@ -6,11 +6,11 @@
 
 #include "cache/change_memory.hpp"
 #include "cache/circuit.hpp"
-#include "cache/companion.hpp"
-#include "cache/entry.hpp"
-#include "cache/keys.hpp"
+#include "cache_entry/entry_metadata.hpp"
+#include "cache_entry/entry.hpp"
+#include "cache_entry/keys.hpp"
 #include "cache/token_cache.hpp"
-#include "metrics.hpp"
+#include "base/metrics.hpp"
 #include "redis/connection.hpp"
 #include "settings/settings.hpp"
 

@@ -1,7 +1,7 @@
 #include "cache/service.hpp"
 
-#include "oauth/digest.hpp"
-#include "task.hpp"
+#include "common/digest.hpp"
+#include "base/task.hpp"
 
 namespace sidecar::cache
 {

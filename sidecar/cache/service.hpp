@@ -6,7 +6,7 @@
 #include "cache/invalidator.hpp"
 #include "cache/redis_cache.hpp"
 #include "database/pool.hpp"
-#include "database/postgres_marks.hpp"
+#include "database/postgres_invalidations.hpp"
 
 namespace sidecar::cache
 {

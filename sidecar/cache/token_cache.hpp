@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "cache/coherence.hpp"
-#include "cache/entry.hpp"
-#include "database/store.hpp"
+#include "cache_entry/entry.hpp"
+#include "database/token_store.hpp"
 #include "oauth/attempt.hpp"
 
 namespace sidecar::cache

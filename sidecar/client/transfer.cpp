@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "boot_time.hpp"
+#include "base/boot_time.hpp"
 #include "client/endpoint_host.hpp"
 
 #ifndef OAUTH_TOKENS_VERSION

@@ -8,7 +8,7 @@
 
 #include "database/pool.hpp"
 #include "database/statements.hpp"
-#include "database/store.hpp"
+#include "database/token_store.hpp"
 #include "database/values.hpp"
 
 namespace sidecar::database

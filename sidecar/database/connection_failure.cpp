@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 
 namespace sidecar::database
 {

@@ -15,7 +15,7 @@
 
 #include "database/connection_failure.hpp"
 #include "database/hosts.hpp"
-#include "database/url.hpp"
+#include "address/database_address.hpp"
 
 namespace sidecar::database
 {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "database/result.hpp"
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::database
 {

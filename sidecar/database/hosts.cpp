@@ -8,7 +8,7 @@
 #include <memory>
 #include <random>
 
-#include "database/conninfo.hpp"
+#include "address/conninfo.hpp"
 
 namespace sidecar::database
 {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::database
 {

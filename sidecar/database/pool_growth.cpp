@@ -1,6 +1,6 @@
 #include "database/pool_impl.hpp"
-#include "log.hpp"
-#include "task.hpp"
+#include "base/log.hpp"
+#include "base/task.hpp"
 
 namespace sidecar::database
 {

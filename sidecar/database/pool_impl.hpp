@@ -6,7 +6,7 @@
 #include <list>
 #include <unordered_map>
 
-#include "database/backoff.hpp"
+#include "base/backoff.hpp"
 #include "database/connector.hpp"
 #include "database/pool.hpp"
 #include "database/session.hpp"

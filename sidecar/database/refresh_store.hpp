@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "database/store_error.hpp"
+#include "database/database_error.hpp"
 #include "oauth/attempt.hpp"
-#include "oauth/digest.hpp"
+#include "common/digest.hpp"
 #include "oauth/grant.hpp"
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 #include "spool/entry.hpp"
 
 namespace sidecar::database

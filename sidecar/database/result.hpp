@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "database/pool.hpp"
-#include "database/store.hpp"
+#include "database/token_store.hpp"
 
 namespace sidecar::database
 {

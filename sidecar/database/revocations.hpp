@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "database/store_error.hpp"
-#include "secret.hpp"
+#include "database/database_error.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::database
 {

@@ -7,7 +7,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <string_view>
 
-#include "oauth/digest.hpp"
+#include "common/digest.hpp"
 
 namespace sidecar::database
 {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "database/store.hpp"
+#include "database/token_store.hpp"
 
 namespace sidecar::database
 {

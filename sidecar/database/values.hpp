@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "database/pool.hpp"
-#include "oauth/digest.hpp"
+#include "common/digest.hpp"
 
 namespace sidecar::database
 {

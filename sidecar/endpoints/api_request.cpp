@@ -7,8 +7,8 @@
 #include <openssl/crypto.h>
 
 #include "endpoints/errors.hpp"
-#include "flow/provider_name.hpp"
-#include "http/characters.hpp"
+#include "common/provider_name.hpp"
+#include "common/ascii.hpp"
 
 namespace sidecar::endpoints
 {
@@ -16,7 +16,7 @@ namespace sidecar::endpoints
 namespace
 {
 
-constexpr std::size_t kMaxActorIdBytes = 1024; // extension/identity.hpp
+constexpr std::size_t kMaxActorIdBytes = 1024; // extension/tokens/identity.hpp
 constexpr std::size_t kMaxActorTypeBytes = 63; // of an enum's label
 constexpr long long kMaxSeconds = 10LL * 366 * 24 * 3600;
 

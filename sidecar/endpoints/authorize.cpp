@@ -7,7 +7,7 @@
 #include "endpoints/pages.hpp"
 #include "http/cookies.hpp"
 #include "http/parameters.hpp"
-#include "log.hpp"
+#include "base/log.hpp"
 #include "oauth/authorization_request.hpp"
 
 namespace sidecar::endpoints

@@ -6,7 +6,7 @@
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/json_object.hpp"
-#include "flow/scope_list.hpp"
+#include "common/scope_list.hpp"
 
 namespace sidecar::endpoints
 {

@@ -5,7 +5,7 @@
 #include "endpoints/errors.hpp"
 #include "endpoints/pages.hpp"
 #include "http/cookies.hpp"
-#include "log.hpp"
+#include "base/log.hpp"
 #include "oauth/callback_flow.hpp"
 
 namespace sidecar::endpoints

@@ -6,10 +6,10 @@
 
 #include "cache/token_cache.hpp"
 #include "client/provider_client.hpp"
-#include "database/store.hpp"
-#include "endpoints/admission.hpp"
-#include "metrics.hpp"
-#include "providers/directory.hpp"
+#include "database/token_store.hpp"
+#include "endpoints/callback_limiter.hpp"
+#include "base/metrics.hpp"
+#include "providers/provider_registry.hpp"
 #include "refresh/refresher.hpp"
 #include "settings/settings.hpp"
 

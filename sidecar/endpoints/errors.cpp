@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "endpoints/json_object.hpp"
-#include "log.hpp"
+#include "base/log.hpp"
 
 namespace sidecar::endpoints
 {

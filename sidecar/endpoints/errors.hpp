@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "database/store.hpp"
+#include "database/token_store.hpp"
 #include "http/request.hpp"
 #include "http/response.hpp"
 

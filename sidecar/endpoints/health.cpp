@@ -4,7 +4,7 @@
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/json_object.hpp"
-#include "log.hpp"
+#include "base/log.hpp"
 
 namespace sidecar::endpoints
 {

@@ -8,7 +8,7 @@
 #include <ctime>
 #include <iterator>
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::endpoints
 {

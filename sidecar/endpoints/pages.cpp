@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "oauth/digest.hpp"
+#include "common/digest.hpp"
 
 namespace sidecar::endpoints
 {

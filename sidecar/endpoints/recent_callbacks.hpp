@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "oauth/callback_flow.hpp"
-#include "oauth/digest.hpp"
+#include "common/digest.hpp"
 
 namespace sidecar::endpoints
 {

@@ -1,7 +1,7 @@
 #include "http/cookies.hpp"
 
-#include "http/characters.hpp"
-#include "oauth/digest.hpp"
+#include "common/ascii.hpp"
+#include "common/digest.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::http
 {

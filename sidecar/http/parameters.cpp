@@ -1,7 +1,7 @@
 #include "http/parameters.hpp"
 
-#include "http/characters.hpp"
-#include "secret.hpp"
+#include "common/ascii.hpp"
+#include "common/secret_string.hpp"
 
 #include <algorithm>
 

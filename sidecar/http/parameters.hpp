@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "http/utf8.hpp"
+#include "common/utf8.hpp"
 
 namespace sidecar::http
 {

@@ -1,6 +1,6 @@
 #include "http/request.hpp"
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::http
 {

@@ -1,6 +1,6 @@
 #include "http/response.hpp"
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::http
 {

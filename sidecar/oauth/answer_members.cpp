@@ -1,6 +1,6 @@
 #include "oauth/answer_members.hpp"
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 #include "oauth/json.hpp"
 
 #include <algorithm>

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "oauth/digest.hpp"
-#include "secret.hpp"
+#include "common/digest.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::oauth
 {

@@ -1,6 +1,6 @@
 #include "oauth/authorization_request.hpp"
 
-#include "flow/provider_name.hpp"
+#include "common/provider_name.hpp"
 #include "http/parameters.hpp"
 #include "oauth/scopes.hpp"
 

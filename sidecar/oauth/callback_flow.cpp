@@ -1,7 +1,7 @@
 #include "oauth/callback_flow.hpp"
 
-#include "flow/provider_name.hpp"
-#include "http/characters.hpp"
+#include "common/provider_name.hpp"
+#include "common/ascii.hpp"
 #include "http/request.hpp"
 #include "oauth/authorization_request.hpp"
 #include "oauth/client_request.hpp"

@@ -1,6 +1,6 @@
 #include "oauth/expiry.hpp"
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -1,6 +1,6 @@
 #include "oauth/failure_rule.hpp"
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 
 #include <algorithm>
 #include <iterator>

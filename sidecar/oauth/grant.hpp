@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::oauth
 {

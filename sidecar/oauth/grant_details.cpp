@@ -1,6 +1,6 @@
 #include "oauth/grant_details.hpp"
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 #include "oauth/json.hpp"
 
 #include <boost/json/serialize.hpp>

@@ -1,10 +1,10 @@
 #include "oauth/id_token.hpp"
 
-#include "http/characters.hpp"
-#include "oauth/digest.hpp"
+#include "common/ascii.hpp"
+#include "common/digest.hpp"
 #include "oauth/json.hpp"
 #include "oauth/tenant_issuer.hpp"
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 #include <openssl/crypto.h>
 

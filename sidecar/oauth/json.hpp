@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::oauth
 {

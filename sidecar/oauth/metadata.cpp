@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 #include "oauth/json.hpp"
 #include "oauth/tenant_issuer.hpp"
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "oauth/failure_rule.hpp"
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::oauth
 {

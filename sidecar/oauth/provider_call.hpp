@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::oauth
 {

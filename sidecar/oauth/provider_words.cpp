@@ -6,7 +6,7 @@
 #include <optional>
 #include <span>
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 #include "oauth/json.hpp"
 
 namespace sidecar::oauth

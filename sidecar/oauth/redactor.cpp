@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 #include "http/parameters.hpp"
-#include "http/utf8.hpp"
+#include "common/utf8.hpp"
 
 namespace sidecar::oauth
 {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::oauth
 {

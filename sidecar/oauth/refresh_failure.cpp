@@ -1,6 +1,6 @@
 #include "oauth/refresh_failure.hpp"
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 #include "oauth/client_request.hpp"
 #include "oauth/redactor.hpp"
 

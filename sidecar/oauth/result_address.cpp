@@ -1,7 +1,7 @@
 #include "oauth/result_address.hpp"
 
-#include "flow/provider_name.hpp"
-#include "flow/return_to.hpp"
+#include "common/provider_name.hpp"
+#include "common/return_address.hpp"
 #include "http/parameters.hpp"
 
 #include <algorithm>

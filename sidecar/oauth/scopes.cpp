@@ -1,6 +1,6 @@
 #include "oauth/scopes.hpp"
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 
 #include <algorithm>
 #include <unordered_set>

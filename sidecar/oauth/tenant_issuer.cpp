@@ -1,6 +1,6 @@
 #include "oauth/tenant_issuer.hpp"
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 
 namespace sidecar::oauth
 {

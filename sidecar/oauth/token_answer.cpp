@@ -1,6 +1,6 @@
 #include "oauth/token_answer.hpp"
 
-#include "http/characters.hpp"
+#include "common/ascii.hpp"
 #include "http/parameters.hpp"
 #include "oauth/answer_members.hpp"
 #include "oauth/error_reason.hpp"

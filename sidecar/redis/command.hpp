@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "redis/buffer.hpp"
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::redis
 {

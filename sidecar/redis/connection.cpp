@@ -4,9 +4,9 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "log.hpp"
+#include "base/log.hpp"
 #include "redis/connection_impl.hpp"
-#include "task.hpp"
+#include "base/task.hpp"
 
 namespace sidecar::redis
 {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "redis/command.hpp"
-#include "redis/endpoint.hpp"
+#include "address/redis_address.hpp"
 #include "redis/error.hpp"
 #include "redis/limits.hpp"
 #include "redis/reply.hpp"

@@ -4,7 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <list>
 
-#include "database/backoff.hpp"
+#include "base/backoff.hpp"
 #include "redis/connection.hpp"
 #include "redis/connector.hpp"
 #include "redis/session.hpp"

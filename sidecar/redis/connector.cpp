@@ -9,7 +9,7 @@
 #include <boost/asio/write.hpp>
 
 #include "redis/greeting.hpp"
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::redis
 {

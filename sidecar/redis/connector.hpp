@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "redis/endpoint.hpp"
+#include "address/redis_address.hpp"
 #include "redis/server_info.hpp"
 #include "redis/session.hpp"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "redis/command.hpp"
-#include "redis/endpoint.hpp"
+#include "address/redis_address.hpp"
 #include "redis/reply.hpp"
 #include "redis/server_info.hpp"
 

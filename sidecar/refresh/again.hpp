@@ -3,7 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
-#include "database/store_error.hpp"
+#include "database/database_error.hpp"
 
 namespace sidecar::refresh
 {

@@ -5,9 +5,9 @@
 
 #include <random>
 
-#include "database/backoff.hpp"
-#include "log.hpp"
-#include "task.hpp"
+#include "base/backoff.hpp"
+#include "base/log.hpp"
+#include "base/task.hpp"
 
 namespace sidecar::refresh
 {

@@ -1,10 +1,10 @@
 #include "refresh/attempt.hpp"
 
-#include "boot_time.hpp"
-#include "log.hpp"
+#include "base/boot_time.hpp"
+#include "base/log.hpp"
 #include "oauth/refresh_request.hpp"
 #include "refresh/again.hpp"
-#include "refresh/pause.hpp"
+#include "base/pause.hpp"
 
 namespace sidecar::refresh
 {

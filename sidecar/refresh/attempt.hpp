@@ -10,7 +10,7 @@
 #include "oauth/stored_grant.hpp"
 #include "refresh/outcome.hpp"
 #include "refresh/replayer.hpp"
-#include "refresh/site.hpp"
+#include "refresh/refresh_context.hpp"
 
 namespace sidecar::refresh
 {

@@ -1,9 +1,9 @@
 #include "refresh/listener.hpp"
 
-#include "database/backoff.hpp"
-#include "log.hpp"
-#include "refresh/pause.hpp"
-#include "task.hpp"
+#include "base/backoff.hpp"
+#include "base/log.hpp"
+#include "base/pause.hpp"
+#include "base/task.hpp"
 
 namespace sidecar::refresh
 {

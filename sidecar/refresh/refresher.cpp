@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "boot_time.hpp"
-#include "log.hpp"
+#include "base/boot_time.hpp"
+#include "base/log.hpp"
 #include "refresh/again.hpp"
 #include "refresh/attempt.hpp"
-#include "refresh/pause.hpp"
-#include "task.hpp"
+#include "base/pause.hpp"
+#include "base/task.hpp"
 
 namespace sidecar::refresh
 {

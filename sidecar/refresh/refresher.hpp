@@ -12,7 +12,7 @@
 #include "refresh/gate.hpp"
 #include "refresh/outcome.hpp"
 #include "refresh/replayer.hpp"
-#include "refresh/site.hpp"
+#include "refresh/refresh_context.hpp"
 
 namespace sidecar::refresh
 {

@@ -7,8 +7,8 @@
 #include <set>
 #include <string>
 
-#include "database/backoff.hpp"
-#include "refresh/site.hpp"
+#include "base/backoff.hpp"
+#include "refresh/refresh_context.hpp"
 
 namespace sidecar::refresh
 {

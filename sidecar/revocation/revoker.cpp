@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "flow/provider_name.hpp"
-#include "log.hpp"
-#include "task.hpp"
+#include "common/provider_name.hpp"
+#include "base/log.hpp"
+#include "base/task.hpp"
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;

@@ -17,9 +17,9 @@
 
 #include "client/provider_client.hpp"
 #include "database/revocations.hpp"
-#include "metrics.hpp"
+#include "base/metrics.hpp"
 #include "oauth/revocation.hpp"
-#include "providers/directory.hpp"
+#include "providers/provider_registry.hpp"
 
 namespace sidecar::revocation
 {

@@ -5,10 +5,10 @@
 #include <iterator>
 #include <utility>
 
-#include "log.hpp"
-#include "secret.hpp"
-#include "server/answer.hpp"
-#include "task.hpp"
+#include "base/log.hpp"
+#include "common/secret_string.hpp"
+#include "server/response_writer.hpp"
+#include "base/task.hpp"
 
 namespace sidecar::server
 {

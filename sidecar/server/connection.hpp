@@ -9,10 +9,10 @@
 #include "http/request.hpp"
 #include "http/response.hpp"
 #include "server/buffer.hpp"
-#include "server/core.hpp"
+#include "server/server_state.hpp"
 #include "server/request_reader.hpp"
-#include "server/stream.hpp"
-#include "server/timetable.hpp"
+#include "server/tls_socket.hpp"
+#include "server/connection_timeouts.hpp"
 
 namespace sidecar::server
 {

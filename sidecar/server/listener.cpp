@@ -11,9 +11,9 @@
 #include <stdexcept>
 #include <utility>
 
-#include "log.hpp"
+#include "base/log.hpp"
 #include "server/connection.hpp"
-#include "task.hpp"
+#include "base/task.hpp"
 
 namespace sidecar::server
 {

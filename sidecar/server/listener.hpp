@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "http/request.hpp"
-#include "server/core.hpp"
+#include "server/server_state.hpp"
 #include "server/listening_socket.hpp"
 
 namespace sidecar::server

@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::server
 {

@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "server/connection.hpp"
-#include "server/core.hpp"
+#include "server/server_state.hpp"
 #include "server/listener.hpp"
 #include "server/tls_context.hpp"
-#include "task.hpp"
+#include "base/task.hpp"
 
 namespace sidecar::server
 {

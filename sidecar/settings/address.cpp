@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <sys/un.h>
 
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "flow/provider_name.hpp"
-#include "settings/text.hpp"
+#include "common/provider_name.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

@@ -2,7 +2,7 @@
 // file's [[api_tokens]], which may do what they say.
 #pragma once
 
-#include "settings/inputs.hpp"
+#include "settings/setting_reader.hpp"
 #include "settings/settings.hpp"
 
 namespace sidecar::settings

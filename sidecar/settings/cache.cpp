@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "cache/key_template.hpp"
-#include "fernet/key.hpp"
+#include "cache_entry/key_template.hpp"
+#include "common/fernet_key.hpp"
 #include "settings/connection_url.hpp"
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

@@ -1,7 +1,7 @@
 // The cache's settings (docs/design/cache.md, "Entries").
 #pragma once
 
-#include "settings/inputs.hpp"
+#include "settings/setting_reader.hpp"
 #include "settings/settings.hpp"
 
 namespace sidecar::settings

@@ -3,7 +3,7 @@
 #include <string>
 #include <variant>
 
-#include "redis/endpoint.hpp"
+#include "address/redis_address.hpp"
 
 namespace sidecar::settings
 {

@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "database/conninfo.hpp"
-#include "database/url.hpp"
+#include "address/conninfo.hpp"
+#include "address/database_address.hpp"
 #include "settings/database_values.hpp"
 #include "settings/foreign_parameters.hpp"
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

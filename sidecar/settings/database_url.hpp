@@ -1,8 +1,8 @@
 // DATABASE_URL: what other clients write there, and what libpq takes.
 #pragma once
 
-#include "secret.hpp"
-#include "settings/faults.hpp"
+#include "common/secret_string.hpp"
+#include "settings/diagnostics.hpp"
 
 namespace sidecar::settings
 {

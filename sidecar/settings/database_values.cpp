@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

@@ -1,8 +1,8 @@
 // What libpq would complain of only when it connects.
 #pragma once
 
-#include "database/conninfo.hpp"
-#include "settings/faults.hpp"
+#include "address/conninfo.hpp"
+#include "settings/diagnostics.hpp"
 
 namespace sidecar::settings
 {

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "secret.hpp"
-#include "settings/text.hpp"
+#include "common/secret_string.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "settings/faults.hpp"
+#include "settings/diagnostics.hpp"
 #include "settings/settings.hpp"
 
 namespace sidecar::settings

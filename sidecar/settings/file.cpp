@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

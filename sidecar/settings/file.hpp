@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "secret.hpp"
-#include "settings/faults.hpp"
+#include "common/secret_string.hpp"
+#include "settings/diagnostics.hpp"
 
 namespace sidecar::settings
 {

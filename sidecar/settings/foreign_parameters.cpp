@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

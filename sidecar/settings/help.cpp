@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include "settings/settings.hpp"
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

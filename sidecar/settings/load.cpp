@@ -6,11 +6,11 @@
 #include "settings/cache.hpp"
 #include "settings/database_url.hpp"
 #include "settings/file.hpp"
-#include "settings/inputs.hpp"
+#include "settings/setting_reader.hpp"
 #include "settings/providers.hpp"
 #include "settings/settings.hpp"
-#include "settings/site.hpp"
-#include "settings/text.hpp"
+#include "settings/server_settings.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

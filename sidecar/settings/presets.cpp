@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

@@ -6,7 +6,7 @@
 
 #include "settings/presets.hpp"
 #include "settings/provider_rules.hpp"
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

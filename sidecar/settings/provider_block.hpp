@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "oauth/provider.hpp"
-#include "settings/block.hpp"
+#include "settings/table_reader.hpp"
 
 namespace sidecar::settings
 {

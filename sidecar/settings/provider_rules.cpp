@@ -4,7 +4,7 @@
 #include <span>
 
 #include "oauth/metadata.hpp"
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

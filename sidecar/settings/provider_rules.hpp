@@ -2,7 +2,7 @@
 #pragma once
 
 #include "oauth/provider.hpp"
-#include "settings/block.hpp"
+#include "settings/table_reader.hpp"
 
 namespace sidecar::settings
 {

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "flow/provider_name.hpp"
+#include "common/provider_name.hpp"
 #include "settings/presets.hpp"
 #include "settings/provider_block.hpp"
-#include "settings/text.hpp"
+#include "base/text.hpp"
 
 namespace sidecar::settings
 {

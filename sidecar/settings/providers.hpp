@@ -2,7 +2,7 @@
 // the environment makes by GOOGLE_CLIENT_ID and its like.
 #pragma once
 
-#include "settings/inputs.hpp"
+#include "settings/setting_reader.hpp"
 #include "settings/settings.hpp"
 
 namespace sidecar::settings

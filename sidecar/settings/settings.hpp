@@ -11,9 +11,9 @@
 #include <string_view>
 #include <vector>
 
-#include "oauth/digest.hpp"
+#include "common/digest.hpp"
 #include "oauth/provider.hpp"
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::settings
 {

@@ -7,7 +7,7 @@
 
 #include <utility>
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::settings
 {

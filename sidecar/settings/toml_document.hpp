@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "settings/faults.hpp"
+#include "settings/diagnostics.hpp"
 
 namespace sidecar::settings
 {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "settings/faults.hpp"
+#include "settings/diagnostics.hpp"
 #include "settings/settings.hpp"
 
 namespace sidecar::settings

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "fernet/fernet.hpp"
-#include "secret.hpp"
+#include "common/fernet.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::spool
 {

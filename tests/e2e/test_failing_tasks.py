@@ -1,6 +1,6 @@
 """A task of the daemon that ends by an exception which nobody expected ends the process, and says
 so (C21). The daemon here is built so that the task which FAILING_TASK names fails when it begins. All tasks but the "late answer", for which no request
-takes long enough here; tests/unit/sidecar/task_test.cpp has what they share."""
+takes long enough here; tests/unit/base/task_test.cpp has what they share."""
 
 import contextlib
 import os

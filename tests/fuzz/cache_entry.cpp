@@ -10,9 +10,9 @@
 // Whatever is accepted must be written and read to the very same again.
 #include <cstdlib>
 
-#include "../unit/sidecar_cache/samples.hpp"
-#include "cache/companion.hpp"
-#include "cache/epoch.hpp"
+#include "../unit/cache_entry/samples.hpp"
+#include "cache_entry/entry_metadata.hpp"
+#include "cache_entry/epoch.hpp"
 
 using namespace sidecar;
 using namespace sidecar::cache;

@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "../unit/sidecar/samples.hpp"
-#include "http/characters.hpp"
+#include "../unit/oauth/samples.hpp"
+#include "common/ascii.hpp"
 #include "oauth/callback_flow.hpp"
 #include "oauth/json.hpp"
 

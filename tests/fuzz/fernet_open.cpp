@@ -17,8 +17,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "fernet/base64url.hpp"
-#include "fernet/fernet.hpp"
+#include "common/base64url.hpp"
+#include "common/fernet.hpp"
 
 using fernet::Bytes;
 using fernet::Cipher;

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "../unit/sidecar/samples.hpp"
-#include "http/characters.hpp"
+#include "../unit/oauth/samples.hpp"
+#include "common/ascii.hpp"
 #include "oauth/json.hpp"
 #include "oauth/refresh_failure.hpp"
 #include "oauth/token_answer.hpp"

@@ -11,8 +11,8 @@
 #include <csignal>
 #include <set>
 
-#include "database/store.hpp"
-#include "database/url.hpp"
+#include "database/token_store.hpp"
+#include "address/database_address.hpp"
 #include "loop.hpp"
 #include "server.hpp"
 

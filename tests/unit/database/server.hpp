@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "secret.hpp"
+#include "common/secret_string.hpp"
 
 namespace tests
 {

@@ -4,7 +4,7 @@
 #include <boost/json/serialize.hpp>
 #include <gtest/gtest.h>
 
-#include "site.hpp"
+#include "surroundings.hpp"
 
 namespace sidecar::endpoints
 {

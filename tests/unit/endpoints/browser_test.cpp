@@ -4,7 +4,7 @@
 
 #include "endpoints/pages.hpp"
 #include "http/cookies.hpp"
-#include "site.hpp"
+#include "surroundings.hpp"
 
 namespace sidecar::endpoints
 {

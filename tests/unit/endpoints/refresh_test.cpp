@@ -3,7 +3,7 @@
 #include <boost/json/parse.hpp>
 #include <gtest/gtest.h>
 
-#include "site.hpp"
+#include "surroundings.hpp"
 
 namespace sidecar::endpoints
 {

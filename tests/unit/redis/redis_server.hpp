@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "redis/endpoint.hpp"
+#include "address/redis_address.hpp"
 
 namespace tests
 {

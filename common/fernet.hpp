@@ -1,0 +1,153 @@
+// Fernet tokens (https://github.com/fernet/spec, version 0x80): AES-128-CBC
+// under HMAC-SHA256, written in base64url.
+//
+// Plain C++ over OpenSSL's EVP: no PostgreSQL header is needed and none is
+// allowed here. Nothing in this file allocates once a Cipher exists, and
+// nothing but Cipher's constructor throws, so callers may longjmp past it.
+//
+// The caller owns every buffer. Opening a token takes three steps, so that a
+// token is decoded once however many keys are tried:
+//
+//   auto envelope = fernet::Envelope::decode(token, buffer);
+//   if (envelope && cipher.verify(*envelope))
+//       plaintext = cipher.decrypt(*envelope);   // stands in `buffer`
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "common/fernet_key.hpp"
+
+typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
+typedef struct evp_md_ctx_st EVP_MD_CTX;
+
+namespace fernet
+{
+
+using Bytes = std::span<unsigned char>;
+using ConstBytes = std::span<const unsigned char>;
+
+inline constexpr std::size_t kBlockBytes = 16;
+inline constexpr std::size_t kIvBytes = 16;
+inline constexpr std::size_t kMacBytes = 32;
+inline constexpr std::size_t kHeaderBytes = 1 + 8 + kIvBytes; // version, timestamp, IV
+
+// A clock may be this far ahead of ours (Fernet spec, "max clock skew").
+inline constexpr std::uint64_t kMaxClockSkewSeconds = 60;
+
+using Iv = std::array<unsigned char, kIvBytes>;
+
+// Characters in the token of a plaintext of `plaintext_bytes`.
+constexpr std::size_t token_chars(std::size_t plaintext_bytes) noexcept
+{
+	const std::size_t padded = (plaintext_bytes / kBlockBytes + 1) * kBlockBytes;
+	return (kHeaderBytes + padded + kMacBytes + 2) / 3 * 4;
+}
+
+// Bytes that Envelope::decode needs for a token of `token_chars` characters.
+// Never less than the plaintext's size.
+constexpr std::size_t decoded_capacity(std::size_t token_chars) noexcept
+{
+	return token_chars / 4 * 3 + 16;
+}
+
+// A well-formed token, decoded but not yet authenticated: nothing in it may be
+// believed before Cipher::verify says so.
+class Envelope
+{
+public:
+	// Decodes `token` into `buffer`, of at least decoded_capacity(token.size())
+	// bytes, which must outlive the envelope. Nothing where the token is not
+	// canonical base64url (padded, no stray bits, no white space), is not of
+	// version 0x80, or has a length that no Fernet token has.
+	static std::optional<Envelope> decode(std::string_view token, Bytes buffer) noexcept;
+
+	// Seconds since 1970-01-01 00:00:00 UTC, as the sealer's clock told them.
+	std::uint64_t timestamp() const noexcept;
+
+private:
+	friend class Cipher;
+	Envelope(unsigned char *bytes, std::size_t size) noexcept : bytes_(bytes), size_(size) {}
+
+	unsigned char *bytes_; // version | timestamp | IV | ciphertext | MAC
+	std::size_t size_;
+};
+
+// One key, made ready: its AES key schedules and HMAC pads are kept, so that a
+// call costs no key set-up. Not for use by two threads at once.
+class Cipher
+{
+public:
+	// Throws std::runtime_error where OpenSSL refuses (out of memory, no AES).
+	explicit Cipher(const Key &key);
+	~Cipher() = default;
+	Cipher(Cipher &&) noexcept = default;
+	Cipher &operator=(Cipher &&) noexcept = default;
+	Cipher(const Cipher &) = delete;
+	Cipher &operator=(const Cipher &) = delete;
+
+	// Writes the token of `plaintext` to `out`, which holds exactly
+	// token_chars(plaintext.size()) characters. `iv` must be fresh from
+	// random_iv(). `timestamp` is in seconds since 1970 UTC. False only where
+	// OpenSSL fails, `out` has another size or `plaintext` is of 2 GiB and more;
+	// `out` is wiped then.
+	[[nodiscard]] bool encrypt(std::string_view plaintext, std::uint64_t timestamp, const Iv &iv,
+							   std::span<char> out) noexcept;
+
+	// Whether this key's HMAC stands under the envelope; all 32 bytes are
+	// compared in constant time.
+	[[nodiscard]] bool verify(const Envelope &envelope) noexcept;
+
+	// Decrypts a verified envelope in place and moves the plaintext to the
+	// start of its buffer; the rest of the buffer is wiped, and the envelope is
+	// used up. Nothing where the padding is wrong: the caller must not tell this
+	// from a wrong MAC.
+	[[nodiscard]] std::optional<std::span<char>> decrypt(Envelope &envelope) noexcept;
+
+private:
+	struct Free {
+		void operator()(EVP_CIPHER_CTX *context) const noexcept;
+		void operator()(EVP_MD_CTX *context) const noexcept;
+	};
+	using Digest = std::unique_ptr<EVP_MD_CTX, Free>;
+
+	// AES-128-CBC in one direction. The context never gets a new IV, which costs
+	// more than decrypting 200 bytes does: it chains each call to the one before,
+	// and we XOR the difference into the first block.
+	struct Cbc {
+		Cbc(const Key &key, int encrypting);
+		bool encrypt(Bytes text, const unsigned char *iv) noexcept;
+		bool decrypt(Bytes text, const unsigned char *iv) noexcept;
+
+		std::unique_ptr<EVP_CIPHER_CTX, Free> context;
+		std::array<unsigned char, kBlockBytes> chain{}; // the last ciphertext block
+	};
+
+	static Digest keyed_digest(const Key &key, unsigned char pad);
+	bool hmac(ConstBytes text, unsigned char *mac) noexcept;
+
+	Cbc encrypt_;
+	Cbc decrypt_;
+	Digest inner_; // SHA-256 that has taken in the key XOR ipad (RFC 2104)
+	Digest outer_; // the same with opad
+	Digest work_;  // where both are copied to
+};
+
+// 16 bytes of OpenSSL's generator, which reseeds itself after fork(). False
+// where it cannot answer; the IV must not be used then.
+[[nodiscard]] bool random_iv(Iv &iv) noexcept;
+
+// The same for many at once: a call costs more than the bytes.
+[[nodiscard]] bool random_ivs(std::span<Iv> ivs) noexcept;
+
+// Whether a token sealed at `timestamp` is still good at `now` (both in seconds
+// since 1970 UTC) for `ttl_microseconds`, and was not sealed more than
+// kMaxClockSkewSeconds in the future.
+bool is_fresh(std::uint64_t timestamp, std::uint64_t now, std::uint64_t ttl_microseconds) noexcept;
+
+} // namespace fernet

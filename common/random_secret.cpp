@@ -1,0 +1,34 @@
+#include "common/random_secret.hpp"
+
+#include <algorithm>
+
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include "common/base64url.hpp"
+#include "common/fernet_key.hpp"
+
+namespace flow
+{
+
+bool make_secret(Secret &out) noexcept
+{
+	std::array<unsigned char, kSecretBytes> bytes;
+	if (RAND_priv_bytes(bytes.data(), bytes.size()) != 1)
+		return false;
+	// One character more: the padding, which a URL would have to escape.
+	std::array<char, fernet::base64url::encoded_chars(kSecretBytes)> text;
+	static_assert(text.size() == kSecretChars + 1);
+	fernet::base64url::encode(bytes, text.data());
+	std::copy_n(text.begin(), kSecretChars, out.begin());
+	fernet::wipe(bytes.data(), bytes.size());
+	fernet::wipe(text.data(), text.size());
+	return true;
+}
+
+bool make_hash(std::string_view text, Hash &out) noexcept
+{
+	return EVP_Digest(text.data(), text.size(), out.data(), nullptr, EVP_sha256(), nullptr) == 1;
+}
+
+} // namespace flow

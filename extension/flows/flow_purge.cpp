@@ -1,0 +1,70 @@
+// oauth_tokens_internal.flow_purge: what has expired goes, also where nobody makes
+// or follows links any more.
+
+#include "flows/confirmation.hpp"
+#include "flows/link.hpp"
+#include "schema/row_permission.hpp"
+#include "postgres/member_query.hpp"
+#include "postgres/function.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// Of each kind: a fraction of a second, so that a backlog of any size goes call by
+// call, where one statement for all of it would run into a timeout each time.
+constexpr int kPurgedRows = 5000;
+
+std::uint64_t sweep_attempts(TimestampTz now, int at_most)
+{
+	static FlowStatement<2> statement = {
+		"DELETE FROM oauth_tokens_internal.flow_attempts WHERE state_hash"
+		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
+		" FROM oauth_tokens_internal.flow_attempts WHERE expires_at OPERATOR(pg_catalog.<=) $1"
+		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+		{TIMESTAMPTZOID, INT8OID}};
+	Datum values[] = {TimestampTzGetDatum(now), Int64GetDatum(at_most)};
+	return run(statement, values);
+}
+
+std::uint64_t sweep_flows(TimestampTz now)
+{
+	return sweep_attempts(now, kPurgedRows) + sweep_links(now, kPurgedRows) +
+		   sweep_confirmations(now, kPurgedRows);
+}
+
+// A policy would store a dummy for each row to find out whose it is.
+std::uint64_t sweep_flows_of_everyone(TimestampTz now)
+{
+	std::uint64_t swept = 0;
+	PG_TRY();
+	{
+		vouch_for_everyone(true);
+		swept = sweep_flows(now);
+	}
+	PG_CATCH();
+	{
+		vouch_for_everyone(false);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	vouch_for_everyone(false);
+	return swept;
+}
+
+} // namespace
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+OAUTH_FUNCTION(oauth_flow_purge)
+{
+	PreventCommandIfReadOnly("flow_purge()");
+	SPI_connect();
+	const std::uint64_t purged = sweep_flows_of_everyone(GetCurrentTimestamp());
+	SPI_finish();
+	PG_RETURN_INT64(static_cast<int64>(purged));
+}

@@ -1,0 +1,36 @@
+// The tables that tell caches of changes, and what the trigger must know of
+// oauth_tokens. Found once, and again when the catalog has changed.
+#pragma once
+
+#include <cstdint>
+
+#include "tokens/identity.hpp"
+#include "postgres/compat.hpp"
+
+namespace oauth_tokens
+{
+
+inline constexpr const char *kMarksName = "cache_marks";
+inline constexpr const char *kRegistrationsName = "cache_registrations";
+
+struct CacheTables {
+	Oid marks;
+	Oid registrations;
+	Oid tokens;                            // InvalidOid: not migrated
+	AttrNumber identity[kIdentityColumns]; // in oauth_tokens; 0 where a column is not as it must be
+	// 0 where not every change of oauth_tokens leaves its mark. Another number after
+	// each change of its triggers and columns, which may have changed tokens without
+	// one; the same after VACUUM FULL, and whatever else only moves rows.
+	std::uint64_t version;
+	// Else tokens are read, or may have been, whose changes leave no marks.
+	bool rows_are_here;
+};
+
+// Mixes a number into a version, which is never 0 then.
+std::uint64_t add_to_version(std::uint64_t version, std::uint32_t number);
+
+void cache_tables_init();
+
+const CacheTables &cache_tables();
+
+} // namespace oauth_tokens

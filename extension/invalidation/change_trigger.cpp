@@ -1,0 +1,239 @@
+// oauth_tokens_internal.mark_change(): the trigger on oauth_tokens that marks each
+// changed identity for caches (docs/design/cache.md, "Invalidations").
+
+#include "invalidation/change_trigger.hpp"
+
+#include "invalidation/invalidation.hpp"
+#include "invalidation/registration.hpp"
+#include "invalidation/change_notification.hpp"
+#include "postgres/function.hpp"
+#include "fresh_token/changed_tokens.hpp"
+#include "fresh_token/refresh_requests.hpp"
+#include "schema/table_definition.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// Marks that nobody drains end the registration, so that they do not pile up for
+// ever: the cache then begins anew, with an empty one.
+constexpr std::int64_t kUndrained = 10 * SECS_PER_MINUTE * USECS_PER_SEC;
+
+// So does room for more than a million, even if they are drained: every reader
+// goes through it, and an old snapshot may keep it from being given back. A new
+// registration has a minute's peace.
+constexpr std::int64_t kMinuteOfMany = SECS_PER_MINUTE * USECS_PER_SEC;
+constexpr std::uint64_t kManyBytes = 128 * 1024 * 1024;
+
+// Past that many, one mark for everything is cheaper for all.
+constexpr std::int64_t kMarksOfTransaction = 100'000;
+
+// A mark's id is unique among those of all transactions whose marks can be there
+// at one time: none makes two thousand million.
+constexpr int kCounterBits = 31;
+
+struct Transaction {
+	bool asked;      // whether a cache is registered:
+	bool registered; // the answer
+	bool everything; // there is a mark for everything
+	std::int64_t marks;
+};
+
+Transaction ours; // the one that is under way
+
+void end_of_transaction(XactEvent event, void *)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		end_changed_tokens(event == XACT_EVENT_COMMIT);
+	switch (event) {
+	case XACT_EVENT_COMMIT: // what it wrote is visible by now
+		if (ours.marks > 0)
+			wake_up();
+		[[fallthrough]];
+	case XACT_EVENT_ABORT:
+		ours = {};
+		break;
+	case XACT_EVENT_PREPARE: // nobody can end it before this has returned
+		if (ours.marks > 0)
+			wake_up_of_prepared();
+		ours = {};
+		break;
+	default:
+		break;
+	}
+}
+
+// A rollback to a savepoint lets go of the lock that kept registrations out, and
+// may take back the mark for everything. What was positive stays so: a mark that
+// nobody needs does no harm.
+void end_of_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	ours.asked = ours.registered;
+	ours.everything = false;
+}
+
+void end_if_undrained(const CacheTables &tables, const Registration &registration)
+{
+	const TimestampTz now = GetCurrentTimestamp();
+	if (now - registration.row.drained_at > kUndrained ||
+		(now - registration.row.registered_at > kMinuteOfMany && marks_size(tables) > kManyBytes))
+		end_registrations(tables, Wait::no);
+}
+
+// Whoever registers a cache waits until all who may have been told "no" have
+// ended: by the lock on the table, which this transaction holds. So the answer is
+// as of now, not of its snapshot.
+bool is_cache_registered(const CacheTables &tables)
+{
+	if (!ours.asked) {
+		const Registration registration = latest_registration(tables);
+		ours.registered = registration.valid;
+		ours.asked = true;
+		if (registration.valid)
+			end_if_undrained(tables, registration);
+	}
+	return ours.registered;
+}
+
+void mark(const CacheTables &tables, const MarkedIdentity *identity)
+{
+	if (ours.everything)
+		return;
+	if (identity == nullptr || ours.marks >= kMarksOfTransaction || !fits_mark(*identity)) {
+		identity = nullptr;
+		ours.everything = true;
+	}
+	const auto transaction = static_cast<std::int64_t>(GetTopTransactionId());
+	write_mark(tables, transaction << kCounterBits | ours.marks++, identity);
+}
+
+struct RowIdentity {
+	Datum values[kIdentityColumns];
+};
+
+// False where a column is missing, of another type, or null.
+bool read_identity(const CacheTables &tables, TupleTableSlot *row, RowIdentity &identity)
+{
+	for (int i = 0; i < kIdentityColumns; i++) {
+		bool is_null;
+		if (tables.identity[i] == 0)
+			return false;
+		identity.values[i] = slot_getattr(row, tables.identity[i], &is_null);
+		if (is_null)
+			return false;
+	}
+	return true;
+}
+
+bool is_same_text(Datum one, Datum other)
+{
+	return DatumGetBool(DirectFunctionCall2Coll(texteq, DEFAULT_COLLATION_OID, one, other));
+}
+
+bool is_same(const RowIdentity &one, const RowIdentity &other)
+{
+	return memcmp(DatumGetUUIDP(one.values[0]), DatumGetUUIDP(other.values[0]),
+				  sizeof(pg_uuid_t)) == 0 &&
+		   is_same_text(one.values[1], other.values[1]) && one.values[2] == other.values[2] &&
+		   is_same_text(one.values[3], other.values[3]);
+}
+
+void mark_identity(const CacheTables &tables, const RowIdentity &identity)
+{
+	const char *label = DatumGetCString(DirectFunctionCall1(enum_out, identity.values[2]));
+	const MarkedIdentity marked = {identity.values[0], identity.values[1],
+								   PointerGetDatum(cstring_to_text(label)), identity.values[3]};
+	mark(tables, &marked);
+}
+
+void mark_row(const CacheTables &tables, const TriggerData *trigger)
+{
+	RowIdentity before;
+	RowIdentity after;
+	if (!read_identity(tables, trigger->tg_trigslot, before)) {
+		mark(tables, nullptr);
+		return;
+	}
+	mark_identity(tables, before);
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		return;
+	if (!read_identity(tables, trigger->tg_newslot, after))
+		mark(tables, nullptr);
+	else if (!is_same(before, after))
+		mark_identity(tables, after);
+}
+
+// For those who wait for a fresh token (docs/refresh-requests.md).
+void note_change(const CacheTables &tables, const TriggerData *trigger)
+{
+	RowIdentity before;
+	RowIdentity after;
+	if (!is_refresh_awaited() || TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
+		!read_identity(tables, trigger->tg_trigslot, before)) {
+		note_changed_tokens();
+		return;
+	}
+	note_changed_token(identity_hash(before.values));
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		return;
+	if (read_identity(tables, trigger->tg_newslot, after))
+		note_changed_token(identity_hash(after.values));
+	else
+		note_changed_tokens();
+}
+
+const TriggerData *trigger_data(FunctionCallInfo fcinfo)
+{
+	const auto *trigger = CALLED_AS_TRIGGER(fcinfo)
+							  ? reinterpret_cast<const TriggerData *>(fcinfo->context)
+							  : nullptr;
+	if (trigger == nullptr || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		(TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) &&
+		 !TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event)))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("mark_change() is called only by the triggers that "
+							   "oauth_tokens_upgrade() makes")));
+	return trigger;
+}
+
+void check_table(const CacheTables &tables, Relation table)
+{
+	if (RelationGetRelid(table) != tables.tokens)
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("table %s is not the one whose changes mark_change() marks",
+							   RelationGetRelationName(table)),
+						errhint("Drop the trigger from this table; oauth_tokens_upgrade() makes "
+								"those that are needed.")));
+}
+
+} // namespace
+
+void mark_change_init()
+{
+	RegisterXactCallback(end_of_transaction, nullptr);
+	RegisterSubXactCallback(end_of_subtransaction, nullptr);
+}
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+OAUTH_FUNCTION(oauth_mark_change)
+{
+	const TriggerData *trigger = trigger_data(fcinfo);
+	const CacheTables &tables = cache_tables();
+	check_table(tables, trigger->tg_relation);
+	if (can_request_refresh())
+		note_change(tables, trigger);
+	if (is_cache_registered(tables)) {
+		if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+			mark(tables, nullptr);
+		else
+			mark_row(tables, trigger);
+	}
+	PG_RETURN_POINTER(nullptr);
+}

@@ -1,0 +1,224 @@
+#include "keys/key_ring.hpp"
+
+#include <array>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "errors.hpp"
+#include "common/hkdf.hpp"
+#include "keys/key_shared_memory.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+struct Ring {
+	std::uint64_t generation = 0;
+	KeyState state = KeyState::missing;
+	std::vector<fernet::Key> keys; // to derive others from
+	std::vector<fernet::Cipher> ciphers;
+	std::vector<std::array<char, fernet::kFingerprintChars>> fingerprints;
+	std::array<char, 192> fault{};
+};
+
+// Made once a backend and then changed in place, never destroyed: the process
+// ends without running destructors of a library.
+Ring *ring = nullptr;
+
+// Brings the ring to the page's generation. False where memory is out or
+// OpenSSL refuses; nothing here raises, so destructors are safe.
+bool prepare() noexcept
+try {
+	// Before a key is copied into this process's own memory. The postmaster
+	// never comes here: it must stay dumpable to set its children's OOM score.
+	::prctl(PR_SET_DUMPABLE, 0);
+	auto fresh = std::make_unique<Ring>();
+	struct Copy : KeySet {
+		~Copy() { wipe(); }
+	} keys;
+	fresh->generation = key_page_read(keys);
+	fresh->state = keys.state;
+	fresh->fault = keys.fault;
+	for (std::uint32_t i = 0; i < keys.count; i++) {
+		fernet::Key key{std::span<const unsigned char, fernet::kKeyBytes>(keys.keys[i])};
+		fresh->ciphers.emplace_back(key);
+		fresh->fingerprints.push_back(key.fingerprint());
+		fresh->keys.push_back(std::move(key));
+	}
+	delete std::exchange(ring, fresh.release());
+	return true;
+} catch (...) {
+	return false;
+}
+
+Ring &usable_ring()
+{
+	const std::uint64_t generation = key_page_generation();
+	if (unlikely(ring == nullptr || ring->generation != generation) && !prepare())
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not prepare the encryption keys")));
+	if (unlikely(ring->state == KeyState::missing))
+		ereport(ERROR, (errcode(ERRCODE_KEY_MISSING), errmsg("there is no encryption key"),
+						errdetail_internal("%s.", ring->fault.data()),
+						errhint("Set oauth_tokens.key_file to a file that the server's user may "
+								"read and reload, or mend oauth_tokens.key_command or "
+								"OAUTH_ENCRYPTION_KEY in the server's environment and restart.")));
+	if (unlikely(ring->state == KeyState::malformed))
+		ereport(ERROR,
+				(errcode(ERRCODE_KEY_MALFORMED), errmsg("the encryption key is malformed"),
+				 errdetail_internal("%s.", ring->fault.data()),
+				 errhint("A Fernet key is 44 characters of base64url: SELECT "
+						 "fernet_generate_key(). Separate several by commas or line ends.")));
+	return *ring;
+}
+
+// Index of the cipher that signed the envelope, or the number of ciphers. The
+// one that fitted last is tried first: during a rotation it is not the first.
+std::size_t find_signer(Ring &keys, const fernet::Envelope &envelope)
+{
+	static std::size_t last = 0;
+	if (last < keys.ciphers.size() && keys.ciphers[last].verify(envelope))
+		return last;
+	for (std::size_t i = 0; i < keys.ciphers.size(); i++) {
+		if (i == last || !keys.ciphers[i].verify(envelope))
+			continue;
+		return last = i;
+	}
+	return keys.ciphers.size();
+}
+
+// Drawing one costs twice as much as encrypting with it, so they are drawn by
+// the page, in this very process: never in the postmaster, which forks.
+bool next_iv(fernet::Iv &iv)
+{
+	static std::array<fernet::Iv, 64> drawn;
+	static std::size_t left = 0;
+	static pid_t drawn_by = 0;
+	if (left == 0 || drawn_by != getpid()) {
+		if (!fernet::random_ivs(drawn))
+			return false;
+		left = drawn.size();
+		drawn_by = getpid();
+	}
+	iv = drawn[--left];
+	return true;
+}
+
+[[noreturn]] void raise_openssl(const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not %s", what),
+					errhint("Its random generator or memory may be exhausted; try again.")));
+	pg_unreachable();
+}
+
+bool seal_derived(const fernet::Key &key, std::string_view info, std::string_view plaintext,
+				  std::uint64_t timestamp, std::span<char> out) noexcept
+try {
+	fernet::Iv iv;
+	const auto derived = fernet::derive_key(key, info);
+	return derived && next_iv(iv) &&
+		   fernet::Cipher(*derived).encrypt(plaintext, timestamp, iv, out);
+} catch (...) {
+	return false;
+}
+
+std::optional<std::span<char>> open_derived(const fernet::Key &key, std::string_view info,
+											fernet::Envelope &envelope) noexcept
+try {
+	const auto derived = fernet::derive_key(key, info);
+	if (!derived)
+		return std::nullopt;
+	fernet::Cipher cipher(*derived);
+	return cipher.verify(envelope) ? cipher.decrypt(envelope) : std::nullopt;
+} catch (...) {
+	return std::nullopt;
+}
+
+} // namespace
+
+void key_ring_init()
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	try {
+		constexpr std::array<unsigned char, fernet::kKeyBytes> no_key{};
+		fernet::Cipher cipher{fernet::Key(no_key)};
+	} catch (...) {
+		// The first use of a real key says what is wrong.
+	}
+}
+
+int key_ring_size()
+{
+	return static_cast<int>(usable_ring().ciphers.size());
+}
+
+std::span<const char, fernet::kFingerprintChars> key_ring_fingerprint(int position)
+{
+	return usable_ring().fingerprints.at(static_cast<std::size_t>(position) - 1);
+}
+
+void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Place &,
+				   std::span<char> out)
+{
+	fernet::Cipher &cipher = usable_ring().ciphers.front();
+	fernet::Iv iv;
+	if (!next_iv(iv) || !cipher.encrypt(plaintext, timestamp, iv, out))
+		raise_openssl("encrypt");
+}
+
+void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
+						   std::uint64_t timestamp, std::span<char> out)
+{
+	if (!seal_derived(usable_ring().keys.front(), info, plaintext, timestamp, out))
+		raise_openssl("encrypt");
+}
+
+Opened key_ring_open_derived(std::string_view token, std::string_view info, fernet::Bytes buffer)
+{
+	const Ring &ring = usable_ring();
+	auto envelope = fernet::Envelope::decode(token, buffer);
+	if (!envelope)
+		return {};
+	const std::uint64_t timestamp = envelope->timestamp(); // decrypting overwrites it
+	for (std::size_t i = 0; i < ring.keys.size(); i++)
+		if (const auto plaintext = open_derived(ring.keys[i], info, *envelope))
+			return {*plaintext, static_cast<int>(i) + 1, timestamp};
+	return {};
+}
+
+Opened key_ring_open(std::string_view token, const Place &, fernet::Bytes buffer)
+{
+	Ring &keys = usable_ring();
+	auto envelope = fernet::Envelope::decode(token, buffer);
+	if (!envelope)
+		return {};
+	const std::size_t signer = find_signer(keys, *envelope);
+	if (signer == keys.ciphers.size())
+		return {};
+	const std::uint64_t timestamp = envelope->timestamp();
+	const auto plaintext = keys.ciphers[signer].decrypt(*envelope);
+	if (!plaintext)
+		return {};
+	return {*plaintext, static_cast<int>(signer) + 1, timestamp};
+}
+
+int key_ring_verify(std::string_view token, const Place &, fernet::Bytes buffer)
+{
+	Ring &keys = usable_ring();
+	const auto envelope = fernet::Envelope::decode(token, buffer);
+	if (!envelope)
+		return 0;
+	const std::size_t signer = find_signer(keys, *envelope);
+	return signer == keys.ciphers.size() ? 0 : static_cast<int>(signer) + 1;
+}
+
+} // namespace oauth_tokens

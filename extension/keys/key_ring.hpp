@@ -1,0 +1,53 @@
+// The key ring as a backend uses it: one prepared cipher for each key.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "common/fernet.hpp"
+#include "tokens/identity.hpp"
+
+namespace oauth_tokens
+{
+
+// What became of a token that was tried with every key.
+struct Opened {
+	std::span<char> plaintext; // stands in the caller's buffer
+	int position = 0;          // 1 is the key that encrypts; 0: no key opens it
+	std::uint64_t timestamp = 0;
+};
+
+// In the postmaster, has OpenSSL load its algorithms, so that backends inherit
+// them and the first token of a session does not wait.
+void key_ring_init();
+
+// All of these raise OT001 (no key) or OT002 (malformed key) where there is no
+// usable ring, and take up a ring that was changed by a reload.
+
+// Number of keys.
+int key_ring_size();
+
+// Fingerprint of the key at `position` (from 1), 16 hexadecimal digits.
+std::span<const char, fernet::kFingerprintChars> key_ring_fingerprint(int position);
+
+// Encrypts under the first key, with a fresh IV. `place` is where the value
+// will stand. `out` holds fernet::token_chars(plaintext.size()) characters.
+void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Place &place,
+				   std::span<char> out);
+
+// Decrypts with whichever key fits. `buffer` has fernet::decoded_capacity() bytes.
+Opened key_ring_open(std::string_view token, const Place &place, fernet::Bytes buffer);
+
+// The same for what is no token of the table: under a key that HKDF-SHA256
+// derives from the ring's key and `info`, in every key-binding mode.
+void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
+						   std::uint64_t timestamp, std::span<char> out);
+Opened key_ring_open_derived(std::string_view token, std::string_view info, fernet::Bytes buffer);
+
+// The position of the key that signed the token, 0 where none did. Cheaper
+// than opening, and writes no plaintext anywhere.
+int key_ring_verify(std::string_view token, const Place &place, fernet::Bytes buffer);
+
+} // namespace oauth_tokens

@@ -1,0 +1,465 @@
+// oauth_rotate_keys: re-encrypts under the first key every value that another
+// key of the ring opens, beside readers and writers: the tokens, and what
+// flow/sealed_rows.hpp lists.
+//
+// It walks the table in physical order, a batch a transaction. Rows are replaced
+// below SQL: no trigger runs, so updated_at and caches stay as they are. What is
+// locked by others is left to the next pass, so rotation waits for nobody while
+// it holds a lock, and can be in no deadlock.
+//
+// The table is done when one snapshot of it, taken after every transaction that
+// might still commit a value under an older key has ended, holds no such value.
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+
+#include "errors.hpp"
+#include "keys/sealed_columns.hpp"
+#include "postgres/function.hpp"
+#include "keys/key_ring.hpp"
+#include "postgres/owner_rights.hpp"
+#include "postgres/heap_update.hpp"
+#include "tokens/row_storage.hpp"
+#include "tokens/token_codec.hpp"
+#include "tokens/token_table.hpp"
+
+extern "C" {
+#include "utils/wait_event.h"
+}
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+constexpr TableColumn kSealed[] = {kEncryptedAccessToken, kEncryptedRefreshToken};
+// A batch ends after so many pages even where it has found nothing to do, so
+// that each transaction stays short.
+constexpr BlockNumber kPagesPerBatch = 4096;
+constexpr long kFirstPauseMilliseconds = 50;
+constexpr long kLastPauseMilliseconds = 2000;
+
+using Fingerprint = std::array<char, fernet::kFingerprintChars>;
+
+// A reload may change it while rotation runs.
+Fingerprint first_key()
+{
+	Fingerprint fingerprint;
+	std::ranges::copy(key_ring_fingerprint(1), fingerprint.begin());
+	return fingerprint;
+}
+
+struct Progress {
+	int64 id;      // of the row in key_rotations
+	int64 rotated; // values
+	int64 damaged; // values that no key opens, in this pass
+	int64 left;    // values in rows that others held or changed, in this pass
+};
+
+void execute_progress(const char *sql, int count, Oid *types, Datum *values)
+{
+	if (SPI_execute_with_args(sql, count, types, values, nullptr, false, 0) < 0)
+		elog(ERROR, "could not write to oauth_tokens_internal.key_rotations");
+}
+
+void begin_progress(Progress &progress)
+{
+	const Fingerprint key = first_key();
+	Oid types[] = {TEXTOID};
+	Datum values[] = {PointerGetDatum(cstring_to_text_with_len(key.data(), key.size()))};
+	execute_progress("INSERT INTO oauth_tokens_internal.key_rotations (fingerprint)"
+					 " VALUES ($1) RETURNING id",
+					 1, types, values);
+	bool is_null;
+	progress.id =
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	// A reload may not have been heard of yet, so say which key is meant.
+	ereport(INFO, (errmsg("oauth_rotate_keys: the key with fingerprint %.*s is the first",
+						  static_cast<int>(key.size()), key.data())));
+}
+
+void record_progress(const Progress &progress, bool finished)
+{
+	Oid types[] = {INT8OID, INT8OID, INT8OID, BOOLOID};
+	Datum values[] = {Int64GetDatum(progress.id), Int64GetDatum(progress.rotated),
+					  Int64GetDatum(progress.damaged), BoolGetDatum(finished)};
+	execute_progress("UPDATE oauth_tokens_internal.key_rotations SET values_rotated = $2,"
+					 " values_damaged = $3, updated_at = pg_catalog.clock_timestamp(),"
+					 " finished_at = CASE WHEN $4 THEN pg_catalog.clock_timestamp() END"
+					 " WHERE id OPERATOR(pg_catalog.=) $1",
+					 4, types, values);
+}
+
+void tell_of_progress(const Progress &progress)
+{
+	ereport(INFO,
+			(errmsg("oauth_rotate_keys: " INT64_FORMAT " values re-encrypted", progress.rotated)));
+}
+
+void refuse_unless_it_may_commit(FunctionCallInfo fcinfo)
+{
+	const bool may_commit = fcinfo->context != nullptr && IsA(fcinfo->context, CallContext) &&
+							!reinterpret_cast<CallContext *>(fcinfo->context)->atomic;
+	if (!may_commit)
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("oauth_rotate_keys cannot run inside a transaction block"),
+						errdetail("It commits after each batch."),
+						errhint("Call it by itself, with autocommit on and not from a function.")));
+}
+
+// The session may not have heard that the last one was dropped, so it asks anew.
+void refuse_child_tables(const TokenTable &table)
+{
+	Relation relation = table_open(table.relid, AccessShareLock);
+	if (find_rows(relation).rows != Rows::here)
+		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS), errmsg("%s has child tables", table.name),
+						errdetail("Tokens in them would keep the old key."),
+						errhint("Move their rows into %s, and drop them.", table.name)));
+	table_close(relation, NoLock);
+}
+
+// The caller's rights, and every row: a policy makes this fail.
+void check_rights(const TokenTable &table)
+{
+	refuse_child_tables(table);
+	for (AclMode mode : {ACL_SELECT, ACL_UPDATE}) {
+		const AclResult result = pg_class_aclcheck(table.relid, GetUserId(), mode);
+		if (result != ACLCHECK_OK)
+			aclcheck_error(result, OBJECT_TABLE, kTableName);
+	}
+	if (check_enable_rls(table.relid, InvalidOid, true) == RLS_ENABLED)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("row security would hide tokens from the rotation"),
+						errhint("Call it as a role with BYPASSRLS, or as the table's owner and "
+								"without FORCE ROW LEVEL SECURITY.")));
+}
+
+// Null if a part of it is NULL: the row is of nobody, and its values count all the same.
+const Identity *identity_of(const TokenTable &table, TupleTableSlot *slot, Identity &identity)
+{
+	constexpr TableColumn columns[] = {kWorkspaceId, kProvider, kActorType, kActorId};
+	bool whole = true;
+	for (int i = 0; i < kIdentityColumns; i++) {
+		bool is_null;
+		identity.values[i] = slot_getattr(slot, table.attno[columns[i]], &is_null);
+		whole = whole && !is_null;
+	}
+	return whole ? &identity : nullptr;
+}
+
+// The place in the ring of the key that a value is under, by its HMAC alone; 0
+// where no key fits.
+int position_of(const text *token, const Place &place)
+{
+	const std::size_t capacity = fernet::decoded_capacity(view_of(token).size());
+	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
+	return key_ring_verify(view_of(token), place, {buffer, capacity});
+}
+
+enum class Finding { current, outdated, damaged };
+
+// Finds which key a value is under. One under another key than the first is
+// sealed anew, with its own timestamp, to `sealed`.
+Finding inspect(const text *token, const Place &place, text **sealed)
+{
+	if (const int position = position_of(token, place); position < 2)
+		return position == 0 ? Finding::damaged : Finding::current;
+	const std::size_t capacity = fernet::decoded_capacity(view_of(token).size());
+	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
+	const Opened opened = key_ring_open(view_of(token), place, {buffer, capacity});
+	if (opened.position == 0)
+		return Finding::damaged;
+	const std::size_t size = fernet::token_chars(opened.plaintext.size());
+	*sealed = static_cast<text *>(palloc(VARHDRSZ + size));
+	SET_VARSIZE(*sealed, VARHDRSZ + size);
+	key_ring_seal({opened.plaintext.data(), opened.plaintext.size()}, opened.timestamp, place,
+				  {VARDATA(*sealed), size});
+	fernet::wipe(buffer, capacity);
+	return Finding::outdated;
+}
+
+Column column_of(TableColumn column)
+{
+	return column == kEncryptedAccessToken ? Column::access_token : Column::refresh_token;
+}
+
+// Whether there was anything to do for the row.
+bool rotate_row(const TokenTable &table, RowReplacement &target, TupleTableSlot *row,
+				Snapshot snapshot, Progress &progress)
+{
+	Identity parts;
+	const Identity *identity = identity_of(table, row, parts);
+	text *sealed[lengthof(kSealed)] = {};
+	int outdated = 0;
+	for (std::size_t i = 0; i < lengthof(kSealed); i++) {
+		bool is_null;
+		const Datum token = slot_getattr(row, table.attno[kSealed[i]], &is_null);
+		if (is_null)
+			continue;
+		const Finding finding =
+			inspect(DatumGetTextPP(token), {identity, column_of(kSealed[i])}, &sealed[i]);
+		outdated += finding == Finding::outdated;
+		progress.damaged += finding == Finding::damaged;
+	}
+	if (outdated == 0)
+		return false;
+
+	Datum *values = begin_replacement(target, row);
+	for (std::size_t i = 0; i < lengthof(kSealed); i++)
+		if (sealed[i] != nullptr)
+			values[table.attno[kSealed[i]] - 1] = PointerGetDatum(sealed[i]);
+	if (replace_row(target, row, snapshot))
+		progress.rotated += outdated;
+	else
+		progress.left += outdated;
+	return true;
+}
+
+// Where a pass stands: the next row to look at.
+struct Position {
+	ItemPointerData next;
+	bool at_end;
+};
+
+// Looks at rows from `position` on and rotates up to `batch_size` of them.
+void rotate_batch(const TokenTable &table, Relation relation, std::int64_t batch_size,
+				  Position &position, Progress &progress)
+{
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "oauth_rotate_keys batch",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext row =
+		AllocSetContextCreate(batch, "oauth_rotate_keys row", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(batch);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	const Snapshot snapshot = GetActiveSnapshot();
+
+	RowReplacement target = open_row_replacement(relation);
+	ItemPointerData last;
+	ItemPointerSet(&last, MaxBlockNumber, MaxOffsetNumber);
+	const BlockNumber first_block = ItemPointerGetBlockNumber(&position.next);
+	TableScanDesc scan = table_beginscan_tidrange(relation, snapshot, &position.next, &last);
+	TupleTableSlot *slot = table_slot_create(relation, nullptr);
+	std::int64_t rotated_rows = 0;
+	position.at_end = true;
+	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot)) {
+		CHECK_FOR_INTERRUPTS();
+		if (rotated_rows >= batch_size ||
+			ItemPointerGetBlockNumber(&slot->tts_tid) - first_block >= kPagesPerBatch) {
+			position.next = slot->tts_tid;
+			position.at_end = false;
+			break;
+		}
+		MemoryContextSwitchTo(row);
+		MemoryContextReset(row);
+		rotated_rows += rotate_row(table, target, slot, snapshot, progress);
+		MemoryContextSwitchTo(batch);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	close_row_replacement(target);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(batch);
+}
+
+// One transaction: a batch, and the row that tells of it.
+void run_batch(std::int64_t batch_size, Position &position, Progress &progress)
+{
+	Relation relation = open_token_table(RowExclusiveLock);
+	const TokenTable &table = token_table();
+	check_rights(table);
+	const int64 before = progress.rotated;
+	const CallersRights caller = begin_owner_rights(relation);
+	rotate_batch(table, relation, batch_size, position, progress);
+	end_owner_rights(caller);
+	table_close(relation, NoLock);
+	if (progress.rotated > before) {
+		PushActiveSnapshot(GetTransactionSnapshot());
+		record_progress(progress, false);
+		PopActiveSnapshot();
+	}
+	SPI_commit();
+	if (progress.rotated > before)
+		tell_of_progress(progress);
+}
+
+// The whole table once.
+void run_pass(std::int64_t batch_size, Progress &progress)
+{
+	Position position;
+	ItemPointerSet(&position.next, 0, FirstOffsetNumber);
+	position.at_end = false;
+	progress.damaged = progress.left = 0;
+	while (!position.at_end)
+		run_batch(batch_size, position, progress);
+}
+
+void wait_for_writers_to(Oid relid)
+{
+	LOCKTAG tag;
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	WaitForLockers(tag, ShareLock, false);
+}
+
+// A transaction that began to write before the ring changed may yet commit a
+// value under an older key. Later ones encrypt under the first.
+void wait_for_writers()
+{
+	wait_for_writers_to(token_table().relid);
+	wait_for_writers_to(
+		get_relname_relid("flow_links", get_namespace_oid("oauth_tokens_internal", false)));
+	SPI_commit();
+}
+
+// Whether one snapshot of the table shows no value under an older key. The
+// passes cannot tell: each batch has a snapshot of its own, and a row may move
+// behind the place that a pass has come to.
+bool verify_table()
+{
+	Relation relation = open_token_table(AccessShareLock);
+	const TokenTable &table = token_table();
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "oauth_rotate_keys row",
+											  ALLOCSET_DEFAULT_SIZES);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	TableScanDesc scan = table_beginscan(relation, GetActiveSnapshot(), 0, nullptr);
+	TupleTableSlot *slot = table_slot_create(relation, nullptr);
+	bool done = true;
+	while (done && table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+		CHECK_FOR_INTERRUPTS();
+		MemoryContext caller = MemoryContextSwitchTo(row);
+		Identity parts;
+		const Identity *identity = identity_of(table, slot, parts);
+		for (TableColumn column : kSealed) {
+			bool is_null;
+			const Datum token = slot_getattr(slot, table.attno[column], &is_null);
+			done = done && (is_null ||
+							position_of(DatumGetTextPP(token), {identity, column_of(column)}) < 2);
+		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(row);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	PopActiveSnapshot();
+	MemoryContextDelete(row);
+	table_close(relation, NoLock);
+	SPI_commit();
+	return done;
+}
+
+// Longer each time that the others still hold as much.
+void pause_for_others(int64 left)
+{
+	static int64 last_left;
+	static long pause;
+	if (left != last_left) {
+		ereport(INFO, (errmsg("oauth_rotate_keys: waiting for " INT64_FORMAT
+							  " values in rows that other transactions hold",
+							  left)));
+		pause = kFirstPauseMilliseconds;
+	}
+	last_left = left;
+	(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause,
+					PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	pause = std::min(pause * 2, kLastPauseMilliseconds);
+}
+
+// One transaction: some rows of flows, and the row that tells of them.
+Resealed run_flow_batch(SealedPosition &position, Progress &progress)
+{
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "oauth_rotate_keys flows",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(batch);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	const Resealed resealed = reseal_rows(position);
+	progress.rotated += resealed.done;
+	if (resealed.done > 0)
+		record_progress(progress, false);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(batch);
+	SPI_commit();
+	if (resealed.done > 0)
+		tell_of_progress(progress);
+	return resealed;
+}
+
+// Passes over the flows until one finds nothing under an older key. A row keeps
+// its place there, so that such a pass proves it.
+void rotate_flows(Progress &progress)
+{
+	for (;;) {
+		Resealed pass = {};
+		for (SealedPosition position = {}; !position.at_end;) {
+			const Resealed batch = run_flow_batch(position, progress);
+			pass.done += batch.done;
+			pass.left += batch.left;
+		}
+		if (pass.left > 0)
+			pause_for_others(pass.left);
+		else if (pass.done == 0)
+			return;
+	}
+}
+
+// Passes until nothing is left.
+void rotate_everything(std::int64_t batch_size, Progress &progress)
+{
+	Fingerprint waited_for = {};
+	for (;;) {
+		const Fingerprint key = first_key();
+		run_pass(batch_size, progress);
+		if (progress.left > 0) {
+			pause_for_others(progress.left);
+			continue;
+		}
+		if (key != waited_for) {
+			wait_for_writers();
+			waited_for = key;
+		}
+		// In this order: a deleted token takes its ciphertext along to the queue of
+		// revocations, and once the table has none under an older key, none can come.
+		if (!verify_table())
+			continue;
+		rotate_flows(progress);
+		if (first_key() == waited_for)
+			return;
+	}
+}
+
+} // namespace
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+OAUTH_FUNCTION(oauth_rotate_keys)
+{
+	refuse_unless_it_may_commit(fcinfo);
+	if (PG_ARGISNULL(0) || PG_GETARG_INT64(0) < 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("batch_size must be at least 1")));
+	const std::int64_t batch_size = PG_GETARG_INT64(0);
+	PreventCommandIfReadOnly("CALL oauth_rotate_keys()");
+	check_rights(token_table());
+	key_ring_size(); // raises where there is no usable key
+
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	Progress progress = {};
+	begin_progress(progress);
+	SPI_commit();
+	rotate_everything(batch_size, progress);
+	record_progress(progress, true);
+	SPI_commit();
+	if (progress.damaged > 0)
+		ereport(WARNING, (errmsg_plural(INT64_FORMAT " value opens under no key of the ring",
+										INT64_FORMAT " values open under no key of the ring",
+										progress.damaged, progress.damaged),
+						  errhint("SELECT * FROM oauth_tokens_damaged() lists them.")));
+	SPI_finish();
+	PG_RETURN_VOID();
+}

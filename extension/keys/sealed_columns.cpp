@@ -1,0 +1,348 @@
+#include "keys/sealed_columns.hpp"
+
+#include "keys/sealed_value.hpp"
+#include "postgres/member_query.hpp"
+#include "postgres/function.hpp"
+#include "keys/key_ring.hpp"
+#include "postgres/owner_query.hpp"
+#include "tokens/token_codec.hpp"
+#include "tokens/token_table.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// A confirmation can take 1.4 MB, and a page of them is in memory at once.
+constexpr int kRowsPerPage = 50;
+
+// A column with sealed values. The primary key is a bytea of 32 bytes at most, a
+// uuid or a bigint.
+struct SealedColumn {
+	// Opens `sealed` of the row that the statement returned as number `row`, and seals
+	// what was in it anew.
+	OpenedInFlow (*open)(std::uint64_t row, const text *sealed);
+	text *(*seal)(std::uint64_t row, const OpenedInFlow &opened);
+	// Whether nobody has rights on the table, and the extension's owner works on it.
+	bool as_owner;
+	// Returns `sealed`, the primary key, and what else it takes to open.
+	FlowStatement<3> page;
+	FlowStatement<3> reseal;
+};
+
+Datum column(std::uint64_t row, int number)
+{
+	bool is_null;
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, &is_null);
+}
+
+SealedPlace place_of_attempt(std::uint64_t row)
+{
+	return {kAttemptPurpose, attempt_name(column(row, 2), column(row, 3))};
+}
+
+SealedPlace place_of_confirmation(std::uint64_t row)
+{
+	return {kGrantPurpose, confirmation_name(column(row, 2), column(row, 3), column(row, 4),
+											 column(row, 5), column(row, 6))};
+}
+
+SealedPlace place_of_spool_key(std::uint64_t row)
+{
+	return {kSpoolPurpose, spool_key_name(column(row, 2), column(row, 3))};
+}
+
+template <SealedPlace (*place)(std::uint64_t row)>
+OpenedInFlow open_derived(std::uint64_t row, const text *sealed)
+{
+	return open_in_flow(sealed, place(row));
+}
+
+template <SealedPlace (*place)(std::uint64_t row)>
+text *seal_derived(std::uint64_t row, const OpenedInFlow &opened)
+{
+	return seal_in_flow(opened.view(), place(row), opened.timestamp);
+}
+
+// A token that has left the table of tokens, and is sealed as it was there.
+struct TokenPlace {
+	Identity identity;
+	bool is_known; // else the enum has no such value any more
+	Column column;
+
+	Place place() const { return {is_known ? &identity : nullptr, column}; }
+};
+
+TokenPlace place_of_token(std::uint64_t row, Column token_column)
+{
+	TokenPlace place = {};
+	place.column = token_column;
+	const text *label = DatumGetTextPP(column(row, 5));
+	place.is_known =
+		SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(token_table().enum_type),
+							  CStringGetDatum(text_to_cstring(label)));
+	if (place.is_known)
+		place.identity = {{column(row, 3), PointerGetDatum(DatumGetTextPP(column(row, 4))),
+						   actor_type_named(label, token_table()),
+						   PointerGetDatum(DatumGetTextPP(column(row, 6)))}};
+	return place;
+}
+
+template <Column token_column>
+OpenedInFlow open_token_of(std::uint64_t row, const text *sealed)
+{
+	const std::string_view token = view_of(sealed);
+	const std::size_t capacity = fernet::decoded_capacity(token.size());
+	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
+	const TokenPlace place = place_of_token(row, token_column);
+	const Opened opened = key_ring_open(token, place.place(), {buffer, capacity});
+	if (opened.position == 0) {
+		pfree(buffer);
+		return {};
+	}
+	return {opened.plaintext.data(), opened.plaintext.size(), capacity, opened.position,
+			opened.timestamp};
+}
+
+template <Column token_column>
+text *seal_token_of(std::uint64_t row, const OpenedInFlow &opened)
+{
+	const std::size_t size = fernet::token_chars(opened.size);
+	auto *sealed = static_cast<text *>(palloc(VARHDRSZ + size));
+	SET_VARSIZE(sealed, VARHDRSZ + size);
+	const TokenPlace place = place_of_token(row, token_column);
+	key_ring_seal(opened.view(), opened.timestamp, place.place(), {VARDATA(sealed), size});
+	return sealed;
+}
+
+// What is queued does not expire: $2 is for the others.
+#define QUEUED_PAGE(name)                                                                          \
+	"SELECT " name ", id, workspace_id, provider, actor_type, actor_id"                            \
+	" FROM oauth_tokens_internal.oauth_revocations WHERE id OPERATOR(pg_catalog.>) $1"             \
+	" AND " name " IS NOT NULL AND $2 IS NOT NULL ORDER BY id LIMIT $3"
+#define QUEUED_RESEAL(name)                                                                        \
+	"UPDATE oauth_tokens_internal.oauth_revocations SET " name " = $3 WHERE id"                    \
+	" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT id FROM oauth_tokens_internal.oauth_revocations"    \
+	" WHERE id OPERATOR(pg_catalog.=) $1 AND " name " OPERATOR(pg_catalog.=) $2"                   \
+	" FOR NO KEY UPDATE SKIP LOCKED))"
+
+SealedColumn columns[] = {
+	{open_derived<place_of_attempt>,
+	 seal_derived<place_of_attempt>,
+	 false,
+	 {"SELECT sealed, state_hash, ticket_hash FROM oauth_tokens_internal.flow_attempts"
+	  " WHERE state_hash OPERATOR(pg_catalog.>) $1 AND expires_at OPERATOR(pg_catalog.>) $2"
+	  " ORDER BY state_hash LIMIT $3",
+	  {BYTEAOID, TIMESTAMPTZOID, INT8OID}},
+	 {"UPDATE oauth_tokens_internal.flow_attempts SET sealed = $3 WHERE state_hash"
+	  " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
+	  " FROM oauth_tokens_internal.flow_attempts WHERE state_hash OPERATOR(pg_catalog.=) $1"
+	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))",
+	  {BYTEAOID, TEXTOID, TEXTOID}}},
+	{open_derived<place_of_confirmation>,
+	 seal_derived<place_of_confirmation>,
+	 false,
+	 {"SELECT sealed, flow_hash, workspace_id, provider, actor_type, actor_id"
+	  " FROM oauth_tokens_internal.flow_confirmations"
+	  " WHERE flow_hash OPERATOR(pg_catalog.>) $1 AND expires_at OPERATOR(pg_catalog.>) $2"
+	  " ORDER BY flow_hash LIMIT $3",
+	  {BYTEAOID, TIMESTAMPTZOID, INT8OID}},
+	 {"UPDATE oauth_tokens_internal.flow_confirmations SET sealed = $3 WHERE flow_hash"
+	  " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT flow_hash"
+	  " FROM oauth_tokens_internal.flow_confirmations WHERE flow_hash OPERATOR(pg_catalog.=) $1"
+	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))",
+	  {BYTEAOID, TEXTOID, TEXTOID}}},
+	{open_derived<place_of_spool_key>,
+	 seal_derived<place_of_spool_key>,
+	 true,
+	 {"SELECT sealed, fence, token_id FROM oauth_tokens_internal.refresh_attempts"
+	  " WHERE fence OPERATOR(pg_catalog.>) $1 AND $2 IS NOT NULL ORDER BY fence LIMIT $3",
+	  {INT8OID, TIMESTAMPTZOID, INT8OID}},
+	 {"UPDATE oauth_tokens_internal.refresh_attempts SET sealed = $3 WHERE fence"
+	  " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT fence"
+	  " FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"
+	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))",
+	  {INT8OID, TEXTOID, TEXTOID}}},
+	{open_token_of<Column::refresh_token>,
+	 seal_token_of<Column::refresh_token>,
+	 true,
+	 {QUEUED_PAGE("encrypted_refresh_token"), {UUIDOID, TIMESTAMPTZOID, INT8OID}},
+	 {QUEUED_RESEAL("encrypted_refresh_token"), {UUIDOID, TEXTOID, TEXTOID}}},
+	{open_token_of<Column::access_token>,
+	 seal_token_of<Column::access_token>,
+	 true,
+	 {QUEUED_PAGE("encrypted_access_token"), {UUIDOID, TIMESTAMPTZOID, INT8OID}},
+	 {QUEUED_RESEAL("encrypted_access_token"), {UUIDOID, TEXTOID, TEXTOID}}},
+};
+
+std::uint64_t run_on(const SealedColumn &column, FlowStatement<3> &statement, Datum (&values)[3])
+{
+	return column.as_owner ? run_as_owner(statement, values) : run(statement, values);
+}
+
+// The key of the row before as the statement takes it; at the beginning the least one.
+Datum key_of(const SealedPosition &position, Oid type)
+{
+	if (type == INT8OID) {
+		int64 number = PG_INT64_MIN;
+		memcpy(&number, position.after, position.after_size);
+		return Int64GetDatum(number);
+	}
+	if (type == UUIDOID) {
+		auto *id = static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t)));
+		memcpy(id->data, position.after, position.after_size);
+		return UUIDPGetDatum(id);
+	}
+	return PointerGetDatum(cstring_to_text_with_len(reinterpret_cast<const char *>(position.after),
+													position.after_size));
+}
+
+void keep_key(SealedPosition &position, const void *bytes, std::size_t size)
+{
+	position.after_size = Min(size, sizeof position.after);
+	memcpy(position.after, bytes, position.after_size);
+}
+
+void go_past(SealedPosition &position, Datum key, Oid type)
+{
+	if (type == INT8OID) {
+		const int64 number = DatumGetInt64(key);
+		keep_key(position, &number, sizeof number);
+	} else if (type == UUIDOID) {
+		keep_key(position, DatumGetUUIDP(key)->data, UUID_LEN);
+	} else {
+		const std::string_view bytes = view_of(DatumGetTextPP(key));
+		keep_key(position, bytes.data(), bytes.size());
+	}
+}
+
+// The rows that follow stand in SPI_tuptable; returns how many, and moves on.
+std::uint64_t next_page(SealedPosition &position)
+{
+	SealedColumn &sealed = columns[position.column];
+	const Oid key_type = sealed.page.types[0];
+	Datum values[] = {key_of(position, key_type), TimestampTzGetDatum(GetCurrentTimestamp()),
+					  Int64GetDatum(kRowsPerPage)};
+	const std::uint64_t rows = run_on(sealed, sealed.page, values);
+	if (rows < kRowsPerPage) {
+		position.column++;
+		position.after_size = 0;
+		position.at_end = position.column == lengthof(columns);
+	} else {
+		go_past(position, column(rows - 1, 2), key_type);
+	}
+	return rows;
+}
+
+} // namespace
+
+std::string_view attempt_name(Datum state_hash, Datum ticket_hash)
+{
+	StringInfoData name;
+	initStringInfo(&name);
+	for (const Datum hash : {state_hash, ticket_hash}) {
+		const std::string_view bytes = view_of(DatumGetTextPP(hash));
+		appendBinaryStringInfo(&name, bytes.data(), static_cast<int>(bytes.size()));
+	}
+	return {name.data, static_cast<std::size_t>(name.len)};
+}
+
+// Texts hold no NUL, which so ends each.
+std::string_view confirmation_name(Datum flow_hash, Datum workspace_id, Datum provider,
+								   Datum actor_type, Datum actor_id)
+{
+	StringInfoData name;
+	initStringInfo(&name);
+	const std::string_view hash = view_of(DatumGetTextPP(flow_hash));
+	appendBinaryStringInfo(&name, hash.data(), static_cast<int>(hash.size()));
+	appendBinaryStringInfo(&name, reinterpret_cast<const char *>(DatumGetUUIDP(workspace_id)->data),
+						   UUID_LEN);
+	for (const Datum part : {provider, actor_type, actor_id}) {
+		const std::string_view bytes = view_of(DatumGetTextPP(part));
+		appendBinaryStringInfo(&name, bytes.data(), static_cast<int>(bytes.size()));
+		appendStringInfoChar(&name, '\0');
+	}
+	return {name.data, static_cast<std::size_t>(name.len)};
+}
+
+std::string_view spool_key_name(Datum fence, Datum token_id)
+{
+	StringInfoData name;
+	initStringInfo(&name);
+	pq_sendint64(&name, DatumGetInt64(fence));
+	appendBinaryStringInfo(&name, reinterpret_cast<const char *>(DatumGetUUIDP(token_id)->data),
+						   UUID_LEN);
+	return {name.data, static_cast<std::size_t>(name.len)};
+}
+
+Resealed reseal_rows(SealedPosition &position)
+{
+	SealedColumn &sealed_column = columns[position.column];
+	const std::uint64_t rows = next_page(position);
+	SPITupleTable *page = SPI_tuptable;
+	Resealed result = {};
+	for (std::uint64_t row = 0; row < rows; row++) {
+		SPI_tuptable = page; // the statement before has left its own
+		const Datum sealed = column(row, 1);
+		const OpenedInFlow opened = sealed_column.open(row, DatumGetTextPP(sealed));
+		if (opened.data == nullptr)
+			continue;
+		if (opened.position > 1) {
+			Datum values[] = {column(row, 2), sealed,
+							  PointerGetDatum(sealed_column.seal(row, opened))};
+			// No row: somebody else holds it.
+			(run_on(sealed_column, sealed_column.reseal, values) > 0 ? result.done : result.left)++;
+		}
+		wipe_opened(opened);
+	}
+	SPI_freetuptable(page);
+	return result;
+}
+
+void count_sealed_rows(SealedUse *uses, int keys)
+{
+	SealedPosition position = {};
+	while (!position.at_end) {
+		const SealedColumn &sealed_column = columns[position.column];
+		const std::uint64_t rows = next_page(position);
+		for (std::uint64_t row = 0; row < rows; row++) {
+			const OpenedInFlow opened = sealed_column.open(row, DatumGetTextPP(column(row, 1)));
+			if (opened.data == nullptr) {
+				uses[keys].values += sealed_column.as_owner;
+				continue;
+			}
+			if (opened.position <= keys) {
+				SealedUse &use = uses[opened.position - 1];
+				use.oldest = use.values == 0 ? opened.timestamp : Min(use.oldest, opened.timestamp);
+				use.values++;
+			}
+			wipe_opened(opened);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+}
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+OAUTH_FUNCTION(oauth_sealed_usage)
+{
+	constexpr int kColumns = 3;
+	InitMaterializedSRF(fcinfo, 0);
+	auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+	const int keys = key_ring_size();
+	auto *uses = static_cast<SealedUse *>(palloc0(sizeof(SealedUse) * (keys + 1)));
+	SPI_connect();
+	count_sealed_rows(uses, keys);
+	SPI_finish();
+	for (int i = 0; i <= keys; i++) {
+		Datum values[kColumns] = {
+			Int32GetDatum(i + 1), Int64GetDatum(uses[i].values),
+			TimestampTzGetDatum(time_t_to_timestamptz(static_cast<pg_time_t>(uses[i].oldest)))};
+		bool nulls[kColumns] = {i == keys, false, i == keys || uses[i].values == 0};
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,72 @@
+#include "postgres/heap_update.hpp"
+
+extern "C" {
+#include "executor/nodeModifyTable.h"
+}
+
+namespace oauth_tokens
+{
+
+RowReplacement open_row_replacement(Relation relation)
+{
+	RowReplacement target;
+	target.relation = relation;
+	target.estate = CreateExecutorState();
+	target.result = makeNode(ResultRelInfo);
+	// No range table: no column counts as updated, and no index is on these.
+	InitResultRelInfo(target.result, relation, 0, nullptr, 0);
+	ExecOpenIndices(target.result, false);
+	CheckCmdReplicaIdentity(relation, CMD_UPDATE);
+	target.locked_row = table_slot_create(relation, nullptr);
+	target.new_row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
+	target.new_row->tts_tableOid = RelationGetRelid(relation);
+	return target;
+}
+
+void close_row_replacement(RowReplacement &target)
+{
+	ExecDropSingleTupleTableSlot(target.locked_row);
+	ExecDropSingleTupleTableSlot(target.new_row);
+	ExecCloseIndices(target.result);
+	FreeExecutorState(target.estate);
+}
+
+Datum *begin_replacement(RowReplacement &target, TupleTableSlot *old_row)
+{
+	slot_getallattrs(old_row);
+	const int columns = RelationGetDescr(target.relation)->natts;
+	ExecClearTuple(target.new_row);
+	memcpy(target.new_row->tts_values, old_row->tts_values, columns * sizeof(Datum));
+	memcpy(target.new_row->tts_isnull, old_row->tts_isnull, columns * sizeof(bool));
+	return target.new_row->tts_values;
+}
+
+bool replace_row(RowReplacement &target, TupleTableSlot *old_row, Snapshot snapshot)
+{
+	ExecStoreVirtualTuple(target.new_row);
+	TM_FailureData failure;
+	const CommandId command = GetCurrentCommandId(true);
+	const ItemPointer tid = &old_row->tts_tid;
+	// A row that is there unchanged is the one that was scanned.
+	if (table_tuple_lock(target.relation, tid, snapshot, target.locked_row, command,
+						 LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) != TM_Ok)
+		return false;
+	const TupleConstr *constraints = RelationGetDescr(target.relation)->constr;
+	if (constraints != nullptr && constraints->has_generated_stored)
+		ExecComputeStoredGenerated(target.result, target.estate, target.new_row, CMD_INSERT);
+
+	LockTupleMode lock_mode;
+	compat::UpdateIndexes update_indexes;
+	// It cannot wait: the row is locked by this transaction.
+	const TM_Result result =
+		table_tuple_update(target.relation, tid, target.new_row, command, snapshot, InvalidSnapshot,
+						   true, &failure, &lock_mode, &update_indexes);
+	if (result != TM_Ok)
+		return false;
+	if (compat::needs_index_entries(update_indexes))
+		compat::insert_index_entries(target.result, target.new_row, target.estate, update_indexes);
+	ResetPerTupleExprContext(target.estate);
+	return true;
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,31 @@
+// Replaces rows below SQL, as logical replication applies an update: with index
+// entries, generated columns and WAL, but without triggers and without a plan
+// for each row. For new versions that change no indexed column. Runs expressions
+// of the table's owner: within begin_owner_rights().
+#pragma once
+
+#include "postgres/compat.hpp"
+
+namespace oauth_tokens
+{
+
+// What it takes, for as long as the table is open.
+struct RowReplacement {
+	Relation relation;
+	EState *estate;
+	ResultRelInfo *result;
+	TupleTableSlot *locked_row;
+	TupleTableSlot *new_row; // to be filled by begin_replacement()
+};
+
+RowReplacement open_row_replacement(Relation relation);
+void close_row_replacement(RowReplacement &replacement);
+
+// Makes new_row a copy of `old_row`, and returns its values for changing.
+Datum *begin_replacement(RowReplacement &replacement, TupleTableSlot *old_row);
+
+// Puts new_row in the place of `old_row`, which a scan under `snapshot` found.
+// False where another transaction holds or has changed it: this never waits.
+bool replace_row(RowReplacement &replacement, TupleTableSlot *old_row, Snapshot snapshot);
+
+} // namespace oauth_tokens

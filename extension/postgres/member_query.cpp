@@ -1,0 +1,91 @@
+#include "postgres/member_query.hpp"
+
+#include "errors.hpp"
+#include "tokens/indexed_plan.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+[[noreturn]] void raise_openssl(const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not %s", what),
+					errhint("Its random generator or memory may be exhausted; try again.")));
+	pg_unreachable();
+}
+
+} // namespace
+
+int begin_row_security()
+{
+	if (row_security)
+		return 0;
+	const int nest_level = NewGUCNestLevel();
+	set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+					  false);
+	return nest_level;
+}
+
+void end_row_security(int nest_level)
+{
+	if (nest_level != 0)
+		AtEOXact_GUC(true, nest_level);
+}
+
+std::uint64_t run_flow_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
+								 Datum *values, const char *nulls, bool only_read)
+{
+	const int nest_level = begin_row_security();
+	if (plan == nullptr) {
+		SPIPlanPtr prepared = prepare_indexed_plan(sql, parameters, types);
+		if (prepared == nullptr)
+			elog(ERROR, "could not prepare a statement on flows: %s",
+				 SPI_result_code_string(SPI_result));
+		plan = prepared;
+	}
+	const int result = execute_indexed_plan(plan, values, nulls, only_read, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute a statement on flows: %s", SPI_result_code_string(result));
+	end_row_security(nest_level);
+	return SPI_processed;
+}
+
+Datum returned(int column, bool *is_null)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, is_null);
+}
+
+Datum returned(int column)
+{
+	bool is_null;
+	return returned(column, &is_null);
+}
+
+Datum bytea_datum(const flow::Hash &hash)
+{
+	return PointerGetDatum(
+		cstring_to_text_with_len(reinterpret_cast<const char *>(hash.data()), hash.size()));
+}
+
+Datum text_datum(const flow::Secret &secret)
+{
+	return PointerGetDatum(cstring_to_text_with_len(secret.data(), secret.size()));
+}
+
+flow::Hash flow_hash_of(std::string_view text)
+{
+	flow::Hash hash;
+	if (!flow::make_hash(text, hash))
+		raise_openssl("make a hash");
+	return hash;
+}
+
+void new_flow_secret(flow::Secret &secret)
+{
+	if (!flow::make_secret(secret))
+		raise_openssl("make a secret");
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,65 @@
+#include "postgres/owner_query.hpp"
+
+#include "postgres/safe_settings.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+Oid extension_owner()
+{
+	const Oid extension = get_extension_oid("oauth_tokens", false);
+	Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	SysScanDesc scan = systable_beginscan(catalog, ExtensionOidIndexId, true, nullptr, 1, &key);
+	const HeapTuple tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "extension oauth_tokens is gone");
+	const Oid owner = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return owner;
+}
+
+} // namespace
+
+// An error undoes the change of user with the transaction.
+std::uint64_t run_member_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
+								   Datum *values, const char *nulls, bool only_read)
+{
+	Oid caller;
+	int context;
+	GetUserIdAndSecContext(&caller, &context);
+	SetUserIdAndSecContext(extension_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
+	const std::uint64_t rows =
+		run_flow_statement(sql, parameters, types, plan, values, nulls, only_read);
+	SetUserIdAndSecContext(caller, context);
+	return rows;
+}
+
+// They are the ones for which a script of ours calls pg_extension_config_dump().
+void let_dump(Oid role)
+{
+	if (superuser_arg(role))
+		return;
+	execute_safely("SELECT pg_catalog.string_agg(t.oid::pg_catalog.regclass::pg_catalog.text, ', ')"
+				   " FROM pg_catalog.pg_extension e, pg_catalog.unnest(e.extconfig) t (oid)"
+				   " WHERE e.extname = 'oauth_tokens'");
+	const char *tables = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (tables == nullptr)
+		return;
+	Oid caller;
+	int context;
+	GetUserIdAndSecContext(&caller, &context);
+	SetUserIdAndSecContext(extension_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
+	const char *name = quote_identifier(GetUserNameFromId(role, false));
+	execute_safely(psprintf("GRANT USAGE ON SCHEMA oauth_tokens_internal TO %s", name));
+	execute_safely(psprintf("GRANT SELECT ON %s TO %s", tables, name));
+	SetUserIdAndSecContext(caller, context);
+}
+
+} // namespace oauth_tokens

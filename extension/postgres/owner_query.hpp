@@ -1,0 +1,40 @@
+// Statements on the tables of refreshes, which are members of the extension. Nobody
+// has rights on them: what they tell of a token follows from what the caller may do
+// with its row, which the calling function has asked first. So they run as the
+// extension's owner, as work below SQL would. Only catalog operators and functions stand
+// in them, and on the tables is nobody else's code. Within an SPI connection.
+#pragma once
+
+#include "postgres/member_query.hpp"
+
+namespace oauth_tokens
+{
+
+// Rows that were returned or written; the former stand in SPI_tuptable.
+std::uint64_t run_member_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
+								   Datum *values, const char *nulls, bool only_read = false);
+
+template <int parameters>
+std::uint64_t run_as_owner(FlowStatement<parameters> &statement, Datum (&values)[parameters],
+						   const char *nulls = nullptr)
+{
+	return run_member_statement(statement.sql, parameters, statement.types, statement.plan, values,
+								nulls);
+}
+
+// A SELECT by a snapshot of now, also in a transaction that keeps an older one.
+template <int parameters>
+std::uint64_t look_as_owner(FlowStatement<parameters> &statement, Datum (&values)[parameters])
+{
+	PushActiveSnapshot(GetLatestSnapshot());
+	const std::uint64_t rows = run_member_statement(statement.sql, parameters, statement.types,
+													statement.plan, values, nullptr, true);
+	PopActiveSnapshot();
+	return rows;
+}
+
+// The owner of the table of tokens may dump its own database: it gets SELECT on the
+// extension's tables whose contents pg_dump takes along. Within an SPI connection.
+void let_dump(Oid role);
+
+} // namespace oauth_tokens

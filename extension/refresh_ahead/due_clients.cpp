@@ -1,0 +1,133 @@
+#include "refresh_ahead/due_clients.hpp"
+
+#include "postgres/owner_query.hpp"
+#include "tokens/token_codec.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+constexpr int kMostWaiting = 16; // of whom a look thinks
+
+DueClient &add_client(DueClients &clients, Datum client_id)
+{
+	if (clients.size == clients.room) {
+		clients.room = Max(32, clients.room * 2);
+		const std::size_t bytes = sizeof(DueClient) * clients.room;
+		clients.list = static_cast<DueClient *>(
+			clients.list == nullptr ? palloc(bytes) : repalloc(clients.list, bytes));
+	}
+	DueClient &client = clients.list[clients.size++];
+	client = {};
+	client.credit =
+		find_credit({clients.rules->provider, client_id}, clients.rules->per_second, clients.now);
+	return client;
+}
+
+void read_backlog(const DueClients &clients, DueClient &client)
+{
+	static FlowStatement<3> statement = {
+		"SELECT time, id, resume_time, resume_id FROM oauth_tokens_internal.refresh_places"
+		" WHERE provider OPERATOR(pg_catalog.=) $1 AND client_id OPERATOR(pg_catalog.=) $2"
+		" AND kind OPERATOR(pg_catalog.=) $3",
+		{TEXTOID, TEXTOID, TEXTOID}};
+	Datum values[] = {clients.rules->provider, client.credit.client.client_id, kind_of(clients.by)};
+	client.has_backlog = run_as_owner(statement, values) > 0;
+	if (!client.has_backlog)
+		return;
+	client.from = {DatumGetTimestampTz(returned(1)), *DatumGetUUIDP(returned(2))};
+	bool is_null;
+	const Datum resume = returned(3, &is_null);
+	if (!is_null)
+		client.resume = {DatumGetTimestampTz(resume), *DatumGetUUIDP(returned(4))};
+}
+
+void save_backlog(const DueClients &clients, const DueClient &client)
+{
+	static FlowStatement<8> keep = {
+		"INSERT INTO oauth_tokens_internal.refresh_places"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+		" ON CONFLICT (provider, client_id, kind) DO UPDATE SET time = $4, id = $5,"
+		" resume_time = $6, resume_id = $7, served_at = $8",
+		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID, UUIDOID,
+		 TIMESTAMPTZOID}};
+	static FlowStatement<3> forget = {
+		"DELETE FROM oauth_tokens_internal.refresh_places"
+		" WHERE provider OPERATOR(pg_catalog.=) $1 AND client_id OPERATOR(pg_catalog.=) $2"
+		" AND kind OPERATOR(pg_catalog.=) $3",
+		{TEXTOID, TEXTOID, TEXTOID}};
+	Datum values[] = {clients.rules->provider,
+					  client.credit.client.client_id,
+					  kind_of(clients.by),
+					  TimestampTzGetDatum(client.from.time),
+					  UUIDPGetDatum(&client.from.id),
+					  TimestampTzGetDatum(client.resume.time),
+					  UUIDPGetDatum(&client.resume.id),
+					  TimestampTzGetDatum(clients.now)};
+	Datum of_forget[] = {values[0], values[1], values[2]};
+	if (client.has_backlog)
+		run_as_owner(keep, values, client.resume.time == 0 ? "     nn " : nullptr);
+	else
+		run_as_owner(forget, of_forget);
+}
+
+} // namespace
+
+DueClients due_clients(const DueRules *rules, DueBy by, TimestampTz now)
+{
+	return {rules, by, now, nullptr, 0, 0};
+}
+
+Datum kind_of(DueBy by)
+{
+	return CStringGetTextDatum(by == DueBy::grant_end ? "grant" : "access");
+}
+
+void find_waiting_clients(DueClients &clients)
+{
+	static FlowStatement<5> statement = {
+		"SELECT p.client_id FROM oauth_tokens_internal.refresh_places p"
+		" LEFT JOIN oauth_tokens_internal.refresh_clients c"
+		" ON c.provider OPERATOR(pg_catalog.=) p.provider"
+		" AND c.client_id OPERATOR(pg_catalog.=) p.client_id"
+		" WHERE p.provider OPERATOR(pg_catalog.=) $1 AND p.kind OPERATOR(pg_catalog.=) $2"
+		" AND (c.paused_until OPERATOR(pg_catalog.>) $3) IS NOT TRUE"
+		" AND (c.credit OPERATOR(pg_catalog.+) ($4 OPERATOR(pg_catalog.*) GREATEST(0.0,"
+		" pg_catalog.date_part('epoch', $3 OPERATOR(pg_catalog.-) c.credit_at)))"
+		" OPERATOR(pg_catalog.<) 1) IS NOT TRUE ORDER BY p.served_at LIMIT $5",
+		{TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, INT8OID}};
+	Datum values[] = {clients.rules->provider, kind_of(clients.by),
+					  TimestampTzGetDatum(clients.now), Float8GetDatum(clients.rules->per_second),
+					  Int64GetDatum(kMostWaiting)};
+	const auto size = static_cast<int>(run_as_owner(statement, values));
+	SPITupleTable *found = SPI_tuptable;
+	for (int i = 0; i < size; i++) {
+		bool is_null;
+		find_client(clients, SPI_getbinval(found->vals[i], found->tupdesc, 1, &is_null));
+	}
+}
+
+DueClient &find_client(DueClients &clients, Datum client_id)
+{
+	const std::string_view wanted = view_of(DatumGetTextPP(client_id));
+	for (int i = 0; i < clients.size; i++)
+		if (view_of(DatumGetTextPP(clients.list[i].credit.client.client_id)) == wanted)
+			return clients.list[i];
+	DueClient &client = add_client(clients, client_id);
+	read_backlog(clients, client);
+	return client;
+}
+
+void save_clients(const DueClients &clients)
+{
+	for (int i = 0; i < clients.size; i++) {
+		const DueClient &client = clients.list[i];
+		save_credit(client.credit, clients.now);
+		if (client.is_moved)
+			save_backlog(clients, client);
+	}
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,48 @@
+// When the tokens of a provider are due to be refreshed though nobody asks, by the rules
+// that its sidecar published.
+#pragma once
+
+#include "postgres/compat.hpp"
+
+namespace oauth_tokens
+{
+
+struct DueRules {
+	Datum provider;
+	bool kills_access;
+	bool is_lost_harmless; // a refresh whose answer never came
+	TimestampTz ahead;     // microseconds, as the next; 0: never
+	TimestampTz keep_alive;
+	float8 per_second; // of each client
+};
+
+// By which of its times a token is due: the expiry of its access token, or the end of its
+// grant.
+enum class DueBy { access_expiry, grant_end };
+
+// Which times a look goes through. What is older than that has been waiting for a month, or
+// for longer than its provider keeps it: whoever reads it may have it refreshed. Up to
+// `recent` stand those whose time has come for sure: they wait for something, if they are
+// many. Behind it stand those that come to be due.
+struct DueTimes {
+	TimestampTz after;
+	TimestampTz recent;
+	TimestampTz to;
+};
+DueTimes due_times(const DueRules &rules, DueBy by, TimestampTz now);
+
+struct DueToken {
+	pg_uuid_t id;
+	TimestampTz at; // the time by which it is due
+	bool is_there;  // of grant_end: details may be of a token that is gone
+	bool expires;
+	TimestampTz expires_at;
+	TimestampTz updated_at;
+	TimestampTz lifetime;     // microseconds; 0: not known
+	TimestampTz lease_until;  // of the attempt that is under way or in doubt; 0: none is
+	TimestampTz next_attempt; // 0: at any time
+};
+
+bool is_due(const DueToken &token, const DueRules &rules, DueBy by, TimestampTz now);
+
+} // namespace oauth_tokens

@@ -1,0 +1,155 @@
+#include "revocation/revocation_queue.hpp"
+
+#include "tokens/indexed_plan.hpp"
+#include "schema/owner_boundary.hpp"
+#include "postgres/owner_query.hpp"
+#include "tokens/token_codec.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+bool is_known(const GrantOwner &owner)
+{
+	return owner.account_id != nullptr && owner.client_id != nullptr;
+}
+
+std::string_view base_name(const Identity &identity)
+{
+	const std::string_view provider = view_of(DatumGetTextPP(identity.provider()));
+	return provider.substr(0, provider.find('.'));
+}
+
+Datum text_of(std::string_view value)
+{
+	return PointerGetDatum(cstring_to_text_with_len(value.data(), value.size()));
+}
+
+// By a snapshot of now, in every isolation level: who was locked out has committed.
+bool finds(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	PushActiveSnapshot(GetLatestSnapshot());
+	const int result = execute_indexed_plan(plan, values, nulls, true, 1);
+	PopActiveSnapshot();
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not look for other tokens: %s", SPI_result_code_string(result));
+	return SPI_processed > 0;
+}
+
+char *joined_details(const TokenTable &table, const char *join)
+{
+	return psprintf("SELECT 1 FROM %s t %s %s d"
+					" ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id"
+					" AND d.provider OPERATOR(pg_catalog.=) t.provider"
+					" AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+					" AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id"
+					" AND d.token_id OPERATOR(pg_catalog.=) t.id",
+					table.name, join, table.details_name);
+}
+
+} // namespace
+
+void queue_revocation(const Identity &identity, const DeletedTokens &tokens,
+					  const GrantOwner &owner, bool unless_shared)
+{
+	static FlowStatement<12> statement = {
+		"INSERT INTO oauth_tokens_internal.oauth_revocations (id, workspace_id, provider,"
+		" actor_type, actor_id, encrypted_access_token, encrypted_refresh_token, account_id,"
+		" issuer, client_id, unless_shared, created_at, next_attempt_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
+		{UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+		 BOOLOID, TIMESTAMPTZOID}};
+	if (tokens.access_token == nullptr && tokens.refresh_token == nullptr)
+		return;
+	const char *label = DatumGetCString(DirectFunctionCall1(enum_out, identity.actor_type()));
+	Datum values[] = {DirectFunctionCall1(gen_random_uuid, (Datum)0),
+					  identity.workspace_id(),
+					  identity.provider(),
+					  PointerGetDatum(cstring_to_text(label)),
+					  identity.actor_id(),
+					  PointerGetDatum(tokens.access_token),
+					  PointerGetDatum(tokens.refresh_token),
+					  PointerGetDatum(owner.account_id),
+					  PointerGetDatum(owner.issuer),
+					  PointerGetDatum(owner.client_id),
+					  BoolGetDatum(unless_shared),
+					  TimestampTzGetDatum(GetCurrentTimestamp())};
+	char nulls[lengthof(values)];
+	memset(nulls, ' ', sizeof nulls);
+	for (int i = 5; i < 10; i++)
+		if (DatumGetPointer(values[i]) == nullptr)
+			nulls[i] = 'n';
+	run_as_owner(statement, values, nulls);
+}
+
+void queue_refresh_token(const Identity &identity, const text *refresh_token,
+						 const GrantOwner &owner)
+{
+	const text *sealed = seal_token(refresh_token, {&identity, Column::refresh_token});
+	queue_revocation(identity, {nullptr, sealed}, owner, true);
+}
+
+bool is_account_shared(const TokenTable &table, const Identity &identity, const GrantOwner &owner)
+{
+	static KeptPlan kept;
+	if (!is_known(owner))
+		return false;
+	Oid types[] = {TEXTOID, TEXTOID, TEXTOID};
+	Datum values[] = {PointerGetDatum(owner.account_id), PointerGetDatum(owner.client_id),
+					  text_of(base_name(identity))};
+	use_tables(Use::read);
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf("%s WHERE d.account_id OPERATOR(pg_catalog.=) $1"
+							" AND d.client_id OPERATOR(pg_catalog.=) $2"
+							" AND pg_catalog.split_part(d.provider, '.', 1)"
+							" OPERATOR(pg_catalog.=) $3",
+							joined_details(table, "JOIN"));
+		},
+		lengthof(types), types);
+	return finds(plan, values, nullptr);
+}
+
+bool is_connected_again(const TokenTable &table, const Identity &identity, const GrantOwner &owner)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, TEXTOID};
+	Datum values[lengthof(types)];
+	memcpy(values, identity.values, sizeof identity.values);
+	values[kIdentityColumns] = PointerGetDatum(owner.account_id);
+	const char nulls[] = {' ', ' ', ' ', ' ', owner.account_id == nullptr ? 'n' : ' '};
+	use_tables(Use::read);
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf("%s WHERE t.workspace_id OPERATOR(pg_catalog.=) $1"
+							" AND t.provider OPERATOR(pg_catalog.=) $2"
+							" AND t.actor_type OPERATOR(pg_catalog.=) $3"
+							" AND t.actor_id OPERATOR(pg_catalog.=) $4"
+							" AND (d.account_id IS NULL OR $5 IS NULL"
+							" OR d.account_id OPERATOR(pg_catalog.=) $5)",
+							joined_details(table, "LEFT JOIN"));
+		},
+		lengthof(types), types);
+	return finds(plan, values, nulls);
+}
+
+void lock_account(const Identity &identity, const GrantOwner &owner)
+{
+	if (!is_known(owner))
+		return;
+	std::uint64_t hash = 0;
+	for (const std::string_view part :
+		 {base_name(identity), view_of(owner.client_id), view_of(owner.account_id)})
+		hash = hash_bytes_extended(reinterpret_cast<const unsigned char *>(part.data()),
+								   static_cast<int>(part.size()), hash);
+	// A number in the name of our own table meets nobody else's locks.
+	const Oid table =
+		get_relname_relid("oauth_revocations", get_namespace_oid("oauth_tokens_internal", false));
+	LockDatabaseObject(table, static_cast<Oid>(hash), 0, ExclusiveLock);
+}
+
+} // namespace oauth_tokens

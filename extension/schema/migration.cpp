@@ -1,0 +1,382 @@
+// oauth_tokens_upgrade, oauth_tokens_current, oauth_tokens_downgrade: the table
+// is no member of the extension, so that dumps carry it whole and DROP
+// EXTENSION never drops a token. These functions make it, adopt one that is
+// there, and drop it.
+
+#include "invalidation/registration.hpp"
+#include "invalidation/trigger_definitions.hpp"
+#include "schema/details_policies.hpp"
+#include "errors.hpp"
+#include "postgres/function.hpp"
+#include "refresh/cluster.hpp"
+#include "postgres/owner_query.hpp"
+#include "refresh/state.hpp"
+#include "tokens/row_storage.hpp"
+#include "postgres/safe_settings.hpp"
+#include "tokens/token_table.hpp"
+#include "schema/upgrade_notices.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// As the Python service's Alembic history names them.
+constexpr const char *kBefore = "ce6ac882b60d";
+constexpr const char *kHead = "bb51836389e7";
+
+Oid owner_of_relation(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	const Oid owner = ((Form_pg_class)GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+// Whoever owns a table can plant a trigger on it, which then runs with the
+// rights of whoever writes to it. So a superuser, who is a member of every role
+// and may be made one of any by others, adopts from superusers alone.
+bool may_adopt_from(Oid owner)
+{
+	if (owner == GetUserId())
+		return true;
+	return superuser() ? superuser_arg(owner) : is_member_of_role_nosuper(GetUserId(), owner);
+}
+
+void refuse_foreign_owner(const char *kind, const char *name, Oid owner)
+{
+	if (may_adopt_from(owner))
+		return;
+	const char *owner_name = quote_identifier(GetUserNameFromId(owner, false));
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("%s %s belongs to role %s", kind, name, owner_name),
+					errdetail("Its owner could run code with the rights of whoever uses it."),
+					errhint("If you trust it: SELECT oauth_tokens_grant(%s, 'admin'); SET ROLE %s; "
+							"and call oauth_tokens_upgrade() again.",
+							quote_literal_cstr(owner_name), owner_name)));
+}
+
+// The schema-qualified name of the enum that actor_type takes, made where none
+// is there. One of another role's is used only where it cannot be overlooked.
+char *find_or_create_enum(Oid schema)
+{
+	const char *const name = extension_relation_name(kEnumName);
+	Oid found = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(kEnumName),
+								ObjectIdGetDatum(schema));
+	if (!OidIsValid(found)) {
+		execute_safely("SELECT t.oid, t.typowner FROM pg_catalog.pg_type t"
+					   " JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
+					   " WHERE t.typname = 'actor_type_enum' AND t.typtype = 'e'"
+					   " AND n.nspname !~ '^pg_(toast_)?temp_' ORDER BY t.oid");
+		int usable = 0;
+		for (std::uint64_t i = 0; i < SPI_processed; i++) {
+			bool is_null;
+			const HeapTuple row = SPI_tuptable->vals[i];
+			const TupleDesc descriptor = SPI_tuptable->tupdesc;
+			if (!may_adopt_from(DatumGetObjectId(SPI_getbinval(row, descriptor, 2, &is_null))))
+				continue;
+			found = DatumGetObjectId(SPI_getbinval(row, descriptor, 1, &is_null));
+			usable++;
+		}
+		if (usable > 1)
+			ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+							errmsg("%d enums are named %s", usable, kEnumName),
+							errhint("Move the right one to the extension's schema: ALTER TYPE … "
+									"SET SCHEMA %s.",
+									quote_identifier(get_namespace_name(schema)))));
+	}
+	if (!OidIsValid(found)) {
+		execute_safely(psprintf("CREATE TYPE %s AS ENUM ('user', 'api_key')", name));
+		return pstrdup(name);
+	}
+	if (!type_is_enum(found) || !is_actor_type_enum(found))
+		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
+						errmsg("type %s is not an enum with the values user and api_key",
+							   format_type_be_qualified(found)),
+						errhint("Add the missing values, or rename the type.")));
+	HeapTuple type = SearchSysCache1(TYPEOID, ObjectIdGetDatum(found));
+	const Oid owner = ((Form_pg_type)GETSTRUCT(type))->typowner;
+	ReleaseSysCache(type);
+	refuse_foreign_owner("type", format_type_be_qualified(found), owner);
+	return format_type_be_qualified(found);
+}
+
+// Mends what is safe to mend; raises where anything else differs. `name` is the
+// relation's, qualified and quoted.
+void mend(const char *relation, const char *name, List *differences)
+{
+	StringInfoData unsafe;
+	initStringInfo(&unsafe);
+	ListCell *cell;
+	foreach (cell, differences) {
+		const auto *found = static_cast<Difference *>(lfirst(cell));
+		if (found->fix == nullptr)
+			appendStringInfo(&unsafe, "%s%s", unsafe.len > 0 ? "; " : "", found->what);
+	}
+	if (unsafe.len > 0)
+		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
+						errmsg("table %s cannot be adopted as it is", name),
+						errdetail("How it differs: %s.", unsafe.data),
+						errhint("Nothing was changed. Alter the table, then call "
+								"oauth_tokens_upgrade() again.")));
+	foreach (cell, differences) {
+		const auto *found = static_cast<Difference *>(lfirst(cell));
+		ereport(NOTICE, (errmsg("Running upgrade %s -> %s, mend %s table: %s", kBefore, kHead,
+								relation, found->what)));
+		execute_safely(found->fix);
+	}
+}
+
+// To a table that is adopted they belong as the details do, and are no news.
+void make_triggers(Oid relid, const char *name, bool first_time)
+{
+	List *additions = first_time ? missing_triggers(relid, name) : NIL;
+	ListCell *cell;
+	foreach (cell, additions)
+		execute_safely(static_cast<Difference *>(lfirst(cell))->fix);
+	List *differences = trigger_differences(relid, name);
+	mend(kTableName, name, differences);
+	// A change that left no mark may have been made before: what a cache has
+	// copied is void.
+	if (additions != NIL || differences != NIL)
+		end_registrations(cache_tables(), Wait::yes);
+}
+
+// Between the look at its name and the lock.
+[[noreturn]] void raise_replaced(const char *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("table %s was dropped or replaced just now", relation), errhint("Try again.")));
+	pg_unreachable();
+}
+
+// What is no ordinary table can neither be locked as one nor be compared further.
+void refuse_other_kind(Oid relid, const char *relation, const char *name)
+{
+	Relation found = try_relation_open(relid, AccessShareLock);
+	if (found == nullptr)
+		raise_replaced(relation);
+	const RowStorage storage = find_rows(found);
+	refuse_distributed(found, storage);
+	if (found->rd_rel->relkind != RELKIND_RELATION)
+		mend(relation, name, list_make1(make_difference(storage.why, nullptr)));
+	relation_close(found, AccessShareLock);
+}
+
+// Columns first: what indexes need may have to be added, too.
+void adopt(Oid relid, const char *name)
+{
+	refuse_other_kind(relid, kTableName, name);
+	refuse_foreign_owner("table", name, owner_of_relation(relid));
+	LockRelationOid(relid, ShareRowExclusiveLock);
+	Relation table = table_open(relid, NoLock);
+	List *differences = table_differences(table, name);
+	table_close(table, NoLock);
+	mend(kTableName, name, differences);
+}
+
+// Twice: policies are compared where row security is enabled.
+void mend_policies(Oid details_id, const char *name, bool forced)
+{
+	for (int round = 0; round < 2; round++) {
+		Relation details = table_open(details_id, NoLock);
+		List *differences = policy_differences(details, name, forced);
+		table_close(details, NoLock);
+		mend(kDetailsName, name, differences);
+	}
+	bind_policies_to_extension(details_id);
+}
+
+void make_details(Oid schema, Oid table_id, const char *name)
+{
+	Relation table = table_open(table_id, AccessShareLock);
+	const AttrNumber attno = table_find_column(table, kActorType, nullptr);
+	const Oid enum_type = TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid;
+	const bool forced = table->rd_rel->relforcerowsecurity;
+	table_close(table, NoLock);
+
+	const Oid details_id = get_relname_relid(kDetailsName, schema);
+	if (!OidIsValid(details_id)) {
+		execute_safely(details_create_statement(name, format_type_be_qualified(enum_type)));
+		const Oid owner = owner_of_relation(table_id);
+		if (owner != GetUserId())
+			execute_safely(psprintf("ALTER TABLE %s OWNER TO %s", name,
+									quote_identifier(GetUserNameFromId(owner, false))));
+		execute_safely(policies_create_statement(name, forced));
+		return;
+	}
+	refuse_other_kind(details_id, kDetailsName, name);
+	refuse_foreign_owner("table", name, owner_of_relation(details_id));
+	Relation details = table_open(details_id, ShareRowExclusiveLock);
+	List *differences = details_differences(details, name, enum_type);
+	table_close(details, NoLock);
+	mend(kDetailsName, name, differences);
+	mend_policies(details_id, name, forced);
+}
+
+bool is_whole()
+{
+	const Oid schema = extension_schema();
+	const Oid table_id = get_relname_relid(kTableName, schema);
+	const Oid details_id = get_relname_relid(kDetailsName, schema);
+	if (!OidIsValid(table_id) || !OidIsValid(details_id))
+		return false;
+	Relation table = try_relation_open(table_id, AccessShareLock);
+	if (table == nullptr)
+		return false; // dropped since we looked
+	bool whole = table_differences(table, kTableName) == NIL;
+	whole = whole && trigger_differences(table_id, kTableName) == NIL;
+	Relation details = whole ? try_relation_open(details_id, AccessShareLock) : nullptr;
+	whole = details != nullptr;
+	if (whole) {
+		const AttrNumber attno = table_find_column(table, kActorType, nullptr);
+		whole =
+			details_differences(details, kDetailsName,
+								TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) ==
+				NIL &&
+			policy_differences(details, kDetailsName, table->rd_rel->relforcerowsecurity) == NIL;
+		relation_close(details, AccessShareLock);
+	}
+	relation_close(table, AccessShareLock);
+	return whole;
+}
+
+// By a scan of its own: a plan might run the owner's code as the caller.
+std::uint64_t count_tokens(Relation table)
+{
+	std::uint64_t tokens = 0;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
+	TupleTableSlot *slot = table_slot_create(table, nullptr);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+		CHECK_FOR_INTERRUPTS();
+		tokens++;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	PopActiveSnapshot();
+	return tokens;
+}
+
+// A table of ours, locked so that nothing but this transaction gets at it; null
+// where there is none. Raises where it is none of the caller's.
+Relation lock_to_drop(const char *relation, Oid schema)
+{
+	const Oid relid = get_relname_relid(relation, schema);
+	if (!OidIsValid(relid))
+		return nullptr;
+	if (refuse_rows_elsewhere(relid, extension_relation_name(relation)) == Rows::gone)
+		return nullptr;
+	const Oid owner = owner_of_relation(relid);
+	if (!has_privs_of_role(GetUserId(), owner))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("must be owner of table %s", relation),
+						errhint("Call this as role %s, or as a superuser.",
+								quote_identifier(GetUserNameFromId(owner, false)))));
+	Relation table = table_open(relid, AccessExclusiveLock);
+	// Another may have come by its name while we waited.
+	if (get_relname_relid(relation, schema) != relid)
+		raise_replaced(relation);
+	return table;
+}
+
+void drop_table(const char *relation, Relation table)
+{
+	table_close(table, NoLock);
+	execute_safely(psprintf("DROP TABLE %s", extension_relation_name(relation)));
+}
+
+// Locks before it counts, so that no token comes in between.
+void drop_tokens(Oid schema, bool discard_tokens)
+{
+	Relation table = lock_to_drop(kTableName, schema);
+	if (table == nullptr)
+		return;
+	check_enable_rls(RelationGetRelid(table), InvalidOid, false); // a policy would hide rows
+	const char *name = extension_relation_name(kTableName);
+	const std::uint64_t tokens = count_tokens(table);
+	if (tokens > 0 && !discard_tokens)
+		ereport(ERROR, (errcode(ERRCODE_TOKENS_REMAIN),
+						errmsg_plural("%s holds " UINT64_FORMAT " token",
+									  "%s holds " UINT64_FORMAT " tokens", tokens, name, tokens),
+						errdetail("Nothing was dropped."),
+						errhint("To lose them for ever: SELECT oauth_tokens_downgrade("
+								"discard_tokens => true).")));
+	ereport(NOTICE, (errmsg("Running downgrade %s -> %s, add oauth_tokens table", kHead, kBefore)));
+	drop_table(kTableName, table);
+}
+
+// One migration at a time; released with the transaction.
+void lock_migration()
+{
+	LockDatabaseObject(ExtensionRelationId, get_extension_oid("oauth_tokens", false), 0,
+					   ShareUpdateExclusiveLock);
+}
+
+} // namespace
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+OAUTH_FUNCTION(oauth_tokens_upgrade)
+{
+	PreventCommandIfReadOnly("oauth_tokens_upgrade()");
+	const SafeSettings settings = begin_safe_settings();
+	SPI_connect();
+	lock_migration();
+	const Oid schema = extension_schema();
+	const char *name = extension_relation_name(kTableName);
+	const char *details_name = extension_relation_name(kDetailsName);
+	const Oid existing = get_relname_relid(kTableName, schema);
+	if (OidIsValid(existing)) {
+		const bool first_time = !OidIsValid(get_relname_relid(kDetailsName, schema));
+		if (first_time)
+			ereport(NOTICE,
+					(errmsg("Running upgrade %s -> %s, adopt oauth_tokens table", kBefore, kHead)));
+		adopt(existing, name);
+		make_triggers(existing, name, first_time);
+	} else {
+		ereport(NOTICE,
+				(errmsg("Running upgrade %s -> %s, add oauth_tokens table", kBefore, kHead)));
+		execute_safely(table_create_statement(name, find_or_create_enum(schema)));
+		execute_safely(triggers_create_statement(name));
+	}
+	make_details(schema, get_relname_relid(kTableName, schema), details_name);
+	let_dump(owner_of_relation(get_relname_relid(kTableName, schema)));
+	record_cluster();
+	tell_missing_grants();
+	tell_alembic(OidIsValid(existing) ? Migrated::adopted : Migrated::made, kBefore, kHead);
+	SPI_finish();
+	end_safe_settings(settings);
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s (head)", kHead)));
+}
+
+OAUTH_FUNCTION(oauth_tokens_current)
+{
+	if (!is_whole())
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s (head)", kHead)));
+}
+
+OAUTH_FUNCTION(oauth_tokens_downgrade)
+{
+	PreventCommandIfReadOnly("oauth_tokens_downgrade()");
+	const bool discard_tokens = PG_GETARG_BOOL(0);
+	const SafeSettings settings = begin_safe_settings();
+	SPI_connect();
+	lock_migration();
+	const Oid schema = extension_schema();
+	drop_tokens(schema, discard_tokens);
+	if (Relation details = lock_to_drop(kDetailsName, schema))
+		drop_table(kDetailsName, details);
+	forget_all_refreshes();
+	tell_alembic(Migrated::dropped, kBefore, kHead);
+	SPI_finish();
+	end_safe_settings(settings);
+	PG_RETURN_TEXT_P(cstring_to_text(kBefore));
+}

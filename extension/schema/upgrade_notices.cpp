@@ -1,0 +1,160 @@
+#include "schema/upgrade_notices.hpp"
+
+#include "schema/capabilities.hpp"
+#include "postgres/safe_settings.hpp"
+#include "tokens/token_table.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+AclMode mode_named(const char *privilege, std::size_t size)
+{
+	struct Named {
+		const char *name;
+		AclMode mode;
+	};
+	for (const auto &[name, mode] :
+		 {Named{"SELECT", ACL_SELECT}, {"INSERT", ACL_INSERT}, {"UPDATE", ACL_UPDATE}})
+		if (strlen(name) == size && strncmp(privilege, name, size) == 0)
+			return mode;
+	return ACL_DELETE;
+}
+
+// Whether the role has a privilege on each of "a, b)", the columns of a grant.
+bool has_on_columns(Oid role, Oid relid, AclMode mode, const char *columns)
+{
+	while (*columns != ')') {
+		const std::size_t size = strcspn(columns, ",)");
+		const AttrNumber attno = get_attnum(relid, pnstrdup(columns, size));
+		if (attno != InvalidAttrNumber &&
+			pg_attribute_aclcheck(relid, attno, role, mode) != ACLCHECK_OK)
+			return false;
+		columns += size;
+		columns += strspn(columns, ", ");
+	}
+	return true;
+}
+
+// Appends what of "SELECT (a, b), INSERT" the role lacks, as "no SELECT on t".
+void append_missing(StringInfo missing, Oid role, Oid relid, const RelationGrant &grant)
+{
+	const char *separator = missing->len > 0 ? " and no " : "no ";
+	const int before = missing->len;
+	const char *privilege = grant.privileges;
+	while (*privilege != '\0') {
+		const std::size_t size = strcspn(privilege, " ,");
+		const AclMode mode = mode_named(privilege, size);
+		const char *columns = privilege + size;
+		const bool has_columns = strncmp(columns, " (", 2) == 0;
+		const bool has = pg_class_aclcheck(relid, role, mode) == ACLCHECK_OK ||
+						 (has_columns && has_on_columns(role, relid, mode, columns + 2));
+		if (!has) {
+			appendStringInfo(missing, "%s%.*s", separator, static_cast<int>(size), privilege);
+			separator = ", ";
+		}
+		if (has_columns)
+			columns += strcspn(columns, ")") + 1;
+		privilege = columns + strspn(columns, ", ");
+	}
+	if (missing->len > before)
+		appendStringInfo(missing, " on %s", grant.relation);
+}
+
+void tell_missing_grants_of(Oid role, const CapabilityName &capability)
+{
+	StringInfoData missing;
+	initStringInfo(&missing);
+	for (const RelationGrant &grant : relation_grants()) {
+		const Oid relid = get_relname_relid(grant.relation, schema_of(grant));
+		if ((grant.capabilities & capability.capability) != 0 && OidIsValid(relid))
+			append_missing(&missing, role, relid, grant);
+	}
+	if (missing.len == 0)
+		return;
+	const char *name = quote_identifier(GetUserNameFromId(role, false));
+	ereport(NOTICE,
+			(errmsg("role %s has capability %s but %s", name, capability.name, missing.data),
+			 errhint("As a superuser: SELECT oauth_tokens_grant(%s, '%s').",
+					 quote_literal_cstr(name), capability.name)));
+}
+
+// Only the largest of a role's capabilities, which contain the others.
+void tell_missing_grants_of(Oid role, unsigned held)
+{
+	for (const CapabilityName &capability : capability_names())
+		if ((held & capability.capability) != 0 &&
+			(capabilities_of_function(capability.marker) & held & ~capability.capability) == 0)
+			tell_missing_grants_of(role, capability);
+}
+
+} // namespace
+
+void tell_missing_grants()
+{
+	execute_safely(
+		"SELECT DISTINCT a.grantee, p.proname::pg_catalog.text"
+		" FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
+		" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
+		" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid,"
+		" pg_catalog.aclexplode(p.proacl) a"
+		" WHERE e.extname = 'oauth_tokens' AND a.grantee <> 0 AND a.grantee <> p.proowner"
+		" ORDER BY 1, 2");
+	const std::uint64_t rows = SPI_processed;
+	SPITupleTable *found = SPI_tuptable;
+	Oid role = InvalidOid;
+	unsigned held = 0;
+	for (std::uint64_t i = 0; i <= rows; i++) {
+		bool is_null;
+		const Oid next =
+			i < rows ? DatumGetObjectId(SPI_getbinval(found->vals[i], found->tupdesc, 1, &is_null))
+					 : InvalidOid;
+		if (next != role && OidIsValid(role))
+			tell_missing_grants_of(role, held);
+		if (next != role)
+			held = 0;
+		role = next;
+		if (i == rows)
+			break;
+		const char *function = SPI_getvalue(found->vals[i], found->tupdesc, 2);
+		for (const CapabilityName &capability : capability_names())
+			if (strcmp(function, capability.marker) == 0)
+				held |= capability.capability;
+	}
+}
+
+void tell_alembic(Migrated migrated, const char *before, const char *head)
+{
+	execute_safely("SELECT 1 FROM pg_catalog.pg_class c"
+				   " WHERE c.relname = 'alembic_version' AND c.relkind = 'r'"
+				   " AND c.relpersistence <> 't' LIMIT 1");
+	if (SPI_processed == 0)
+		return;
+	if (migrated == Migrated::dropped) {
+		ereport(NOTICE, (errmsg("Alembic does not know that oauth_tokens was dropped"),
+						 errhint("If revision %s is yours: alembic stamp %s.", head, before)));
+		return;
+	}
+	ereport(
+		NOTICE,
+		(errmsg("Alembic must know of what oauth_tokens_upgrade() adds, or its next autogenerate "
+				"drops it"),
+		 errdetail(
+			 "The model needs UniqueConstraint(\"workspace_id\", \"provider\", "
+			 "\"actor_type\", \"actor_id\", name=\"uq_oauth_tokens_identity\"), "
+			 "Index(\"idx_oauth_tokens_workspace_id\", \"workspace_id\"), "
+			 "Index(\"idx_oauth_tokens_workspace_provider\", \"workspace_id\", \"provider\"), "
+			 "server_default=text(\"gen_random_uuid()\") for id, and "
+			 "server_default=text(\"now()\") for created_at and updated_at. "
+			 "In env.py, include_name must leave out %s.",
+			 kDetailsName),
+		 migrated == Migrated::made
+			 ? errhint("If revision %s of yours would make oauth_tokens, too: alembic stamp %s. "
+					   "README shows the rest.",
+					   head, head)
+			 : errhint("README shows how.")));
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,145 @@
+// oauth_delete: forgets a token, and queues its grant for being revoked at the provider
+// where that is wanted. It needs no key: the ciphertexts move as they are.
+
+#include "postgres/member_query.hpp"
+#include "postgres/function.hpp"
+#include "tokens/indexed_plan.hpp"
+#include "schema/owner_boundary.hpp"
+#include "revocation/revocation_queue.hpp"
+#include "tokens/token_details.hpp"
+#include "tokens/token_row.hpp"
+#include "tokens/token_table.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+enum class Revoke { never, always, unless_shared };
+
+struct Deleted {
+	bool was_there;
+	bool is_queued;
+};
+
+// What the statement returns. Who deletes need not have the right to read the
+// ciphertexts, so a plan returns them only where nothing else gets at them.
+enum class Returns { nothing, id, tokens };
+constexpr const char *kReturning[] = {
+	"", " RETURNING id", " RETURNING id, encrypted_access_token, encrypted_refresh_token"};
+
+bool delete_row(const TokenTable &table, const Identity &identity, Returns returns)
+{
+	static KeptPlan kept[lengthof(kReturning)];
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
+	Datum values[kIdentityColumns];
+	memcpy(values, identity.values, sizeof values);
+	const int form = static_cast<int>(returns);
+	SPIPlanPtr plan = kept_plan(
+		kept[form], table,
+		[&] {
+			return psprintf("DELETE FROM %s WHERE %s%s", table.name, kWhereIdentity,
+							kReturning[form]);
+		},
+		kIdentityColumns, types);
+	const int result = execute_indexed_plan(plan, values, nullptr, false, 0);
+	if (result != SPI_OK_DELETE && result != SPI_OK_DELETE_RETURNING)
+		elog(ERROR, "could not delete from oauth_tokens: %s", SPI_result_code_string(result));
+	return SPI_processed > 0;
+}
+
+const text *returned_text(int column)
+{
+	bool is_null;
+	const Datum value =
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
+	return is_null ? nullptr : DatumGetTextPP(value);
+}
+
+// Deletes the row, and its ciphertexts are in `tokens`. False where there was none.
+bool take_row(const TokenTable &table, const Identity &identity, pg_uuid_t *id,
+			  DeletedTokens *tokens)
+{
+	const bool is_direct = table.rows_are_here && OidIsValid(table.identity_index);
+	CommandCounterIncrement();
+	const CommandId command = GetCurrentCommandId(false); // the one that deletes
+	if (!delete_row(table, identity, is_direct ? Returns::id : Returns::tokens))
+		return false;
+	bool is_null;
+	*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	*tokens = is_direct ? tokens_deleted_by(command, table, identity)
+						: DeletedTokens{returned_text(2), returned_text(3)};
+	return true;
+}
+
+Deleted delete_token(const TokenTable &table, const Identity &identity, Revoke revoke)
+{
+	if (revoke == Revoke::never) {
+		const bool was_there = delete_row(table, identity, Returns::nothing);
+		if (was_there)
+			details_delete(table, identity);
+		return {was_there, false};
+	}
+	pg_uuid_t id;
+	DeletedTokens tokens;
+	if (!take_row(table, identity, &id, &tokens))
+		return {false, false};
+	const GrantOwner owner = details_take(table, identity, id);
+	if (revoke == Revoke::unless_shared) {
+		lock_account(identity, owner);
+		if (is_account_shared(table, identity, owner))
+			return {true, false};
+	}
+	queue_revocation(identity, tokens, owner, revoke == Revoke::unless_shared);
+	return {true, true};
+}
+
+Revoke revoke_argument(const text *name)
+{
+	constexpr const char *names[] = {"never", "always", "auto"};
+	const char *given = text_to_cstring(name);
+	for (int i = 0; i < static_cast<int>(lengthof(names)); i++)
+		if (strcmp(given, names[i]) == 0)
+			return static_cast<Revoke>(i);
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown value of revoke"),
+					errhint("Use auto, always or never.")));
+	pg_unreachable();
+}
+
+} // namespace
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+OAUTH_FUNCTION(oauth_delete)
+{
+	PreventCommandIfReadOnly("oauth_delete()");
+	const TokenTable &table = use_tables(Use::write);
+	const Identity identity = identity_from_arguments(fcinfo, 0, table);
+	const bool revoke = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	SPI_connect();
+	const Deleted deleted = delete_token(table, identity, revoke ? Revoke::always : Revoke::never);
+	SPI_finish();
+	PG_RETURN_BOOL(deleted.was_there);
+}
+
+OAUTH_FUNCTION(oauth_delete_token)
+{
+	PreventCommandIfReadOnly("delete_token()");
+	const TokenTable &table = use_tables(Use::write);
+	const Identity identity = identity_from_arguments(fcinfo, 0, table);
+	refuse_null_argument(fcinfo, kIdentityColumns, "revoke");
+	const Revoke revoke = revoke_argument(PG_GETARG_TEXT_PP(kIdentityColumns));
+	TupleDesc descriptor;
+	if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "delete_token() must return a row");
+	SPI_connect();
+	const Deleted deleted = delete_token(table, identity, revoke);
+	SPI_finish();
+	Datum values[] = {BoolGetDatum(deleted.was_there),
+					  CStringGetTextDatum(deleted.is_queued ? "queued" : "skipped")};
+	bool nulls[] = {false, false};
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
+}

@@ -1,0 +1,48 @@
+// Tokens between SQL text and Fernet text.
+//
+// The plaintext under Fernet is UTF-8 in every database, so that other
+// languages read it. No error here holds a byte of it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "common/fernet_key.hpp"
+#include "tokens/identity.hpp"
+
+namespace oauth_tokens
+{
+
+inline constexpr int kMaxTokenBytes = 65536;
+
+// Encrypts under the key ring. Raises OT006 for an empty token, OT007 for one
+// over kMaxTokenBytes, 22021 for one that is not text in the database's encoding.
+text *seal_token(const text *plaintext, const Place &place);
+
+// Decrypts. Raises OT003 where no key opens it (the message names the place),
+// OT010 where the plaintext is no text of this database.
+text *open_token(const text *token, const Place &place);
+
+// Whether open_token() would raise OT003 or OT010.
+bool is_damaged(const text *token, const Place &place);
+
+// Raises 42501 inside a security-restricted operation (ANALYZE, an index build,
+// a materialized view): it would put plaintext on disk.
+void refuse_restricted_operation();
+
+inline std::string_view view_of(const text *value)
+{
+	return {VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+}
+
+// Conversions, also for the functions with an explicit key. `to_utf8` returns
+// its argument where nothing needs converting; a copy is to be wiped.
+std::string_view to_utf8(std::string_view value);
+
+// The text of `utf8`, or null where the database's encoding cannot hold it.
+text *from_utf8(std::string_view utf8);
+
+// Seconds since 1970 UTC.
+std::uint64_t unix_now();
+
+} // namespace oauth_tokens

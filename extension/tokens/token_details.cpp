@@ -1,0 +1,317 @@
+#include "tokens/token_details.hpp"
+
+#include <initializer_list>
+
+#include "schema/details_policies.hpp"
+#include "errors.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+struct Field {
+	const char *name;
+	jbvType type;
+};
+
+// Positions in kFields.
+constexpr int kAccount[] = {0, 2, 3}; // account_id, issuer, client_id
+constexpr int kLifetime = 5;
+constexpr int kRefreshExpiresIn = 6;
+
+constexpr Field kFields[] = {
+	{"account_id", jbvString},         {"account_label", jbvString}, {"issuer", jbvString},
+	{"client_id", jbvString},          {"extra", jbvBinary},         {"lifetime", jbvNumeric},
+	{"refresh_expires_in", jbvNumeric}};
+constexpr int kFieldCount = lengthof(kFields);
+
+// The object's members in the order of kFields.
+struct Members {
+	JsonbValue *values[kFieldCount];
+};
+
+[[noreturn]] void raise_bad_details(const char *detail)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("details are not as expected"),
+					errdetail_internal("%s.", detail),
+					errhint("Pass an object with any of account_id, account_label, issuer, "
+							"client_id (strings), extra (an object), lifetime and "
+							"refresh_expires_in (seconds).")));
+	pg_unreachable();
+}
+
+Members read_members(const Jsonb *details)
+{
+	if (!JB_ROOT_IS_OBJECT(details))
+		raise_bad_details("The value is not an object");
+	Members members = {};
+	int known = 0;
+	for (int i = 0; i < kFieldCount; i++) {
+		JsonbValue *value =
+			getKeyJsonValueFromContainer(const_cast<JsonbContainer *>(&details->root),
+										 kFields[i].name, strlen(kFields[i].name), nullptr);
+		if (value == nullptr)
+			continue;
+		known++;
+		if (value->type == jbvNull)
+			continue;
+		const bool fits =
+			value->type == kFields[i].type &&
+			(value->type != jbvBinary || JsonContainerIsObject(value->val.binary.data));
+		if (!fits)
+			raise_bad_details(psprintf("Member %s is of the wrong type", kFields[i].name));
+		members.values[i] = value;
+	}
+	// The name of an unknown member is not repeated: it may be anything.
+	if (known != static_cast<int>(JB_ROOT_COUNT(details)))
+		raise_bad_details("There is an unknown member");
+	return members;
+}
+
+TimeOffset microseconds(const JsonbValue *seconds, int field)
+{
+	const float8 value = DatumGetFloat8(
+		DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(seconds->val.numeric)));
+	if (!(value >= 0 && value <= PG_INT32_MAX))
+		raise_bad_details(psprintf("Member %s is out of range", kFields[field].name));
+	return static_cast<TimeOffset>(value) * USECS_PER_SEC;
+}
+
+// What is stored of refresh_expires_in is the moment that it means.
+Datum member_datum(const JsonbValue *value, int field)
+{
+	if (value->type == jbvString)
+		return PointerGetDatum(
+			cstring_to_text_with_len(value->val.string.val, value->val.string.len));
+	if (field == kRefreshExpiresIn)
+		return TimestampTzGetDatum(GetCurrentTimestamp() + microseconds(value, field));
+	if (field == kLifetime) {
+		auto *lifetime = static_cast<Interval *>(palloc0(sizeof(Interval)));
+		lifetime->time = microseconds(value, field);
+		return IntervalPGetDatum(lifetime);
+	}
+	return JsonbPGetDatum(JsonbValueToJsonb(const_cast<JsonbValue *>(value)));
+}
+
+// The parameters of a statement that writes details.
+struct Written {
+	static constexpr int kIdAt = kIdentityColumns;
+	static constexpr int kLifetimeAt = kIdAt + 1 + kLifetime;
+	static constexpr int kDigestAt = kIdAt + 1 + kFieldCount;
+	static constexpr int kCount = kDigestAt + 1;
+
+	Oid types[kCount];
+	Datum values[kCount] = {};
+	char nulls[kCount];
+
+	Written(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+			const Jsonb *details, const bytea *digest)
+		: types{UUIDOID, TEXTOID, table.enum_type, TEXTOID,     UUIDOID,        TEXTOID, TEXTOID,
+				TEXTOID, TEXTOID, JSONBOID,        INTERVALOID, TIMESTAMPTZOID, BYTEAOID}
+	{
+		memset(nulls, ' ', sizeof nulls);
+		memcpy(values, identity.values, sizeof identity.values);
+		values[kIdAt] = UUIDPGetDatum(&id);
+		const Members members = details == nullptr ? Members{} : read_members(details);
+		for (int i = 0; i < kFieldCount; i++)
+			if (members.values[i] == nullptr)
+				nulls[kIdAt + 1 + i] = 'n';
+			else
+				values[kIdAt + 1 + i] = member_datum(members.values[i], i);
+		values[kDigestAt] = PointerGetDatum(digest);
+		if (digest == nullptr)
+			nulls[kDigestAt] = 'n';
+	}
+};
+
+} // namespace
+
+void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+				   const Jsonb *details, const bytea *refresh_token_digest)
+{
+	static KeptPlan kept;
+	if (!table.details_are_unique)
+		raise_table_differs(table.details_name, "nothing keeps an identity unique");
+	Written written(table, identity, id, details, refresh_token_digest);
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf(
+				"INSERT INTO %s (workspace_id, provider, actor_type, actor_id, token_id,"
+				" account_id, account_label, issuer, client_id, extra, lifetime,"
+				" refresh_expires_at, refresh_token_digest, connected_at) VALUES ($1, $2, $3,"
+				" $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, pg_catalog.now())"
+				" ON CONFLICT (workspace_id, provider, actor_type, actor_id) DO UPDATE SET"
+				" token_id = $5, account_id = $6, account_label = $7, issuer = $8,"
+				" client_id = $9, extra = $10, lifetime = $11, refresh_expires_at = $12,"
+				" refresh_token_digest = $13, connected_at = pg_catalog.now()",
+				table.details_name);
+		},
+		Written::kCount, written.types);
+	execute_following(plan, written.values, written.nulls, identity, identity);
+}
+
+void details_refresh(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+					 const Jsonb *details, const bytea *refresh_token_digest, TimestampTz lifetime)
+{
+	static KeptPlan kept;
+	Written written(table, identity, id, details, refresh_token_digest);
+	if (lifetime >= 0 && written.nulls[Written::kLifetimeAt] == 'n') {
+		auto *interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
+		interval->time = lifetime;
+		written.values[Written::kLifetimeAt] = IntervalPGetDatum(interval);
+		written.nulls[Written::kLifetimeAt] = ' ';
+	}
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf(
+				"UPDATE %s SET account_id = COALESCE($6, account_id),"
+				" account_label = COALESCE($7, account_label), issuer = COALESCE($8, issuer),"
+				" client_id = COALESCE($9, client_id), extra = CASE WHEN $10 IS NULL THEN extra"
+				" ELSE COALESCE(extra, '{}') OPERATOR(pg_catalog.||) $10 END,"
+				" lifetime = COALESCE($11, lifetime),"
+				" refresh_expires_at = COALESCE($12, refresh_expires_at),"
+				" refresh_token_digest = COALESCE($13, refresh_token_digest)"
+				" WHERE %s AND token_id OPERATOR(pg_catalog.=) $5",
+				table.details_name, kWhereIdentity);
+		},
+		Written::kCount, written.types);
+	execute_following(plan, written.values, written.nulls, identity, identity);
+	if (SPI_processed == 0 && details != nullptr)
+		details_store(table, identity, id, details, refresh_token_digest);
+}
+
+void check_details(const Jsonb *details)
+{
+	const Members members = read_members(details);
+	for (const int field : {kLifetime, kRefreshExpiresIn})
+		if (members.values[field] != nullptr)
+			microseconds(members.values[field], field);
+}
+
+bool names_account(const Jsonb *details)
+{
+	if (details == nullptr)
+		return false;
+	const Members members = read_members(details);
+	for (const int field : kAccount)
+		if (members.values[field] == nullptr || members.values[field]->val.string.len == 0)
+			return false;
+	return true;
+}
+
+const bytea *details_digest(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+							const Jsonb *details)
+{
+	static KeptPlan kept;
+	const Members members = read_members(details);
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID};
+	constexpr int kIdAt = kIdentityColumns;
+	Datum values[lengthof(types)];
+	memcpy(values, identity.values, sizeof identity.values);
+	values[kIdAt] = UUIDPGetDatum(&id);
+	for (int i = 0; i < static_cast<int>(lengthof(kAccount)); i++) {
+		const auto &string = members.values[kAccount[i]]->val.string;
+		values[kIdAt + 1 + i] = PointerGetDatum(cstring_to_text_with_len(string.val, string.len));
+	}
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf("SELECT refresh_token_digest FROM %s WHERE %s"
+							" AND token_id OPERATOR(pg_catalog.=) $5"
+							" AND account_id OPERATOR(pg_catalog.=) $6"
+							" AND issuer OPERATOR(pg_catalog.=) $7"
+							" AND client_id OPERATOR(pg_catalog.=) $8",
+							table.details_name, kWhereIdentity);
+		},
+		lengthof(types), types);
+	execute_following(plan, values, nullptr, identity, identity);
+	if (SPI_processed == 0)
+		return nullptr;
+	bool is_null;
+	const Datum digest = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	return is_null ? nullptr : DatumGetByteaPP(digest);
+}
+
+void details_delete(const TokenTable &table, const Identity &identity)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
+	Datum values[kIdentityColumns];
+	memcpy(values, identity.values, sizeof values);
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] { return psprintf("DELETE FROM %s WHERE %s", table.details_name, kWhereIdentity); },
+		kIdentityColumns, types);
+	execute_following(plan, values, nullptr, identity, identity);
+}
+
+GrantOwner details_take(const TokenTable &table, const Identity &identity, const pg_uuid_t &id)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID};
+	Datum values[lengthof(types)];
+	memcpy(values, identity.values, sizeof identity.values);
+	values[kIdentityColumns] = UUIDPGetDatum(&id);
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf("DELETE FROM %s WHERE %s RETURNING account_id, issuer, client_id,"
+							" token_id OPERATOR(pg_catalog.=) $5",
+							table.details_name, kWhereIdentity);
+		},
+		lengthof(types), types);
+	execute_following(plan, values, nullptr, identity, identity);
+	bool is_null;
+	if (SPI_processed == 0 ||
+		!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4, &is_null)))
+		return {};
+	const text *found[3] = {};
+	for (int i = 0; i < 3; i++) {
+		const Datum value =
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &is_null);
+		if (!is_null)
+			found[i] = DatumGetTextPP(value);
+	}
+	return {found[0], found[1], found[2]};
+}
+
+void details_move(const TokenTable &table, const Identity &from, const Identity &to,
+				  const pg_uuid_t &id)
+{
+	static KeptPlan kept_delete;
+	static KeptPlan kept_update;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID,
+				   UUIDOID, TEXTOID, table.enum_type, TEXTOID};
+	constexpr int kIdAt = kIdentityColumns;
+	Datum values[lengthof(types)];
+
+	// Details whose token is gone may lie where this one goes to.
+	memcpy(values, to.values, sizeof to.values);
+	values[kIdAt] = UUIDPGetDatum(&id);
+	SPIPlanPtr plan = kept_plan(
+		kept_delete, table,
+		[&] {
+			return psprintf("DELETE FROM %s WHERE %s AND token_id OPERATOR(pg_catalog.<>) $5",
+							table.details_name, kWhereIdentity);
+		},
+		kIdAt + 1, types);
+	execute_following(plan, values, nullptr, from, to);
+
+	memcpy(values, from.values, sizeof from.values);
+	memcpy(values + kIdAt + 1, to.values, sizeof to.values);
+	plan = kept_plan(
+		kept_update, table,
+		[&] {
+			return psprintf("UPDATE %s SET workspace_id = $6, provider = $7, actor_type = $8,"
+							" actor_id = $9 WHERE %s AND token_id OPERATOR(pg_catalog.=) $5",
+							table.details_name, kWhereIdentity);
+		},
+		lengthof(types), types);
+	execute_following(plan, values, nullptr, from, to);
+}
+
+} // namespace oauth_tokens

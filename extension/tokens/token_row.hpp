@@ -1,0 +1,54 @@
+// One row of the table, found by its identity with the caller's rights.
+#pragma once
+
+#include "tokens/token_table.hpp"
+
+namespace oauth_tokens
+{
+
+// What the reading functions take from a row. Datums point into the page or
+// into a result and live while the visit lasts.
+struct TokenRow {
+	Datum encrypted_access_token;
+	Datum encrypted_refresh_token;
+	Datum scopes;
+	TimestampTz expires_at;
+	TimestampTz updated_at;
+	bool has_refresh_token;
+	bool has_scopes;
+	bool has_expires_at;
+};
+
+// The columns that a function reads; the caller needs SELECT on these and on
+// the identity.
+enum class Reads { access_token, everything };
+
+using RowVisitor = void (*)(const TokenRow &row, void *state);
+
+// Calls `visit` for the row with this identity, in the memory context of the
+// caller, who holds lock_token_table(AccessShareLock). False where no row is there, or none that
+// row security shows.
+//
+// Opens the unique index itself. It leaves that to a kept plan if row security
+// applies, if the rows are not all in the table's own heap, if the index does not
+// serve this snapshot, and if an extension such as pgaudit wants to see each access.
+bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, void *state);
+
+// The encrypted refresh token of a row that this transaction has written, also
+// where the caller may not read it: to be compared, never to be returned. Null
+// where there is none. Needs table.identity_index, whatever may_scan_index() says.
+const text *written_refresh_token(const TokenTable &table, const Identity &identity);
+
+// The ciphertexts of a row, also where the caller may not read them: to be moved to
+// where nobody may, never to be returned. Null: there is none.
+struct DeletedTokens {
+	const text *access_token;
+	const text *refresh_token;
+};
+
+// Of the row that a command of this transaction has deleted, whose number that is. Needs
+// table.rows_are_here and table.identity_index.
+DeletedTokens tokens_deleted_by(CommandId command, const TokenTable &table,
+								const Identity &identity);
+
+} // namespace oauth_tokens

@@ -1,0 +1,259 @@
+#include "tokens/token_store.hpp"
+
+#include "errors.hpp"
+#include "tokens/indexed_plan.hpp"
+#include "schema/owner_boundary.hpp"
+#include "refresh/state.hpp"
+#include "keys/refresh_token_digest.hpp"
+#include "tokens/token_codec.hpp"
+#include "tokens/token_details.hpp"
+#include "tokens/token_row.hpp"
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// Of the statement, from $1 at index 0, after those of the identity.
+enum Parameter {
+	kNewAccessToken = kIdentityColumns,
+	kNewRefreshToken,
+	kNewScopes,
+	kNewExpiresAt,
+	kNewCreatedAt,
+	kNewUpdatedAt,
+	kNewId,
+	kParameters
+};
+
+// What is kept is left out of SET, so that a writer needs no right to read it.
+// For the same reason SET repeats the parameters where EXCLUDED would do. Its
+// updated_at is the time at which the row was locked, so that it never goes back.
+char *upsert_statement(const TokenTable &table, bool keep_refresh_token, bool keep_scopes)
+{
+	return psprintf(
+		"INSERT INTO %s AS t (workspace_id, provider, actor_type, actor_id,"
+		" encrypted_access_token, encrypted_refresh_token, scopes, access_token_expires_at,"
+		" created_at, updated_at, id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+		" ON CONFLICT (workspace_id, provider, actor_type, actor_id) DO UPDATE SET"
+		" encrypted_access_token = $5, access_token_expires_at = $8, updated_at = %s%s%s"
+		" RETURNING t.id",
+		table.name,
+		table.type[kUpdatedAt] == TIMESTAMPTZOID
+			? "pg_catalog.clock_timestamp()"
+			: "pg_catalog.timezone('UTC', pg_catalog.clock_timestamp())",
+		keep_refresh_token ? "" : ", encrypted_refresh_token = $6",
+		keep_scopes ? "" : ", scopes = $7");
+}
+
+SPIPlanPtr upsert_plan(const TokenTable &table, const Grant &grant)
+{
+	static KeptPlan plans[2][2]; // by what is kept
+	Oid types[kParameters] = {UUIDOID,
+							  TEXTOID,
+							  table.enum_type,
+							  TEXTOID,
+							  TEXTOID,
+							  TEXTOID,
+							  TEXTOID,
+							  table.type[kAccessTokenExpiresAt],
+							  table.type[kCreatedAt],
+							  table.type[kUpdatedAt],
+							  UUIDOID};
+	return kept_plan(
+		plans[grant.keep_refresh_token][grant.keep_scopes], table,
+		[&] { return upsert_statement(table, grant.keep_refresh_token, grant.keep_scopes); },
+		kParameters, types);
+}
+
+// The statement before, or the try before, may have waited for a row.
+int execute_guarded(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	use_tables(Use::write);
+	return SPI_execute_plan(plan, values, nulls, false, 0);
+}
+
+// In a subtransaction; 0 if it ended with a violation of uniqueness and was undone.
+int execute_unless_taken(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile int result = 0;
+	BeginInternalSubTransaction(nullptr);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		result = execute_guarded(plan, values, nulls);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		ErrorData *error = CopyErrorData();
+		FlushErrorState();
+		// Before the error goes on: whoever catches it knows nothing of a subtransaction, and
+		// a session outside of a transaction block would stay in an aborted one.
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return result;
+}
+
+// ON CONFLICT does not know an index that REINDEX or CREATE INDEX CONCURRENTLY is
+// building, and two who store the same new identity meet there (23505). The next try
+// finds the row of the other. A subtransaction costs, so only then.
+int execute_beside_reindex(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	constexpr int kTries = 5;
+	for (int tries = 1; tries < kTries; tries++)
+		if (const int result = execute_unless_taken(plan, values, nulls); result != 0)
+			return result;
+	return execute_guarded(plan, values, nulls);
+}
+
+// Whether the row was not there before, and its id.
+bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
+{
+	Datum values[kParameters] = {};
+	char nulls[kParameters];
+	memset(nulls, ' ', sizeof nulls);
+	memcpy(values, grant.identity.values, sizeof grant.identity.values);
+	values[kNewAccessToken] =
+		PointerGetDatum(seal_token(grant.access_token, {&grant.identity, Column::access_token}));
+	if (grant.refresh_token == nullptr)
+		nulls[kNewRefreshToken] = 'n';
+	else
+		values[kNewRefreshToken] = PointerGetDatum(
+			seal_token(grant.refresh_token, {&grant.identity, Column::refresh_token}));
+	if (grant.scopes == nullptr)
+		nulls[kNewScopes] = 'n';
+	else
+		values[kNewScopes] = PointerGetDatum(grant.scopes);
+	if (!grant.expires)
+		nulls[kNewExpiresAt] = 'n';
+	// A timestamp column holds UTC, and in UTC both types are the same number.
+	values[kNewExpiresAt] = TimestampTzGetDatum(grant.expires_at);
+	values[kNewCreatedAt] = values[kNewUpdatedAt] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[kNewId] = DirectFunctionCall1(gen_random_uuid, (Datum)0);
+
+	SPIPlanPtr plan = upsert_plan(table, grant);
+	const int result = table.identity_is_reindexed ? execute_beside_reindex(plan, values, nulls)
+												   : execute_guarded(plan, values, nulls);
+	if (result != SPI_OK_INSERT_RETURNING)
+		elog(ERROR, "could not write to oauth_tokens: %s", SPI_result_code_string(result));
+	if (SPI_processed != 1)
+		ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+						errmsg("the token was not stored"),
+						errdetail("A trigger on oauth_tokens left the row out.")));
+	bool is_null;
+	*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	const bool inserted = memcmp(id, DatumGetUUIDP(values[kNewId]), sizeof *id) == 0;
+	if (!inserted)
+		token_was_stored(*id);
+	return inserted;
+}
+
+void clear_refresh_token(const TokenTable &table, const Identity &identity)
+{
+	static KeptPlan kept;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
+	Datum values[kIdentityColumns];
+	memcpy(values, identity.values, sizeof values);
+	SPIPlanPtr plan = kept_plan(
+		kept, table,
+		[&] {
+			return psprintf("UPDATE %s SET encrypted_refresh_token = NULL WHERE %s", table.name,
+							kWhereIdentity);
+		},
+		kIdentityColumns, types);
+	use_tables(Use::write);
+	const int result = execute_indexed_plan(plan, values, nullptr, false, 0);
+	if (result != SPI_OK_UPDATE)
+		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
+}
+
+// The digest of the refresh token that the upsert kept, where it is known to be of
+// the account that the new details name; else null.
+const bytea *kept_token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t &id)
+{
+	// The upsert has locked the row; only now the details beside it hold still.
+	const bytea *digest = details_digest(table, grant.identity, id, grant.details);
+	if (digest == nullptr)
+		return nullptr;
+	const text *kept = written_refresh_token(table, grant.identity);
+	return kept != nullptr && is_digest_of(digest, kept, grant.identity, id) ? digest : nullptr;
+}
+
+// The digest of the refresh token that the new details tell of; null: of none.
+const bytea *token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t &id,
+						  bool inserted)
+{
+	if (grant.refresh_token != nullptr)
+		return refresh_token_digest(grant.refresh_token, id);
+	if (inserted || !grant.keep_refresh_token || !names_account(grant.details))
+		return nullptr;
+	return kept_token_digest(table, grant, id);
+}
+
+} // namespace
+
+TimestampTz expiry_from_now(std::int64_t seconds)
+{
+	if (seconds < 0)
+		ereport(ERROR, (errcode(ERRCODE_EXPIRY_INVALID), errmsg("expires_in is negative"),
+						errhint("It is the number of seconds that the token still lives.")));
+	const TimestampTz now = GetCurrentTimestamp();
+	if (seconds > (END_TIMESTAMP - 1 - now) / USECS_PER_SEC)
+		ereport(ERROR, (errcode(ERRCODE_EXPIRY_INVALID), errmsg("expires_in is out of range"),
+						errdetail("The token would expire after the last day of a timestamp."),
+						errhint("It is the number of seconds that the token still lives, not "
+								"milliseconds or a point in time.")));
+	return now + seconds * USECS_PER_SEC;
+}
+
+const TokenTable &lock_table_to_store()
+{
+	const TokenTable &table = use_tables(Use::write);
+	if (!OidIsValid(table.identity_index))
+		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
+						errmsg("table %s is not as its migration made it", table.name),
+						errdetail("Nothing keeps an identity unique."),
+						errhint("SELECT oauth_tokens_upgrade() adds the constraint.")));
+	return table;
+}
+
+pg_uuid_t store_grant(const TokenTable &table, const Grant &grant)
+{
+	pg_uuid_t id;
+	const bool inserted = upsert(table, grant, &id);
+	if (grant.details != nullptr)
+		details_store(table, grant.identity, id, grant.details,
+					  token_digest(table, grant, id, inserted));
+	return id;
+}
+
+pg_uuid_t replace_grant(const TokenTable &table, Grant grant)
+{
+	grant.keep_scopes = false;
+	grant.keep_refresh_token = grant.refresh_token == nullptr && names_account(grant.details);
+	pg_uuid_t id;
+	const bool inserted = upsert(table, grant, &id);
+	if (grant.details == nullptr) {
+		details_delete(table, grant.identity); // they told of the grant before
+		return id;
+	}
+	const bytea *digest = token_digest(table, grant, id, inserted);
+	if (digest == nullptr && grant.keep_refresh_token && !inserted)
+		clear_refresh_token(table, grant.identity);
+	details_store(table, grant.identity, id, grant.details, digest);
+	return id;
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,85 @@
+// The table oauth_tokens of this database, found in the extension's schema and
+// never by search_path, with all that is needed to read and write it quickly.
+#pragma once
+
+#include <cstdint>
+
+#include "tokens/identity.hpp"
+#include "schema/table_definition.hpp"
+
+namespace oauth_tokens
+{
+
+struct TokenTable {
+	Oid relid;
+	Oid details_relid;
+	// What keeps the identity unique; InvalidOid if nothing does. Whether it may be
+	// scanned just now is another question: may_scan_index().
+	Oid identity_index;
+	bool details_are_unique;    // else none can be stored
+	bool identity_is_reindexed; // concurrently: a store may meet an index that is not ready
+	Oid enum_type;
+	AttrNumber attno[kTableColumns];
+	Oid type[kTableColumns];
+	bool rows_are_here; // else only a plan finds all of them
+	const char *name;   // qualified and quoted
+	const char *details_name;
+	std::uint64_t version; // changes where a kept plan must
+	ScanKeyData identity_keys[kIdentityColumns];
+};
+
+void token_table_init();
+
+// The schema that the extension was created in. Raises 42704 where it is gone.
+Oid extension_schema();
+
+// "schema.relation", quoted.
+char *extension_relation_name(const char *relation);
+
+// A function in oauth_tokens_internal, or in the extension's schema, with no argument or
+// with one of this type, whatever rights the caller has.
+Oid internal_function(const char *name, Oid argument = InvalidOid);
+Oid extension_function(const char *name);
+
+[[noreturn]] void raise_table_differs(const char *name, const char *how);
+
+// Changes when anything does that token_table() depends on, a role's rights, or what is
+// on the tables.
+std::uint64_t catalog_state();
+
+// What token_table() found last, as it was then: for those who may not look.
+const TokenTable &token_table_as_known();
+
+// What the functions work on. Raises OT004 where the tables are not there and
+// OT005 where a column is not what it must be.
+const TokenTable &token_table();
+
+// The same with a lock, after which the table stays as it is until the
+// transaction ends. Whoever writes takes it before the key ring is read: a
+// rotation after which a key may go waits for all who may yet write under that
+// key, and knows them by this lock.
+const TokenTable &lock_token_table(LOCKMODE mode);
+
+// Opens it, too; the caller closes it with NoLock.
+Relation open_token_table(LOCKMODE mode);
+
+// A statement that is prepared once a backend and again when the table changed.
+struct KeptPlan {
+	SPIPlanPtr plan = nullptr;
+	std::uint64_t version = 0;
+};
+
+void prepare_kept_plan(KeptPlan &kept, const TokenTable &table, const char *sql, int arguments,
+					   Oid *types);
+
+// The plan of the statement that `build_sql` writes, within an SPI connection.
+template <typename BuildSql>
+SPIPlanPtr kept_plan(KeptPlan &kept, const TokenTable &table, BuildSql build_sql, int arguments,
+					 Oid *types)
+{
+	if (kept.plan == nullptr || kept.version != table.version)
+		prepare_kept_plan(kept, table, build_sql(), arguments, types);
+	return kept.plan;
+}
+
+} // namespace oauth_tokens

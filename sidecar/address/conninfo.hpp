@@ -1,0 +1,46 @@
+// What libpq makes of an address: its options by keyword.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/secret_string.hpp"
+
+namespace sidecar::database
+{
+
+// The password is one of the options, so they are wiped.
+class Conninfo
+{
+public:
+	// What a URL or a list of key=value pairs says; empty where libpq does not take it.
+	// Its complaint goes unread: it may quote the whole text.
+	static Conninfo of(const Secret &address);
+	// What holds where the address says nothing: the environment (PGHOST …), a service
+	// file, libpq's own.
+	static Conninfo defaults();
+
+	explicit operator bool() const noexcept { return options_ != nullptr; }
+	// Empty where it is not set.
+	std::string_view value(std::string_view keyword) const noexcept;
+	// Every keyword that this libpq knows.
+	std::vector<std::string> keywords() const;
+
+private:
+	struct WipeAndFree {
+		void operator()(PQconninfoOption *options) const noexcept;
+	};
+
+	explicit Conninfo(PQconninfoOption *options) : options_(options) {}
+
+	std::unique_ptr<PQconninfoOption, WipeAndFree> options_;
+};
+
+// The parts of a list, "a,b": at least one, any of which may be empty.
+std::vector<std::string> parts_of(std::string_view list);
+
+} // namespace sidecar::database

@@ -1,0 +1,43 @@
+// Where Redis is, and who we are there: REDIS_URL, taken apart. Without I/O.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/secret_string.hpp"
+
+namespace sidecar::redis
+{
+
+struct HostPort {
+	std::string host; // a name, or an IP address without brackets
+	unsigned short port = 0;
+
+	bool operator==(const HostPort &) const = default;
+};
+
+struct Endpoint {
+	std::vector<HostPort> hosts; // one; of sentinels, one or several
+	std::string unix_path;       // instead of hosts
+	bool tls = false;
+	std::string user; // with neither user nor password: no AUTH
+	Secret password;
+	int database = 0;
+	std::string sentinel_master; // what the sentinels call it; then `hosts` are sentinels
+
+	Endpoint clone() const;
+};
+
+// The endpoint, or what is wrong with the URL, as an end of "REDIS_URL: …". No
+// part of the URL is in that text.
+using ParsedEndpoint = std::variant<Endpoint, std::string_view>;
+
+// redis://[user[:password]@]host[:port][,host[:port]…][/database][?master=NAME],
+// the same with rediss:// for TLS, or unix://[user[:password]@]/path; ?db=N also
+// names the database. User, password, path and NAME are percent-decoded; an IPv6
+// address stands in brackets. Several hosts are sentinels.
+ParsedEndpoint parse_endpoint(std::string_view url);
+
+} // namespace sidecar::redis

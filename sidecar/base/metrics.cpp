@@ -1,0 +1,245 @@
+#include "base/metrics.hpp"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <map>
+#include <tuple>
+
+namespace sidecar
+{
+
+using namespace prometheus;
+
+struct Metrics::Impl {
+	Registry registry;
+	Family<Counter> &requests = BuildCounter()
+									.Name("oauth_sidecar_requests_total")
+									.Help("Requests answered, by endpoint, method and status")
+									.Register(registry);
+	Family<Histogram> &request_seconds = BuildHistogram()
+											 .Name("oauth_sidecar_request_seconds")
+											 .Help("From the whole request to its answer")
+											 .Register(registry);
+	Family<Counter> &flows = BuildCounter()
+								 .Name("oauth_sidecar_flows_total")
+								 .Help("Callbacks, by provider and what they came to")
+								 .Register(registry);
+	Family<Histogram> &provider_seconds = BuildHistogram()
+											  .Name("oauth_sidecar_provider_seconds")
+											  .Help("Calls of providers, by provider and kind")
+											  .Register(registry);
+	Family<Counter> &revocations = BuildCounter()
+									   .Name("oauth_sidecar_revocations_total")
+									   .Help("Attempts to revoke deleted grants, by provider and "
+											 "what they came to")
+									   .Register(registry);
+	Family<Gauge> &revocations_waiting = BuildGauge()
+											 .Name("oauth_sidecar_revocations_waiting")
+											 .Help("Deleted grants that are still to be revoked")
+											 .Register(registry);
+	Family<Counter> &refreshes =
+		BuildCounter()
+			.Name("oauth_sidecar_refreshes_total")
+			.Help("Refreshes, by provider and what they came to; no_answer: it is in doubt "
+				  "whether the provider did it")
+			.Register(registry);
+	Family<Gauge> &refreshing = BuildGauge()
+									.Name("oauth_sidecar_refreshes_active")
+									.Help("Refreshes that this sidecar makes now")
+									.Register(registry);
+	Family<Gauge> &spool = BuildGauge()
+							   .Name("oauth_sidecar_spool_files")
+							   .Help("Answers in the spool: waiting for the database, or aside "
+									 "for a person")
+							   .Register(registry);
+	Family<Gauge> &due = BuildGauge()
+							 .Name("oauth_sidecar_refresh_backlog")
+							 .Help("Tokens that are due to be refreshed ahead of time, by "
+								   "provider; counted once a minute, up to 100,000")
+							 .Register(registry);
+	Family<Gauge> &oldest_due = BuildGauge()
+									.Name("oauth_sidecar_refresh_oldest_due_seconds")
+									.Help("Since the oldest of them has expired")
+									.Register(registry);
+	Family<Gauge> &paused = BuildGauge()
+								.Name("oauth_sidecar_refresh_paused_seconds")
+								.Help("For how long no token of a client at the provider is "
+									  "refreshed, since refreshes have failed")
+								.Register(registry);
+	Family<Gauge> &in_doubt = BuildGauge()
+								  .Name("oauth_sidecar_refreshes_in_doubt")
+								  .Help("Tokens whose refresh had no answer, so that nobody knows "
+										"whether the provider did it; counted once a minute")
+								  .Register(registry);
+	Family<Counter> &cache_reads = BuildCounter()
+									   .Name("oauth_sidecar_cache_reads_total")
+									   .Help("Reads of tokens: hit, miss, or bypass (Redis was not "
+											 "asked, or did not answer)")
+									   .Register(registry);
+	Family<Counter> &cache_fills = BuildCounter()
+									   .Name("oauth_sidecar_cache_fills_total")
+									   .Help("Entries stored; refused, since the token had changed "
+											 "meanwhile; or failed")
+									   .Register(registry);
+	Family<Counter> &cache_marks = BuildCounter()
+									   .Name("oauth_sidecar_cache_marks_total")
+									   .Help("Changes whose entries this sidecar has dropped")
+									   .Register(registry);
+	Family<Histogram> &cache_lag = BuildHistogram()
+									   .Name("oauth_sidecar_cache_lag_seconds")
+									   .Help("From hearing of changes until their entries are gone")
+									   .Register(registry);
+	Family<Gauge> &cache_pending = BuildGauge()
+									   .Name("oauth_sidecar_cache_pending_marks")
+									   .Help("Changes that the last pass has found")
+									   .Register(registry);
+	Family<Gauge> &cache_heartbeat = BuildGauge()
+										 .Name("oauth_sidecar_cache_heartbeat_age_seconds")
+										 .Help("Since this sidecar has last set the heartbeat")
+										 .Register(registry);
+	Family<Gauge> &cache_up = BuildGauge()
+								  .Name("oauth_sidecar_cache_up")
+								  .Help("1 where tokens may come from the cache")
+								  .Register(registry);
+	// Kept, because each request counts in them, and labels take long to look up.
+	struct RequestSeries {
+		Counter *count = nullptr;
+		Histogram *seconds = nullptr;
+	};
+	std::map<std::tuple<std::string_view, std::string_view, int>, RequestSeries> series;
+	Counter &hits = cache_reads.Add({{"result", "hit"}});
+	Counter &misses = cache_reads.Add({{"result", "miss"}});
+	Counter &bypasses = cache_reads.Add({{"result", "bypass"}});
+	std::chrono::steady_clock::time_point heartbeat{};
+	Family<Gauge> &connections = BuildGauge()
+									 .Name("oauth_sidecar_connections")
+									 .Help("Open connections of clients")
+									 .Register(registry);
+	Family<Gauge> &active = BuildGauge()
+								.Name("oauth_sidecar_requests_active")
+								.Help("Requests that are being answered")
+								.Register(registry);
+	Family<Gauge> &database = BuildGauge()
+								  .Name("oauth_sidecar_database_connections")
+								  .Help("Connections to PostgreSQL, and callers that wait for one")
+								  .Register(registry);
+};
+
+namespace
+{
+
+const Histogram::BucketBoundaries kRequestBuckets{0.001, 0.005, 0.02, 0.1, 0.5, 2, 10};
+const Histogram::BucketBoundaries kLagBuckets{0.0005, 0.001, 0.002, 0.005, 0.01, 0.1, 1, 5};
+const Histogram::BucketBoundaries kProviderBuckets{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15};
+
+double seconds(std::chrono::microseconds duration)
+{
+	return std::chrono::duration<double>(duration).count();
+}
+
+} // namespace
+
+Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
+Metrics::~Metrics() = default;
+
+void Metrics::request(std::string_view endpoint, std::string_view method, int status,
+					  std::chrono::microseconds duration)
+{
+	Impl::RequestSeries &series = impl_->series[{endpoint, method, status}];
+	if (series.count == nullptr) {
+		const std::string name(endpoint);
+		series.count = &impl_->requests.Add({{"endpoint", name},
+											 {"method", std::string(method)},
+											 {"status", std::to_string(status)}});
+		series.seconds = &impl_->request_seconds.Add({{"endpoint", name}}, kRequestBuckets);
+	}
+	series.count->Increment();
+	series.seconds->Observe(seconds(duration));
+}
+
+void Metrics::flow(const std::string &provider, std::string_view outcome)
+{
+	impl_->flows.Add({{"provider", provider}, {"outcome", std::string(outcome)}}).Increment();
+}
+
+void Metrics::provider_call(const std::string &provider, std::string_view kind,
+							std::chrono::microseconds duration)
+{
+	impl_->provider_seconds
+		.Add({{"provider", provider}, {"kind", std::string(kind)}}, kProviderBuckets)
+		.Observe(seconds(duration));
+}
+
+void Metrics::revocation(const std::string &provider, std::string_view outcome)
+{
+	impl_->revocations.Add({{"provider", provider}, {"outcome", std::string(outcome)}}).Increment();
+}
+
+void Metrics::refresh(const std::string &provider, std::string_view outcome)
+{
+	impl_->refreshes.Add({{"provider", provider}, {"outcome", std::string(outcome)}}).Increment();
+}
+
+void Metrics::cache_read(CacheRead result)
+{
+	Counter &counter = result == CacheRead::hit    ? impl_->hits
+					   : result == CacheRead::miss ? impl_->misses
+												   : impl_->bypasses;
+	counter.Increment();
+}
+
+void Metrics::cache_fill(CacheFill outcome)
+{
+	constexpr const char *names[] = {"stored", "refused", "failed"};
+	impl_->cache_fills.Add({{"outcome", names[static_cast<int>(outcome)]}}).Increment();
+}
+
+void Metrics::cache_pending(std::size_t marks)
+{
+	impl_->cache_pending.Add({}).Set(static_cast<double>(marks));
+}
+
+void Metrics::cache_invalidated(std::size_t marks, std::chrono::microseconds lag)
+{
+	impl_->cache_marks.Add({}).Increment(static_cast<double>(marks));
+	impl_->cache_lag.Add({}, kLagBuckets).Observe(seconds(lag));
+}
+
+void Metrics::cache_heartbeat()
+{
+	impl_->heartbeat = std::chrono::steady_clock::now();
+}
+
+std::string Metrics::text(const Gauges &gauges) const
+{
+	impl_->connections.Add({}).Set(gauges.connections);
+	impl_->active.Add({}).Set(gauges.requests);
+	impl_->database.Add({{"state", "open"}}).Set(gauges.database_open);
+	impl_->database.Add({{"state", "busy"}}).Set(gauges.database_busy);
+	impl_->database.Add({{"state", "waiting"}}).Set(gauges.database_waiting);
+	if (gauges.revocations_waiting)
+		impl_->revocations_waiting.Add({}).Set(static_cast<double>(*gauges.revocations_waiting));
+	impl_->refreshing.Add({}).Set(static_cast<double>(gauges.refreshes));
+	for (const Gauges::Refreshes &of : gauges.by_provider) {
+		impl_->due.Add({{"provider", of.provider}}).Set(static_cast<double>(of.due));
+		impl_->oldest_due.Add({{"provider", of.provider}}).Set(of.oldest);
+		impl_->paused.Add({{"provider", of.provider}}).Set(of.paused_for);
+		impl_->in_doubt.Add({{"provider", of.provider}}).Set(static_cast<double>(of.in_doubt));
+	}
+	impl_->spool.Add({{"state", "waiting"}}).Set(static_cast<double>(gauges.spool_files));
+	impl_->spool.Add({{"state", "aside"}}).Set(static_cast<double>(gauges.spool_aside));
+	if (gauges.cache_state != "none") {
+		impl_->cache_up.Add({}).Set(gauges.cache_state == "ok" ? 1 : 0);
+		if (impl_->heartbeat != std::chrono::steady_clock::time_point{})
+			impl_->cache_heartbeat.Add({}).Set(
+				std::chrono::duration<double>(std::chrono::steady_clock::now() - impl_->heartbeat)
+					.count());
+	}
+	return TextSerializer().Serialize(impl_->registry.Collect());
+}
+
+} // namespace sidecar

@@ -1,0 +1,47 @@
+// The value of an entry: JSON that any client of Redis' can read, or, under
+// OAUTH_CACHE_KEY, a Fernet token of the same (docs/design/cache.md, "Entries").
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cache_entry/sealer.hpp"
+#include "common/secret_string.hpp"
+
+namespace sidecar::cache
+{
+
+// Two tokens of 64 KiB and the scopes, sealed.
+inline constexpr std::size_t kMaxValueBytes = 200 * 1024;
+
+struct Entry {
+	Secret access_token;
+	std::optional<Secret> refresh_token;
+	std::optional<long long> expires_at; // seconds since 1970 UTC
+	std::optional<std::string> scope;
+	std::string fill; // cache/fill.hpp; in sealed entries alone
+};
+
+// Not for use by two threads at once.
+class EntryFormat
+{
+public:
+	// Empty: plain JSON. Throws as Sealer does.
+	explicit EntryFormat(const Secret &key) : sealer_(key) {}
+
+	// An empty secret where the value would be larger than kMaxValueBytes, which is
+	// then not to be cached. `key_name` is the entry's own key in Redis.
+	Secret write(std::string_view key_name, const Entry &entry) const;
+
+	// Nothing where the value is not an entry, too large, damaged, sealed with
+	// another key, or sealed for another entry. Members that it does not know are
+	// no fault.
+	std::optional<Entry> read(std::string_view key_name, std::string_view value) const;
+
+private:
+	Sealer sealer_;
+};
+
+} // namespace sidecar::cache

@@ -1,0 +1,57 @@
+// An entry's companion (docs/design/cache.md, "Entries"): says of which epoch and which identity
+// the entry is, so that what somebody else wrote there is a miss.
+//
+//   <epoch id> <SHA-256 of identity and entry, in hex> <details, or ->
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cache_entry/sealer.hpp"
+#include "oauth/attempt.hpp"
+
+typedef struct evp_md_ctx_st EVP_MD_CTX;
+typedef struct evp_md_st EVP_MD;
+
+namespace sidecar::cache
+{
+
+struct Companion {
+	std::string_view epoch_id; // stands in the text that was read
+	std::string details;       // of oauth_connections: a JSON object, or empty
+};
+
+// Not for use by two threads at once.
+class CompanionFormat
+{
+public:
+	// Empty: plain. With the key of the entries the details are sealed, too: they
+	// hold an e-mail address. Throws as Sealer does.
+	explicit CompanionFormat(const Secret &key);
+
+	std::string write(std::string_view epoch_id, const oauth::Identity &identity,
+					  std::string_view entry_value, std::string_view details) const;
+
+	// Nothing where the text is no companion, or that of another entry or identity.
+	// Whether the epoch is the one that stands is for the caller to see.
+	std::optional<Companion> read(std::string_view text, const oauth::Identity &identity,
+								  std::string_view entry_value) const;
+
+private:
+	using HexDigest = std::array<char, 64>;
+	HexDigest digest(const oauth::Identity &identity, std::string_view entry_value) const;
+
+	struct Free {
+		void operator()(EVP_MD_CTX *context) const noexcept;
+		void operator()(EVP_MD *algorithm) const noexcept;
+	};
+
+	Sealer sealer_;
+	std::unique_ptr<EVP_MD, Free> sha256_;
+	std::unique_ptr<EVP_MD_CTX, Free> context_; // kept: making one costs more than hashing
+};
+
+} // namespace sidecar::cache

@@ -1,0 +1,138 @@
+#include "cache_entry/epoch.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <stdexcept>
+#include <tuple>
+
+#include <openssl/rand.h>
+
+#include "common/ascii.hpp"
+#include "common/digest.hpp"
+
+namespace sidecar::cache
+{
+
+namespace
+{
+
+constexpr std::size_t kIdBytes = 16;
+constexpr std::string_view kDropping = "dropping";
+constexpr std::string_view kReady = "ready";
+constexpr std::size_t kUuidChars = 36;
+constexpr std::size_t kMaxNameChars = 64; // of a run id, which is 40 hexadecimal digits
+
+// Up to `separator`, which is taken away, too; all of it where there is none.
+std::string_view take(std::string_view &text, char separator)
+{
+	const std::string_view taken = text.substr(0, text.find(separator));
+	text.remove_prefix(std::min(text.size(), taken.size() + 1));
+	return taken;
+}
+
+bool is_uuid(std::string_view text)
+{
+	if (text.size() != kUuidChars)
+		return false;
+	for (std::size_t i = 0; i < text.size(); i++) {
+		const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+		if (dash ? text[i] != '-' : !http::is_lower_hex(text[i]))
+			return false;
+	}
+	return true;
+}
+
+bool is_name(std::string_view text)
+{
+	return !text.empty() && text.size() <= kMaxNameChars && std::ranges::all_of(text, [](char c) {
+		return http::is_letter(c) || http::is_digit(c);
+	});
+}
+
+template <typename Number>
+bool read_number(std::string_view text, Number &number)
+{
+	const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+	return read.ec == std::errc() && read.ptr == text.data() + text.size();
+}
+
+std::optional<DatabaseId> parse_database(std::string_view text)
+{
+	DatabaseId id;
+	id.system_identifier = take(text, '/');
+	if (id.system_identifier.empty() || id.system_identifier.size() > kMaxNameChars ||
+		!std::ranges::all_of(id.system_identifier, http::is_digit))
+		return std::nullopt;
+	if (!read_number(take(text, '/'), id.database) || !read_number(take(text, '/'), id.timeline) ||
+		!read_number(text, id.started_at))
+		return std::nullopt;
+	return id;
+}
+
+std::string text_of(const DatabaseId &id)
+{
+	return id.system_identifier + '/' + std::to_string(id.database) + '/' +
+		   std::to_string(id.timeline) + '/' + std::to_string(id.started_at);
+}
+
+} // namespace
+
+std::string Epoch::text() const
+{
+	std::string text = id;
+	for (const std::string_view part : {state == State::ready ? kReady : kDropping,
+										std::string_view(incarnation), std::string_view(run_id)})
+		(text += ' ') += part;
+	return text + ' ' + text_of(database);
+}
+
+std::optional<Epoch> Epoch::parse(std::string_view text)
+{
+	std::string_view rest = text;
+	Epoch epoch;
+	epoch.id = take(rest, ' ');
+	const std::string_view state = take(rest, ' ');
+	epoch.state = state == kReady ? State::ready : State::dropping;
+	epoch.incarnation = take(rest, ' ');
+	epoch.run_id = take(rest, ' ');
+	auto database = parse_database(rest);
+	if (!is_epoch_id(epoch.id) || (state != kReady && state != kDropping) ||
+		!is_uuid(epoch.incarnation) || !is_name(epoch.run_id) || !database)
+		return std::nullopt;
+	epoch.database = std::move(*database);
+	// A number may be written in more than one way.
+	if (epoch.text() != text)
+		return std::nullopt;
+	return epoch;
+}
+
+bool is_epoch_id(std::string_view text) noexcept
+{
+	return text.size() == kIdBytes * 2 && std::ranges::all_of(text, http::is_lower_hex);
+}
+
+std::string new_epoch_id()
+{
+	std::array<unsigned char, kIdBytes> bytes;
+	if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1)
+		throw std::runtime_error("OpenSSL has no random bytes");
+	return oauth::hex({reinterpret_cast<const char *>(bytes.data()), bytes.size()});
+}
+
+Claim judge(const Epoch &found, const DatabaseId &database, std::string_view incarnation,
+			std::string_view run_id)
+{
+	const DatabaseId &other = found.database;
+	if (other.system_identifier != database.system_identifier ||
+		other.database != database.database)
+		return Claim::foreign;
+	const auto age = [](const DatabaseId &id) { return std::tuple(id.timeline, id.started_at); };
+	if (age(other) > age(database))
+		return Claim::deposed;
+	return other == database && found.incarnation == incarnation && found.run_id == run_id
+			   ? Claim::ours
+			   : Claim::take_over;
+}
+
+} // namespace sidecar::cache

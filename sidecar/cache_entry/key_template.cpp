@@ -1,0 +1,198 @@
+#include "cache_entry/key_template.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "common/ascii.hpp"
+
+namespace sidecar::cache
+{
+
+namespace
+{
+
+using Field = KeyTemplate::Field;
+using Part = KeyTemplate::Part;
+using Parts = std::vector<Part>;
+
+constexpr std::string_view kDefault =
+	"oauth:token:{provider}:{workspace_id}:{actor_type}:{actor_id}";
+constexpr std::string_view kUser = "user";
+
+struct Placeholder {
+	Field field;
+	std::string_view name;
+	bool required;
+};
+constexpr Placeholder kPlaceholders[] = {{Field::provider, "provider", true},
+										 {Field::workspace_id, "workspace_id", true},
+										 {Field::actor_type, "actor_type", false},
+										 {Field::actor_id, "actor_id", true}};
+
+// The fault, or nothing and the parts.
+std::optional<std::string> split(std::string_view text, Parts &parts)
+{
+	for (;;) {
+		const std::size_t brace = text.find_first_of("{}");
+		Part &part = parts.emplace_back();
+		part.literal = text.substr(0, brace);
+		if (brace == text.npos)
+			return std::nullopt;
+		const std::size_t end = text.find_first_of("{}", brace + 1);
+		if (text[brace] == '}' || end == text.npos || text[end] == '{')
+			return "its braces do not pair";
+		const std::string_view name = text.substr(brace + 1, end - brace - 1);
+		const auto *known = std::ranges::find(kPlaceholders, name, &Placeholder::name);
+		if (known == std::end(kPlaceholders))
+			return "what may stand in braces is provider, workspace_id, actor_type and actor_id";
+		part.field = known->field;
+		text.remove_prefix(end + 1);
+	}
+}
+
+bool has(const Parts &parts, Field field)
+{
+	return std::ranges::find(parts, field, &Part::field) != parts.end();
+}
+
+std::optional<std::string> find_fault(const Parts &parts)
+{
+	for (const Placeholder &placeholder : kPlaceholders)
+		if (placeholder.required && !has(parts, placeholder.field))
+			return "it must contain {" + std::string(placeholder.name) +
+				   "}, or two identities would share an entry";
+	// What is dropped with a new epoch is found by it.
+	if (parts.front().literal.empty())
+		return "it must begin with a text of its own, as in oauth:token:{provider}, or entries "
+			   "could not be told from other keys in Redis";
+	return std::nullopt;
+}
+
+bool may_hold(Field field, bool escapes, char c)
+{
+	switch (field) {
+	case Field::provider:
+		return http::is_digit(c) || (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '.';
+	case Field::workspace_id:
+		return http::is_lower_hex(c) || c == '-';
+	default:
+		return !escapes || c != ':';
+	}
+}
+
+// Whether a key may begin with `prefix`: follows all ways at once through which
+// the parts can make up its first characters.
+bool may_begin_with(const Parts &parts, bool escapes, std::string_view prefix)
+{
+	std::vector<bool> reached(prefix.size() + 1);
+	reached[0] = true;
+	for (const Part &part : parts) {
+		std::vector<bool> next(prefix.size() + 1);
+		for (std::size_t at = 0; at < prefix.size(); at++) {
+			const std::string_view rest = prefix.substr(at);
+			if (!reached[at] || !rest.starts_with(part.literal.substr(0, rest.size())))
+				continue;
+			if (part.literal.size() >= rest.size())
+				return true;
+			std::size_t end = at + part.literal.size();
+			while (part.field != Field::none && end < prefix.size() &&
+				   may_hold(part.field, escapes, prefix[end]))
+				next[++end] = true;
+		}
+		if (next.back())
+			return true;
+		reached = std::move(next);
+	}
+	return false;
+}
+
+std::string_view value_of(const oauth::Identity &identity, Field field) noexcept
+{
+	switch (field) {
+	case Field::provider:
+		return identity.provider;
+	case Field::workspace_id:
+		return identity.workspace_id;
+	case Field::actor_type:
+		return identity.actor_type;
+	case Field::actor_id:
+		return identity.actor_id;
+	default:
+		return {};
+	}
+}
+
+void append_escaped(std::string &key, std::string_view value)
+{
+	for (const char c : value)
+		if (c == '%')
+			key += "%25";
+		else if (c == ':')
+			key += "%3A";
+		else
+			key += c;
+}
+
+} // namespace
+
+KeyTemplate::KeyTemplate(std::string_view text) : escapes_(text.empty())
+{
+	auto wrong = split(escapes_ ? kDefault : text, parts_);
+	if (!wrong)
+		wrong = find_fault(parts_);
+	if (wrong)
+		throw std::invalid_argument(*wrong);
+	has_actor_type_ = has(parts_, Field::actor_type);
+}
+
+std::optional<std::string> KeyTemplate::fault(std::string_view text, std::string_view prefix)
+{
+	Parts parts;
+	if (const auto wrong = split(text.empty() ? kDefault : text, parts))
+		return wrong;
+	if (const auto wrong = find_fault(parts))
+		return wrong;
+	if (may_begin_with(parts, text.empty(), std::string(prefix) + ':'))
+		return "keys of entries could begin with OAUTH_CACHE_PREFIX and a colon, as the cache's "
+			   "own keys do; change one of the two";
+	return std::nullopt;
+}
+
+bool KeyTemplate::caches(const oauth::Identity &identity) const noexcept
+{
+	return has_actor_type_ || identity.actor_type == kUser;
+}
+
+std::string KeyTemplate::key(const oauth::Identity &identity) const
+{
+	std::string key;
+	key.reserve(192);
+	for (const Part &part : parts_) {
+		key += part.literal;
+		if (escapes_)
+			append_escaped(key, value_of(identity, part.field));
+		else
+			key += value_of(identity, part.field);
+	}
+	return key;
+}
+
+std::string KeyTemplate::scan_pattern() const
+{
+	std::string pattern;
+	for (const Part &part : parts_) {
+		for (const char c : part.literal) {
+			if (std::string_view("*?[]\\").find(c) != std::string_view::npos)
+				pattern += '\\';
+			pattern += c;
+		}
+		// Several stars in a row match no more, and take Redis longer. (The first
+		// literal is not empty.)
+		const bool after_star = part.literal.empty();
+		if (part.field != Field::none && !after_star)
+			pattern += '*';
+	}
+	return pattern;
+}
+
+} // namespace sidecar::cache

@@ -1,0 +1,33 @@
+// Seals what the cache writes under OAUTH_CACHE_KEY (Fernet).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/fernet.hpp"
+#include "common/secret_string.hpp"
+
+namespace sidecar::cache
+{
+
+// Not for use by two threads at once.
+class Sealer
+{
+public:
+	// Empty: nothing is sealed. Throws std::invalid_argument where the key is not a
+	// Fernet key, and std::runtime_error where OpenSSL refuses.
+	explicit Sealer(const Secret &key);
+
+	bool is_active() const noexcept { return cipher_.has_value(); }
+
+	// Throws std::runtime_error where OpenSSL fails.
+	std::string seal(std::string_view plaintext) const;
+	// Nothing where the text is damaged or was sealed with another key.
+	std::optional<Secret> open(std::string_view token) const;
+
+private:
+	mutable std::optional<fernet::Cipher> cipher_; // its contexts are work space
+};
+
+} // namespace sidecar::cache

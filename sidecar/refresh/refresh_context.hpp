@@ -1,0 +1,33 @@
+// What refreshes are made with: small interfaces, so that a test can put others in their
+// place.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <chrono>
+#include <functional>
+
+#include "cache/token_cache.hpp"
+#include "client/provider_client.hpp"
+#include "database/refresh_store.hpp"
+#include "base/metrics.hpp"
+#include "providers/provider_registry.hpp"
+#include "spool/spool.hpp"
+#include "base/workers.hpp"
+
+namespace sidecar::refresh
+{
+
+struct Site {
+	boost::asio::any_io_executor executor;
+	database::RefreshStore &store;
+	client::ProviderClient &client;
+	providers::Directory &directory;
+	cache::TokenCache &cache;
+	const spool::Spool &spool;
+	Workers &workers;
+	Metrics &metrics;
+	std::chrono::milliseconds call_limit; // the client's time for a whole call
+	std::function<long long()> now;       // milliseconds since 1970 UTC
+};
+
+} // namespace sidecar::refresh

@@ -1,0 +1,72 @@
+#include "server/connection_timeouts.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "server/connection.hpp"
+
+namespace sidecar::server
+{
+
+Timetable::Timetable(const Limits &limits)
+	: limits_{limits.handshake, limits.idle,  limits.header,
+			  limits.handler,   limits.write, limits.linger}
+{
+}
+
+Timetable::Place Timetable::join(Connection &connection)
+{
+	auto &idle = list(Phase::idle);
+	size_++;
+	return idle.insert(idle.end(), &connection);
+}
+
+void Timetable::leave(Phase phase, Place place) noexcept
+{
+	list(phase).erase(place);
+	size_--;
+}
+
+void Timetable::move(Phase from, Phase to, Place place) noexcept
+{
+	list(to).splice(list(to).end(), list(from), place);
+}
+
+Connection *Timetable::longest_idle() noexcept
+{
+	auto &idle = list(Phase::idle);
+	return idle.empty() ? nullptr : idle.front();
+}
+
+std::chrono::milliseconds Timetable::interval() const noexcept
+{
+	using std::chrono::milliseconds;
+	const auto shortest = *std::min_element(limits_.begin(), limits_.end());
+	return std::clamp(shortest / 5, milliseconds(10), milliseconds(250));
+}
+
+// Each leaves its list in expire(), or goes to the end of it.
+void Timetable::expire_late()
+{
+	const auto now = Clock::now();
+	for (std::size_t i = 0; i < kPhases; i++)
+		while (!lists_[i].empty() && now - lists_[i].front()->since() >= limits_[i])
+			lists_[i].front()->expire();
+}
+
+void Timetable::expire_idle()
+{
+	while (Connection *idle = longest_idle())
+		idle->expire();
+}
+
+void Timetable::cut_all()
+{
+	std::vector<Connection *> all; // cutting moves them from list to list
+	for (const auto &connections : lists_)
+		all.insert(all.end(), connections.begin(), connections.end());
+	for (Connection *connection : all)
+		connection->cut();
+}
+
+} // namespace sidecar::server

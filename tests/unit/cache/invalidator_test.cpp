@@ -1,0 +1,253 @@
+// Passes of the cache's invalidator, over a real Redis and a database that fails as
+// it is told.
+#include "cache/invalidator.hpp"
+
+#include <new>
+
+#include "../redis/running_redis.hpp"
+
+namespace sidecar::cache
+{
+
+using namespace std::chrono_literals;
+
+namespace
+{
+
+class FakeMarks : public database::MarkStore
+{
+public:
+	std::vector<database::Mark> marks;
+	std::function<void()> at_pending = [] {};
+	int acknowledged = 0;
+	int looks = 0;
+	std::int64_t now = 1'000'000;
+	bool deletes = true;
+
+	Awaitable<database::Registration> registration() override
+	{
+		co_return database::Registration{cache_id_, kIncarnation, {"1", 2, 3, 4}, 0};
+	}
+	Awaitable<void> enroll(const std::string &cache_id) override
+	{
+		cache_id_ = cache_id;
+		co_return;
+	}
+	Awaitable<bool> withdraw(const std::string &) override { co_return true; }
+	Awaitable<void> wait() override { co_await tests::sleep_for(1ms); }
+	Awaitable<database::PendingMarks> pending(int most) override
+	{
+		at_pending();
+		looks++;
+		database::PendingMarks pending{kIncarnation, marks, ++now};
+		if (pending.marks.size() > static_cast<std::size_t>(most))
+			pending.marks.resize(static_cast<std::size_t>(most));
+		co_return pending;
+	}
+	Awaitable<std::optional<std::int64_t>>
+	acknowledge(const std::string &, const std::vector<std::int64_t> &ids) override
+	{
+		acknowledged++;
+		if (!deletes)
+			co_return 0;
+		std::erase_if(marks, [&](const database::Mark &mark) {
+			return std::find(ids.begin(), ids.end(), mark.id) != ids.end();
+		});
+		co_return static_cast<std::int64_t>(ids.size());
+	}
+
+private:
+	static constexpr const char *kIncarnation = "22222222-2222-4222-8222-222222222222";
+	std::string cache_id_;
+};
+
+class InvalidatorTest : public tests::RedisTest
+{
+protected:
+	void SetUp() override { begin({}); }
+	void begin(Ephemeral ephemeral)
+	{
+		connection_ = connected(server_.url());
+		invalidator_ = std::make_unique<Invalidator>(io_.get_executor(), marks_, *connection_,
+													 *connection_, keys_, "0/test", ephemeral,
+													 coherence_, changes_, metrics_);
+		boost::asio::co_spawn(io_, invalidator_->run(), boost::asio::detached);
+	}
+	// Coroutines end with the loop, and what they use lives longer.
+	void TearDown() override { connection_->close(); }
+
+	std::string get(const std::string &key)
+	{
+		redis::Command command{"GET", key};
+		return std::string(run(*connection_, std::move(command)).text());
+	}
+	void set(const std::string &key)
+	{
+		redis::Command command{"SET", key, "value"};
+		run(*connection_, std::move(command));
+	}
+	bool is_vouched() { return coherence_.known && get(keys_.live) == coherence_.known->epoch.id; }
+
+	tests::RedisServer server_;
+	const Keys keys_{"", "oauth:cache"};
+	FakeMarks marks_;
+	Coherence coherence_;
+	ChangeMemory changes_;
+	Metrics metrics_;
+	std::unique_ptr<redis::Connection> connection_;
+	std::unique_ptr<Invalidator> invalidator_;
+};
+
+class SealingInvalidatorTest : public InvalidatorTest
+{
+protected:
+	void SetUp() override { begin({false, true}); }
+};
+
+const oauth::Identity kAnn{"11111111-1111-4111-8111-111111111111", "fake", "user", "ann"};
+
+} // namespace
+
+TEST_F(InvalidatorTest, DropsWhatIsMarked)
+{
+	until([&] { return is_vouched(); });
+	const std::string entry = keys_.entries.key(kAnn);
+	for (const std::string &key : {entry, keys_.companion(entry), keys_.lease(entry)})
+		set(key);
+	set(entry + "a");
+	marks_.marks = {{1, kAnn}, {2, kAnn}};
+	until([&] { return marks_.marks.empty(); });
+	for (const std::string &key : {entry, keys_.companion(entry), keys_.lease(entry)})
+		EXPECT_EQ(get(key), "") << key;
+	EXPECT_EQ(get(entry + "a"), "value");
+}
+
+TEST_F(InvalidatorTest, DropsAllByANewEpoch)
+{
+	until([&] { return is_vouched(); });
+	const std::string before = coherence_.known->epoch.id;
+	set(keys_.entries.key(kAnn));
+	set("somebody:elses");
+	marks_.marks = {{1, std::nullopt}};
+	until([&] { return marks_.marks.empty() && is_vouched(); });
+	EXPECT_NE(coherence_.known->epoch.id, before);
+	EXPECT_EQ(get(keys_.entries.key(kAnn)), "");
+	EXPECT_EQ(get("somebody:elses"), "value");
+}
+
+TEST_F(SealingInvalidatorTest, DropsMany)
+{
+	until([&] { return is_vouched(); });
+	std::vector<std::string> entries;
+	std::vector<database::Mark> marks;
+	for (std::int64_t id = 0; id < 10'401; id++) {
+		oauth::Identity identity = kAnn;
+		identity.actor_id = std::to_string(id);
+		entries.push_back(keys_.entries.key(identity));
+		marks.push_back({id, identity});
+		if (id % 100 == 0)
+			set(entries.back());
+	}
+	marks_.marks = marks;
+	until([&] { return marks_.marks.empty(); });
+	for (std::size_t i = 0; i < entries.size(); i += 100)
+		EXPECT_EQ(get(entries[i]), "") << i;
+}
+
+// Whatever it is, it must not end: nobody would drop anything any more.
+TEST_F(InvalidatorTest, OutlivesWhateverIsThrown)
+{
+	until([&] { return is_vouched(); });
+	const std::vector<std::function<void()>> faults = {
+		[] { throw std::bad_alloc(); },
+		[] { throw std::runtime_error("something else"); },
+		[] { throw database::StoreError("", "the connection was lost"); },
+		[] { throw database::StoreError("57P01", "terminated"); },
+		[] { throw redis::Error::unavailable("no answer"); },
+		[] { throw redis::Error::refused("OOM"); },
+		[] { throw EpochLost("lost"); },
+	};
+	for (const auto &fault : faults) {
+		bool has_failed = false;
+		marks_.at_pending = [&] {
+			if (!std::exchange(has_failed, true))
+				fault();
+		};
+		until([&] { return has_failed; });
+		marks_.marks = {{1, kAnn}};
+		until([&] { return marks_.marks.empty() && is_vouched(); });
+		marks_.at_pending = [] {};
+	}
+}
+
+// Marks that another session is about to delete stay where they are for a while.
+TEST_F(InvalidatorTest, DoesNotSpinOnMarksThatStay)
+{
+	until([&] { return is_vouched(); });
+	marks_.deletes = false;
+	for (std::int64_t id = 0; id < 20'000; id++)
+		marks_.marks.push_back({id, kAnn});
+	const int before = marks_.acknowledged;
+	sleep(500ms);
+	EXPECT_LT(marks_.acknowledged - before, 50);
+}
+
+// Others must have time to see it; and it is one change, however often it is read (C19).
+TEST_F(SealingInvalidatorTest, ShowsWhatIsMarked)
+{
+	until([&] { return is_vouched(); });
+	const std::string entry = keys_.entries.key(kAnn);
+	set(entry);
+	marks_.marks = {{1, kAnn}};
+	const auto begun = std::chrono::steady_clock::now();
+	until([&] { return get(entry).empty(); });
+	set(entry);
+	const int before = marks_.looks;
+	until([&] { return marks_.marks.empty(); });
+	EXPECT_GE(std::chrono::steady_clock::now() - begun, ChangeMemory::kShownFor);
+	EXPECT_GT(marks_.looks - before, 2);
+	EXPECT_EQ(get(entry), "value");
+	EXPECT_TRUE(is_vouched());
+}
+
+TEST_F(SealingInvalidatorTest, BeginsOneEpochForWhatItShows)
+{
+	until([&] { return is_vouched(); });
+	const std::string before = coherence_.known->epoch.id;
+	marks_.marks = {{1, std::nullopt}};
+	until([&] { return coherence_.known && coherence_.known->epoch.id != before && is_vouched(); });
+	EXPECT_FALSE(marks_.marks.empty());
+	const std::string next = coherence_.known->epoch.id;
+	until([&] { return marks_.marks.empty(); });
+	EXPECT_EQ(coherence_.known->epoch.id, next);
+}
+
+TEST_F(SealingInvalidatorTest, BelievesNothingOfBefore)
+{
+	until([&] { return is_vouched(); });
+	const std::string entry = keys_.entries.key(kAnn), other = entry + "a";
+	const auto read_at = [](std::int64_t time) { return Fill{"", time, INT64_MAX}; };
+	const std::int64_t then = marks_.now + 1;
+	EXPECT_FALSE(changes_.allows(other, read_at(999'999)));
+	until([&] { return changes_.allows(entry, read_at(then)); });
+	marks_.marks = {{1, kAnn}};
+	until([&] { return !changes_.allows(entry, read_at(then)); });
+	EXPECT_TRUE(changes_.allows(other, read_at(then)));
+	until([&] { return changes_.allows(entry, read_at(marks_.now)); });
+	EXPECT_FALSE(marks_.marks.empty()); // or what follows shows nothing
+	for (std::int64_t id = 2; id < 200'002; id++)
+		marks_.marks.push_back({id, kAnn});
+	until([&] { return !changes_.allows(other, read_at(then)); });
+}
+
+TEST_F(SealingInvalidatorTest, DoesNotSpinOnMarksThatAreShown)
+{
+	until([&] { return is_vouched(); });
+	for (std::int64_t id = 0; id < 20'000; id++)
+		marks_.marks.push_back({id, kAnn});
+	const int before = marks_.looks;
+	until([&] { return marks_.marks.empty() && is_vouched(); });
+	EXPECT_LT(marks_.looks - before, 1000);
+}
+
+} // namespace sidecar::cache
