@@ -1,12 +1,12 @@
-#include "invalidation/cache_tables.hpp"
-#include "invalidation/change_trigger.hpp"
-#include "invalidation/change_notification.hpp"
-#include "schema/details_policies.hpp"
 #include "flows/flow_settings.hpp"
-#include "tokens/indexed_plan.hpp"
-#include "keys/key_shared_memory.hpp"
-#include "keys/key_ring.hpp"
 #include "fresh_token/refresh_requests.hpp"
+#include "invalidation/cache_tables.hpp"
+#include "invalidation/change_notification.hpp"
+#include "invalidation/change_trigger.hpp"
+#include "keys/key_ring.hpp"
+#include "keys/key_shared_memory.hpp"
+#include "schema/details_policies.hpp"
+#include "tokens/indexed_plan.hpp"
 #include "tokens/token_table.hpp"
 
 #include "postgres/compat.hpp"
@@ -17,14 +17,14 @@ OAUTH_MODULE_MAGIC;
 void _PG_init()
 {
 	oauth_tokens::flow_settings_init();
-	oauth_tokens::key_page_init();
+	oauth_tokens::key_shared_memory_init();
 	oauth_tokens::key_ring_init();
 	oauth_tokens::token_table_init();
 	oauth_tokens::indexed_plan_init();
 	oauth_tokens::details_policies_init();
 	oauth_tokens::cache_tables_init();
-	oauth_tokens::mark_change_init();
-	oauth_tokens::wake_up_init();
+	oauth_tokens::change_trigger_init();
+	oauth_tokens::change_notification_init();
 	oauth_tokens::refresh_requests_init();
 }
 OAUTH_EXPORT_END

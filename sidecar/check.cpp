@@ -9,18 +9,18 @@
 #include <optional>
 #include <stdexcept>
 
+#include "base/event_loop.hpp"
+#include "base/task.hpp"
 #include "cache/persistence.hpp"
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
 #include "database/postgres_refreshes.hpp"
 #include "database/postgres_tokens.hpp"
-#include "base/event_loop.hpp"
 #include "oauth/token_request.hpp"
 #include "providers/provider_registry.hpp"
 #include "server/tls_context.hpp"
 #include "spool/directory.hpp"
 #include "spool/spool.hpp"
-#include "base/task.hpp"
 
 namespace asio = boost::asio;
 
@@ -40,7 +40,7 @@ public:
 		line("error", what, detail);
 		faults_++;
 	}
-	int faults() const noexcept { return faults_; }
+	int errors() const noexcept { return faults_; }
 
 private:
 	static void line(std::string_view level, std::string_view what, std::string_view detail)
@@ -52,7 +52,7 @@ private:
 	int faults_ = 0;
 };
 
-asio::awaitable<bool> check_privileges(Report &report, database::PostgresStore &store)
+asio::awaitable<bool> check_privileges(Report &report, database::PostgresTokens &store)
 {
 	const std::vector<std::string> missing = co_await store.missing_privileges();
 	if (!missing.empty()) {
@@ -113,7 +113,7 @@ asio::awaitable<void> check_refreshes(Report &report, const settings::Settings &
 }
 
 asio::awaitable<void> check_database(Report &report, const settings::Settings &settings,
-									 database::PostgresStore &store,
+									 database::PostgresTokens &store,
 									 database::PostgresRefreshes &refreshes)
 {
 	try {
@@ -149,7 +149,7 @@ database::PoolLimits patient()
 constexpr std::chrono::seconds kRedisTime{5};
 
 asio::awaitable<void> check_cache(Report &report, const settings::Settings &settings,
-								  redis::Connection &connection)
+								  redis::Client &connection)
 {
 	connection.start();
 	try {
@@ -174,13 +174,13 @@ asio::awaitable<void> check_cache(Report &report, const settings::Settings &sett
 	}
 }
 
-asio::awaitable<void> check_provider(Report &report, providers::Directory &directory,
+asio::awaitable<void> check_provider(Report &report, providers::ProviderRegistry &registry,
 									 const oauth::Provider &provider)
 {
 	const std::string name = "provider " + provider.name;
-	const auto endpoints = co_await directory.endpoints(provider);
+	const auto endpoints = co_await registry.endpoints(provider);
 	if (!endpoints)
-		report.fault(name, directory.last_failure(provider));
+		report.fault(name, registry.last_failure(provider));
 	else
 		report.good(name, provider.discovers ? "its metadata is readable" : "configured");
 	if (endpoints)
@@ -189,16 +189,16 @@ asio::awaitable<void> check_provider(Report &report, providers::Directory &direc
 }
 
 asio::awaitable<void> check_all(Report &report, const settings::Settings &settings,
-								database::PostgresStore &store,
-								database::PostgresRefreshes &refreshes, redis::Connection *redis,
-								providers::Directory &directory, bool &is_done)
+								database::PostgresTokens &store,
+								database::PostgresRefreshes &refreshes, redis::Client *redis,
+								providers::ProviderRegistry &registry, bool &is_done)
 {
 	co_await check_database(report, settings, store, refreshes);
 	if (redis != nullptr)
 		co_await check_cache(report, settings, *redis);
-	for (const auto &[name, provider] : directory.all())
-		co_await check_provider(report, directory, provider);
-	if (directory.all().empty())
+	for (const auto &[name, provider] : registry.all())
+		co_await check_provider(report, registry, provider);
+	if (registry.all().empty())
 		report.warning("providers", "none is configured: no account can be connected");
 	if (settings.api_tokens.empty())
 		report.warning("api", "no token is configured: the API answers 401");
@@ -217,21 +217,22 @@ int run_check(settings::Settings settings)
 	check_spool(report, settings.spool_dir);
 	{
 		database::Pool pool(context.get_executor(), settings.database_url.clone(), patient());
-		database::PostgresStore store(pool);
+		database::PostgresTokens store(pool);
 		database::PostgresRefreshes refreshes(pool, pool);
-		std::optional<redis::Connection> redis;
+		std::optional<redis::Client> redis;
 		if (!settings.redis_url.empty())
-			redis.emplace(
-				context.get_executor(),
-				std::get<redis::Endpoint>(redis::parse_endpoint(settings.redis_url.reveal())),
-				redis::Limits{}, settings.ca_file, "oauth-sidecar");
+			redis.emplace(context.get_executor(),
+						  std::get<redis::RedisAddress>(
+							  redis::parse_redis_address(settings.redis_url.reveal())),
+						  redis::Limits{}, settings.ca_file, "oauth-sidecar");
 		client::CurlClient client(context.get_executor(), settings.ca_file);
-		providers::Directory directory(context.get_executor(), settings.providers, client, {});
+		providers::ProviderRegistry registry(context.get_executor(), settings.providers, client,
+											 {});
 		const EventLoop::EndFirst end_first(context);
 		bool is_done = false;
 		start_task(context.get_executor(), "check",
 				   check_all(report, settings, store, refreshes, redis ? &*redis : nullptr,
-							 directory, is_done));
+							 registry, is_done));
 		while (!is_done && context.run_one() > 0) {
 		}
 		if (!is_done)
@@ -240,7 +241,7 @@ int run_check(settings::Settings settings)
 		if (redis)
 			redis->close();
 	}
-	return report.faults() == 0 ? 0 : 1;
+	return report.errors() == 0 ? 0 : 1;
 }
 
 } // namespace sidecar

@@ -13,6 +13,11 @@
 #include <memory>
 #include <stdexcept>
 
+#include "base/event_loop.hpp"
+#include "base/log.hpp"
+#include "base/metrics.hpp"
+#include "base/process.hpp"
+#include "base/task.hpp"
 #include "cache/service.hpp"
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
@@ -21,11 +26,7 @@
 #include "database/postgres_tokens.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/router.hpp"
-#include "base/event_loop.hpp"
-#include "base/log.hpp"
-#include "base/metrics.hpp"
 #include "oauth/refresh_rules.hpp"
-#include "base/process.hpp"
 #include "providers/provider_registry.hpp"
 #include "refresh/ahead.hpp"
 #include "refresh/listener.hpp"
@@ -34,7 +35,6 @@
 #include "revocation/revoker.hpp"
 #include "server/server.hpp"
 #include "settings/address.hpp"
-#include "base/task.hpp"
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
@@ -122,7 +122,7 @@ public:
 
 private:
 	void listen();
-	void observe(const server::Served &served);
+	void observe(const server::AccessRecord &served);
 	asio::awaitable<void> await_signals();
 	asio::awaitable<void> keep_house();
 	asio::awaitable<void> publish();
@@ -139,7 +139,7 @@ private:
 	// and at last what destroys the coroutines that refer to any of these.
 	settings::Settings settings_;
 	Metrics metrics_;
-	endpoints::Admission admission_;
+	endpoints::CallbackLimiter callback_limiter_;
 	cache::NoCache no_cache_;
 	bool published_ = false;
 	std::vector<std::string> doubts_;                // of refreshes, as they were logged last
@@ -149,17 +149,17 @@ private:
 	database::Pool refresh_pool_;
 	database::Pool listening_pool_;
 	database::Pool browser_pool_;
-	database::PostgresStore api_store_;
-	database::PostgresStore browser_store_;
+	database::PostgresTokens api_store_;
+	database::PostgresTokens browser_store_;
 	database::PostgresRevocations revocations_;
 	database::PostgresRefreshes refresh_store_;
 	client::CurlClient client_;
-	providers::Directory directory_;
+	providers::ProviderRegistry registry_;
 	revocation::Revoker revoker_;
 	std::unique_ptr<cache::Service> cache_; // where REDIS_URL is set
 	const spool::Spool spool_;
 	Workers workers_;
-	const refresh::Site refresh_site_;
+	const refresh::RefreshContext refresh_site_;
 	refresh::Replayer replayer_;
 	refresh::Refresher refresher_;
 	refresh::Listener sql_listener_;
@@ -182,8 +182,8 @@ Daemon::Daemon(settings::Settings settings)
 	  api_store_(api_pool_), browser_store_(browser_pool_), revocations_(api_pool_),
 	  refresh_store_(refresh_pool_, listening_pool_),
 	  client_(context_.get_executor(), settings_.ca_file, client_limits(settings_)),
-	  directory_(context_.get_executor(), settings_.providers, client_, {}),
-	  revoker_(context_.get_executor(), {revocations_, client_, directory_, metrics_,
+	  registry_(context_.get_executor(), settings_.providers, client_, {}),
+	  revoker_(context_.get_executor(), {revocations_, client_, registry_, metrics_,
 										 now_milliseconds, settings_.provider_timeout}),
 	  cache_(settings_.redis_url.empty()
 				 ? nullptr
@@ -192,7 +192,7 @@ Daemon::Daemon(settings::Settings settings)
 	  workers_(context_.get_executor()), refresh_site_{context_.get_executor(),
 													   refresh_store_,
 													   client_,
-													   directory_,
+													   registry_,
 													   tokens(),
 													   spool_,
 													   workers_,
@@ -201,8 +201,8 @@ Daemon::Daemon(settings::Settings settings)
 													   now_milliseconds},
 	  replayer_(refresh_site_), refresher_(refresh_site_, replayer_),
 	  sql_listener_(refresh_site_, refresher_), ahead_(refresh_site_, refresher_),
-	  router_({settings_, api_store_, browser_store_, tokens(), client_, admission_, directory_,
-			   refresher_, metrics_, now_milliseconds, [this] { return published_; },
+	  router_({settings_, api_store_, browser_store_, tokens(), client_, callback_limiter_,
+			   registry_, refresher_, metrics_, now_milliseconds, [this] { return published_; },
 			   [this] { return api_pool_.statistics().open > 0; }, [this] { revoker_.wake(); }},
 			  [this] { return gauges(); }),
 	  server_(make_server()), api_server_(settings_.api_listen ? make_server() : nullptr)
@@ -224,7 +224,7 @@ std::unique_ptr<server::Server> Daemon::make_server()
 		[](int status, const std::string &request_id) {
 			return endpoints::hardened(endpoints::error_for_status(status, request_id));
 		},
-		[this](const server::Served &served) { observe(served); });
+		[this](const server::AccessRecord &served) { observe(served); });
 }
 
 cache::TokenCache &Daemon::tokens()
@@ -259,7 +259,7 @@ Metrics::Gauges Daemon::gauges()
 	return gauges;
 }
 
-void Daemon::observe(const server::Served &served)
+void Daemon::observe(const server::AccessRecord &served)
 {
 	metrics_.request(served.endpoint, served.method, served.status, served.duration);
 	// Probes come every few seconds, and would drown the rest.
@@ -394,9 +394,9 @@ void Daemon::listen()
 		if (server != nullptr && !settings_.tls_certificate.empty())
 			server->use_tls(settings_.tls_certificate, settings_.tls_key);
 	server_->listen(settings_.listen,
-					api_server_ ? http::Surface::browser : http::Surface::everything);
+					api_server_ ? http::Audience::browser : http::Audience::everything);
 	if (api_server_)
-		api_server_->listen(*settings_.api_listen, http::Surface::api);
+		api_server_->listen(*settings_.api_listen, http::Audience::api);
 }
 
 int Daemon::run()

@@ -10,10 +10,10 @@
 #include <exception>
 #include <string>
 
-#include "check.hpp"
-#include "daemon.hpp"
 #include "base/log.hpp"
 #include "base/process.hpp"
+#include "check.hpp"
+#include "daemon.hpp"
 #include "settings/diagnostics.hpp"
 #include "settings/help.hpp"
 #include "settings/settings.hpp"
@@ -74,8 +74,8 @@ Mode read_options(int argc, char **argv, settings::Environment &variables)
 int start(Mode mode, const settings::Environment &variables)
 {
 	settings::Loaded loaded = settings::load(variables, ".");
-	if (!loaded.faults.empty()) {
-		std::fputs(settings::describe_faults(loaded.faults).c_str(), stderr);
+	if (!loaded.errors.empty()) {
+		std::fputs(settings::describe_errors(loaded.errors).c_str(), stderr);
 		return 1;
 	}
 	if (mode == Mode::check)

@@ -1,4 +1,4 @@
--- Marks of changes for caches: who is registered, what leaves a mark, what is
+-- Invalidations of changes for caches: who is registered, what leaves an invalidation, what is
 -- pending and what is acknowledged (docs/design/cache.md). What takes several sessions or a
 -- restart is in tests/e2e/test_cache_invalidations.py.
 
@@ -11,11 +11,11 @@ SET TimeZone = 'UTC';
 \set alice '''11111111-1111-4111-8111-111111111111'', ''google'', ''user'', ''alice'''
 
 -- Before the migration.
-SELECT cache_id IS NULL AND incarnation IS NULL AND drained_at IS NULL AS nobody, system_identifier = (SELECT c.system_identifier::text FROM pg_control_system() c) AS system,
+SELECT cache_id IS NULL AND registration_id IS NULL AND acknowledged_at IS NULL AS nobody, system_identifier = (SELECT c.system_identifier::text FROM pg_control_system() c) AS system,
     timeline = (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline, database = (SELECT oid FROM pg_database WHERE datname = current_database()) AS database,
     started_at = pg_postmaster_start_time() AS started
 FROM oauth_tokens_internal.cache_registration();
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS nobody, count(*) AS pending FROM oauth_changes_pending();
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS nobody, count(*) AS pending FROM oauth_changes_pending();
 SELECT oauth_changes_ack(gen_random_uuid(), '{}') IS NULL AS nobody, oauth_cache_unregister('redis one') AS ended;
 \set VERBOSITY sqlstate
 SELECT oauth_cache_register('redis one');
@@ -24,16 +24,16 @@ SELECT * FROM oauth_tokens_internal.connection(:alice);
 SELECT oauth_tokens_upgrade() AS revision \gset
 
 -- What a change leaves, in order, and taken away by the next call.
-CREATE VIEW marks AS SELECT replace(replace(p.workspace_id::text, '11111111-1111-4111-8111-111111111111', 'w'), '22222222-2222-4222-8222-222222222222', 'v') AS w, p.provider, p.actor_type, p.actor_id FROM oauth_changes_pending() p ORDER BY p.id;
-CREATE FUNCTION taken(OUT marks text, OUT acknowledged boolean) LANGUAGE plpgsql AS $$
+CREATE VIEW invalidations AS SELECT replace(replace(p.workspace_id::text, '11111111-1111-4111-8111-111111111111', 'w'), '22222222-2222-4222-8222-222222222222', 'v') AS w, p.provider, p.actor_type, p.actor_id FROM oauth_changes_pending() p ORDER BY p.id;
+CREATE FUNCTION taken(OUT invalidations text, OUT acknowledged boolean) LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT string_agg(coalesce(m.w || ' ' || m.provider || ' ' || m.actor_type || ' ' || m.actor_id, 'everything'), ', ') INTO marks FROM marks m;
-    SELECT oauth_changes_ack(r.incarnation, array(SELECT id FROM oauth_changes_pending())) = (SELECT count(*) FROM marks) INTO acknowledged FROM oauth_tokens_internal.cache_registration() r;
+    SELECT string_agg(coalesce(m.w || ' ' || m.provider || ' ' || m.actor_type || ' ' || m.actor_id, 'everything'), ', ') INTO invalidations FROM invalidations m;
+    SELECT oauth_changes_ack(r.registration_id, array(SELECT id FROM oauth_changes_pending())) = (SELECT count(*) FROM invalidations) INTO acknowledged FROM oauth_tokens_internal.cache_registration() r;
 END $$;
 
 -- With nobody registered: nothing.
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
-SELECT count(*) FROM marks;
+SELECT count(*) FROM invalidations;
 
 -- Registering. After the grant, which writes the columns' rows anew.
 CREATE ROLE regress_writer;
@@ -43,9 +43,9 @@ RESET client_min_messages;
 SELECT oauth_cache_register(NULL);
 SELECT oauth_cache_register('');
 SELECT length(oauth_cache_register(repeat('x', 1025))::text);
-SELECT oauth_cache_register('redis one') AS incarnation \gset
-SELECT oauth_cache_register('redis one') = :'incarnation' AS the_same, oauth_tokens_internal.cache_incarnation() = :'incarnation' AS known;
-SELECT cache_id, incarnation = :'incarnation' AS known, now() - drained_at < interval '1 min' AS heard_of FROM oauth_tokens_internal.cache_registration();
+SELECT oauth_cache_register('redis one') AS registration_id \gset
+SELECT oauth_cache_register('redis one') = :'registration_id' AS the_same, oauth_tokens_internal.cache_registration_id() = :'registration_id' AS known;
+SELECT cache_id, registration_id = :'registration_id' AS known, now() - acknowledged_at < interval '1 min' AS heard_of FROM oauth_tokens_internal.cache_registration();
 SELECT oauth_cache_register('redis two');
 \set VERBOSITY sqlstate
 SELECT oauth_cache_register('redis tw');
@@ -54,7 +54,7 @@ BEGIN READ ONLY;
 SELECT oauth_cache_register('redis one');
 ROLLBACK;
 BEGIN READ ONLY;
-SELECT oauth_changes_ack(:'incarnation', '{}');
+SELECT oauth_changes_ack(:'registration_id', '{}');
 ROLLBACK;
 BEGIN READ ONLY;
 SELECT oauth_cache_unregister('redis one');
@@ -63,11 +63,11 @@ ROLLBACK;
 SELECT oauth_cache_unregister('redis two') AS ended;
 BEGIN;
 SELECT oauth_cache_unregister('redis one') AS ended;
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS nobody;
-SELECT oauth_cache_register('redis two') <> :'incarnation' AS another;
-SELECT oauth_cache_register('redis two') = oauth_tokens_internal.cache_incarnation() AS the_same;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS nobody;
+SELECT oauth_cache_register('redis two') <> :'registration_id' AS another;
+SELECT oauth_cache_register('redis two') = oauth_tokens_internal.cache_registration_id() AS the_same;
 ROLLBACK;
-SELECT oauth_tokens_internal.cache_incarnation() = :'incarnation' AS back_again;
+SELECT oauth_tokens_internal.cache_registration_id() = :'registration_id' AS back_again;
 SELECT count(DISTINCT i) FROM generate_series(1, 3), oauth_cache_register('redis one') i;
 
 -- Every way to change a token.
@@ -127,7 +127,7 @@ COMMIT;
 
 -- A key rotation changes no token.
 CALL oauth_rotate_keys();
-SELECT count(*) FROM marks;
+SELECT count(*) FROM invalidations;
 
 -- Whatever a policy hides.
 ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY;
@@ -140,7 +140,7 @@ SELECT * FROM taken();
 ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY;
 DROP POLICY own ON oauth_tokens;
 
--- max_rows, and acknowledging a part, twice, strangers, and for another incarnation.
+-- max_rows, and acknowledging a part, twice, strangers, and for another registration_id.
 SELECT count(oauth_store(:'w', 'google', 'user', 'user ' || i, 'a')) FROM generate_series(1, 5) i;
 SELECT count(*) FROM oauth_changes_pending(3);
 SELECT count(*) FROM oauth_changes_pending(9223372036854775807);
@@ -149,22 +149,22 @@ SELECT count(*) FROM oauth_changes_pending(-1);
 SELECT count(*) FROM oauth_changes_pending(NULL);
 SELECT array_agg(id ORDER BY id DESC) AS two FROM oauth_changes_pending(2) \gset
 SELECT oauth_changes_ack(gen_random_uuid(), :'two') IS NULL AS refused;
-SELECT oauth_changes_ack(:'incarnation', :'two');
-SELECT oauth_changes_ack(:'incarnation', :'two');
-SELECT oauth_changes_ack(:'incarnation', '{1,2,3}'), oauth_changes_ack(:'incarnation', '{}');
-SELECT oauth_changes_ack(:'incarnation', '{1,NULL}');
+SELECT oauth_changes_ack(:'registration_id', :'two');
+SELECT oauth_changes_ack(:'registration_id', :'two');
+SELECT oauth_changes_ack(:'registration_id', '{1,2,3}'), oauth_changes_ack(:'registration_id', '{}');
+SELECT oauth_changes_ack(:'registration_id', '{1,NULL}');
 SELECT oauth_changes_ack(NULL, '{1}');
-SELECT oauth_changes_ack(:'incarnation', NULL);
+SELECT oauth_changes_ack(:'registration_id', NULL);
 BEGIN;
-SELECT oauth_changes_ack(:'incarnation', array(SELECT id FROM oauth_changes_pending()));
+SELECT oauth_changes_ack(:'registration_id', array(SELECT id FROM oauth_changes_pending()));
 ROLLBACK;
 SELECT * FROM taken();
 
--- A transaction of many marks: past 100,000 one for everything.
-SELECT count(*) AS before FROM marks;
+-- A transaction of many invalidations: past 100,000 one for everything.
+SELECT count(*) AS before FROM invalidations;
 INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token) SELECT :'w', 'many', 'user', i::text, 'x' FROM generate_series(1, 100010) i;
 SELECT count(*), count(workspace_id) AS with_identity, count(DISTINCT id) AS ids FROM oauth_changes_pending(200000);
-SELECT oauth_changes_ack(:'incarnation', array(SELECT id FROM oauth_changes_pending(200000)));
+SELECT oauth_changes_ack(:'registration_id', array(SELECT id FROM oauth_changes_pending(200000)));
 BEGIN;
 DELETE FROM oauth_tokens WHERE provider = 'many' AND actor_id < '9';
 SAVEPOINT s;
@@ -173,43 +173,43 @@ ROLLBACK TO s;
 DELETE FROM oauth_tokens;
 COMMIT;
 SELECT count(*) > 0 AS for_everything FROM oauth_changes_pending(200000) WHERE workspace_id IS NULL;
-SELECT oauth_changes_ack(:'incarnation', array(SELECT id FROM oauth_changes_pending(200000))) > 0 AS acknowledged;
+SELECT oauth_changes_ack(:'registration_id', array(SELECT id FROM oauth_changes_pending(200000))) > 0 AS acknowledged;
 
--- The room of marks is used again.
+-- The room of invalidations is used again.
 CREATE PROCEDURE come_and_go(rounds integer) LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. rounds LOOP
         PERFORM oauth_store('11111111-1111-4111-8111-111111111111', 'google', 'user', 'user ' || j, 'a') FROM generate_series(1, 100) j;
-        PERFORM oauth_changes_ack(oauth_tokens_internal.cache_incarnation(), array(SELECT id FROM oauth_changes_pending()));
+        PERFORM oauth_changes_ack(oauth_tokens_internal.cache_registration_id(), array(SELECT id FROM oauth_changes_pending()));
         COMMIT;
     END LOOP;
 END $$;
 CALL come_and_go(2);
-SELECT pg_relation_size('oauth_tokens_internal.cache_marks') AS size \gset
+SELECT pg_relation_size('oauth_tokens_internal.cache_invalidations') AS size \gset
 CALL come_and_go(100);
-SELECT pg_relation_size('oauth_tokens_internal.cache_marks') = :size AS has_not_grown, count(*) FROM marks;
+SELECT pg_relation_size('oauth_tokens_internal.cache_invalidations') = :size AS has_not_grown, count(*) FROM invalidations;
 -- But where an index would point to it, it is left to VACUUM.
-CREATE INDEX one_too_many ON oauth_tokens_internal.cache_marks (id);
+CREATE INDEX one_too_many ON oauth_tokens_internal.cache_invalidations (id);
 CALL come_and_go(100);
-SELECT pg_relation_size('oauth_tokens_internal.cache_marks') > 10 * :size AS has_grown;
+SELECT pg_relation_size('oauth_tokens_internal.cache_invalidations') > 10 * :size AS has_grown;
 DROP INDEX oauth_tokens_internal.one_too_many;
 -- What many took is given back, though not in a transaction that goes on.
-INSERT INTO oauth_tokens_internal.cache_marks SELECT i, :'w', 'g', 'user', repeat('x', 900) FROM generate_series(1, 20000) i;
+INSERT INTO oauth_tokens_internal.cache_invalidations SELECT i, :'w', 'g', 'user', repeat('x', 900) FROM generate_series(1, 20000) i;
 BEGIN;
-SELECT oauth_changes_ack(:'incarnation', array(SELECT id FROM oauth_changes_pending(100000)));
-SELECT count(*) FROM pg_locks WHERE relation = 'oauth_tokens_internal.cache_marks'::regclass AND mode = 'AccessExclusiveLock';
+SELECT oauth_changes_ack(:'registration_id', array(SELECT id FROM oauth_changes_pending(100000)));
+SELECT count(*) FROM pg_locks WHERE relation = 'oauth_tokens_internal.cache_invalidations'::regclass AND mode = 'AccessExclusiveLock';
 COMMIT;
-SELECT pg_relation_size('oauth_tokens_internal.cache_marks') > 8388608 AS still_there;
+SELECT pg_relation_size('oauth_tokens_internal.cache_invalidations') > 8388608 AS still_there;
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
-SELECT oauth_changes_ack(:'incarnation', '{}');
-SELECT pg_relation_size('oauth_tokens_internal.cache_marks') > 8388608 AS still_there, count(*) FROM marks;
-SELECT oauth_changes_ack(:'incarnation', array(SELECT id FROM oauth_changes_pending()));
-SELECT pg_relation_size('oauth_tokens_internal.cache_marks') AS size, count(*) FROM marks;
--- An identity that only raw SQL can write is marked by one for everything: with
+SELECT oauth_changes_ack(:'registration_id', '{}');
+SELECT pg_relation_size('oauth_tokens_internal.cache_invalidations') > 8388608 AS still_there, count(*) FROM invalidations;
+SELECT oauth_changes_ack(:'registration_id', array(SELECT id FROM oauth_changes_pending()));
+SELECT pg_relation_size('oauth_tokens_internal.cache_invalidations') AS size, count(*) FROM invalidations;
+-- An identity that only raw SQL can write is recorded as one for everything: with
 -- its own, the room of what is stored out of line would never be given back.
 INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token) SELECT :'w', 'long', 'user', string_agg(md5(i::text), '') || j, 'x' FROM generate_series(1, 60) i, generate_series(1, 2) j GROUP BY j; SELECT * FROM taken();
 SELECT oauth_store(:'w', repeat('p', 255), 'api_key', repeat('a', 1024), 'a') IS NOT NULL AS stored;
-SELECT length(actor_id) FROM marks; SELECT acknowledged FROM taken();
+SELECT length(actor_id) FROM invalidations; SELECT acknowledged FROM taken();
 TRUNCATE oauth_tokens;
 SELECT * FROM taken();
 
@@ -218,39 +218,39 @@ SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored; SELECT * FROM taken();
 BEGIN;
 UPDATE oauth_tokens SET scopes = 'x';
 ALTER TABLE oauth_tokens RENAME actor_id TO actor;
-UPDATE oauth_tokens SET scopes = 'x'; SELECT * FROM marks;
+UPDATE oauth_tokens SET scopes = 'x'; SELECT * FROM invalidations;
 ROLLBACK;
 
 -- Only where its triggers are: with one of them not firing, no registration
 -- counts, and mending it begins a new one.
-ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_mark_row;
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void, oauth_changes_ack(:'incarnation', '{}') IS NULL AS refused, oauth_tokens_current() IS NULL AS not_whole;
+ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_invalidate_row;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void, oauth_changes_ack(:'registration_id', '{}') IS NULL AS refused, oauth_tokens_current() IS NULL AS not_whole;
 SELECT oauth_cache_register('redis one');
 SELECT oauth_tokens_upgrade();
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void, oauth_changes_ack(:'incarnation', '{}') IS NULL AS refused;
-SELECT oauth_cache_register('redis two') AS incarnation \gset
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void, oauth_changes_ack(:'registration_id', '{}') IS NULL AS refused;
+SELECT oauth_cache_register('redis two') AS registration_id \gset
 UPDATE oauth_tokens SET scopes = 'x'; SELECT * FROM taken();
--- Also what is as it was by the time that somebody looks: changes between left no mark.
+-- Also what is as it was by the time that somebody looks: changes between left no invalidation.
 CREATE FUNCTION begun_anew(OUT void boolean, OUT refused boolean, OUT whole boolean) LANGUAGE plpgsql AS $$
 BEGIN
-    void := oauth_tokens_internal.cache_incarnation() IS NULL;
-    refused := oauth_changes_ack(current_setting('regress.incarnation')::uuid, '{}') IS NULL;
+    void := oauth_tokens_internal.cache_registration_id() IS NULL;
+    refused := oauth_changes_ack(current_setting('regress.registration_id')::uuid, '{}') IS NULL;
     whole := oauth_tokens_current() IS NOT NULL;
-    PERFORM set_config('regress.incarnation', oauth_cache_register('redis two')::text, false);
+    PERFORM set_config('regress.registration_id', oauth_cache_register('redis two')::text, false);
 END $$;
-SELECT set_config('regress.incarnation', :'incarnation', false) IS NOT NULL AS kept;
+SELECT set_config('regress.registration_id', :'registration_id', false) IS NOT NULL AS kept;
 BEGIN;
-ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_mark_row;
+ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_invalidate_row;
 UPDATE oauth_tokens SET encrypted_access_token = 'y';
-ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_mark_row;
+ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_invalidate_row;
 COMMIT;
 SELECT * FROM begun_anew();
 BEGIN;
-DROP TRIGGER oauth_cache_mark_truncate ON oauth_tokens;
+DROP TRIGGER oauth_cache_invalidate_truncate ON oauth_tokens;
 TRUNCATE oauth_tokens;
-CREATE TRIGGER oauth_cache_mark_truncate AFTER TRUNCATE ON oauth_tokens FOR EACH STATEMENT EXECUTE FUNCTION oauth_tokens_internal.mark_change();
-ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_mark_truncate;
-ALTER TRIGGER oauth_cache_mark_truncate ON oauth_tokens DEPENDS ON EXTENSION oauth_tokens;
+CREATE TRIGGER oauth_cache_invalidate_truncate AFTER TRUNCATE ON oauth_tokens FOR EACH STATEMENT EXECUTE FUNCTION oauth_tokens_internal.record_change();
+ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_invalidate_truncate;
+ALTER TRIGGER oauth_cache_invalidate_truncate ON oauth_tokens DEPENDS ON EXTENSION oauth_tokens;
 COMMIT;
 SELECT * FROM begun_anew();
 -- A rewrite fires no trigger.
@@ -261,12 +261,12 @@ BEGIN;
 ALTER TABLE oauth_tokens DROP COLUMN scopes CASCADE;
 ALTER TABLE oauth_tokens ADD COLUMN scopes text DEFAULT 'everything';
 ALTER TABLE oauth_tokens ALTER COLUMN scopes DROP DEFAULT;
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void;
 ROLLBACK;
-SELECT oauth_tokens_internal.cache_incarnation() = current_setting('regress.incarnation')::uuid AS as_before;
+SELECT oauth_tokens_internal.cache_registration_id() = current_setting('regress.registration_id')::uuid AS as_before;
 -- What changes no token ends nothing.
 BEGIN;
-ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_mark_row;
+ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_invalidate_row;
 ROLLBACK;
 CREATE INDEX one_more ON oauth_tokens (provider);
 ALTER TABLE oauth_tokens SET (fillfactor = 90);
@@ -278,25 +278,25 @@ VACUUM FULL pg_trigger;
 VACUUM FULL pg_attribute;
 DROP INDEX one_more;
 SELECT oauth_tokens_upgrade();
-SELECT oauth_tokens_internal.cache_incarnation() = current_setting('regress.incarnation')::uuid AS as_before;
+SELECT oauth_tokens_internal.cache_registration_id() = current_setting('regress.registration_id')::uuid AS as_before;
 \c -
-SELECT oauth_tokens_internal.cache_incarnation() IS NOT NULL AS as_before;
-SELECT oauth_tokens_internal.cache_incarnation() AS incarnation \gset
+SELECT oauth_tokens_internal.cache_registration_id() IS NOT NULL AS as_before;
+SELECT oauth_tokens_internal.cache_registration_id() AS registration_id \gset
 -- Labels that change places give each entry another one's meaning (E24). Also
--- when they are back: what changed meanwhile left no mark.
-SELECT oauth_tokens_internal.cache_incarnation() AS before \gset
+-- when they are back: what changed meanwhile left no invalidation.
+SELECT oauth_tokens_internal.cache_registration_id() AS before \gset
 BEGIN;
 ALTER TYPE actor_type_enum RENAME VALUE 'user' TO 'x';
 ALTER TYPE actor_type_enum RENAME VALUE 'api_key' TO 'user';
 ALTER TYPE actor_type_enum RENAME VALUE 'x' TO 'api_key';
 COMMIT;
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void, oauth_changes_ack(:'before', '{}') IS NULL AS refused;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void, oauth_changes_ack(:'before', '{}') IS NULL AS refused;
 BEGIN;
 ALTER TYPE actor_type_enum RENAME VALUE 'user' TO 'x';
 ALTER TYPE actor_type_enum RENAME VALUE 'api_key' TO 'user';
 ALTER TYPE actor_type_enum RENAME VALUE 'x' TO 'api_key';
 COMMIT;
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void;
 -- So do columns.
 SELECT oauth_cache_register('redis two') AS before \gset
 BEGIN;
@@ -304,101 +304,101 @@ ALTER TABLE oauth_tokens RENAME provider TO x;
 ALTER TABLE oauth_tokens RENAME actor_id TO provider;
 ALTER TABLE oauth_tokens RENAME x TO actor_id;
 COMMIT;
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void;
 BEGIN;
 ALTER TABLE oauth_tokens RENAME provider TO x;
 ALTER TABLE oauth_tokens RENAME actor_id TO provider;
 ALTER TABLE oauth_tokens RENAME x TO actor_id;
 COMMIT;
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void;
 SELECT oauth_cache_register('redis two') <> :'before' AS anew;
 VACUUM FULL pg_enum;
-SELECT oauth_tokens_internal.cache_incarnation() AS incarnation \gset
+SELECT oauth_tokens_internal.cache_registration_id() AS registration_id \gset
 -- Child tables have no such triggers: nothing may be kept while there are any. What
--- changes in the table itself leaves its marks, for the time when they are gone.
+-- changes in the table itself leaves its invalidations, for the time when they are gone.
 CREATE TABLE child () INHERITS (oauth_tokens);
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void, cache_id IS NULL AS nobody FROM oauth_tokens_internal.cache_registration();
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void, cache_id IS NULL AS nobody FROM oauth_tokens_internal.cache_registration();
 SELECT oauth_cache_register('redis two');
 SELECT oauth_cache_register('redis three');
 INSERT INTO child SELECT * FROM oauth_tokens;
-UPDATE oauth_tokens SET scopes = 'z'; SELECT * FROM marks;
+UPDATE oauth_tokens SET scopes = 'z'; SELECT * FROM invalidations;
 DROP TABLE child;
-SELECT oauth_tokens_internal.cache_incarnation() = :'incarnation' AS as_before, count(*) FROM marks;
+SELECT oauth_tokens_internal.cache_registration_id() = :'registration_id' AS as_before, count(*) FROM invalidations;
 SELECT acknowledged FROM taken();
 -- But who was told so is not told otherwise later.
 CREATE TABLE child () INHERITS (oauth_tokens);
-SELECT oauth_changes_ack(:'incarnation', '{}') IS NULL AS refused;
+SELECT oauth_changes_ack(:'registration_id', '{}') IS NULL AS refused;
 DROP TABLE child;
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void;
-SELECT oauth_cache_register('redis two') AS incarnation \gset
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void;
+SELECT oauth_cache_register('redis two') AS registration_id \gset
 CREATE TABLE child () INHERITS (oauth_tokens);
 SELECT oauth_cache_unregister('redis two');
 DROP TABLE child;
-SELECT oauth_cache_register('redis two') AS incarnation \gset
+SELECT oauth_cache_register('redis two') AS registration_id \gset
 -- Ending a registration waits for nobody and lets nobody wait.
 BEGIN;
 SELECT oauth_cache_unregister('redis two') AS ended;
-SELECT count(*) FROM pg_locks WHERE relation = 'oauth_tokens_internal.cache_marks'::regclass AND mode = 'AccessExclusiveLock';
+SELECT count(*) FROM pg_locks WHERE relation = 'oauth_tokens_internal.cache_invalidations'::regclass AND mode = 'AccessExclusiveLock';
 ROLLBACK;
-SELECT oauth_tokens_internal.mark_change();
+SELECT oauth_tokens_internal.record_change();
 CREATE TABLE other (LIKE oauth_tokens);
-CREATE TRIGGER t AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.mark_change();
+CREATE TRIGGER t AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.record_change();
 INSERT INTO other SELECT * FROM oauth_tokens;
 DROP TABLE other;
-CREATE TRIGGER t BEFORE UPDATE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.mark_change();
+CREATE TRIGGER t BEFORE UPDATE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.record_change();
 UPDATE oauth_tokens SET scopes = 'y';
 DROP TRIGGER t ON oauth_tokens;
-CREATE TRIGGER t AFTER UPDATE ON oauth_tokens FOR EACH STATEMENT EXECUTE FUNCTION oauth_tokens_internal.mark_change();
+CREATE TRIGGER t AFTER UPDATE ON oauth_tokens FOR EACH STATEMENT EXECUTE FUNCTION oauth_tokens_internal.record_change();
 UPDATE oauth_tokens SET scopes = 'y';
 DROP TRIGGER t ON oauth_tokens;
 
 -- Another table of tokens is another cache's business.
-SELECT oauth_tokens_internal.cache_incarnation() = :'incarnation' AS valid;
+SELECT oauth_tokens_internal.cache_registration_id() = :'registration_id' AS valid;
 SELECT oauth_tokens_downgrade(true) AS revision \gset
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void;
 SELECT oauth_tokens_upgrade() AS revision \gset
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS void;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void;
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
-SELECT count(*) FROM marks;
-SELECT oauth_cache_register('redis three') AS incarnation \gset
+SELECT count(*) FROM invalidations;
+SELECT oauth_cache_register('redis three') AS registration_id \gset
 
 -- Undrained for ten minutes, and what comes then.
-UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '9 min';
+UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - interval '9 min';
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
-SELECT oauth_tokens_internal.cache_incarnation() = :'incarnation' AS valid;
-SELECT oauth_changes_ack(:'incarnation', '{}');
-SELECT now() - drained_at < interval '1 min' AS renewed FROM oauth_tokens_internal.cache_registrations;
-UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '2 s' RETURNING drained_at \gset
-SELECT oauth_changes_ack(:'incarnation', '{}');
-SELECT drained_at > :'drained_at' AS renewed FROM oauth_tokens_internal.cache_registration();
-UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '11 min';
+SELECT oauth_tokens_internal.cache_registration_id() = :'registration_id' AS valid;
+SELECT oauth_changes_ack(:'registration_id', '{}');
+SELECT now() - acknowledged_at < interval '1 min' AS renewed FROM oauth_tokens_internal.cache_registrations;
+UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - interval '2 s' RETURNING acknowledged_at \gset
+SELECT oauth_changes_ack(:'registration_id', '{}');
+SELECT acknowledged_at > :'acknowledged_at' AS renewed FROM oauth_tokens_internal.cache_registration();
+UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - interval '11 min';
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS ended, oauth_changes_ack(:'incarnation', '{}') IS NULL AS refused, count(*) FROM marks;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS ended, oauth_changes_ack(:'registration_id', '{}') IS NULL AS refused, count(*) FROM invalidations;
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
-SELECT count(*) FROM marks;
+SELECT count(*) FROM invalidations;
 -- A minute, with a million of them or as much room, however lately it was seen; a
 -- new registration gives the room back.
-SELECT oauth_cache_register('redis three') AS incarnation \gset
-INSERT INTO oauth_tokens_internal.cache_marks SELECT i, :'w', 'g', 'user', repeat('x', 1900) FROM generate_series(1, 70000) i;
+SELECT oauth_cache_register('redis three') AS registration_id \gset
+INSERT INTO oauth_tokens_internal.cache_invalidations SELECT i, :'w', 'g', 'user', repeat('x', 1900) FROM generate_series(1, 70000) i;
 UPDATE oauth_tokens_internal.cache_registrations SET registered_at = now() - interval '50 s';
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
-SELECT oauth_tokens_internal.cache_incarnation() = :'incarnation' AS valid;
+SELECT oauth_tokens_internal.cache_registration_id() = :'registration_id' AS valid;
 UPDATE oauth_tokens_internal.cache_registrations SET registered_at = now() - interval '61 s';
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
-SELECT oauth_tokens_internal.cache_incarnation() IS NULL AS ended;
+SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS ended;
 SELECT oauth_cache_register('redis three') IS NOT NULL AS registered;
-SELECT pg_relation_size('oauth_tokens_internal.cache_marks') AS room, count(*) FROM marks;
-UPDATE oauth_tokens_internal.cache_registrations SET registered_at = now() - interval '61 s', drained_at = now() - interval '61 s';
+SELECT pg_relation_size('oauth_tokens_internal.cache_invalidations') AS room, count(*) FROM invalidations;
+UPDATE oauth_tokens_internal.cache_registrations SET registered_at = now() - interval '61 s', acknowledged_at = now() - interval '61 s';
 SELECT oauth_store(:alice, 'a') IS NOT NULL AS stored;
-SELECT oauth_tokens_internal.cache_incarnation() IS NOT NULL AS valid;
+SELECT oauth_tokens_internal.cache_registration_id() IS NOT NULL AS valid;
 SELECT oauth_cache_unregister('redis three');
 -- A cache that was not seen for 30 s gives way.
-SELECT oauth_cache_register('redis three') <> :'incarnation' AS another;
-UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '29 s';
+SELECT oauth_cache_register('redis three') <> :'registration_id' AS another;
+UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - interval '29 s';
 \set VERBOSITY sqlstate
 SELECT oauth_cache_register('redis four');
 \set VERBOSITY default
-UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '31 s';
+UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - interval '31 s';
 SELECT oauth_cache_register('redis four') IS NOT NULL AS registered;
 
 -- Waiting.
@@ -432,7 +432,7 @@ SET client_min_messages = warning;
 DROP OWNED BY regress_writer;
 DROP ROLE regress_writer;
 SELECT oauth_tokens_downgrade(true) AS revision \gset
-DROP VIEW marks CASCADE;
+DROP VIEW invalidations CASCADE;
 DROP FUNCTION taken, begun_anew;
 DROP PROCEDURE come_and_go;
 DROP EXTENSION oauth_tokens;

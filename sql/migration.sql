@@ -107,7 +107,7 @@ SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity;
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity; CREATE UNIQUE INDEX other_collation ON oauth_tokens (workspace_id, provider COLLATE "POSIX", actor_type, actor_id)');
 SELECT adopt('ALTER TABLE oauth_tokens SET UNLOGGED');
 -- Triggers for caches: missing ones are made without a word; one of that name is not.
-SELECT adopt('CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS ''BEGIN RETURN NULL; END''; CREATE TRIGGER oauth_cache_mark_row AFTER INSERT ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION mine()');
+SELECT adopt('CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS ''BEGIN RETURN NULL; END''; CREATE TRIGGER oauth_cache_invalidate_row AFTER INSERT ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION mine()');
 -- T9: a time that is added to rows is UTC, too.
 SET TimeZone = 'Asia/Kolkata';
 SELECT adopt($$ALTER TABLE oauth_tokens DROP updated_at; INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token)
@@ -173,7 +173,7 @@ CREATE ROLE regress_app;
 CREATE ROLE regress_team;
 GRANT regress_team TO regress_app;
 GRANT CREATE ON SCHEMA public TO regress_app, regress_team;
-GRANT EXECUTE ON FUNCTION oauth_tokens_upgrade, oauth_tokens_downgrade, oauth_tokens_internal.mark_change TO regress_app;
+GRANT EXECUTE ON FUNCTION oauth_tokens_upgrade, oauth_tokens_downgrade, oauth_tokens_internal.record_change TO regress_app;
 GRANT USAGE ON SCHEMA oauth_tokens_internal TO regress_app;
 SET ROLE regress_team;
 SELECT count(python_table()) AS made;
@@ -211,24 +211,24 @@ BEGIN
     answer := concat_ws(' ', 'current:', oauth_tokens_current());
     PERFORM oauth_tokens_upgrade();
     IF oauth_tokens_current() IS NULL THEN RETURN 'not whole after the upgrade'; END IF;
-    SELECT string_agg(tgenabled::text, '' ORDER BY tgname) INTO state FROM pg_trigger WHERE tgrelid = 'oauth_tokens'::regclass AND tgname ~ '^oauth_cache_mark_';
+    SELECT string_agg(tgenabled::text, '' ORDER BY tgname) INTO state FROM pg_trigger WHERE tgrelid = 'oauth_tokens'::regclass AND tgname ~ '^oauth_cache_invalidate_';
     RETURN answer || ', then ' || state;
 END $$;
 CREATE FUNCTION not_ours() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 SELECT oauth_tokens_upgrade() AS revision \gset
-SELECT damage('DROP TRIGGER oauth_cache_mark_row ON oauth_tokens');
-SELECT damage('DROP TRIGGER oauth_cache_mark_truncate ON oauth_tokens');
-SELECT damage('ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_mark_row');
+SELECT damage('DROP TRIGGER oauth_cache_invalidate_row ON oauth_tokens');
+SELECT damage('DROP TRIGGER oauth_cache_invalidate_truncate ON oauth_tokens');
+SELECT damage('ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_invalidate_row');
 SELECT damage('ALTER TABLE oauth_tokens DISABLE TRIGGER USER');
 SELECT damage('ALTER TABLE oauth_tokens ENABLE TRIGGER ALL');
-SELECT damage('ALTER TABLE oauth_tokens ENABLE REPLICA TRIGGER oauth_cache_mark_truncate');
-SELECT damage('ALTER TRIGGER oauth_cache_mark_row ON oauth_tokens NO DEPENDS ON EXTENSION oauth_tokens');
-SELECT damage('ALTER TRIGGER oauth_cache_mark_row ON oauth_tokens RENAME TO other; DROP TRIGGER other ON oauth_tokens');
-SELECT damage('CREATE OR REPLACE TRIGGER oauth_cache_mark_row AFTER INSERT OR UPDATE OR DELETE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION not_ours()');
-SELECT damage('CREATE OR REPLACE TRIGGER oauth_cache_mark_row AFTER INSERT OR UPDATE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.mark_change(); ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_mark_row');
-SELECT damage('CREATE OR REPLACE TRIGGER oauth_cache_mark_row AFTER INSERT OR UPDATE OF scopes OR DELETE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.mark_change(); ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_mark_row');
-SELECT damage('CREATE OR REPLACE TRIGGER oauth_cache_mark_row AFTER INSERT OR UPDATE OR DELETE ON oauth_tokens FOR EACH ROW WHEN (pg_trigger_depth() > 5) EXECUTE FUNCTION oauth_tokens_internal.mark_change(); ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_mark_row');
-SELECT damage('DROP TRIGGER oauth_cache_mark_row ON oauth_tokens; CREATE CONSTRAINT TRIGGER oauth_cache_mark_row AFTER INSERT OR UPDATE OR DELETE ON oauth_tokens DEFERRABLE FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.mark_change(); ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_mark_row');
+SELECT damage('ALTER TABLE oauth_tokens ENABLE REPLICA TRIGGER oauth_cache_invalidate_truncate');
+SELECT damage('ALTER TRIGGER oauth_cache_invalidate_row ON oauth_tokens NO DEPENDS ON EXTENSION oauth_tokens');
+SELECT damage('ALTER TRIGGER oauth_cache_invalidate_row ON oauth_tokens RENAME TO other; DROP TRIGGER other ON oauth_tokens');
+SELECT damage('CREATE OR REPLACE TRIGGER oauth_cache_invalidate_row AFTER INSERT OR UPDATE OR DELETE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION not_ours()');
+SELECT damage('CREATE OR REPLACE TRIGGER oauth_cache_invalidate_row AFTER INSERT OR UPDATE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.record_change(); ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_invalidate_row');
+SELECT damage('CREATE OR REPLACE TRIGGER oauth_cache_invalidate_row AFTER INSERT OR UPDATE OF scopes OR DELETE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.record_change(); ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_invalidate_row');
+SELECT damage('CREATE OR REPLACE TRIGGER oauth_cache_invalidate_row AFTER INSERT OR UPDATE OR DELETE ON oauth_tokens FOR EACH ROW WHEN (pg_trigger_depth() > 5) EXECUTE FUNCTION oauth_tokens_internal.record_change(); ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_invalidate_row');
+SELECT damage('DROP TRIGGER oauth_cache_invalidate_row ON oauth_tokens; CREATE CONSTRAINT TRIGGER oauth_cache_invalidate_row AFTER INSERT OR UPDATE OR DELETE ON oauth_tokens DEFERRABLE FOR EACH ROW EXECUTE FUNCTION oauth_tokens_internal.record_change(); ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_invalidate_row');
 SELECT damage('');
 DROP FUNCTION damage, not_ours;
 SELECT oauth_tokens_downgrade() AS revision \gset

@@ -4,10 +4,10 @@
 #include "errors.hpp"
 #include "flows/confirmation.hpp"
 #include "flows/link.hpp"
-#include "keys/sealed_value.hpp"
 #include "keys/sealed_columns.hpp"
-#include "postgres/member_query.hpp"
+#include "keys/sealed_value.hpp"
 #include "postgres/function.hpp"
+#include "postgres/member_query.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -43,7 +43,7 @@ std::string_view view_of_secret(const flow::Secret &secret)
 // may leave more of them than are open.
 bool take_link(Datum ticket_hash, Datum provider, TimestampTz now)
 {
-	static FlowStatement<5> statement = {
+	static MemberQuery<5> statement = {
 		"UPDATE oauth_tokens_internal.flow_links AS l SET vanishes_at = GREATEST(l.vanishes_at,"
 		" $3 OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => l.attempt_seconds"
 		" OPERATOR(pg_catalog.+) $4))"
@@ -69,7 +69,7 @@ bool take_link(Datum ticket_hash, Datum provider, TimestampTz now)
 // Makes room for one more under the link's lock.
 void trim_attempts(Datum ticket_hash)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_attempts WHERE state_hash"
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
 		" FROM oauth_tokens_internal.flow_attempts WHERE ticket_hash OPERATOR(pg_catalog.=) $1"
@@ -100,7 +100,7 @@ struct Endpoint {
 void insert_attempt(const AttemptSecrets &secrets, Datum ticket_hash, const Endpoint &endpoint,
 					TimestampTz now, int seconds)
 {
-	static FlowStatement<9> statement = {
+	static MemberQuery<9> statement = {
 		"INSERT INTO oauth_tokens_internal.flow_attempts (state_hash, browser_hash, ticket_hash,"
 		" issuer, token_endpoint, client_id, sealed, created_at, expires_at)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -160,7 +160,7 @@ void open_attempt(FunctionCallInfo fcinfo, TimestampTz now)
 // nothing and uses nothing up.
 bool delete_attempt(Datum state_hash, Datum browser_hash, Datum provider)
 {
-	static FlowStatement<4> statement = {
+	static MemberQuery<4> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_attempts a USING oauth_tokens_internal.flow_links l"
 		" WHERE a.state_hash OPERATOR(pg_catalog.=) $1"
 		" AND a.browser_hash OPERATOR(pg_catalog.=) $2"

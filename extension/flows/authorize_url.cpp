@@ -3,16 +3,16 @@
 
 #include <algorithm>
 
-#include "errors.hpp"
-#include "flows/link.hpp"
-#include "schema/row_permission.hpp"
 #include "common/provider_name.hpp"
 #include "common/return_address.hpp"
 #include "common/scope_list.hpp"
+#include "errors.hpp"
 #include "flows/flow_settings.hpp"
-#include "postgres/member_query.hpp"
-#include "postgres/function.hpp"
+#include "flows/link.hpp"
 #include "keys/key_ring.hpp"
+#include "postgres/function.hpp"
+#include "postgres/member_query.hpp"
+#include "schema/row_permission.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -145,16 +145,16 @@ void keep_link_of_checked_identity(const TokenTable &table, const LinkRequest &r
 {
 	PG_TRY();
 	{
-		vouch_for(&request.identity);
+		set_checked(&request.identity);
 		keep_link(table, request, ticket_hash);
 	}
 	PG_CATCH();
 	{
-		vouch_for(nullptr);
+		set_checked(nullptr);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	vouch_for(nullptr);
+	set_checked(nullptr);
 }
 
 text *make_url(std::string_view public_url, std::string_view provider, std::string_view ticket)

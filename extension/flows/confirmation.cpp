@@ -1,8 +1,8 @@
 #include "flows/confirmation.hpp"
 
 #include "errors.hpp"
-#include "keys/sealed_value.hpp"
 #include "keys/sealed_columns.hpp"
+#include "keys/sealed_value.hpp"
 #include "postgres/member_query.hpp"
 #include "tokens/token_codec.hpp"
 
@@ -109,7 +109,7 @@ std::string_view name_of(Datum flow_hash, const Identity &identity)
 // second call waiting, which then finds nothing.
 const text *delete_confirmation(Datum flow_hash, const Identity &identity)
 {
-	static FlowStatement<6> statement = {
+	static MemberQuery<6> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_confirmations"
 		" WHERE flow_hash OPERATOR(pg_catalog.=) $1 AND workspace_id OPERATOR(pg_catalog.=) $2"
 		" AND provider OPERATOR(pg_catalog.=) $3 AND actor_type OPERATOR(pg_catalog.=) $4"
@@ -126,7 +126,7 @@ const text *delete_confirmation(Datum flow_hash, const Identity &identity)
 
 void keep_confirmation(const Grant &grant, const flow::Secret &code, TimestampTz now, int seconds)
 {
-	static FlowStatement<7> statement = {
+	static MemberQuery<7> statement = {
 		"INSERT INTO oauth_tokens_internal.flow_confirmations (flow_hash, workspace_id, provider,"
 		" actor_type, actor_id, sealed, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 		{BYTEAOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
@@ -166,7 +166,7 @@ bool take_confirmation(const TokenTable &table, const Identity &identity, std::s
 
 std::uint64_t sweep_confirmations(TimestampTz now, int at_most)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_confirmations WHERE flow_hash"
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT flow_hash"
 		" FROM oauth_tokens_internal.flow_confirmations"

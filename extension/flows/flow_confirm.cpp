@@ -3,8 +3,8 @@
 
 #include "errors.hpp"
 #include "flows/confirmation.hpp"
-#include "postgres/member_query.hpp"
 #include "postgres/function.hpp"
+#include "postgres/member_query.hpp"
 #include "tokens/token_codec.hpp"
 
 using namespace oauth_tokens;

@@ -3,9 +3,9 @@
 
 #include "flows/confirmation.hpp"
 #include "flows/link.hpp"
-#include "schema/row_permission.hpp"
-#include "postgres/member_query.hpp"
 #include "postgres/function.hpp"
+#include "postgres/member_query.hpp"
+#include "schema/row_permission.hpp"
 
 namespace oauth_tokens
 {
@@ -19,7 +19,7 @@ constexpr int kPurgedRows = 5000;
 
 std::uint64_t sweep_attempts(TimestampTz now, int at_most)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_attempts WHERE state_hash"
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
 		" FROM oauth_tokens_internal.flow_attempts WHERE expires_at OPERATOR(pg_catalog.<=) $1"
@@ -41,16 +41,16 @@ std::uint64_t sweep_flows_of_everyone(TimestampTz now)
 	std::uint64_t swept = 0;
 	PG_TRY();
 	{
-		vouch_for_everyone(true);
+		set_checks_off(true);
 		swept = sweep_flows(now);
 	}
 	PG_CATCH();
 	{
-		vouch_for_everyone(false);
+		set_checks_off(false);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	vouch_for_everyone(false);
+	set_checks_off(false);
 	return swept;
 }
 

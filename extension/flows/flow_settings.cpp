@@ -1,11 +1,11 @@
 #include "flows/flow_settings.hpp"
 
-#include "errors.hpp"
 #include "common/provider_name.hpp"
 #include "common/return_address.hpp"
-#include "postgres/member_query.hpp"
+#include "errors.hpp"
 #include "postgres/function.hpp"
 #include "postgres/interval.hpp"
+#include "postgres/member_query.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -73,7 +73,7 @@ struct Fault {
 	const char *hint;
 };
 
-Fault fault_of_url(std::string_view public_url)
+Fault error_of_url(std::string_view public_url)
 {
 	if (flow::is_public_url(public_url))
 		return {};
@@ -116,7 +116,7 @@ void check_read(const Fault &fault)
 // configured anew.
 void publish(Datum public_url, int flow_seconds, Datum origins, Datum providers)
 {
-	static FlowStatement<5> statement = {
+	static MemberQuery<5> statement = {
 		"INSERT INTO oauth_tokens_internal.sidecar_settings AS s"
 		" (public_url, flow_seconds, return_to_origins, providers, published_at)"
 		" VALUES ($1, $2, $3, $4, $5) ON CONFLICT (one) DO UPDATE SET public_url = $1,"
@@ -148,7 +148,7 @@ void flow_settings_init()
 
 FlowSettings read_flow_settings()
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"SELECT public_url, flow_seconds, return_to_origins, providers"
 		" FROM oauth_tokens_internal.sidecar_settings WHERE one OPERATOR(pg_catalog.=) $1",
 		{BOOLOID}};
@@ -168,7 +168,7 @@ FlowSettings read_flow_settings()
 	if (public_url_setting[0] != '\0')
 		settings.public_url = public_url_setting; // it was checked when it was set
 	else if (settings.published)
-		check_read(fault_of_url(settings.public_url));
+		check_read(error_of_url(settings.public_url));
 	return settings;
 }
 
@@ -188,7 +188,7 @@ OAUTH_FUNCTION(oauth_publish_settings)
 	for (int i = 0; i < static_cast<int>(lengthof(names)); i++)
 		refuse_null_argument(fcinfo, i, names[i]);
 	const std::string_view public_url = view_of(PG_GETARG_TEXT_PP(0));
-	check_published(fault_of_url(public_url));
+	check_published(error_of_url(public_url));
 	check_published(fault_of_lists(views_of(PG_GETARG_DATUM(2)), views_of(PG_GETARG_DATUM(3))));
 	const std::string_view kept = without_final_slash(public_url);
 	SPI_connect();

@@ -21,7 +21,7 @@ struct FlowSettings {
 	std::span<const std::string_view> providers;
 };
 
-// Defines the settings. Comes before key_page_init(), which closes the prefix.
+// Defines the settings. Comes before key_shared_memory_init(), which closes the prefix.
 void flow_settings_init();
 
 // Within an SPI connection, and good until its end.

@@ -4,8 +4,8 @@
 #include "errors.hpp"
 #include "flows/confirmation.hpp"
 #include "flows/link.hpp"
-#include "postgres/member_query.hpp"
 #include "postgres/function.hpp"
+#include "postgres/member_query.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_details.hpp"
 
@@ -27,7 +27,7 @@ struct EndedLink {
 
 bool end_link(const TokenTable &table, Datum ticket_hash, TimestampTz now, EndedLink *link)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_links WHERE ticket_hash OPERATOR(pg_catalog.=) $1"
 		" AND vanishes_at OPERATOR(pg_catalog.>) $2 RETURNING workspace_id, provider, actor_type,"
 		" actor_id, confirm, attempt_seconds",

@@ -17,7 +17,7 @@ Datum after(TimestampTz now, int seconds)
 
 void insert_link(const LinkRequest &request, const flow::Hash &ticket_hash, TimestampTz now)
 {
-	static FlowStatement<11> statement = {
+	static MemberQuery<11> statement = {
 		"INSERT INTO oauth_tokens_internal.flow_links (ticket_hash, workspace_id, provider,"
 		" actor_type, actor_id, scopes, return_to, confirm, attempt_seconds, created_at,"
 		" expires_at, vanishes_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
@@ -44,7 +44,7 @@ void insert_link(const LinkRequest &request, const flow::Hash &ticket_hash, Time
 // OFFSET locks what it skips, so the rows are chosen first and locked then.
 void trim_links(const LinkRequest &request, TimestampTz now)
 {
-	static FlowStatement<6> statement = {
+	static MemberQuery<6> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_links WHERE ticket_hash"
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ticket_hash"
 		" FROM oauth_tokens_internal.flow_links WHERE ticket_hash"
@@ -63,7 +63,7 @@ void trim_links(const LinkRequest &request, TimestampTz now)
 
 std::uint64_t sweep_links(TimestampTz now, int at_most)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_links WHERE ticket_hash"
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ticket_hash"
 		" FROM oauth_tokens_internal.flow_links WHERE vanishes_at OPERATOR(pg_catalog.<=) $1"

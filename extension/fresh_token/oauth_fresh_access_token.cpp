@@ -3,13 +3,13 @@
 
 #include <algorithm>
 
-#include "tokens/access_token.hpp"
 #include "errors.hpp"
-#include "postgres/member_query.hpp"
-#include "postgres/function.hpp"
-#include "postgres/interval.hpp"
 #include "fresh_token/refresh_requests.hpp"
 #include "fresh_token/waited_row.hpp"
+#include "postgres/function.hpp"
+#include "postgres/interval.hpp"
+#include "postgres/member_query.hpp"
+#include "tokens/access_token.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_table.hpp"
 

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "fresh_token/refresh_requests.hpp"
 #include "postgres/function.hpp"
 #include "postgres/interval.hpp"
-#include "fresh_token/refresh_requests.hpp"
 #include "tokens/token_table.hpp"
 
 namespace oauth_tokens

@@ -168,7 +168,7 @@ bool has_written_clients()
 
 bool find_refusal(const WaitedRow &row, RefreshRefusal &refusal)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"SELECT kind OPERATOR(pg_catalog.=) ANY ('{dead_grant,needs_interaction}'), reason,"
 		" next_attempt_at FROM oauth_tokens_internal.refresh_states"
 		" WHERE token_id OPERATOR(pg_catalog.=) $1 AND token_updated_at OPERATOR(pg_catalog.=) $2"

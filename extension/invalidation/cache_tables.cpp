@@ -17,7 +17,7 @@ std::uint64_t looked_at = 0;
 
 void relation_changed(Datum, Oid relid)
 {
-	if (relid == InvalidOid || relid == cached.tokens || relid == cached.marks ||
+	if (relid == InvalidOid || relid == cached.tokens || relid == cached.invalidations ||
 		relid == cached.registrations)
 		catalog_changes++;
 }
@@ -96,7 +96,7 @@ void look_up()
 {
 	const std::uint64_t changes = catalog_changes;
 	const Oid internal = get_namespace_oid("oauth_tokens_internal", false);
-	cached.marks = internal_table(internal, kMarksName);
+	cached.invalidations = internal_table(internal, kInvalidationsName);
 	cached.registrations = internal_table(internal, kRegistrationsName);
 	cached.version = 0;
 	cached.rows_are_here = true;

@@ -4,25 +4,25 @@
 
 #include <cstdint>
 
-#include "tokens/identity.hpp"
 #include "postgres/compat.hpp"
+#include "tokens/identity.hpp"
 
 namespace oauth_tokens
 {
 
-inline constexpr const char *kMarksName = "cache_marks";
+inline constexpr const char *kInvalidationsName = "cache_invalidations";
 inline constexpr const char *kRegistrationsName = "cache_registrations";
 
 struct CacheTables {
-	Oid marks;
+	Oid invalidations;
 	Oid registrations;
 	Oid tokens;                            // InvalidOid: not migrated
 	AttrNumber identity[kIdentityColumns]; // in oauth_tokens; 0 where a column is not as it must be
-	// 0 where not every change of oauth_tokens leaves its mark. Another number after
+	// 0 where not every change of oauth_tokens leaves its invalidation. Another number after
 	// each change of its triggers and columns, which may have changed tokens without
 	// one; the same after VACUUM FULL, and whatever else only moves rows.
 	std::uint64_t version;
-	// Else tokens are read, or may have been, whose changes leave no marks.
+	// Else tokens are read, or may have been, whose changes leave no invalidations.
 	bool rows_are_here;
 };
 

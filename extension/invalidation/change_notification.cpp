@@ -11,12 +11,12 @@ namespace
 // Databases share slots by chance; who is woken for another one looks in vain.
 constexpr int kSlots = 64;
 
-constexpr long kLookEvery = 5; // ms, while a prepared transaction may have marks
+constexpr long kLookEvery = 5; // ms, while a prepared transaction may have invalidations
 
 struct Slot {
 	ConditionVariable woken;
 	pg_atomic_uint64 count;
-	pg_atomic_uint64 prepares; // transactions with marks that were prepared
+	pg_atomic_uint64 prepares; // transactions with invalidations that were prepared
 };
 
 Slot *slots = nullptr;
@@ -86,7 +86,7 @@ struct Watch {
 };
 
 // Whether one has ended, or begun, since the last look. Nothing is looked at until
-// a transaction with marks is prepared, nor after the last one has ended.
+// a transaction with invalidations is prepared, nor after the last one has ended.
 bool has_prepared_changed(Watch &watch, Slot &slot)
 {
 	const std::uint64_t prepares = pg_atomic_read_u64(&slot.prepares);
@@ -103,7 +103,7 @@ bool has_prepared_changed(Watch &watch, Slot &slot)
 
 } // namespace
 
-void wake_up_init()
+void change_notification_init()
 {
 	if (!process_shared_preload_libraries_in_progress)
 		return;
@@ -113,30 +113,30 @@ void wake_up_init()
 	shmem_startup_hook = make_slots;
 }
 
-bool can_wake_up()
+bool can_notify_change()
 {
 	return slots != nullptr;
 }
 
-void wake_up()
+void notify_change()
 {
-	if (!can_wake_up())
+	if (!can_notify_change())
 		return;
 	Slot &slot = slot_of_database();
 	pg_atomic_fetch_add_u64(&slot.count, 1);
 	ConditionVariableBroadcast(&slot.woken);
 }
 
-void wake_up_of_prepared()
+void notify_change_of_prepared()
 {
-	if (!can_wake_up())
+	if (!can_notify_change())
 		return;
 	Slot &slot = slot_of_database();
 	pg_atomic_fetch_add_u64(&slot.prepares, 1);
 	ConditionVariableBroadcast(&slot.woken);
 }
 
-bool wait_for_wake_up(std::int64_t milliseconds)
+bool wait_for_change(std::int64_t milliseconds)
 {
 	static bool waited = false;
 	static std::uint64_t seen = 0;

@@ -1,14 +1,14 @@
-// oauth_tokens_internal.mark_change(): the trigger on oauth_tokens that marks each
+// oauth_tokens_internal.record_change(): the trigger on oauth_tokens that records each
 // changed identity for caches (docs/design/cache.md, "Invalidations").
 
 #include "invalidation/change_trigger.hpp"
 
-#include "invalidation/invalidation.hpp"
-#include "invalidation/registration.hpp"
-#include "invalidation/change_notification.hpp"
-#include "postgres/function.hpp"
 #include "fresh_token/changed_tokens.hpp"
 #include "fresh_token/refresh_requests.hpp"
+#include "invalidation/change_notification.hpp"
+#include "invalidation/invalidation.hpp"
+#include "invalidation/registration.hpp"
+#include "postgres/function.hpp"
 #include "schema/table_definition.hpp"
 
 namespace oauth_tokens
@@ -17,9 +17,9 @@ namespace oauth_tokens
 namespace
 {
 
-// Marks that nobody drains end the registration, so that they do not pile up for
+// Invalidations that nobody drains end the registration, so that they do not pile up for
 // ever: the cache then begins anew, with an empty one.
-constexpr std::int64_t kUndrained = 10 * SECS_PER_MINUTE * USECS_PER_SEC;
+constexpr std::int64_t kUnacknowledged = 10 * SECS_PER_MINUTE * USECS_PER_SEC;
 
 // So does room for more than a million, even if they are drained: every reader
 // goes through it, and an old snapshot may keep it from being given back. A new
@@ -27,18 +27,18 @@ constexpr std::int64_t kUndrained = 10 * SECS_PER_MINUTE * USECS_PER_SEC;
 constexpr std::int64_t kMinuteOfMany = SECS_PER_MINUTE * USECS_PER_SEC;
 constexpr std::uint64_t kManyBytes = 128 * 1024 * 1024;
 
-// Past that many, one mark for everything is cheaper for all.
-constexpr std::int64_t kMarksOfTransaction = 100'000;
+// Past that many, one invalidation for everything is cheaper for all.
+constexpr std::int64_t kInvalidationsOfTransaction = 100'000;
 
-// A mark's id is unique among those of all transactions whose marks can be there
+// An invalidation's id is unique among those of all transactions whose invalidations can be there
 // at one time: none makes two thousand million.
 constexpr int kCounterBits = 31;
 
 struct Transaction {
 	bool asked;      // whether a cache is registered:
 	bool registered; // the answer
-	bool everything; // there is a mark for everything
-	std::int64_t marks;
+	bool everything; // there is an invalidation for everything
+	std::int64_t invalidations;
 };
 
 Transaction ours; // the one that is under way
@@ -49,15 +49,15 @@ void end_of_transaction(XactEvent event, void *)
 		end_changed_tokens(event == XACT_EVENT_COMMIT);
 	switch (event) {
 	case XACT_EVENT_COMMIT: // what it wrote is visible by now
-		if (ours.marks > 0)
-			wake_up();
+		if (ours.invalidations > 0)
+			notify_change();
 		[[fallthrough]];
 	case XACT_EVENT_ABORT:
 		ours = {};
 		break;
 	case XACT_EVENT_PREPARE: // nobody can end it before this has returned
-		if (ours.marks > 0)
-			wake_up_of_prepared();
+		if (ours.invalidations > 0)
+			notify_change_of_prepared();
 		ours = {};
 		break;
 	default:
@@ -66,7 +66,7 @@ void end_of_transaction(XactEvent event, void *)
 }
 
 // A rollback to a savepoint lets go of the lock that kept registrations out, and
-// may take back the mark for everything. What was positive stays so: a mark that
+// may take back the invalidation for everything. What was positive stays so: an invalidation that
 // nobody needs does no harm.
 void end_of_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
 {
@@ -79,8 +79,9 @@ void end_of_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionI
 void end_if_undrained(const CacheTables &tables, const Registration &registration)
 {
 	const TimestampTz now = GetCurrentTimestamp();
-	if (now - registration.row.drained_at > kUndrained ||
-		(now - registration.row.registered_at > kMinuteOfMany && marks_size(tables) > kManyBytes))
+	if (now - registration.row.acknowledged_at > kUnacknowledged ||
+		(now - registration.row.registered_at > kMinuteOfMany &&
+		 invalidations_size(tables) > kManyBytes))
 		end_registrations(tables, Wait::no);
 }
 
@@ -99,16 +100,17 @@ bool is_cache_registered(const CacheTables &tables)
 	return ours.registered;
 }
 
-void mark(const CacheTables &tables, const MarkedIdentity *identity)
+void invalidation(const CacheTables &tables, const InvalidatedIdentity *identity)
 {
 	if (ours.everything)
 		return;
-	if (identity == nullptr || ours.marks >= kMarksOfTransaction || !fits_mark(*identity)) {
+	if (identity == nullptr || ours.invalidations >= kInvalidationsOfTransaction ||
+		!fits_invalidation(*identity)) {
 		identity = nullptr;
 		ours.everything = true;
 	}
 	const auto transaction = static_cast<std::int64_t>(GetTopTransactionId());
-	write_mark(tables, transaction << kCounterBits | ours.marks++, identity);
+	write_invalidation(tables, transaction << kCounterBits | ours.invalidations++, identity);
 }
 
 struct RowIdentity {
@@ -142,29 +144,30 @@ bool is_same(const RowIdentity &one, const RowIdentity &other)
 		   is_same_text(one.values[3], other.values[3]);
 }
 
-void mark_identity(const CacheTables &tables, const RowIdentity &identity)
+void invalidate_identity(const CacheTables &tables, const RowIdentity &identity)
 {
 	const char *label = DatumGetCString(DirectFunctionCall1(enum_out, identity.values[2]));
-	const MarkedIdentity marked = {identity.values[0], identity.values[1],
-								   PointerGetDatum(cstring_to_text(label)), identity.values[3]};
-	mark(tables, &marked);
+	const InvalidatedIdentity invalidated = {identity.values[0], identity.values[1],
+											 PointerGetDatum(cstring_to_text(label)),
+											 identity.values[3]};
+	invalidation(tables, &invalidated);
 }
 
-void mark_row(const CacheTables &tables, const TriggerData *trigger)
+void invalidate_row(const CacheTables &tables, const TriggerData *trigger)
 {
 	RowIdentity before;
 	RowIdentity after;
 	if (!read_identity(tables, trigger->tg_trigslot, before)) {
-		mark(tables, nullptr);
+		invalidation(tables, nullptr);
 		return;
 	}
-	mark_identity(tables, before);
+	invalidate_identity(tables, before);
 	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		return;
 	if (!read_identity(tables, trigger->tg_newslot, after))
-		mark(tables, nullptr);
+		invalidation(tables, nullptr);
 	else if (!is_same(before, after))
-		mark_identity(tables, after);
+		invalidate_identity(tables, after);
 }
 
 // For those who wait for a fresh token (docs/refresh-requests.md).
@@ -195,7 +198,7 @@ const TriggerData *trigger_data(FunctionCallInfo fcinfo)
 		(TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) &&
 		 !TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event)))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("mark_change() is called only by the triggers that "
+						errmsg("record_change() is called only by the triggers that "
 							   "oauth_tokens_upgrade() makes")));
 	return trigger;
 }
@@ -204,7 +207,7 @@ void check_table(const CacheTables &tables, Relation table)
 {
 	if (RelationGetRelid(table) != tables.tokens)
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("table %s is not the one whose changes mark_change() marks",
+						errmsg("table %s is not the one whose changes record_change() records",
 							   RelationGetRelationName(table)),
 						errhint("Drop the trigger from this table; oauth_tokens_upgrade() makes "
 								"those that are needed.")));
@@ -212,7 +215,7 @@ void check_table(const CacheTables &tables, Relation table)
 
 } // namespace
 
-void mark_change_init()
+void change_trigger_init()
 {
 	RegisterXactCallback(end_of_transaction, nullptr);
 	RegisterSubXactCallback(end_of_subtransaction, nullptr);
@@ -222,7 +225,7 @@ void mark_change_init()
 
 using namespace oauth_tokens;
 
-OAUTH_FUNCTION(oauth_mark_change)
+OAUTH_FUNCTION(oauth_record_change)
 {
 	const TriggerData *trigger = trigger_data(fcinfo);
 	const CacheTables &tables = cache_tables();
@@ -231,9 +234,9 @@ OAUTH_FUNCTION(oauth_mark_change)
 		note_change(tables, trigger);
 	if (is_cache_registered(tables)) {
 		if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
-			mark(tables, nullptr);
+			invalidation(tables, nullptr);
 		else
-			mark_row(tables, trigger);
+			invalidate_row(tables, trigger);
 	}
 	PG_RETURN_POINTER(nullptr);
 }

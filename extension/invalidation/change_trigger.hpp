@@ -4,6 +4,6 @@ namespace oauth_tokens
 {
 
 // Follows transactions: what was found out in one holds for that one.
-void mark_change_init();
+void change_trigger_init();
 
 } // namespace oauth_tokens

@@ -36,11 +36,11 @@ std::int64_t delete_chosen(Relation relation, Chosen chosen)
 	return deleted;
 }
 
-bool has_marks(const CacheTables &tables)
+bool has_invalidations(const CacheTables &tables)
 {
 	bool has = false;
 	const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-	Relation relation = table_open(tables.marks, AccessShareLock);
+	Relation relation = table_open(tables.invalidations, AccessShareLock);
 	visit_tuples(relation, snapshot, Tidy::no, [&](HeapTuple) {
 		has = true;
 		return false;
@@ -52,7 +52,7 @@ bool has_marks(const CacheTables &tables)
 
 void give_new_file(const CacheTables &tables)
 {
-	Relation relation = table_open(tables.marks, NoLock);
+	Relation relation = table_open(tables.invalidations, NoLock);
 	compat::set_new_storage(relation);
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
@@ -60,14 +60,15 @@ void give_new_file(const CacheTables &tables)
 
 } // namespace
 
-bool fits_mark(const MarkedIdentity &identity)
+bool fits_invalidation(const InvalidatedIdentity &identity)
 {
 	return toast_raw_datum_size(identity.provider) + toast_raw_datum_size(identity.actor_type) +
 			   toast_raw_datum_size(identity.actor_id) <=
 		   kMaxIdentityBytes;
 }
 
-void write_mark(const CacheTables &tables, std::int64_t id, const MarkedIdentity *identity)
+void write_invalidation(const CacheTables &tables, std::int64_t id,
+						const InvalidatedIdentity *identity)
 {
 	Datum values[5] = {Int64GetDatum(id)};
 	bool nulls[5] = {false, true, true, true, true};
@@ -78,24 +79,24 @@ void write_mark(const CacheTables &tables, std::int64_t id, const MarkedIdentity
 		values[4] = identity->actor_id;
 		std::fill(nulls + 1, nulls + 5, false);
 	}
-	Relation relation = table_open(tables.marks, RowExclusiveLock);
+	Relation relation = table_open(tables.invalidations, RowExclusiveLock);
 	HeapTuple tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
 	simple_heap_insert(relation, tuple);
 	heap_freetuple(tuple);
 	table_close(relation, NoLock);
 }
 
-std::uint64_t marks_size(const CacheTables &tables)
+std::uint64_t invalidations_size(const CacheTables &tables)
 {
-	Relation relation = table_open(tables.marks, AccessShareLock);
+	Relation relation = table_open(tables.invalidations, AccessShareLock);
 	const std::uint64_t blocks = RelationGetNumberOfBlocks(relation);
 	table_close(relation, AccessShareLock);
 	return blocks * BLCKSZ;
 }
 
-std::int64_t delete_marks(const CacheTables &tables, const std::int64_t *ids, int count)
+std::int64_t delete_invalidations(const CacheTables &tables, const std::int64_t *ids, int count)
 {
-	Relation relation = table_open(tables.marks, RowExclusiveLock);
+	Relation relation = table_open(tables.invalidations, RowExclusiveLock);
 	const std::int64_t deleted = delete_chosen(relation, [&](HeapTuple tuple) {
 		return std::binary_search(ids, ids + count, id_of(tuple));
 	});
@@ -103,25 +104,26 @@ std::int64_t delete_marks(const CacheTables &tables, const std::int64_t *ids, in
 	return deleted;
 }
 
-void empty_marks(const CacheTables &tables)
+void empty_invalidations(const CacheTables &tables)
 {
-	if (ConditionalLockRelationOid(tables.marks, AccessExclusiveLock))
+	if (ConditionalLockRelationOid(tables.invalidations, AccessExclusiveLock))
 		give_new_file(tables);
 	else
-		delete_all_marks(tables);
+		delete_all_invalidations(tables);
 }
 
-// Whoever has written a mark holds a lock on the table until it is seen, or gone.
-void shrink_marks(const CacheTables &tables)
+// Whoever has written an invalidation holds a lock on the table until it is seen, or gone.
+void shrink_invalidations(const CacheTables &tables)
 {
-	if (marks_size(tables) > kMuchRoom && !has_marks(tables) &&
-		ConditionalLockRelationOid(tables.marks, AccessExclusiveLock) && !has_marks(tables))
+	if (invalidations_size(tables) > kMuchRoom && !has_invalidations(tables) &&
+		ConditionalLockRelationOid(tables.invalidations, AccessExclusiveLock) &&
+		!has_invalidations(tables))
 		give_new_file(tables);
 }
 
-void delete_all_marks(const CacheTables &tables)
+void delete_all_invalidations(const CacheTables &tables)
 {
-	Relation relation = table_open(tables.marks, RowExclusiveLock);
+	Relation relation = table_open(tables.invalidations, RowExclusiveLock);
 	delete_chosen(relation, [](HeapTuple) { return true; });
 	table_close(relation, NoLock);
 }

@@ -1,9 +1,9 @@
 // oauth_cache_register, oauth_cache_unregister, and what tells of the cache that
 // is registered.
 
+#include "errors.hpp"
 #include "invalidation/invalidation.hpp"
 #include "invalidation/registration.hpp"
-#include "errors.hpp"
 #include "postgres/function.hpp"
 #include "tokens/token_table.hpp"
 
@@ -16,7 +16,7 @@ namespace
 constexpr int kMaxCacheIdBytes = 1024;
 constexpr int kLockMilliseconds = 100;
 
-// A cache that has drained its marks as lately is one that works.
+// A cache that has drained its invalidations as lately is one that works.
 constexpr std::int64_t kSeenLately = 30 * USECS_PER_SEC;
 
 text *cache_id_argument(FunctionCallInfo fcinfo)
@@ -39,7 +39,7 @@ bool is_of(const Registration &registration, const text *id)
 void refuse_second_cache(const Registration &registration, const text *id)
 {
 	if (!registration.valid || is_of(registration, id) ||
-		GetCurrentTimestamp() - registration.row.drained_at > kSeenLately)
+		GetCurrentTimestamp() - registration.row.acknowledged_at > kSeenLately)
 		return;
 	ereport(ERROR, (errcode(ERRCODE_OTHER_CACHE), errmsg("another cache is registered"),
 					errdetail("It is %s, and was seen within %d seconds.",
@@ -53,12 +53,12 @@ void refuse_unmarked_changes(const CacheTables &tables)
 {
 	if (!tables.rows_are_here)
 		ereport(ERROR,
-				(errcode(ERRCODE_TABLE_DIFFERS), errmsg("changes of oauth_tokens are not marked"),
+				(errcode(ERRCODE_TABLE_DIFFERS), errmsg("changes of oauth_tokens are not recorded"),
 				 errdetail("It has child tables, whose changes would not be."),
 				 errhint("Move their rows into oauth_tokens, and drop them.")));
 	if (tables.version == 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_TABLE_DIFFERS), errmsg("changes of oauth_tokens are not marked"),
+				(errcode(ERRCODE_TABLE_DIFFERS), errmsg("changes of oauth_tokens are not recorded"),
 				 errdetail("A trigger is missing, or is not ENABLE ALWAYS."),
 				 errhint("SELECT oauth_tokens_upgrade() mends it.")));
 }
@@ -106,7 +106,7 @@ pg_uuid_t register_cache(text *id)
 	}
 	if (is_present(registration, id)) {
 		renew_registration(cache_tables(), registration);
-		return registration.row.incarnation;
+		return registration.row.registration_id;
 	}
 	refuse_second_cache(registration, id);
 	lock_out_writers();
@@ -114,7 +114,7 @@ pg_uuid_t register_cache(text *id)
 	refuse_unmarked_changes(tables);
 	refuse_second_cache(latest_registration(tables), id); // it may just have come back
 	end_registrations(tables, Wait::yes);
-	empty_marks(tables);
+	empty_invalidations(tables);
 	return add_registration(tables, id);
 }
 
@@ -147,10 +147,10 @@ OAUTH_FUNCTION(oauth_cache_register)
 	text *id = cache_id_argument(fcinfo);
 	PreventCommandIfReadOnly("oauth_cache_register()");
 	const int nest_level = begin_short_wait();
-	auto *incarnation = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
-	*incarnation = register_cache(id);
+	auto *registration_id = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
+	*registration_id = register_cache(id);
 	AtEOXact_GUC(true, nest_level);
-	PG_RETURN_UUID_P(incarnation);
+	PG_RETURN_UUID_P(registration_id);
 }
 
 OAUTH_FUNCTION(oauth_cache_unregister)
@@ -162,18 +162,18 @@ OAUTH_FUNCTION(oauth_cache_unregister)
 	if (!registration.valid || !is_of(registration, id))
 		PG_RETURN_BOOL(false);
 	end_registrations(tables, Wait::yes);
-	delete_all_marks(tables);
+	delete_all_invalidations(tables);
 	PG_RETURN_BOOL(true);
 }
 
-OAUTH_FUNCTION(oauth_cache_incarnation)
+OAUTH_FUNCTION(oauth_cache_registration_id)
 {
 	const Registration registration = visible_registration();
 	if (!registration.valid)
 		PG_RETURN_NULL();
-	auto *incarnation = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
-	*incarnation = registration.row.incarnation;
-	PG_RETURN_UUID_P(incarnation);
+	auto *registration_id = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
+	*registration_id = registration.row.registration_id;
+	PG_RETURN_UUID_P(registration_id);
 }
 
 OAUTH_FUNCTION(oauth_cache_registration)
@@ -183,12 +183,12 @@ OAUTH_FUNCTION(oauth_cache_registration)
 		elog(ERROR, "cache_registration() must return a row");
 	const Registration registration = visible_registration();
 	Datum values[] = {PointerGetDatum(registration.cache_id),
-					  UUIDPGetDatum(&registration.row.incarnation),
+					  UUIDPGetDatum(&registration.row.registration_id),
 					  CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier())),
 					  Int32GetDatum(static_cast<int32>(timeline())),
 					  ObjectIdGetDatum(MyDatabaseId),
 					  TimestampTzGetDatum(PgStartTime),
-					  TimestampTzGetDatum(registration.row.drained_at)};
+					  TimestampTzGetDatum(registration.row.acknowledged_at)};
 	const bool nobody = !registration.valid;
 	bool nulls[lengthof(values)] = {nobody, nobody, false, false, false, false, nobody};
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "postgres/heap_pages.hpp"
+#include "invalidation/change_notification.hpp"
 #include "invalidation/invalidation.hpp"
 #include "invalidation/registration.hpp"
-#include "invalidation/change_notification.hpp"
 #include "postgres/function.hpp"
+#include "postgres/heap_pages.hpp"
 #include "postgres/interval.hpp"
 
 namespace oauth_tokens
@@ -16,7 +16,7 @@ namespace oauth_tokens
 namespace
 {
 
-constexpr int kMarkColumns = 5;
+constexpr int kInvalidationColumns = 5;
 constexpr std::int64_t kLongestWait = 1000; // ms: a sleeping statement holds back VACUUM
 constexpr long kLookEvery = 5;              // ms
 
@@ -36,7 +36,7 @@ Ids ids_argument(FunctionCallInfo fcinfo, int argument)
 	return {values, count};
 }
 
-// Tells one set of marks from another, in whatever order they are read.
+// Tells one set of invalidations from another, in whatever order they are read.
 struct Fingerprint {
 	std::uint64_t count;
 	std::uint64_t sum;
@@ -44,31 +44,31 @@ struct Fingerprint {
 	bool operator==(const Fingerprint &) const = default;
 };
 
-Fingerprint fingerprint_of_marks()
+Fingerprint fingerprint_of_invalidations()
 {
-	Fingerprint marks = {};
+	Fingerprint invalidations = {};
 	if (RecoveryInProgress())
-		return marks;
+		return invalidations;
 	const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-	Relation relation = table_open(cache_tables().marks, AccessShareLock);
+	Relation relation = table_open(cache_tables().invalidations, AccessShareLock);
 	visit_tuples(relation, snapshot, Tidy::no, [&](HeapTuple tuple) {
-		marks.count++;
-		marks.sum += *reinterpret_cast<const std::uint64_t *>(GETSTRUCT(tuple));
+		invalidations.count++;
+		invalidations.sum += *reinterpret_cast<const std::uint64_t *>(GETSTRUCT(tuple));
 		return true;
 	});
 	table_close(relation, AccessShareLock);
 	UnregisterSnapshot(snapshot);
-	return marks;
+	return invalidations;
 }
 
-bool look_for_marks(std::int64_t milliseconds)
+bool look_for_invalidations(std::int64_t milliseconds)
 {
 	static Fingerprint seen = {};
 	const TimestampTz end = GetCurrentTimestamp() + milliseconds * 1000;
 	for (;;) {
-		const Fingerprint marks = fingerprint_of_marks();
-		const bool is_new = marks.count > 0 && marks != seen;
-		seen = marks;
+		const Fingerprint invalidations = fingerprint_of_invalidations();
+		const bool is_new = invalidations.count > 0 && invalidations != seen;
+		seen = invalidations;
 		const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 		if (is_new || left <= 0)
 			return is_new;
@@ -96,10 +96,10 @@ OAUTH_FUNCTION(oauth_changes_pending)
 	if (RecoveryInProgress() || left == 0)
 		return (Datum)0;
 	ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-	Relation relation = table_open(cache_tables().marks, AccessShareLock);
+	Relation relation = table_open(cache_tables().invalidations, AccessShareLock);
 	visit_tuples(relation, GetActiveSnapshot(), Tidy::no, [&](HeapTuple tuple) {
-		Datum values[kMarkColumns];
-		bool nulls[kMarkColumns];
+		Datum values[kInvalidationColumns];
+		bool nulls[kInvalidationColumns];
 		heap_deform_tuple(tuple, RelationGetDescr(relation), values, nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		return --left > 0;
@@ -110,22 +110,23 @@ OAUTH_FUNCTION(oauth_changes_pending)
 
 OAUTH_FUNCTION(oauth_changes_ack)
 {
-	refuse_null_argument(fcinfo, 0, "incarnation");
+	refuse_null_argument(fcinfo, 0, "registration_id");
 	refuse_null_argument(fcinfo, 1, "ids");
 	PreventCommandIfReadOnly("oauth_changes_ack()");
 	const Ids ids = ids_argument(fcinfo, 1);
 	const CacheTables &tables = cache_tables();
 	const Registration registration = latest_registration(tables);
-	if (!is_incarnation(registration, *PG_GETARG_UUID_P(0)))
+	if (!is_registration_id(registration, *PG_GETARG_UUID_P(0)))
 		PG_RETURN_NULL();
 	if (!tables.rows_are_here) { // what is void for one who asked stays so
 		end_registrations(tables, Wait::no);
 		PG_RETURN_NULL();
 	}
 	renew_registration(tables, registration);
-	const std::int64_t deleted = ids.count == 0 ? 0 : delete_marks(tables, ids.values, ids.count);
+	const std::int64_t deleted =
+		ids.count == 0 ? 0 : delete_invalidations(tables, ids.values, ids.count);
 	if (!IsTransactionBlock()) // which would keep writers waiting
-		shrink_marks(tables);
+		shrink_invalidations(tables);
 	PG_RETURN_INT64(deleted);
 }
 
@@ -135,5 +136,6 @@ OAUTH_FUNCTION(oauth_changes_wait)
 	const std::uint64_t asked = microseconds_of(PG_GETARG_INTERVAL_P(0), "timeout") / 1000;
 	const auto milliseconds =
 		static_cast<std::int64_t>(std::min<std::uint64_t>(asked, kLongestWait));
-	PG_RETURN_BOOL(can_wake_up() ? wait_for_wake_up(milliseconds) : look_for_marks(milliseconds));
+	PG_RETURN_BOOL(can_notify_change() ? wait_for_change(milliseconds)
+									   : look_for_invalidations(milliseconds));
 }

@@ -66,16 +66,17 @@ Registration latest_registration(const CacheTables &tables)
 	return found;
 }
 
-bool is_incarnation(const Registration &registration, const pg_uuid_t &incarnation)
+bool is_registration_id(const Registration &registration, const pg_uuid_t &registration_id)
 {
 	return registration.valid &&
-		   memcmp(&registration.row.incarnation, &incarnation, sizeof incarnation) == 0;
+		   memcmp(&registration.row.registration_id, &registration_id, sizeof registration_id) == 0;
 }
 
 void renew_registration(const CacheTables &tables, const Registration &registration)
 {
 	const TimestampTz now = GetCurrentTimestamp();
-	if (now - registration.row.drained_at < kRenewAfter && now >= registration.row.drained_at)
+	if (now - registration.row.acknowledged_at < kRenewAfter &&
+		now >= registration.row.acknowledged_at)
 		return;
 	Relation relation = table_open(tables.registrations, RowExclusiveLock);
 	const BlockNumber block = ItemPointerGetBlockNumber(&registration.tid);
@@ -92,9 +93,9 @@ void renew_registration(const CacheTables &tables, const Registration &registrat
 		auto *row =
 			reinterpret_cast<RegistrationRow *>(reinterpret_cast<char *>(tuple) + tuple->t_hoff);
 		// It may have been replaced meanwhile.
-		if (memcmp(&row->incarnation, &registration.row.incarnation, sizeof row->incarnation) ==
-			0) {
-			row->drained_at = now;
+		if (memcmp(&row->registration_id, &registration.row.registration_id,
+				   sizeof row->registration_id) == 0) {
+			row->acknowledged_at = now;
 			MarkBufferDirty(buffer);
 		}
 	}
@@ -105,8 +106,8 @@ void renew_registration(const CacheTables &tables, const Registration &registrat
 pg_uuid_t add_registration(const CacheTables &tables, text *cache_id)
 {
 	const TimestampTz now = GetCurrentTimestamp();
-	const Datum incarnation = DirectFunctionCall1(gen_random_uuid, (Datum)0);
-	Datum values[] = {incarnation,
+	const Datum registration_id = DirectFunctionCall1(gen_random_uuid, (Datum)0);
+	Datum values[] = {registration_id,
 					  TimestampTzGetDatum(PgStartTime),
 					  TimestampTzGetDatum(now),
 					  TimestampTzGetDatum(now),
@@ -119,7 +120,7 @@ pg_uuid_t add_registration(const CacheTables &tables, text *cache_id)
 	simple_heap_insert(relation, heap_form_tuple(RelationGetDescr(relation), values, nulls));
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
-	return *DatumGetUUIDP(incarnation);
+	return *DatumGetUUIDP(registration_id);
 }
 
 void end_registrations(const CacheTables &tables, Wait wait)

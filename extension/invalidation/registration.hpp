@@ -9,10 +9,10 @@ namespace oauth_tokens
 
 // The row as it lies on its page (66_cache.sql); cache_id follows.
 struct RegistrationRow {
-	pg_uuid_t incarnation;
+	pg_uuid_t registration_id;
 	TimestampTz server_started;
 	TimestampTz registered_at;
-	TimestampTz drained_at;
+	TimestampTz acknowledged_at;
 	Oid database;
 	Oid token_table;
 	std::uint64_t table_version; // CacheTables
@@ -27,19 +27,19 @@ struct Registration {
 
 // The registration that the snapshot sees, if it is one of this server's run, this
 // database and the present table, whose triggers and columns nobody has changed.
-// While there are child tables, its marks are written, but nothing may be kept.
+// While there are child tables, its invalidations are written, but nothing may be kept.
 Registration find_registration(const CacheTables &tables, Snapshot snapshot);
 
 // The same as of now, whatever the transaction's isolation level.
 Registration latest_registration(const CacheTables &tables);
 
-bool is_incarnation(const Registration &registration, const pg_uuid_t &incarnation);
+bool is_registration_id(const Registration &registration, const pg_uuid_t &registration_id);
 
-// Says that its marks were seen to just now. In its place on the page, so that it
+// Says that its invalidations were seen to just now. In its place on the page, so that it
 // needs no transaction, waits for nobody and is in nobody's way.
 void renew_registration(const CacheTables &tables, const Registration &registration);
 
-// A new one, with a random incarnation.
+// A new one, with a random registration id.
 pg_uuid_t add_registration(const CacheTables &tables, text *cache_id);
 
 // Deletes whatever stands there and is seen now.

@@ -18,11 +18,11 @@ struct TriggerDefinition {
 };
 
 constexpr TriggerDefinition kTriggers[] = {
-	{"oauth_cache_mark_row",
+	{"oauth_cache_invalidate_row",
 	 TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE |
 		 TRIGGER_TYPE_DELETE,
 	 "INSERT OR UPDATE OR DELETE", "ROW"},
-	{"oauth_cache_mark_truncate",
+	{"oauth_cache_invalidate_truncate",
 	 TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_TRUNCATE, "TRUNCATE", "STATEMENT"},
 };
 
@@ -35,9 +35,9 @@ struct TriggerState {
 };
 
 // Whoever asks need not have a right to it.
-Oid mark_function()
+Oid invalidate_function()
 {
-	return internal_function("mark_change");
+	return internal_function("record_change");
 }
 
 bool fits(HeapTuple tuple, Relation catalog, const TriggerDefinition &wanted)
@@ -45,7 +45,7 @@ bool fits(HeapTuple tuple, Relation catalog, const TriggerDefinition &wanted)
 	const Form_pg_trigger form = (Form_pg_trigger)GETSTRUCT(tuple);
 	bool no_condition;
 	heap_getattr(tuple, Anum_pg_trigger_tgqual, RelationGetDescr(catalog), &no_condition);
-	return form->tgfoid == mark_function() && form->tgtype == wanted.type &&
+	return form->tgfoid == invalidate_function() && form->tgtype == wanted.type &&
 		   !OidIsValid(form->tgconstraint) && form->tgattr.dim1 == 0 && no_condition;
 }
 
@@ -90,7 +90,7 @@ char *enable_statement(const char *name, const TriggerDefinition &trigger)
 char *create_statement(const char *name, const TriggerDefinition &trigger)
 {
 	return psprintf("CREATE TRIGGER %s AFTER %s ON %s FOR EACH %s"
-					" EXECUTE FUNCTION oauth_tokens_internal.mark_change(); %s; %s",
+					" EXECUTE FUNCTION oauth_tokens_internal.record_change(); %s; %s",
 					trigger.name, trigger.events, name, trigger.level,
 					enable_statement(name, trigger), depend_statement(name, trigger));
 }

@@ -1,4 +1,4 @@
-// The two triggers on oauth_tokens that mark changes for caches: that they are
+// The two triggers on oauth_tokens that record changes for caches: that they are
 // there and fire always, also while a replica applies changes.
 #pragma once
 
@@ -9,7 +9,7 @@
 namespace oauth_tokens
 {
 
-// 0 where not every change leaves a mark. Else another number after each change of
+// 0 where not every change leaves an invalidation. Else another number after each change of
 // a trigger, be it as before or not: while it was otherwise, rows may have changed.
 // Needs no lock on the table.
 std::uint64_t triggers_version(Oid table);

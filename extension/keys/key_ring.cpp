@@ -10,8 +10,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "errors.hpp"
 #include "common/hkdf.hpp"
+#include "errors.hpp"
 #include "keys/key_shared_memory.hpp"
 
 namespace oauth_tokens
@@ -44,7 +44,7 @@ try {
 	struct Copy : KeySet {
 		~Copy() { wipe(); }
 	} keys;
-	fresh->generation = key_page_read(keys);
+	fresh->generation = key_shared_memory_read(keys);
 	fresh->state = keys.state;
 	fresh->fault = keys.fault;
 	for (std::uint32_t i = 0; i < keys.count; i++) {
@@ -61,7 +61,7 @@ try {
 
 Ring &usable_ring()
 {
-	const std::uint64_t generation = key_page_generation();
+	const std::uint64_t generation = key_shared_memory_generation();
 	if (unlikely(ring == nullptr || ring->generation != generation) && !prepare())
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not prepare the encryption keys")));
@@ -166,7 +166,7 @@ std::span<const char, fernet::kFingerprintChars> key_ring_fingerprint(int positi
 	return usable_ring().fingerprints.at(static_cast<std::size_t>(position) - 1);
 }
 
-void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Place &,
+void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const ValuePosition &,
 				   std::span<char> out)
 {
 	fernet::Cipher &cipher = usable_ring().ciphers.front();
@@ -195,7 +195,7 @@ Opened key_ring_open_derived(std::string_view token, std::string_view info, fern
 	return {};
 }
 
-Opened key_ring_open(std::string_view token, const Place &, fernet::Bytes buffer)
+Opened key_ring_open(std::string_view token, const ValuePosition &, fernet::Bytes buffer)
 {
 	Ring &keys = usable_ring();
 	auto envelope = fernet::Envelope::decode(token, buffer);
@@ -211,7 +211,7 @@ Opened key_ring_open(std::string_view token, const Place &, fernet::Bytes buffer
 	return {*plaintext, static_cast<int>(signer) + 1, timestamp};
 }
 
-int key_ring_verify(std::string_view token, const Place &, fernet::Bytes buffer)
+int key_ring_verify(std::string_view token, const ValuePosition &, fernet::Bytes buffer)
 {
 	Ring &keys = usable_ring();
 	const auto envelope = fernet::Envelope::decode(token, buffer);

@@ -34,11 +34,11 @@ std::span<const char, fernet::kFingerprintChars> key_ring_fingerprint(int positi
 
 // Encrypts under the first key, with a fresh IV. `place` is where the value
 // will stand. `out` holds fernet::token_chars(plaintext.size()) characters.
-void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Place &place,
+void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const ValuePosition &place,
 				   std::span<char> out);
 
 // Decrypts with whichever key fits. `buffer` has fernet::decoded_capacity() bytes.
-Opened key_ring_open(std::string_view token, const Place &place, fernet::Bytes buffer);
+Opened key_ring_open(std::string_view token, const ValuePosition &place, fernet::Bytes buffer);
 
 // The same for what is no token of the table: under a key that HKDF-SHA256
 // derives from the ring's key and `info`, in every key-binding mode.
@@ -48,6 +48,6 @@ Opened key_ring_open_derived(std::string_view token, std::string_view info, fern
 
 // The position of the key that signed the token, 0 where none did. Cheaper
 // than opening, and writes no plaintext anywhere.
-int key_ring_verify(std::string_view token, const Place &place, fernet::Bytes buffer);
+int key_ring_verify(std::string_view token, const ValuePosition &place, fernet::Bytes buffer);
 
 } // namespace oauth_tokens

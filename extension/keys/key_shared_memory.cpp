@@ -35,7 +35,7 @@ struct Refusal {
 // the generation up, so that readers take no lock. `writer` keeps two processes
 // from writing at once, and names its holder because one that was killed must
 // not keep the page for ever: it outlives a crash restart.
-struct KeyPage {
+struct KeySharedMemory {
 	std::atomic<std::uint64_t> generation;
 	std::atomic<pid_t> writer;
 	std::atomic<TimestampTz> read_at; // when a source was read last
@@ -48,12 +48,12 @@ struct KeyPage {
 	KeySet &current() noexcept { return sets[generation.load(std::memory_order_acquire) & 1]; }
 	KeySet &spare() noexcept { return sets[(generation.load(std::memory_order_acquire) + 1) & 1]; }
 };
-static_assert(sizeof(KeyPage) <= kPageBytes);
+static_assert(sizeof(KeySharedMemory) <= kPageBytes);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 char *key_file = nullptr;
 char *key_command = nullptr;
-KeyPage *page = nullptr;
+KeySharedMemory *page = nullptr;
 bool page_is_shared = false;
 const char *source = kKeyVariable; // for the log
 
@@ -179,7 +179,7 @@ void make_page(bool shared)
 	if (::mlock(memory, kPageBytes) != 0)
 		ereport(LOG, (errmsg("could not lock the encryption keys into memory: %m"),
 					  errhint("Raise the limit RLIMIT_MEMLOCK of the server.")));
-	page = new (memory) KeyPage{};
+	page = new (memory) KeySharedMemory{};
 	page_is_shared = shared;
 }
 
@@ -219,7 +219,7 @@ void fill_page(bool preloaded)
 
 } // namespace
 
-void key_page_init()
+void key_shared_memory_init()
 {
 	const bool preloaded = process_shared_preload_libraries_in_progress;
 	define_settings();
@@ -227,7 +227,7 @@ void key_page_init()
 	fill_page(preloaded);
 }
 
-std::uint64_t key_page_generation() noexcept
+std::uint64_t key_shared_memory_generation() noexcept
 {
 	// With the setting on the command line, or without preload, nobody reads the
 	// file for us: the first to come by after a reload does, as each session
@@ -240,7 +240,7 @@ std::uint64_t key_page_generation() noexcept
 	return page->generation.load(std::memory_order_acquire);
 }
 
-std::uint64_t key_page_read(KeySet &out) noexcept
+std::uint64_t key_shared_memory_read(KeySet &out) noexcept
 {
 	for (;;) {
 		const std::uint64_t before = page->generation.load(std::memory_order_acquire);

@@ -3,9 +3,9 @@
 // the key that opens one, and whether one is damaged.
 
 #include "errors.hpp"
+#include "keys/key_ring.hpp"
 #include "postgres/function.hpp"
 #include "postgres/interval.hpp"
-#include "keys/key_ring.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_table.hpp"
 
@@ -15,12 +15,12 @@ namespace oauth_tokens
 namespace
 {
 
-struct KnownPlace {
+struct KnownPosition {
 	Identity identity;
 	bool has_identity;
 	Column column;
 
-	Place place() const { return {has_identity ? &identity : nullptr, column}; }
+	ValuePosition place() const { return {has_identity ? &identity : nullptr, column}; }
 };
 
 Column column_from_argument(const text *name)
@@ -35,9 +35,9 @@ Column column_from_argument(const text *name)
 
 // Arguments 1 to 4 are the identity, 5 is the column's name. A row whose NOT NULL was
 // taken away may have a NULL in its identity: that is none, and its values count.
-KnownPlace place_from_arguments(FunctionCallInfo fcinfo)
+KnownPosition place_from_arguments(FunctionCallInfo fcinfo)
 {
-	KnownPlace known = {};
+	KnownPosition known = {};
 	known.column = column_from_argument(PG_GETARG_TEXT_PP(5));
 	known.has_identity =
 		!PG_ARGISNULL(1) && !PG_ARGISNULL(2) && !PG_ARGISNULL(3) && !PG_ARGISNULL(4);
@@ -64,7 +64,7 @@ OAUTH_FUNCTION(oauth_encrypt)
 
 OAUTH_FUNCTION(oauth_encrypt_at)
 {
-	const KnownPlace known = place_from_arguments(fcinfo);
+	const KnownPosition known = place_from_arguments(fcinfo);
 	PG_RETURN_TEXT_P(seal_token(PG_GETARG_TEXT_PP(0), known.place()));
 }
 
@@ -79,7 +79,7 @@ OAUTH_FUNCTION(oauth_decrypt_at)
 	refuse_restricted_operation();
 	if (has_no_value(fcinfo))
 		PG_RETURN_NULL();
-	const KnownPlace known = place_from_arguments(fcinfo);
+	const KnownPosition known = place_from_arguments(fcinfo);
 	PG_RETURN_TEXT_P(open_token(PG_GETARG_TEXT_PP(0), known.place()));
 }
 
@@ -87,7 +87,7 @@ OAUTH_FUNCTION(oauth_is_damaged)
 {
 	if (has_no_value(fcinfo))
 		PG_RETURN_NULL();
-	const KnownPlace known = place_from_arguments(fcinfo);
+	const KnownPosition known = place_from_arguments(fcinfo);
 	PG_RETURN_BOOL(is_damaged(PG_GETARG_TEXT_PP(0), known.place()));
 }
 
@@ -96,7 +96,7 @@ OAUTH_FUNCTION(oauth_key_position)
 {
 	if (has_no_value(fcinfo))
 		PG_RETURN_NULL();
-	const KnownPlace known = place_from_arguments(fcinfo);
+	const KnownPosition known = place_from_arguments(fcinfo);
 	const std::string_view token = view_of(PG_GETARG_TEXT_PP(0));
 	const std::size_t capacity = fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));

@@ -15,11 +15,11 @@
 #include <initializer_list>
 
 #include "errors.hpp"
+#include "keys/key_ring.hpp"
 #include "keys/sealed_columns.hpp"
 #include "postgres/function.hpp"
-#include "keys/key_ring.hpp"
-#include "postgres/owner_rights.hpp"
 #include "postgres/heap_update.hpp"
+#include "postgres/owner_rights.hpp"
 #include "tokens/row_storage.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_table.hpp"
@@ -151,7 +151,7 @@ const Identity *identity_of(const TokenTable &table, TupleTableSlot *slot, Ident
 
 // The place in the ring of the key that a value is under, by its HMAC alone; 0
 // where no key fits.
-int position_of(const text *token, const Place &place)
+int position_of(const text *token, const ValuePosition &place)
 {
 	const std::size_t capacity = fernet::decoded_capacity(view_of(token).size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
@@ -162,7 +162,7 @@ enum class Finding { current, outdated, damaged };
 
 // Finds which key a value is under. One under another key than the first is
 // sealed anew, with its own timestamp, to `sealed`.
-Finding inspect(const text *token, const Place &place, text **sealed)
+Finding inspect(const text *token, const ValuePosition &place, text **sealed)
 {
 	if (const int position = position_of(token, place); position < 2)
 		return position == 0 ? Finding::damaged : Finding::current;
@@ -186,8 +186,8 @@ Column column_of(TableColumn column)
 }
 
 // Whether there was anything to do for the row.
-bool rotate_row(const TokenTable &table, RowReplacement &target, TupleTableSlot *row,
-				Snapshot snapshot, Progress &progress)
+bool rotate_row(const TokenTable &table, HeapUpdate &target, TupleTableSlot *row, Snapshot snapshot,
+				Progress &progress)
 {
 	Identity parts;
 	const Identity *identity = identity_of(table, row, parts);
@@ -235,7 +235,7 @@ void rotate_batch(const TokenTable &table, Relation relation, std::int64_t batch
 	PushActiveSnapshot(GetTransactionSnapshot());
 	const Snapshot snapshot = GetActiveSnapshot();
 
-	RowReplacement target = open_row_replacement(relation);
+	HeapUpdate target = open_row_replacement(relation);
 	ItemPointerData last;
 	ItemPointerSet(&last, MaxBlockNumber, MaxOffsetNumber);
 	const BlockNumber first_block = ItemPointerGetBlockNumber(&position.next);

@@ -1,9 +1,9 @@
 #include "keys/sealed_columns.hpp"
 
-#include "keys/sealed_value.hpp"
-#include "postgres/member_query.hpp"
-#include "postgres/function.hpp"
 #include "keys/key_ring.hpp"
+#include "keys/sealed_value.hpp"
+#include "postgres/function.hpp"
+#include "postgres/member_query.hpp"
 #include "postgres/owner_query.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_table.hpp"
@@ -27,8 +27,8 @@ struct SealedColumn {
 	// Whether nobody has rights on the table, and the extension's owner works on it.
 	bool as_owner;
 	// Returns `sealed`, the primary key, and what else it takes to open.
-	FlowStatement<3> page;
-	FlowStatement<3> reseal;
+	MemberQuery<3> page;
+	MemberQuery<3> reseal;
 };
 
 Datum column(std::uint64_t row, int number)
@@ -37,46 +37,46 @@ Datum column(std::uint64_t row, int number)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, &is_null);
 }
 
-SealedPlace place_of_attempt(std::uint64_t row)
+SealedSlot place_of_attempt(std::uint64_t row)
 {
 	return {kAttemptPurpose, attempt_name(column(row, 2), column(row, 3))};
 }
 
-SealedPlace place_of_confirmation(std::uint64_t row)
+SealedSlot place_of_confirmation(std::uint64_t row)
 {
 	return {kGrantPurpose, confirmation_name(column(row, 2), column(row, 3), column(row, 4),
 											 column(row, 5), column(row, 6))};
 }
 
-SealedPlace place_of_spool_key(std::uint64_t row)
+SealedSlot place_of_spool_key(std::uint64_t row)
 {
 	return {kSpoolPurpose, spool_key_name(column(row, 2), column(row, 3))};
 }
 
-template <SealedPlace (*place)(std::uint64_t row)>
+template <SealedSlot (*place)(std::uint64_t row)>
 OpenedInFlow open_derived(std::uint64_t row, const text *sealed)
 {
 	return open_in_flow(sealed, place(row));
 }
 
-template <SealedPlace (*place)(std::uint64_t row)>
+template <SealedSlot (*place)(std::uint64_t row)>
 text *seal_derived(std::uint64_t row, const OpenedInFlow &opened)
 {
 	return seal_in_flow(opened.view(), place(row), opened.timestamp);
 }
 
 // A token that has left the table of tokens, and is sealed as it was there.
-struct TokenPlace {
+struct TokenPosition {
 	Identity identity;
 	bool is_known; // else the enum has no such value any more
 	Column column;
 
-	Place place() const { return {is_known ? &identity : nullptr, column}; }
+	ValuePosition place() const { return {is_known ? &identity : nullptr, column}; }
 };
 
-TokenPlace place_of_token(std::uint64_t row, Column token_column)
+TokenPosition place_of_token(std::uint64_t row, Column token_column)
 {
-	TokenPlace place = {};
+	TokenPosition place = {};
 	place.column = token_column;
 	const text *label = DatumGetTextPP(column(row, 5));
 	place.is_known =
@@ -95,7 +95,7 @@ OpenedInFlow open_token_of(std::uint64_t row, const text *sealed)
 	const std::string_view token = view_of(sealed);
 	const std::size_t capacity = fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
-	const TokenPlace place = place_of_token(row, token_column);
+	const TokenPosition place = place_of_token(row, token_column);
 	const Opened opened = key_ring_open(token, place.place(), {buffer, capacity});
 	if (opened.position == 0) {
 		pfree(buffer);
@@ -111,7 +111,7 @@ text *seal_token_of(std::uint64_t row, const OpenedInFlow &opened)
 	const std::size_t size = fernet::token_chars(opened.size);
 	auto *sealed = static_cast<text *>(palloc(VARHDRSZ + size));
 	SET_VARSIZE(sealed, VARHDRSZ + size);
-	const TokenPlace place = place_of_token(row, token_column);
+	const TokenPosition place = place_of_token(row, token_column);
 	key_ring_seal(opened.view(), opened.timestamp, place.place(), {VARDATA(sealed), size});
 	return sealed;
 }
@@ -176,7 +176,7 @@ SealedColumn columns[] = {
 	 {QUEUED_RESEAL("encrypted_access_token"), {UUIDOID, TEXTOID, TEXTOID}}},
 };
 
-std::uint64_t run_on(const SealedColumn &column, FlowStatement<3> &statement, Datum (&values)[3])
+std::uint64_t run_on(const SealedColumn &column, MemberQuery<3> &statement, Datum (&values)[3])
 {
 	return column.as_owner ? run_as_owner(statement, values) : run(statement, values);
 }

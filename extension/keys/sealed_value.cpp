@@ -1,7 +1,7 @@
 #include "keys/sealed_value.hpp"
 
-#include "postgres/member_query.hpp"
 #include "keys/key_ring.hpp"
+#include "postgres/member_query.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -19,7 +19,7 @@ struct Info {
 static_assert(kGrantPurpose.size() <= kAttemptPurpose.size());
 static_assert(kSpoolPurpose.size() <= kAttemptPurpose.size());
 
-Info info_of(const SealedPlace &place)
+Info info_of(const SealedSlot &place)
 {
 	const flow::Hash row = flow_hash_of(place.row);
 	Info info = {};
@@ -31,7 +31,7 @@ Info info_of(const SealedPlace &place)
 
 } // namespace
 
-text *seal_in_flow(std::string_view plaintext, const SealedPlace &place, std::uint64_t timestamp)
+text *seal_in_flow(std::string_view plaintext, const SealedSlot &place, std::uint64_t timestamp)
 {
 	const std::size_t size = fernet::token_chars(plaintext.size());
 	text *sealed = static_cast<text *>(palloc(VARHDRSZ + size));
@@ -40,7 +40,7 @@ text *seal_in_flow(std::string_view plaintext, const SealedPlace &place, std::ui
 	return sealed;
 }
 
-OpenedInFlow open_in_flow(const text *sealed, const SealedPlace &place)
+OpenedInFlow open_in_flow(const text *sealed, const SealedSlot &place)
 {
 	const std::string_view token = view_of(sealed);
 	const std::size_t capacity = fernet::decoded_capacity(token.size());

@@ -22,13 +22,13 @@ inline constexpr std::string_view kAttemptPurpose = "oauth_tokens flow attempt";
 inline constexpr std::string_view kGrantPurpose = "oauth_tokens flow grant";
 inline constexpr std::string_view kSpoolPurpose = "oauth_tokens refresh key";
 
-struct SealedPlace {
+struct SealedSlot {
 	std::string_view purpose;
 	std::string_view row; // what names it
 };
 
 // `timestamp`: the Fernet one, in seconds since 1970 UTC.
-text *seal_in_flow(std::string_view plaintext, const SealedPlace &place, std::uint64_t timestamp);
+text *seal_in_flow(std::string_view plaintext, const SealedSlot &place, std::uint64_t timestamp);
 
 // The plaintext, in memory that the caller wipes by wipe_opened(); `data` is
 // null where no key opens it.
@@ -42,7 +42,7 @@ struct OpenedInFlow {
 	std::string_view view() const { return {data, size}; }
 };
 
-OpenedInFlow open_in_flow(const text *sealed, const SealedPlace &place);
+OpenedInFlow open_in_flow(const text *sealed, const SealedSlot &place);
 
 void wipe_opened(const OpenedInFlow &opened);
 

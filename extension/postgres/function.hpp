@@ -13,8 +13,8 @@
 #include <exception>
 #include <new>
 
-#include "schema/grant_hint.hpp"
 #include "postgres/compat.hpp"
+#include "schema/grant_hint.hpp"
 
 namespace oauth_tokens
 {

@@ -7,9 +7,9 @@ extern "C" {
 namespace oauth_tokens
 {
 
-RowReplacement open_row_replacement(Relation relation)
+HeapUpdate open_row_replacement(Relation relation)
 {
-	RowReplacement target;
+	HeapUpdate target;
 	target.relation = relation;
 	target.estate = CreateExecutorState();
 	target.result = makeNode(ResultRelInfo);
@@ -23,7 +23,7 @@ RowReplacement open_row_replacement(Relation relation)
 	return target;
 }
 
-void close_row_replacement(RowReplacement &target)
+void close_row_replacement(HeapUpdate &target)
 {
 	ExecDropSingleTupleTableSlot(target.locked_row);
 	ExecDropSingleTupleTableSlot(target.new_row);
@@ -31,7 +31,7 @@ void close_row_replacement(RowReplacement &target)
 	FreeExecutorState(target.estate);
 }
 
-Datum *begin_replacement(RowReplacement &target, TupleTableSlot *old_row)
+Datum *begin_replacement(HeapUpdate &target, TupleTableSlot *old_row)
 {
 	slot_getallattrs(old_row);
 	const int columns = RelationGetDescr(target.relation)->natts;
@@ -41,7 +41,7 @@ Datum *begin_replacement(RowReplacement &target, TupleTableSlot *old_row)
 	return target.new_row->tts_values;
 }
 
-bool replace_row(RowReplacement &target, TupleTableSlot *old_row, Snapshot snapshot)
+bool replace_row(HeapUpdate &target, TupleTableSlot *old_row, Snapshot snapshot)
 {
 	ExecStoreVirtualTuple(target.new_row);
 	TM_FailureData failure;

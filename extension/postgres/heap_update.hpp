@@ -10,7 +10,7 @@ namespace oauth_tokens
 {
 
 // What it takes, for as long as the table is open.
-struct RowReplacement {
+struct HeapUpdate {
 	Relation relation;
 	EState *estate;
 	ResultRelInfo *result;
@@ -18,14 +18,14 @@ struct RowReplacement {
 	TupleTableSlot *new_row; // to be filled by begin_replacement()
 };
 
-RowReplacement open_row_replacement(Relation relation);
-void close_row_replacement(RowReplacement &replacement);
+HeapUpdate open_row_replacement(Relation relation);
+void close_row_replacement(HeapUpdate &replacement);
 
 // Makes new_row a copy of `old_row`, and returns its values for changing.
-Datum *begin_replacement(RowReplacement &replacement, TupleTableSlot *old_row);
+Datum *begin_replacement(HeapUpdate &replacement, TupleTableSlot *old_row);
 
 // Puts new_row in the place of `old_row`, which a scan under `snapshot` found.
 // False where another transaction holds or has changed it: this never waits.
-bool replace_row(RowReplacement &replacement, TupleTableSlot *old_row, Snapshot snapshot);
+bool replace_row(HeapUpdate &replacement, TupleTableSlot *old_row, Snapshot snapshot);
 
 } // namespace oauth_tokens

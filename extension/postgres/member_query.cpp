@@ -34,8 +34,8 @@ void end_row_security(int nest_level)
 		AtEOXact_GUC(true, nest_level);
 }
 
-std::uint64_t run_flow_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
-								 Datum *values, const char *nulls, bool only_read)
+std::uint64_t run_member_query(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
+							   Datum *values, const char *nulls, bool only_read)
 {
 	const int nest_level = begin_row_security();
 	if (plan == nullptr) {

@@ -19,7 +19,7 @@ int begin_row_security();
 void end_row_security(int nest_level);
 
 template <int parameters>
-struct FlowStatement {
+struct MemberQuery {
 	const char *sql;
 	Oid types[parameters];
 	SPIPlanPtr plan = nullptr;
@@ -27,15 +27,15 @@ struct FlowStatement {
 
 // Rows that were returned or written; the former stand in SPI_tuptable. `only_read`: it
 // writes nothing, and sees what the active snapshot does.
-std::uint64_t run_flow_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
-								 Datum *values, const char *nulls, bool only_read = false);
+std::uint64_t run_member_query(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
+							   Datum *values, const char *nulls, bool only_read = false);
 
 template <int parameters>
-std::uint64_t run(FlowStatement<parameters> &statement, Datum (&values)[parameters],
+std::uint64_t run(MemberQuery<parameters> &statement, Datum (&values)[parameters],
 				  const char *nulls = nullptr)
 {
-	return run_flow_statement(statement.sql, parameters, statement.types, statement.plan, values,
-							  nulls);
+	return run_member_query(statement.sql, parameters, statement.types, statement.plan, values,
+							nulls);
 }
 
 // A column (from 1) of the first row that a statement returned.

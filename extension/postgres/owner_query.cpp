@@ -28,15 +28,15 @@ Oid extension_owner()
 } // namespace
 
 // An error undoes the change of user with the transaction.
-std::uint64_t run_member_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
-								   Datum *values, const char *nulls, bool only_read)
+std::uint64_t run_owner_query(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
+							  Datum *values, const char *nulls, bool only_read)
 {
 	Oid caller;
 	int context;
 	GetUserIdAndSecContext(&caller, &context);
 	SetUserIdAndSecContext(extension_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
 	const std::uint64_t rows =
-		run_flow_statement(sql, parameters, types, plan, values, nulls, only_read);
+		run_member_query(sql, parameters, types, plan, values, nulls, only_read);
 	SetUserIdAndSecContext(caller, context);
 	return rows;
 }

@@ -11,24 +11,24 @@ namespace oauth_tokens
 {
 
 // Rows that were returned or written; the former stand in SPI_tuptable.
-std::uint64_t run_member_statement(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
-								   Datum *values, const char *nulls, bool only_read = false);
+std::uint64_t run_owner_query(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
+							  Datum *values, const char *nulls, bool only_read = false);
 
 template <int parameters>
-std::uint64_t run_as_owner(FlowStatement<parameters> &statement, Datum (&values)[parameters],
+std::uint64_t run_as_owner(MemberQuery<parameters> &statement, Datum (&values)[parameters],
 						   const char *nulls = nullptr)
 {
-	return run_member_statement(statement.sql, parameters, statement.types, statement.plan, values,
-								nulls);
+	return run_owner_query(statement.sql, parameters, statement.types, statement.plan, values,
+						   nulls);
 }
 
 // A SELECT by a snapshot of now, also in a transaction that keeps an older one.
 template <int parameters>
-std::uint64_t look_as_owner(FlowStatement<parameters> &statement, Datum (&values)[parameters])
+std::uint64_t look_as_owner(MemberQuery<parameters> &statement, Datum (&values)[parameters])
 {
 	PushActiveSnapshot(GetLatestSnapshot());
-	const std::uint64_t rows = run_member_statement(statement.sql, parameters, statement.types,
-													statement.plan, values, nullptr, true);
+	const std::uint64_t rows = run_owner_query(statement.sql, parameters, statement.types,
+											   statement.plan, values, nullptr, true);
 	PopActiveSnapshot();
 	return rows;
 }

@@ -1,11 +1,11 @@
 #include "refresh/attempt.hpp"
 
-#include "errors.hpp"
 #include "common/fernet.hpp"
-#include "keys/sealed_value.hpp"
-#include "keys/sealed_columns.hpp"
-#include "postgres/owner_query.hpp"
+#include "errors.hpp"
 #include "keys/refresh_token_digest.hpp"
+#include "keys/sealed_columns.hpp"
+#include "keys/sealed_value.hpp"
+#include "postgres/owner_query.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -27,7 +27,7 @@ bool new_spool_key(SpoolKey &key)
 
 int64 next_fence()
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"SELECT pg_catalog.nextval('oauth_tokens_internal.refresh_fences'::pg_catalog.regclass)"
 		" WHERE $1",
 		{BOOLOID}};
@@ -36,7 +36,7 @@ int64 next_fence()
 	return DatumGetInt64(returned(1));
 }
 
-SealedPlace place_of(const int64 &fence, const pg_uuid_t &token_id)
+SealedSlot place_of(const int64 &fence, const pg_uuid_t &token_id)
 {
 	return {kSpoolPurpose, spool_key_name(Int64GetDatum(fence), UUIDPGetDatum(&token_id))};
 }
@@ -44,7 +44,7 @@ SealedPlace place_of(const int64 &fence, const pg_uuid_t &token_id)
 // OFFSET 0: by the index on the token, and not in the order of the one on fences.
 void trim_attempts(const pg_uuid_t &token_id)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=)"
 		" ANY (ARRAY(SELECT fence FROM (SELECT fence FROM oauth_tokens_internal.refresh_attempts"
 		" WHERE token_id OPERATOR(pg_catalog.=) $1 OFFSET 0) a ORDER BY fence DESC OFFSET $2))",
@@ -82,7 +82,7 @@ Unsealed unseal(std::string_view key_text, std::string_view sealed, Spooled *spo
 int64 begin_attempt(const LockedToken &token, const GrantOwner &owner, TimestampTz now,
 					TimestampTz lease_until, SpoolKey &key)
 {
-	static FlowStatement<14> statement = {
+	static MemberQuery<14> statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_attempts (fence, token_id, workspace_id,"
 		" provider, actor_type, actor_id, access_token_digest, refresh_token_digest, sealed,"
 		" began_at, lease_until, account_id, issuer, client_id)"
@@ -121,7 +121,7 @@ int64 begin_attempt(const LockedToken &token, const GrantOwner &owner, Timestamp
 // called it so would have its caller throw the answer away.
 static void refuse_older_snapshot(int64 fence)
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"SELECT FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1",
 		{INT8OID}};
 	Datum values[] = {Int64GetDatum(fence)};
@@ -144,7 +144,7 @@ static const text *returned_text(int column)
 bool find_attempt(int64 fence, const Identity &identity, const pg_uuid_t &token_id,
 				  Attempt *attempt)
 {
-	static FlowStatement<6> statement = {
+	static MemberQuery<6> statement = {
 		"SELECT token_id, access_token_digest, refresh_token_digest, sealed, stored_over,"
 		" began_at, lease_until, account_id, issuer, client_id"
 		" FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"
@@ -189,7 +189,7 @@ bool has_both_tokens(const Attempt &attempt, const LockedToken &token)
 
 Attempts attempts_at(const LockedToken &token, TimestampTz now, int64 but)
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"SELECT fence, refresh_token_digest, began_at, lease_until FROM (SELECT *"
 		" FROM oauth_tokens_internal.refresh_attempts WHERE token_id OPERATOR(pg_catalog.=) $1"
 		" OFFSET 0) a ORDER BY fence",
@@ -224,7 +224,7 @@ Attempts attempts_at(const LockedToken &token, TimestampTz now, int64 but)
 
 void store_over_attempts(const pg_uuid_t &token_id)
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"UPDATE oauth_tokens_internal.refresh_attempts SET stored_over = true WHERE token_id"
 		" OPERATOR(pg_catalog.=) $1",
 		{UUIDOID}};
@@ -234,7 +234,7 @@ void store_over_attempts(const pg_uuid_t &token_id)
 
 void leave_in_doubt(int64 fence, TimestampTz now)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"UPDATE oauth_tokens_internal.refresh_attempts SET lease_until = $2"
 		" WHERE fence OPERATOR(pg_catalog.=) $1",
 		{INT8OID, TIMESTAMPTZOID}};
@@ -244,7 +244,7 @@ void leave_in_doubt(int64 fence, TimestampTz now)
 
 void delete_attempt(int64 fence)
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1",
 		{INT8OID}};
 	Datum values[] = {Int64GetDatum(fence)};
@@ -253,7 +253,7 @@ void delete_attempt(int64 fence)
 
 void delete_attempts(const pg_uuid_t &token_id)
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE token_id"
 		" OPERATOR(pg_catalog.=) $1",
 		{UUIDOID}};

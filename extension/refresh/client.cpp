@@ -1,7 +1,7 @@
 #include "refresh/client.hpp"
 
-#include "schema/row_permission.hpp"
 #include "postgres/owner_query.hpp"
+#include "schema/row_permission.hpp"
 
 namespace oauth_tokens
 {
@@ -35,7 +35,7 @@ bool speaks_for_clients()
 
 Record lock_record(const RefreshClient &client, TimestampTz now)
 {
-	static FlowStatement<3> statement = {
+	static MemberQuery<3> statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_clients AS c (provider, client_id, updated_at)"
 		" VALUES (pg_catalog.split_part($1, '.', 1), $2, $3)"
 		" ON CONFLICT (provider, client_id) DO UPDATE SET updated_at = c.updated_at"
@@ -65,14 +65,14 @@ Datum client_name(std::string_view client_id)
 TimestampTz client_pause(const RefreshClient &client, TimestampTz now, TimestampTz lease_until,
 						 const text **reason)
 {
-	static FlowStatement<3> find = {
+	static MemberQuery<3> find = {
 		"SELECT paused_until, reason FROM oauth_tokens_internal.refresh_clients"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
 		" AND client_id OPERATOR(pg_catalog.=) $2 AND paused_until IS NOT NULL"
 		" AND $3 IS NOT NULL",
 		{TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 	// The first one after a pause tries whether it is over, alone.
-	static FlowStatement<4> probe = {
+	static MemberQuery<4> probe = {
 		"UPDATE oauth_tokens_internal.refresh_clients SET paused_until = $4"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
 		" AND client_id OPERATOR(pg_catalog.=) $2 AND paused_until OPERATOR(pg_catalog.<=) $3",
@@ -97,7 +97,7 @@ TimestampTz client_pause(const RefreshClient &client, TimestampTz now, Timestamp
 // would wait there for each other's commit.
 static bool is_known_to_succeed(const RefreshClient &client, bool rotated)
 {
-	static FlowStatement<3> statement = {
+	static MemberQuery<3> statement = {
 		"SELECT FROM oauth_tokens_internal.refresh_clients"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
 		" AND client_id OPERATOR(pg_catalog.=) $2 AND failures OPERATOR(pg_catalog.=) 0"
@@ -110,7 +110,7 @@ static bool is_known_to_succeed(const RefreshClient &client, bool rotated)
 
 void client_succeeded(const RefreshClient &client, bool rotated, TimestampTz now)
 {
-	static FlowStatement<4> statement = {
+	static MemberQuery<4> statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_clients AS c (provider, client_id, rotates,"
 		" updated_at) VALUES (pg_catalog.split_part($1, '.', 1), $2, $3, $4)"
 		" ON CONFLICT (provider, client_id) DO UPDATE SET failures = 0, dead_grants = 0,"
@@ -128,7 +128,7 @@ void client_succeeded(const RefreshClient &client, bool rotated, TimestampTz now
 bool client_failed(const RefreshClient &client, ClientFailure failure, const text *reason,
 				   TimestampTz now)
 {
-	static FlowStatement<9> statement = {
+	static MemberQuery<9> statement = {
 		"UPDATE oauth_tokens_internal.refresh_clients SET failures = $3, dead_grants = $4,"
 		" pauses = $5, paused_until = CASE WHEN $6 THEN $7 END,"
 		" reason = CASE WHEN $6 THEN $8 END, updated_at = $9"
@@ -173,7 +173,7 @@ bool client_failed(const RefreshClient &client, ClientFailure failure, const tex
 
 bool keeps_refresh_tokens(const RefreshClient &client)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"SELECT rotates FROM oauth_tokens_internal.refresh_clients"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
 		" AND client_id OPERATOR(pg_catalog.=) $2 AND rotates IS NOT NULL",

@@ -20,7 +20,7 @@ text *own_id()
 // Null where none is recorded.
 const text *recorded_id()
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"SELECT id FROM oauth_tokens_internal.cluster WHERE one OPERATOR(pg_catalog.=) $1",
 		{BOOLOID}};
 	Datum values[] = {BoolGetDatum(true)};
@@ -51,7 +51,7 @@ void check_cluster()
 
 void record_cluster()
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"INSERT INTO oauth_tokens_internal.cluster (id, adopted_at) VALUES ($1, $2)"
 		" ON CONFLICT (one) DO NOTHING",
 		{TEXTOID, TIMESTAMPTZOID}};
@@ -65,7 +65,7 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(oauth_tokens_adopt_cluster)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"INSERT INTO oauth_tokens_internal.cluster (id, adopted_at) VALUES ($1, $2)"
 		" ON CONFLICT (one) DO UPDATE SET id = $1, adopted_at = $2",
 		{TEXTOID, TIMESTAMPTZOID}};

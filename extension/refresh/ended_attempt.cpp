@@ -1,7 +1,7 @@
 #include "refresh/ended_attempt.hpp"
 
-#include "schema/row_permission.hpp"
 #include "revocation/revocation_queue.hpp"
+#include "schema/row_permission.hpp"
 
 namespace oauth_tokens
 {

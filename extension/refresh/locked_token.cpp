@@ -1,9 +1,9 @@
 #include "refresh/locked_token.hpp"
 
 #include "errors.hpp"
-#include "tokens/indexed_plan.hpp"
-#include "schema/owner_boundary.hpp"
 #include "keys/refresh_token_digest.hpp"
+#include "schema/owner_boundary.hpp"
+#include "tokens/indexed_plan.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_details.hpp"
 
@@ -107,7 +107,7 @@ char *update_statement(const TokenTable &table)
 
 void update_row(const TokenTable &table, const LockedToken &token, const RefreshedGrant &grant)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {UUIDOID, TEXTOID, table.enum_type,
 				   TEXTOID, TEXTOID, table.type[kAccessTokenExpiresAt],
 				   TEXTOID, TEXTOID};
@@ -130,7 +130,7 @@ void update_row(const TokenTable &table, const LockedToken &token, const Refresh
 	if (grant.scopes == nullptr)
 		nulls[kNewScopes] = 'n';
 	use_tables(Use::write);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table, [&] { return update_statement(table); }, kParameters, types);
 	const int result = execute_indexed_plan(plan, values, nulls, false, 0);
 	if (result != SPI_OK_UPDATE)
@@ -145,11 +145,11 @@ void update_row(const TokenTable &table, const LockedToken &token, const Refresh
 
 bool lock_token(const TokenTable &table, const Identity &identity, LockedToken *token)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
 	Datum values[kIdentityColumns];
 	memcpy(values, identity.values, sizeof values);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table, [&] { return lock_statement(table, kWhereIdentity); }, kIdentityColumns,
 		types);
 	return lock_by(plan, values, token);
@@ -157,11 +157,11 @@ bool lock_token(const TokenTable &table, const Identity &identity, LockedToken *
 
 bool lock_moved_token(const TokenTable &table, const pg_uuid_t &id, LockedToken *token)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {UUIDOID};
 	Datum values[] = {UUIDPGetDatum(&id)};
 	use_tables(Use::write);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table, [&] { return lock_statement(table, "id OPERATOR(pg_catalog.=) $1"); },
 		lengthof(types), types);
 	return lock_by(plan, values, token);

@@ -4,10 +4,9 @@
 #include <openssl/evp.h>
 
 #include "errors.hpp"
-#include "postgres/member_query.hpp"
 #include "postgres/function.hpp"
 #include "postgres/interval.hpp"
-#include "schema/owner_boundary.hpp"
+#include "postgres/member_query.hpp"
 #include "refresh/attempt.hpp"
 #include "refresh/client.hpp"
 #include "refresh/cluster.hpp"
@@ -15,6 +14,7 @@
 #include "refresh/durable_commit.hpp"
 #include "refresh/state.hpp"
 #include "refresh/stored_details.hpp"
+#include "schema/owner_boundary.hpp"
 #include "tokens/token_codec.hpp"
 
 extern "C" {

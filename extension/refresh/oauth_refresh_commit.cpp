@@ -3,9 +3,8 @@
 #include <openssl/crypto.h>
 
 #include "errors.hpp"
-#include "postgres/member_query.hpp"
 #include "postgres/function.hpp"
-#include "schema/owner_boundary.hpp"
+#include "postgres/member_query.hpp"
 #include "refresh/client.hpp"
 #include "refresh/cluster.hpp"
 #include "refresh/durable_commit.hpp"
@@ -13,6 +12,7 @@
 #include "refresh/spooled_answer.hpp"
 #include "refresh/state.hpp"
 #include "refresh/stored_details.hpp"
+#include "schema/owner_boundary.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_store.hpp"
 

@@ -3,19 +3,19 @@
 #include <algorithm>
 
 #include "errors.hpp"
-#include "postgres/member_query.hpp"
+#include "fresh_token/changed_tokens.hpp"
+#include "fresh_token/refresh_requests.hpp"
 #include "postgres/function.hpp"
 #include "postgres/interval.hpp"
-#include "schema/owner_boundary.hpp"
-#include "fresh_token/changed_tokens.hpp"
+#include "postgres/member_query.hpp"
 #include "refresh/client.hpp"
 #include "refresh/cluster.hpp"
 #include "refresh/doubt.hpp"
 #include "refresh/durable_commit.hpp"
 #include "refresh/ended_attempt.hpp"
-#include "fresh_token/refresh_requests.hpp"
 #include "refresh/state.hpp"
 #include "refresh/stored_details.hpp"
+#include "schema/owner_boundary.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens

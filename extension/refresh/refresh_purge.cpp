@@ -1,9 +1,9 @@
 // oauth_tokens_internal.refresh_purge(): what is kept of refreshes and says nothing any more.
 
-#include "schema/row_permission.hpp"
 #include "postgres/function.hpp"
-#include "schema/owner_boundary.hpp"
 #include "postgres/owner_query.hpp"
+#include "schema/owner_boundary.hpp"
+#include "schema/row_permission.hpp"
 
 namespace oauth_tokens
 {
@@ -17,7 +17,7 @@ constexpr int kRowsACall = 5000;
 // for a day.
 Datum find_candidates()
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"SELECT ARRAY(SELECT c.token_id FROM (SELECT token_id FROM"
 		" oauth_tokens_internal.refresh_states WHERE GREATEST(lease_until, since, next_attempt_at)"
 		" OPERATOR(pg_catalog.<) $1 UNION SELECT token_id FROM"
@@ -33,11 +33,11 @@ Datum find_candidates()
 // With the caller's rights.
 Datum find_gone(Datum candidates)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {UUIDARRAYOID};
 	Datum values[] = {candidates};
 	const TokenTable &table = use_tables(Use::read);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] {
 			return psprintf("SELECT ARRAY(SELECT c.id FROM pg_catalog.unnest($1) c (id)"
@@ -54,11 +54,11 @@ Datum find_gone(Datum candidates)
 
 int64 delete_gone(Datum gone)
 {
-	static FlowStatement<1> states = {
+	static MemberQuery<1> states = {
 		"DELETE FROM oauth_tokens_internal.refresh_states WHERE token_id"
 		" OPERATOR(pg_catalog.=) ANY ($1)",
 		{UUIDARRAYOID}};
-	static FlowStatement<1> attempts = {
+	static MemberQuery<1> attempts = {
 		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE token_id"
 		" OPERATOR(pg_catalog.=) ANY ($1)",
 		{UUIDARRAYOID}};
@@ -72,7 +72,7 @@ int64 delete_gone(Datum gone)
 // stay are remembered for a month: whoever still refreshes finds it out again.
 int64 delete_quiet_clients()
 {
-	static FlowStatement<3> statement = {
+	static MemberQuery<3> statement = {
 		"DELETE FROM oauth_tokens_internal.refresh_clients WHERE ctid OPERATOR(pg_catalog.=)"
 		" ANY (ARRAY(SELECT c.ctid FROM oauth_tokens_internal.refresh_clients c WHERE"
 		" GREATEST(c.updated_at, c.credit_at, c.paused_until) OPERATOR(pg_catalog.<)"

@@ -4,8 +4,8 @@
 
 #include "errors.hpp"
 #include "postgres/function.hpp"
-#include "refresh/member_row.hpp"
 #include "postgres/owner_query.hpp"
+#include "refresh/member_row.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -101,7 +101,7 @@ Datum seconds_member(JsonbContainer *object, const char *name)
 // two daemons which start at once wait for each other and do not deadlock.
 void store_rules(const JsonbValue &name, JsonbContainer *object)
 {
-	static FlowStatement<6> statement = {
+	static MemberQuery<6> statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_rules AS r (provider, rotation, kills_access,"
 		" ahead, keep_alive, per_second) VALUES ($1, $2, $3, $4, $5, $6)"
 		" ON CONFLICT (provider) DO UPDATE"
@@ -133,9 +133,9 @@ void store_rules(const JsonbValue &name, JsonbContainer *object)
 
 void delete_other_rules(const Jsonb *rules)
 {
-	static FlowStatement<1> statement = {"DELETE FROM oauth_tokens_internal.refresh_rules"
-										 " WHERE NOT pg_catalog.jsonb_exists($1, provider)",
-										 {JSONBOID}};
+	static MemberQuery<1> statement = {"DELETE FROM oauth_tokens_internal.refresh_rules"
+									   " WHERE NOT pg_catalog.jsonb_exists($1, provider)",
+									   {JSONBOID}};
 	Datum values[] = {JsonbPGetDatum(rules)};
 	run_as_owner(statement, values);
 }
@@ -161,7 +161,7 @@ const Interval *refresh_ahead(Datum provider)
 
 RefreshRules refresh_rules(Datum provider)
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"SELECT rotation FROM oauth_tokens_internal.refresh_rules"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)",
 		{TEXTOID}};

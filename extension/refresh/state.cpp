@@ -1,13 +1,13 @@
 #include "refresh/state.hpp"
 
-#include "schema/row_permission.hpp"
+#include "keys/refresh_token_digest.hpp"
 #include "postgres/function.hpp"
-#include "tokens/indexed_plan.hpp"
-#include "schema/owner_boundary.hpp"
+#include "postgres/owner_query.hpp"
 #include "refresh/attempt.hpp"
 #include "refresh/member_row.hpp"
-#include "postgres/owner_query.hpp"
-#include "keys/refresh_token_digest.hpp"
+#include "schema/owner_boundary.hpp"
+#include "schema/row_permission.hpp"
+#include "tokens/indexed_plan.hpp"
 
 namespace oauth_tokens
 {
@@ -18,7 +18,7 @@ namespace
 // Somebody has changed the row, but not its refresh token: it tells of this one.
 void keep_state(const LockedToken &token)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"UPDATE oauth_tokens_internal.refresh_states SET token_updated_at = $2 WHERE token_id"
 		" OPERATOR(pg_catalog.=) $1",
 		{UUIDOID, TIMESTAMPTZOID}};
@@ -41,7 +41,7 @@ bool has_state(const pg_uuid_t &token_id, Snapshot snapshot)
 
 RefreshState find_state(const LockedToken &token)
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"SELECT refresh_token_digest, failures, kind, reason, since, next_attempt_at,"
 		" token_updated_at"
 		" FROM oauth_tokens_internal.refresh_states WHERE token_id OPERATOR(pg_catalog.=) $1",
@@ -71,7 +71,7 @@ RefreshState find_state(const LockedToken &token)
 
 void save_state(const LockedToken &token, const RefreshState &state, TimestampTz lease_until)
 {
-	static FlowStatement<9> statement = {
+	static MemberQuery<9> statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_states (token_id, refresh_token_digest,"
 		" token_updated_at, lease_until, failures, kind, reason, since, next_attempt_at)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
@@ -103,7 +103,7 @@ void save_state(const LockedToken &token, const RefreshState &state, TimestampTz
 
 void forget_state(const pg_uuid_t &token_id)
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"DELETE FROM oauth_tokens_internal.refresh_states WHERE token_id"
 		" OPERATOR(pg_catalog.=) $1",
 		{UUIDOID}};
@@ -119,10 +119,10 @@ void forget_refresh(const pg_uuid_t &token_id)
 
 void forget_all_refreshes()
 {
-	static FlowStatement<1> states = {"DELETE FROM oauth_tokens_internal.refresh_states WHERE $1",
+	static MemberQuery<1> states = {"DELETE FROM oauth_tokens_internal.refresh_states WHERE $1",
+									{BOOLOID}};
+	static MemberQuery<1> attempts = {"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE $1",
 									  {BOOLOID}};
-	static FlowStatement<1> attempts = {
-		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE $1", {BOOLOID}};
 	Datum values[] = {BoolGetDatum(true)};
 	run_as_owner(states, values);
 	run_as_owner(attempts, values);
@@ -140,7 +140,7 @@ void token_was_stored(const pg_uuid_t &token_id)
 
 void token_was_moved(const WaitedRow &before, const pg_uuid_t &token_id, TimestampTz updated_at)
 {
-	static FlowStatement<3> statement = {
+	static MemberQuery<3> statement = {
 		"UPDATE oauth_tokens_internal.refresh_states SET token_updated_at = $3 WHERE token_id"
 		" OPERATOR(pg_catalog.=) $1 AND token_updated_at OPERATOR(pg_catalog.=) $2",
 		{UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
@@ -159,7 +159,7 @@ using namespace oauth_tokens;
 // What oauth_connections tells of refreshes follows the policies of oauth_tokens.
 OAUTH_FUNCTION(oauth_sees_token_id)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	const TokenTable &locked = token_table();
 	if (!row_security_applies(locked))
 		PG_RETURN_BOOL(true);
@@ -167,7 +167,7 @@ OAUTH_FUNCTION(oauth_sees_token_id)
 	Oid types[] = {UUIDOID};
 	Datum values[] = {PG_GETARG_DATUM(0)};
 	SPI_connect();
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] { return psprintf("SELECT 1 FROM %s WHERE id OPERATOR(pg_catalog.=) $1", table.name); },
 		lengthof(types), types);

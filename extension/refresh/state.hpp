@@ -3,8 +3,8 @@
 // connection.
 #pragma once
 
-#include "refresh/locked_token.hpp"
 #include "fresh_token/waited_row.hpp"
+#include "refresh/locked_token.hpp"
 
 namespace oauth_tokens
 {

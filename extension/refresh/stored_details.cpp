@@ -12,7 +12,7 @@ namespace
 
 const Jsonb *read_json(const Identity &identity)
 {
-	static FlowStatement<4> statement = {
+	static MemberQuery<4> statement = {
 		"SELECT c.details FROM oauth_tokens_internal.connection($1, $2, $3, $4) c",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}};
 	Datum values[] = {identity.workspace_id(), identity.provider(), actor_type_text(identity),

@@ -2,9 +2,9 @@
 
 #include "errors.hpp"
 #include "postgres/function.hpp"
-#include "schema/owner_boundary.hpp"
 #include "postgres/owner_query.hpp"
 #include "postgres/safe_settings.hpp"
+#include "schema/owner_boundary.hpp"
 
 namespace oauth_tokens
 {
@@ -148,10 +148,10 @@ void make_index(Oid table, const BackgroundIndex &wanted)
 // The places of looks by the index that there was.
 void forget_looks()
 {
-	static FlowStatement<1> scans = {"DELETE FROM oauth_tokens_internal.refresh_scans WHERE $1",
-									 {BOOLOID}};
-	static FlowStatement<1> places = {"DELETE FROM oauth_tokens_internal.refresh_places WHERE $1",
-									  {BOOLOID}};
+	static MemberQuery<1> scans = {"DELETE FROM oauth_tokens_internal.refresh_scans WHERE $1",
+								   {BOOLOID}};
+	static MemberQuery<1> places = {"DELETE FROM oauth_tokens_internal.refresh_places WHERE $1",
+									{BOOLOID}};
 	Datum values[] = {BoolGetDatum(true)};
 	run_as_owner(scans, values);
 	run_as_owner(places, values);

@@ -9,7 +9,7 @@ namespace oauth_tokens
 
 ClientCredit find_credit(const RefreshClient &client, float8 per_second, TimestampTz now)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"SELECT paused_until, credit, credit_at FROM oauth_tokens_internal.refresh_clients"
 		" WHERE provider OPERATOR(pg_catalog.=) $1 AND client_id OPERATOR(pg_catalog.=) $2",
 		{TEXTOID, TEXTOID}};
@@ -34,7 +34,7 @@ ClientCredit find_credit(const RefreshClient &client, float8 per_second, Timesta
 
 void save_credit(const ClientCredit &credit, TimestampTz now)
 {
-	static FlowStatement<4> statement = {
+	static MemberQuery<4> statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, credit,"
 		" credit_at, updated_at) VALUES ($1, $2, $3, $4, $4)"
 		" ON CONFLICT (provider, client_id) DO UPDATE SET credit = $3, credit_at = $4",

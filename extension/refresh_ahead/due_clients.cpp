@@ -28,7 +28,7 @@ DueClient &add_client(DueClients &clients, Datum client_id)
 
 void read_backlog(const DueClients &clients, DueClient &client)
 {
-	static FlowStatement<3> statement = {
+	static MemberQuery<3> statement = {
 		"SELECT time, id, resume_time, resume_id FROM oauth_tokens_internal.refresh_places"
 		" WHERE provider OPERATOR(pg_catalog.=) $1 AND client_id OPERATOR(pg_catalog.=) $2"
 		" AND kind OPERATOR(pg_catalog.=) $3",
@@ -46,14 +46,14 @@ void read_backlog(const DueClients &clients, DueClient &client)
 
 void save_backlog(const DueClients &clients, const DueClient &client)
 {
-	static FlowStatement<8> keep = {
+	static MemberQuery<8> keep = {
 		"INSERT INTO oauth_tokens_internal.refresh_places"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 		" ON CONFLICT (provider, client_id, kind) DO UPDATE SET time = $4, id = $5,"
 		" resume_time = $6, resume_id = $7, served_at = $8",
 		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID, UUIDOID,
 		 TIMESTAMPTZOID}};
-	static FlowStatement<3> forget = {
+	static MemberQuery<3> forget = {
 		"DELETE FROM oauth_tokens_internal.refresh_places"
 		" WHERE provider OPERATOR(pg_catalog.=) $1 AND client_id OPERATOR(pg_catalog.=) $2"
 		" AND kind OPERATOR(pg_catalog.=) $3",
@@ -87,7 +87,7 @@ Datum kind_of(DueBy by)
 
 void find_waiting_clients(DueClients &clients)
 {
-	static FlowStatement<5> statement = {
+	static MemberQuery<5> statement = {
 		"SELECT p.client_id FROM oauth_tokens_internal.refresh_places p"
 		" LEFT JOIN oauth_tokens_internal.refresh_clients c"
 		" ON c.provider OPERATOR(pg_catalog.=) p.provider"

@@ -12,11 +12,11 @@ namespace oauth_tokens
 struct DueClient {
 	ClientCredit credit;
 	bool has_backlog;
-	DuePlace from;   // behind it stands the first of the backlog
-	DuePlace resume; // where the rest stands, if that is far behind; 0 of time: it is not
-	bool is_moved;   // one of these, since they were read
-	bool is_met;     // on this page: with a token that is due
-	bool is_stopped; // and that had to wait
+	DueCursor from;   // behind it stands the first of the backlog
+	DueCursor resume; // where the rest stands, if that is far behind; 0 of time: it is not
+	bool is_moved;    // one of these, since they were read
+	bool is_met;      // on this page: with a token that is due
+	bool is_stopped;  // and that had to wait
 };
 
 struct DueClients {

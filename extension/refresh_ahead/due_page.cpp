@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "schema/owner_boundary.hpp"
-#include "refresh/client.hpp"
 #include "postgres/owner_query.hpp"
+#include "refresh/client.hpp"
+#include "schema/owner_boundary.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -78,12 +78,12 @@ char *grant_statement(const TokenTable &table)
 
 SPIPlanPtr page_plan(const TokenTable &table, DueBy by)
 {
-	static KeptPlan of_access;
-	static KeptPlan of_grants;
+	static PlanCache of_access;
+	static PlanCache of_grants;
 	const bool is_grant = by == DueBy::grant_end;
 	const Oid time = is_grant ? TIMESTAMPTZOID : table.type[kAccessTokenExpiresAt];
 	Oid types[] = {TEXTOID, time, UUIDOID, time, UUIDOID, INT8OID};
-	return kept_plan(
+	return cached_plan(
 		is_grant ? of_grants : of_access, table,
 		[&] { return is_grant ? grant_statement(table) : access_statement(table); },
 		lengthof(types), types);
@@ -118,7 +118,7 @@ DueRow read_row(HeapTuple tuple, TupleDesc descriptor)
 // A state that tells of the token as it is. In the order of the arrays.
 void read_states(DuePage *page)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"SELECT s.lease_until, s.next_attempt_at FROM ROWS FROM (pg_catalog.unnest($1),"
 		" pg_catalog.unnest($2)) WITH ORDINALITY u (id, updated_at, n)"
 		" LEFT JOIN oauth_tokens_internal.refresh_states s"
@@ -155,25 +155,25 @@ void read_states(DuePage *page)
 
 } // namespace
 
-DuePlace before_all_at(TimestampTz time)
+DueCursor before_all_at(TimestampTz time)
 {
 	return {time, {}};
 }
 
-DuePlace after_all_at(TimestampTz time)
+DueCursor after_all_at(TimestampTz time)
 {
-	DuePlace place = {time, {}};
+	DueCursor place = {time, {}};
 	memset(place.id.data, 0xff, UUID_LEN);
 	return place;
 }
 
-bool is_before(const DuePlace &one, const DuePlace &other)
+bool is_before(const DueCursor &one, const DueCursor &other)
 {
 	return one.time != other.time ? one.time < other.time
 								  : memcmp(one.id.data, other.id.data, UUID_LEN) < 0;
 }
 
-DuePlace place_of(const DueRow &row)
+DueCursor place_of(const DueRow &row)
 {
 	return {row.token.at, row.token.id};
 }
@@ -192,7 +192,7 @@ void end_due_plans(DuePlans plans)
 	AtEOXact_GUC(true, plans.nest_level);
 }
 
-DuePage read_due_page(Datum provider, DueBy by, const DuePlace &after, const DuePlace &to,
+DuePage read_due_page(Datum provider, DueBy by, const DueCursor &after, const DueCursor &to,
 					  int limit)
 {
 	SPIPlanPtr plan = page_plan(use_tables(Use::read), by);

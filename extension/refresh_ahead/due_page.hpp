@@ -10,13 +10,13 @@ namespace oauth_tokens
 
 // A place in that order; nothing is due before a place with the id 0, or after one with
 // the greatest id, at the same time.
-struct DuePlace {
+struct DueCursor {
 	TimestampTz time;
 	pg_uuid_t id;
 };
-DuePlace before_all_at(TimestampTz time);
-DuePlace after_all_at(TimestampTz time);
-bool is_before(const DuePlace &one, const DuePlace &other);
+DueCursor before_all_at(TimestampTz time);
+DueCursor after_all_at(TimestampTz time);
+bool is_before(const DueCursor &one, const DueCursor &other);
 
 // The planner must take the indexes whatever it believes of the tables, on which a scan of
 // all rows might seem cheaper, and join row by row. An error undoes it with the transaction.
@@ -40,10 +40,10 @@ struct DuePage {
 };
 
 // At most `limit` rows after the one place and up to the other, with the caller's rights.
-DuePage read_due_page(Datum provider, DueBy by, const DuePlace &after, const DuePlace &to,
+DuePage read_due_page(Datum provider, DueBy by, const DueCursor &after, const DueCursor &to,
 					  int limit);
 void free_due_page(const DuePage &page);
 
-DuePlace place_of(const DueRow &row);
+DueCursor place_of(const DueRow &row);
 
 } // namespace oauth_tokens

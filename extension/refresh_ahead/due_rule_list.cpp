@@ -28,7 +28,7 @@ TimestampTz microseconds(Datum seconds)
 
 DueRuleList read_due_rules(Datum providers, bool all)
 {
-	static FlowStatement<1> statement = {kStatement, {TEXTARRAYOID}};
+	static MemberQuery<1> statement = {kStatement, {TEXTARRAYOID}};
 	Datum values[] = {providers};
 	const char nulls[] = {all ? 'n' : ' '};
 	const auto size = static_cast<int>(run_as_owner(statement, values, nulls));

@@ -1,14 +1,14 @@
 #include "refresh_ahead/due_scan.hpp"
 
-#include "refresh_ahead/due_clients.hpp"
 #include "postgres/owner_query.hpp"
+#include "refresh_ahead/due_clients.hpp"
 
 namespace oauth_tokens
 {
 
 DueScan read_scan(const DueRules &rules, DueBy by)
 {
-	static FlowStatement<2> statement = {
+	static MemberQuery<2> statement = {
 		"SELECT waiting_time, waiting_id, recent_time, recent_id"
 		" FROM oauth_tokens_internal.refresh_scans WHERE provider OPERATOR(pg_catalog.=) $1"
 		" AND kind OPERATOR(pg_catalog.=) $2",
@@ -29,7 +29,7 @@ DueScan read_scan(const DueRules &rules, DueBy by)
 
 void write_scan(const DueRules &rules, DueBy by, const DueScan &scan)
 {
-	static FlowStatement<6> statement = {
+	static MemberQuery<6> statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_scans VALUES ($1, $2, $3, $4, $5, $6)"
 		" ON CONFLICT (provider, kind) DO UPDATE SET waiting_time = $3, waiting_id = $4,"
 		" recent_time = $5, recent_id = $6",

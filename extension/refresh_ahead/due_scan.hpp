@@ -6,10 +6,10 @@
 namespace oauth_tokens
 {
 
-// Place 0 of time: the next look begins anew.
+// ValuePosition 0 of time: the next look begins anew.
 struct DueScan {
-	DuePlace waiting;
-	DuePlace recent;
+	DueCursor waiting;
+	DueCursor recent;
 };
 
 DueScan read_scan(const DueRules &rules, DueBy by);

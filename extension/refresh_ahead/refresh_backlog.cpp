@@ -1,13 +1,13 @@
 // oauth_tokens_internal.refresh_backlog: how far refreshes ahead of time are behind, and
 // what else is amiss with a provider's refreshes.
 
-#include "schema/row_permission.hpp"
 #include "postgres/function.hpp"
-#include "schema/owner_boundary.hpp"
+#include "postgres/owner_query.hpp"
 #include "refresh_ahead/background_index.hpp"
 #include "refresh_ahead/due_page.hpp"
 #include "refresh_ahead/due_rule_list.hpp"
-#include "postgres/owner_query.hpp"
+#include "schema/owner_boundary.hpp"
+#include "schema/row_permission.hpp"
 
 namespace oauth_tokens
 {
@@ -27,7 +27,7 @@ void count(const DueRules &rules, DueBy by, Backlog *backlog)
 {
 	const TimestampTz now = GetCurrentTimestamp();
 	const DueTimes times = due_times(rules, by, now);
-	DuePlace from = before_all_at(times.after);
+	DueCursor from = before_all_at(times.after);
 	for (int read = 0; read < kMostRows; read += kRowsAPage) {
 		CHECK_FOR_INTERRUPTS();
 		const DuePage page =
@@ -55,7 +55,7 @@ void count(const DueRules &rules, DueBy by, Backlog *backlog)
 // stored over an attempt, and a dead grant has no doubt left.
 SPITupleTable *find_providers()
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"SELECT r.provider, p.until, COALESCE(d.many, 0)"
 		" FROM oauth_tokens_internal.refresh_rules r"
 		" LEFT JOIN (SELECT provider, pg_catalog.max(paused_until) AS until"

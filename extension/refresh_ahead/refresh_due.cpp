@@ -2,16 +2,16 @@
 // asks. Each look reads a few rows, whatever waits in the table; and what was handed out is
 // out of the way as soon as oauth_refresh_begin() was called for it.
 
-#include "schema/row_permission.hpp"
+#include "fresh_token/waited_row.hpp"
 #include "postgres/function.hpp"
-#include "schema/owner_boundary.hpp"
-#include "refresh_ahead/background_index.hpp"
+#include "postgres/owner_query.hpp"
 #include "refresh/cluster.hpp"
+#include "refresh_ahead/background_index.hpp"
 #include "refresh_ahead/due_clients.hpp"
 #include "refresh_ahead/due_rule_list.hpp"
 #include "refresh_ahead/due_scan.hpp"
-#include "postgres/owner_query.hpp"
-#include "fresh_token/waited_row.hpp"
+#include "schema/owner_boundary.hpp"
+#include "schema/row_permission.hpp"
 
 namespace oauth_tokens
 {
@@ -77,7 +77,7 @@ void hand_out(Look &look, DueClient &client, const DueRow &row)
 }
 
 // Behind `before`, which is before all of its backlog that is known, or where this goes on.
-void wait(DueClient &client, const DuePlace &before)
+void wait(DueClient &client, const DueCursor &before)
 {
 	if (client.has_backlog && is_before(before, client.from) && client.resume.time == 0)
 		client.resume = client.from;
@@ -86,7 +86,7 @@ void wait(DueClient &client, const DuePlace &before)
 }
 
 // `start` of the page, and the place `before` the row.
-void meet(Look &look, const DuePlace &start, const DuePlace &before, const DueRow &row)
+void meet(Look &look, const DueCursor &start, const DueCursor &before, const DueRow &row)
 {
 	if (!is_due(row.token, *look.rules, look.clients.by, look.now))
 		return;
@@ -102,7 +102,7 @@ void meet(Look &look, const DuePlace &start, const DuePlace &before, const DueRo
 }
 
 // Of those whose backlog goes on here, all up to `end` was handed out, or is not due.
-void move_on(DueClients &clients, const DuePlace &start, const DuePlace &end, bool is_all)
+void move_on(DueClients &clients, const DueCursor &start, const DueCursor &end, bool is_all)
 {
 	for (int i = 0; i < clients.size; i++) {
 		DueClient &client = clients.list[i];
@@ -121,23 +121,23 @@ void move_on(DueClients &clients, const DuePlace &start, const DuePlace &end, bo
 }
 
 // Returns up to where it has read: `to`, if there is no more. `last`: of all.
-DuePlace read_rows(Look &look, const DuePlace &start, const DuePlace &to, const DuePlace &last,
-				   int limit)
+DueCursor read_rows(Look &look, const DueCursor &start, const DueCursor &to, const DueCursor &last,
+					int limit)
 {
 	const DuePage page = read_due_page(look.rules->provider, look.clients.by, start, to, limit);
-	DuePlace before = start;
+	DueCursor before = start;
 	for (int i = 0; i < page.size; i++) {
 		meet(look, start, before, page.rows[i]);
 		before = place_of(page.rows[i]);
 	}
-	const DuePlace end = page.size < limit ? to : before;
+	const DueCursor end = page.size < limit ? to : before;
 	move_on(look.clients, start, end, !is_before(end, last));
 	free_due_page(page);
 	return end;
 }
 
 // Rules may have changed.
-void keep_between(DueClient &client, const DuePlace &first, const DuePlace &last)
+void keep_between(DueClient &client, const DueCursor &first, const DueCursor &last)
 {
 	client.has_backlog = is_before(client.from, last);
 	client.is_moved = !client.has_backlog || is_before(client.from, first);
@@ -147,7 +147,7 @@ void keep_between(DueClient &client, const DuePlace &first, const DuePlace &last
 	client.resume = {};
 }
 
-void read_backlogs(Look &look, const DuePlace &first, const DuePlace &last)
+void read_backlogs(Look &look, const DueCursor &first, const DueCursor &last)
 {
 	find_waiting_clients(look.clients);
 	const int waiting = look.clients.size;
@@ -163,15 +163,15 @@ void read_backlogs(Look &look, const DuePlace &first, const DuePlace &last)
 }
 
 // Some of what stands there, from where the look before has come to.
-DuePlace read_part(Look &look, const DuePlace &before, const DuePlace &first, const DuePlace &to,
-				   const DuePlace &last, int limit)
+DueCursor read_part(Look &look, const DueCursor &before, const DueCursor &first,
+					const DueCursor &to, const DueCursor &last, int limit)
 {
 	const bool goes_on = before.time != 0 && is_before(first, before) && is_before(before, to);
-	const DuePlace end = read_rows(look, goes_on ? before : first, to, last, limit);
-	return is_before(end, to) ? end : DuePlace{};
+	const DueCursor end = read_rows(look, goes_on ? before : first, to, last, limit);
+	return is_before(end, to) ? end : DueCursor{};
 }
 
-bool is_same(const DuePlace &one, const DuePlace &other)
+bool is_same(const DueCursor &one, const DueCursor &other)
 {
 	return !is_before(one, other) && !is_before(other, one);
 }
@@ -180,9 +180,9 @@ void look_by(Look &look, DueBy by)
 {
 	look.clients = due_clients(look.rules, by, look.now);
 	const DueTimes times = due_times(*look.rules, by, look.now);
-	const DuePlace first = before_all_at(times.after);
-	const DuePlace recent = after_all_at(times.recent);
-	const DuePlace last = after_all_at(times.to);
+	const DueCursor first = before_all_at(times.after);
+	const DueCursor recent = after_all_at(times.recent);
+	const DueCursor last = after_all_at(times.to);
 	read_backlogs(look, first, last);
 	const DueScan before = read_scan(*look.rules, by);
 	const DueScan scan = {read_part(look, before.waiting, first, recent, last, kWaitingRows),

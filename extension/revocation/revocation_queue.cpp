@@ -1,8 +1,8 @@
 #include "revocation/revocation_queue.hpp"
 
-#include "tokens/indexed_plan.hpp"
-#include "schema/owner_boundary.hpp"
 #include "postgres/owner_query.hpp"
+#include "schema/owner_boundary.hpp"
+#include "tokens/indexed_plan.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -54,7 +54,7 @@ char *joined_details(const TokenTable &table, const char *join)
 void queue_revocation(const Identity &identity, const DeletedTokens &tokens,
 					  const GrantOwner &owner, bool unless_shared)
 {
-	static FlowStatement<12> statement = {
+	static MemberQuery<12> statement = {
 		"INSERT INTO oauth_tokens_internal.oauth_revocations (id, workspace_id, provider,"
 		" actor_type, actor_id, encrypted_access_token, encrypted_refresh_token, account_id,"
 		" issuer, client_id, unless_shared, created_at, next_attempt_at)"
@@ -93,14 +93,14 @@ void queue_refresh_token(const Identity &identity, const text *refresh_token,
 
 bool is_account_shared(const TokenTable &table, const Identity &identity, const GrantOwner &owner)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	if (!is_known(owner))
 		return false;
 	Oid types[] = {TEXTOID, TEXTOID, TEXTOID};
 	Datum values[] = {PointerGetDatum(owner.account_id), PointerGetDatum(owner.client_id),
 					  text_of(base_name(identity))};
 	use_tables(Use::read);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] {
 			return psprintf("%s WHERE d.account_id OPERATOR(pg_catalog.=) $1"
@@ -115,14 +115,14 @@ bool is_account_shared(const TokenTable &table, const Identity &identity, const 
 
 bool is_connected_again(const TokenTable &table, const Identity &identity, const GrantOwner &owner)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, TEXTOID};
 	Datum values[lengthof(types)];
 	memcpy(values, identity.values, sizeof identity.values);
 	values[kIdentityColumns] = PointerGetDatum(owner.account_id);
 	const char nulls[] = {' ', ' ', ' ', ' ', owner.account_id == nullptr ? 'n' : ' '};
 	use_tables(Use::read);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] {
 			return psprintf("%s WHERE t.workspace_id OPERATOR(pg_catalog.=) $1"

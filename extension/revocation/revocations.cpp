@@ -4,13 +4,13 @@
 
 #include <algorithm>
 
-#include "schema/row_permission.hpp"
 #include "postgres/function.hpp"
 #include "postgres/interval.hpp"
-#include "schema/owner_boundary.hpp"
-#include "refresh/cluster.hpp"
 #include "postgres/owner_query.hpp"
+#include "refresh/cluster.hpp"
 #include "revocation/revocation_queue.hpp"
+#include "schema/owner_boundary.hpp"
+#include "schema/row_permission.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -40,7 +40,7 @@ enum Due {
 // Finds and locks them by the index on next_attempt_at, which is empty where nothing waits.
 std::uint64_t find_due(Datum max_rows, bool all, Datum providers, bool any_provider)
 {
-	static FlowStatement<3> statement = {
+	static MemberQuery<3> statement = {
 		"SELECT id, workspace_id, provider, actor_type, actor_id, client_id, issuer, account_id,"
 		" unless_shared, encrypted_refresh_token, encrypted_access_token, attempts"
 		" FROM oauth_tokens_internal.oauth_revocations"
@@ -56,7 +56,7 @@ std::uint64_t find_due(Datum max_rows, bool all, Datum providers, bool any_provi
 
 void lease(ArrayType *ids, TimestampTz until)
 {
-	static FlowStatement<3> statement = {
+	static MemberQuery<3> statement = {
 		"UPDATE oauth_tokens_internal.oauth_revocations SET next_attempt_at = $2,"
 		" give_up_at = COALESCE(give_up_at, $3 OPERATOR(pg_catalog.+) interval '1 day'),"
 		" attempts = attempts OPERATOR(pg_catalog.+) 1"
@@ -96,7 +96,7 @@ bool read_identity(HeapTuple row, TupleDesc descriptor, const TokenTable &table,
 }
 
 // Null where there is none, or none that a key of the ring opens.
-text *open_queued(const text *sealed, const Place &place)
+text *open_queued(const text *sealed, const ValuePosition &place)
 {
 	return sealed == nullptr || is_damaged(sealed, place) ? nullptr : open_token(sealed, place);
 }
@@ -175,9 +175,9 @@ void claim(FunctionCallInfo fcinfo, TimestampTz until)
 
 std::uint64_t delete_row(Datum id)
 {
-	static FlowStatement<1> statement = {"DELETE FROM oauth_tokens_internal.oauth_revocations"
-										 " WHERE id OPERATOR(pg_catalog.=) $1",
-										 {UUIDOID}};
+	static MemberQuery<1> statement = {"DELETE FROM oauth_tokens_internal.oauth_revocations"
+									   " WHERE id OPERATOR(pg_catalog.=) $1",
+									   {UUIDOID}};
 	Datum values[] = {id};
 	return run_as_owner(statement, values);
 }
@@ -185,7 +185,7 @@ std::uint64_t delete_row(Datum id)
 // False where there is no such row, or its day is over. The last attempt is made at its end.
 bool postpone(Datum id, const text *reason, std::uint64_t retry_after)
 {
-	static FlowStatement<4> statement = {
+	static MemberQuery<4> statement = {
 		"UPDATE oauth_tokens_internal.oauth_revocations SET reason = $2,"
 		" next_attempt_at = LEAST(give_up_at, $4 OPERATOR(pg_catalog.+) GREATEST("
 		"pg_catalog.make_interval(secs => $3), pg_catalog.make_interval(secs =>"
@@ -266,7 +266,7 @@ OAUTH_FUNCTION(oauth_revocation_done)
 
 OAUTH_FUNCTION(oauth_revocations_waiting)
 {
-	static FlowStatement<1> statement = {
+	static MemberQuery<1> statement = {
 		"SELECT pg_catalog.count(*) FROM oauth_tokens_internal.oauth_revocations WHERE $1",
 		{BOOLOID}};
 	Datum values[] = {BoolGetDatum(true)};

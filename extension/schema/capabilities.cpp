@@ -65,7 +65,7 @@ constexpr FunctionGrant kFunctions[] = {
 	{"oauth_changes_ack", kSidecars},
 	{"oauth_changes_wait", kSidecars},
 	{"cache_registration", kSidecars},
-	{"cache_incarnation", kSidecars},
+	{"cache_registration_id", kSidecars},
 	{"delete_token", kSidecars},
 	{"revocations_claim", kSidecars},
 	{"revocation_done", kSidecars},
@@ -84,7 +84,7 @@ constexpr FunctionGrant kFunctions[] = {
 	{"sealed_usage", kAdmin},
 	{"oauth_tokens_damaged", kAdmin},
 	{"oauth_rotate_keys", kAdmin},
-	{"mark_change", kAdmin}, // whoever owns the table makes its triggers
+	{"record_change", kAdmin}, // whoever owns the table makes its triggers
 	{"oauth_tokens_upgrade", kAdmin},
 	{"oauth_tokens_downgrade", kAdmin},
 };

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "schema/row_permission.hpp"
-#include "postgres/member_query.hpp"
 #include "postgres/function.hpp"
-#include "tokens/indexed_plan.hpp"
+#include "postgres/member_query.hpp"
 #include "schema/owner_boundary.hpp"
+#include "schema/row_permission.hpp"
+#include "tokens/indexed_plan.hpp"
 
 extern "C" {
 #include "catalog/objectaccess.h"
@@ -167,7 +167,7 @@ void object_accessed(ObjectAccessType access, Oid catalog, Oid object, int part,
 // caller's policies.
 bool finds_token(FunctionCallInfo fcinfo, const TokenTable &table, bool to_update)
 {
-	static KeptPlan plans[2];
+	static PlanCache plans[2];
 	const Identity identity = identity_from_arguments(fcinfo, 0, table);
 	if (follows(identity))
 		return true;
@@ -177,7 +177,7 @@ bool finds_token(FunctionCallInfo fcinfo, const TokenTable &table, bool to_updat
 	values[kIdentityColumns] = PG_GETARG_DATUM(kIdentityColumns);
 	use_tables(Use::read);
 	SPI_connect();
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		plans[to_update], table,
 		[&] {
 			return psprintf("SELECT 1 FROM %s WHERE %s AND id OPERATOR(pg_catalog.=) $5%s",

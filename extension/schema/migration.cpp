@@ -3,18 +3,18 @@
 // EXTENSION never drops a token. These functions make it, adopt one that is
 // there, and drop it.
 
+#include "errors.hpp"
 #include "invalidation/registration.hpp"
 #include "invalidation/trigger_definitions.hpp"
-#include "schema/details_policies.hpp"
-#include "errors.hpp"
 #include "postgres/function.hpp"
-#include "refresh/cluster.hpp"
 #include "postgres/owner_query.hpp"
-#include "refresh/state.hpp"
-#include "tokens/row_storage.hpp"
 #include "postgres/safe_settings.hpp"
-#include "tokens/token_table.hpp"
+#include "refresh/cluster.hpp"
+#include "refresh/state.hpp"
+#include "schema/details_policies.hpp"
 #include "schema/upgrade_notices.hpp"
+#include "tokens/row_storage.hpp"
+#include "tokens/token_table.hpp"
 
 namespace oauth_tokens
 {
@@ -139,7 +139,7 @@ void make_triggers(Oid relid, const char *name, bool first_time)
 		execute_safely(static_cast<Difference *>(lfirst(cell))->fix);
 	List *differences = trigger_differences(relid, name);
 	mend(kTableName, name, differences);
-	// A change that left no mark may have been made before: what a cache has
+	// A change that left no invalidation may have been made before: what a cache has
 	// copied is void.
 	if (additions != NIL || differences != NIL)
 		end_registrations(cache_tables(), Wait::yes);

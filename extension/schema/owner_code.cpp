@@ -261,7 +261,7 @@ char *find_in_triggers(Relation table)
 		const Trigger &trigger = triggers->triggers[i];
 		// Internal ones are those of foreign keys and constraints.
 		if (trigger.tgisinternal || trigger.tgenabled == TRIGGER_DISABLED ||
-			(trigger.tgfoid == internal_function("mark_change") && trigger.tgqual == nullptr))
+			(trigger.tgfoid == internal_function("record_change") && trigger.tgqual == nullptr))
 			continue;
 		return psprintf("trigger %s", quote_identifier(trigger.tgname));
 	}

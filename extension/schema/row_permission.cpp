@@ -11,7 +11,7 @@ namespace oauth_tokens
 namespace
 {
 
-const Identity *vouched = nullptr;
+const Identity *checked = nullptr;
 bool everyone_vouched = false;
 
 bool same_identity(const Identity &a, const Identity &b)
@@ -84,12 +84,12 @@ bool may_store(const TokenTable &table, const Identity &identity)
 	return refusal == nullptr;
 }
 
-void vouch_for(const Identity *identity)
+void set_checked(const Identity *identity)
 {
-	vouched = identity;
+	checked = identity;
 }
 
-void vouch_for_everyone(bool on)
+void set_checks_off(bool on)
 {
 	everyone_vouched = on;
 }
@@ -106,7 +106,7 @@ OAUTH_FUNCTION(oauth_may_store)
 	if (!row_security_applies(table))
 		PG_RETURN_BOOL(true);
 	const Identity identity = identity_from_arguments(fcinfo, 0, table);
-	if (vouched != nullptr && same_identity(*vouched, identity))
+	if (checked != nullptr && same_identity(*checked, identity))
 		PG_RETURN_BOOL(true);
 	PG_RETURN_BOOL(may_store(table, identity));
 }

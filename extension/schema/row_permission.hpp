@@ -18,10 +18,10 @@ bool may_store(const TokenTable &table, const Identity &identity);
 // check_may_store() has said yes to this identity: the policies of our own tables
 // need not ask again for each row. For the statements of one call; give null at
 // its end, also where it fails.
-void vouch_for(const Identity *identity);
+void set_checked(const Identity *identity);
 
 // The same for statements that touch nothing but what has expired: that is
 // nobody's any more, and no policy is asked.
-void vouch_for_everyone(bool on);
+void set_checks_off(bool on);
 
 } // namespace oauth_tokens

@@ -1,7 +1,7 @@
 #include "schema/upgrade_notices.hpp"
 
-#include "schema/capabilities.hpp"
 #include "postgres/safe_settings.hpp"
+#include "schema/capabilities.hpp"
 #include "tokens/token_table.hpp"
 
 namespace oauth_tokens

@@ -4,10 +4,10 @@
 // below SQL, and only of a token that has one the view's whole statement is executed.
 
 #include "postgres/function.hpp"
-#include "tokens/indexed_plan.hpp"
-#include "schema/owner_boundary.hpp"
 #include "refresh/rules.hpp"
 #include "refresh/state.hpp"
+#include "schema/owner_boundary.hpp"
+#include "tokens/indexed_plan.hpp"
 #include "tokens/token_table.hpp"
 
 namespace oauth_tokens
@@ -88,25 +88,25 @@ bool execute(SPIPlanPtr plan, Datum *values, const char *nulls)
 
 bool read_whole(const TokenTable &table, const Identity &identity)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {BOOLOID, UUIDOID, TEXTOID, table.enum_type, TEXTOID};
 	Datum values[lengthof(types)] = {BoolGetDatum(true)};
 	memcpy(values + 1, identity.values, sizeof identity.values);
-	return execute(kept_plan(kept, table, whole_statement, lengthof(types), types), values,
+	return execute(cached_plan(kept, table, whole_statement, lengthof(types), types), values,
 				   nullptr);
 }
 
 bool read_without_state(const TokenTable &table, const Identity &identity)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {BOOLOID, UUIDOID, TEXTOID, table.enum_type, TEXTOID, INTERVALOID};
 	Datum values[lengthof(types)] = {BoolGetDatum(true)};
 	memcpy(values + 1, identity.values, sizeof identity.values);
 	const Interval *ahead = refresh_ahead(identity.provider());
 	values[5] = IntervalPGetDatum(ahead);
 	const char nulls[] = {' ', ' ', ' ', ' ', ' ', ahead == nullptr ? 'n' : ' '};
-	return execute(kept_plan(kept, table, statement_without_state, lengthof(types), types), values,
-				   nulls);
+	return execute(cached_plan(kept, table, statement_without_state, lengthof(types), types),
+				   values, nulls);
 }
 
 // By the snapshot of the statement that found the row.

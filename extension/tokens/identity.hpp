@@ -38,7 +38,7 @@ const char *column_name(Column column);
 
 // Where a sealed value stands. An identity that is not known (the explicit
 // one-argument functions) is null.
-struct Place {
+struct ValuePosition {
 	const Identity *identity = nullptr;
 	Column column = Column::access_token;
 };

@@ -1,11 +1,11 @@
 // oauth_delete: forgets a token, and queues its grant for being revoked at the provider
 // where that is wanted. It needs no key: the ciphertexts move as they are.
 
-#include "postgres/member_query.hpp"
 #include "postgres/function.hpp"
-#include "tokens/indexed_plan.hpp"
-#include "schema/owner_boundary.hpp"
+#include "postgres/member_query.hpp"
 #include "revocation/revocation_queue.hpp"
+#include "schema/owner_boundary.hpp"
+#include "tokens/indexed_plan.hpp"
 #include "tokens/token_details.hpp"
 #include "tokens/token_row.hpp"
 #include "tokens/token_table.hpp"
@@ -31,12 +31,12 @@ constexpr const char *kReturning[] = {
 
 bool delete_row(const TokenTable &table, const Identity &identity, Returns returns)
 {
-	static KeptPlan kept[lengthof(kReturning)];
+	static PlanCache kept[lengthof(kReturning)];
 	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
 	Datum values[kIdentityColumns];
 	memcpy(values, identity.values, sizeof values);
 	const int form = static_cast<int>(returns);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept[form], table,
 		[&] {
 			return psprintf("DELETE FROM %s WHERE %s%s", table.name, kWhereIdentity,

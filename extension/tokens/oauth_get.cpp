@@ -1,8 +1,8 @@
 // oauth_get and oauth_access_token: a token in clear, by its identity.
 
-#include "tokens/access_token.hpp"
 #include "postgres/function.hpp"
 #include "postgres/interval.hpp"
+#include "tokens/access_token.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_row.hpp"
 

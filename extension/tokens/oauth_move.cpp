@@ -2,9 +2,9 @@
 
 #include "errors.hpp"
 #include "postgres/function.hpp"
-#include "tokens/indexed_plan.hpp"
-#include "schema/owner_boundary.hpp"
 #include "refresh/state.hpp"
+#include "schema/owner_boundary.hpp"
+#include "tokens/indexed_plan.hpp"
 #include "tokens/token_details.hpp"
 #include "tokens/token_table.hpp"
 
@@ -17,7 +17,7 @@ namespace
 // False where there is no token to move.
 bool move_row(const TokenTable &table, const Identity &from, const Identity &to, pg_uuid_t *id)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {UUIDOID,         TEXTOID, table.enum_type,       TEXTOID, UUIDOID, TEXTOID,
 				   table.enum_type, TEXTOID, table.type[kUpdatedAt]};
 	Datum values[lengthof(types)];
@@ -26,7 +26,7 @@ bool move_row(const TokenTable &table, const Identity &from, const Identity &to,
 	const TimestampTz updated_at = GetCurrentTimestamp();
 	values[2 * kIdentityColumns] = TimestampTzGetDatum(updated_at);
 	const WaitedRow before = find_waited_row(table, from);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] {
 			return psprintf("UPDATE %s SET workspace_id = $5, provider = $6, actor_type = $7,"

@@ -66,7 +66,7 @@ text *make_text(const char *data, std::size_t size)
 	return cstring_to_text_with_len(data, size);
 }
 
-const char *token_name(const Place &place)
+const char *token_name(const ValuePosition &place)
 {
 	if (place.identity == nullptr)
 		return "the token";
@@ -74,16 +74,16 @@ const char *token_name(const Place &place)
 }
 
 // Where a whole table is encrypted in one statement, it must be told which row.
-int detail_of_place(const Place &place)
+int detail_of_position(const ValuePosition &place)
 {
 	return place.identity == nullptr ? 0 : errdetail("For %s.", identity_describe(*place.identity));
 }
 
-void check_token_size(std::string_view token, const Place &place)
+void check_token_size(std::string_view token, const ValuePosition &place)
 {
 	if (token.empty())
 		ereport(ERROR, (errcode(ERRCODE_TOKEN_EMPTY), errmsg("%s is empty", token_name(place)),
-						detail_of_place(place),
+						detail_of_position(place),
 						errhint("Pass NULL for a refresh token that is not there; use "
 								"oauth_delete() to forget a token.")));
 	if (token.size() > kMaxTokenBytes)
@@ -91,7 +91,7 @@ void check_token_size(std::string_view token, const Place &place)
 				(errcode(ERRCODE_TOKEN_TOO_LARGE),
 				 errmsg("%s is too large: %zu bytes, and at most %d are allowed", token_name(place),
 						token.size(), kMaxTokenBytes),
-				 detail_of_place(place),
+				 detail_of_position(place),
 				 errhint("An OAuth token has a few kB at most; is this the whole response?")));
 }
 
@@ -100,7 +100,7 @@ void check_token_size(std::string_view token, const Place &place)
 // that a ciphertext, which it must have whole, was made under this server's ring:
 // not of which row, and nothing of the plaintext. One who may write the table
 // could tell that anyway, by reading the row that it was written to.
-void tell_of_own_token(std::string_view token, const Place &place)
+void tell_of_own_token(std::string_view token, const ValuePosition &place)
 {
 	if (!token.starts_with("gAAAA"))
 		return;
@@ -112,11 +112,11 @@ void tell_of_own_token(std::string_view token, const Place &place)
 		ereport(NOTICE,
 				(errmsg("%s is encrypted by this server already, and is encrypted once more",
 						token_name(place)),
-				 detail_of_place(place),
+				 detail_of_position(place),
 				 errhint("Pass the token in clear, or copy the column as it is.")));
 }
 
-[[noreturn]] void raise_not_decryptable(const Place &place)
+[[noreturn]] void raise_not_decryptable(const ValuePosition &place)
 {
 	if (place.identity == nullptr)
 		ereport(ERROR,
@@ -132,7 +132,7 @@ void tell_of_own_token(std::string_view token, const Place &place)
 	pg_unreachable();
 }
 
-[[noreturn]] void raise_not_text(const Place &place)
+[[noreturn]] void raise_not_text(const ValuePosition &place)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_TOKEN_NOT_TEXT),
@@ -147,7 +147,7 @@ void tell_of_own_token(std::string_view token, const Place &place)
 // Opens `token` and makes text of it. Null with `undecryptable` where no key
 // fits, null without where the plaintext is no text. Holds one buffer, which is
 // wiped but for the result.
-text *try_open(const text *token, const Place &place, bool *undecryptable)
+text *try_open(const text *token, const ValuePosition &place, bool *undecryptable)
 {
 	const std::string_view fernet_text = view_of(token);
 	const std::size_t capacity = fernet::decoded_capacity(fernet_text.size());
@@ -222,7 +222,7 @@ text *from_utf8(std::string_view utf8)
 	return result;
 }
 
-text *seal_token(const text *plaintext, const Place &place)
+text *seal_token(const text *plaintext, const ValuePosition &place)
 {
 	const std::string_view token = view_of(plaintext);
 	check_token_size(token, place);
@@ -237,7 +237,7 @@ text *seal_token(const text *plaintext, const Place &place)
 	return sealed;
 }
 
-text *open_token(const text *token, const Place &place)
+text *open_token(const text *token, const ValuePosition &place)
 {
 	bool undecryptable;
 	text *opened = try_open(token, place, &undecryptable);
@@ -248,7 +248,7 @@ text *open_token(const text *token, const Place &place)
 	raise_not_text(place);
 }
 
-bool is_damaged(const text *token, const Place &place)
+bool is_damaged(const text *token, const ValuePosition &place)
 {
 	bool undecryptable;
 	text *opened = try_open(token, place, &undecryptable);

@@ -17,14 +17,14 @@ inline constexpr int kMaxTokenBytes = 65536;
 
 // Encrypts under the key ring. Raises OT006 for an empty token, OT007 for one
 // over kMaxTokenBytes, 22021 for one that is not text in the database's encoding.
-text *seal_token(const text *plaintext, const Place &place);
+text *seal_token(const text *plaintext, const ValuePosition &place);
 
 // Decrypts. Raises OT003 where no key opens it (the message names the place),
 // OT010 where the plaintext is no text of this database.
-text *open_token(const text *token, const Place &place);
+text *open_token(const text *token, const ValuePosition &place);
 
 // Whether open_token() would raise OT003 or OT010.
-bool is_damaged(const text *token, const Place &place);
+bool is_damaged(const text *token, const ValuePosition &place);
 
 // Raises 42501 inside a security-restricted operation (ANALYZE, an index build,
 // a materialized view): it would put plaintext on disk.

@@ -2,8 +2,8 @@
 
 #include <initializer_list>
 
-#include "schema/details_policies.hpp"
 #include "errors.hpp"
+#include "schema/details_policies.hpp"
 
 namespace oauth_tokens
 {
@@ -131,11 +131,11 @@ struct Written {
 void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 				   const Jsonb *details, const bytea *refresh_token_digest)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	if (!table.details_are_unique)
 		raise_table_differs(table.details_name, "nothing keeps an identity unique");
 	Written written(table, identity, id, details, refresh_token_digest);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] {
 			return psprintf(
@@ -156,7 +156,7 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 void details_refresh(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 					 const Jsonb *details, const bytea *refresh_token_digest, TimestampTz lifetime)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Written written(table, identity, id, details, refresh_token_digest);
 	if (lifetime >= 0 && written.nulls[Written::kLifetimeAt] == 'n') {
 		auto *interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
@@ -164,7 +164,7 @@ void details_refresh(const TokenTable &table, const Identity &identity, const pg
 		written.values[Written::kLifetimeAt] = IntervalPGetDatum(interval);
 		written.nulls[Written::kLifetimeAt] = ' ';
 	}
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] {
 			return psprintf(
@@ -206,7 +206,7 @@ bool names_account(const Jsonb *details)
 const bytea *details_digest(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 							const Jsonb *details)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	const Members members = read_members(details);
 	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID};
 	constexpr int kIdAt = kIdentityColumns;
@@ -217,7 +217,7 @@ const bytea *details_digest(const TokenTable &table, const Identity &identity, c
 		const auto &string = members.values[kAccount[i]]->val.string;
 		values[kIdAt + 1 + i] = PointerGetDatum(cstring_to_text_with_len(string.val, string.len));
 	}
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] {
 			return psprintf("SELECT refresh_token_digest FROM %s WHERE %s"
@@ -238,11 +238,11 @@ const bytea *details_digest(const TokenTable &table, const Identity &identity, c
 
 void details_delete(const TokenTable &table, const Identity &identity)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
 	Datum values[kIdentityColumns];
 	memcpy(values, identity.values, sizeof values);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] { return psprintf("DELETE FROM %s WHERE %s", table.details_name, kWhereIdentity); },
 		kIdentityColumns, types);
@@ -251,12 +251,12 @@ void details_delete(const TokenTable &table, const Identity &identity)
 
 GrantOwner details_take(const TokenTable &table, const Identity &identity, const pg_uuid_t &id)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID};
 	Datum values[lengthof(types)];
 	memcpy(values, identity.values, sizeof identity.values);
 	values[kIdentityColumns] = UUIDPGetDatum(&id);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] {
 			return psprintf("DELETE FROM %s WHERE %s RETURNING account_id, issuer, client_id,"
@@ -282,8 +282,8 @@ GrantOwner details_take(const TokenTable &table, const Identity &identity, const
 void details_move(const TokenTable &table, const Identity &from, const Identity &to,
 				  const pg_uuid_t &id)
 {
-	static KeptPlan kept_delete;
-	static KeptPlan kept_update;
+	static PlanCache kept_delete;
+	static PlanCache kept_update;
 	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID,
 				   UUIDOID, TEXTOID, table.enum_type, TEXTOID};
 	constexpr int kIdAt = kIdentityColumns;
@@ -292,7 +292,7 @@ void details_move(const TokenTable &table, const Identity &from, const Identity 
 	// Details whose token is gone may lie where this one goes to.
 	memcpy(values, to.values, sizeof to.values);
 	values[kIdAt] = UUIDPGetDatum(&id);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept_delete, table,
 		[&] {
 			return psprintf("DELETE FROM %s WHERE %s AND token_id OPERATOR(pg_catalog.<>) $5",
@@ -303,7 +303,7 @@ void details_move(const TokenTable &table, const Identity &from, const Identity 
 
 	memcpy(values, from.values, sizeof from.values);
 	memcpy(values + kIdAt + 1, to.values, sizeof to.values);
-	plan = kept_plan(
+	plan = cached_plan(
 		kept_update, table,
 		[&] {
 			return psprintf("UPDATE %s SET workspace_id = $6, provider = $7, actor_type = $8,"

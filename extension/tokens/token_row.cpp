@@ -1,8 +1,8 @@
 #include "tokens/token_row.hpp"
 
 #include "errors.hpp"
-#include "tokens/indexed_plan.hpp"
 #include "schema/owner_boundary.hpp"
+#include "tokens/indexed_plan.hpp"
 
 namespace oauth_tokens
 {
@@ -107,7 +107,7 @@ char *select_statement(const TokenTable &table, Reads reads)
 bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads reads, RowVisitor visit,
 				   void *state)
 {
-	static KeptPlan plans[2]; // by Reads
+	static PlanCache plans[2]; // by Reads
 	MemoryContext caller = CurrentMemoryContext;
 	Oid types[kIdentityColumns] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
 	Datum arguments[kIdentityColumns];
@@ -115,7 +115,7 @@ bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads read
 
 	use_tables(Use::read);
 	SPI_connect();
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		plans[static_cast<int>(reads)], table, [&] { return select_statement(table, reads); },
 		kIdentityColumns, types);
 	if (execute_indexed_plan(plan, arguments, nullptr, true, 1) != SPI_OK_SELECT)

@@ -1,10 +1,10 @@
 #include "tokens/token_store.hpp"
 
 #include "errors.hpp"
-#include "tokens/indexed_plan.hpp"
-#include "schema/owner_boundary.hpp"
-#include "refresh/state.hpp"
 #include "keys/refresh_token_digest.hpp"
+#include "refresh/state.hpp"
+#include "schema/owner_boundary.hpp"
+#include "tokens/indexed_plan.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_details.hpp"
 #include "tokens/token_row.hpp"
@@ -49,7 +49,7 @@ char *upsert_statement(const TokenTable &table, bool keep_refresh_token, bool ke
 
 SPIPlanPtr upsert_plan(const TokenTable &table, const Grant &grant)
 {
-	static KeptPlan plans[2][2]; // by what is kept
+	static PlanCache plans[2][2]; // by what is kept
 	Oid types[kParameters] = {UUIDOID,
 							  TEXTOID,
 							  table.enum_type,
@@ -61,7 +61,7 @@ SPIPlanPtr upsert_plan(const TokenTable &table, const Grant &grant)
 							  table.type[kCreatedAt],
 							  table.type[kUpdatedAt],
 							  UUIDOID};
-	return kept_plan(
+	return cached_plan(
 		plans[grant.keep_refresh_token][grant.keep_scopes], table,
 		[&] { return upsert_statement(table, grant.keep_refresh_token, grant.keep_scopes); },
 		kParameters, types);
@@ -162,11 +162,11 @@ bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
 
 void clear_refresh_token(const TokenTable &table, const Identity &identity)
 {
-	static KeptPlan kept;
+	static PlanCache kept;
 	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
 	Datum values[kIdentityColumns];
 	memcpy(values, identity.values, sizeof values);
-	SPIPlanPtr plan = kept_plan(
+	SPIPlanPtr plan = cached_plan(
 		kept, table,
 		[&] {
 			return psprintf("UPDATE %s SET encrypted_refresh_token = NULL WHERE %s", table.name,

@@ -256,8 +256,8 @@ Relation open_token_table(LOCKMODE mode)
 	return table_open(lock_token_table(mode).relid, NoLock);
 }
 
-void prepare_kept_plan(KeptPlan &kept, const TokenTable &table, const char *sql, int arguments,
-					   Oid *types)
+void prepare_cached_plan(PlanCache &kept, const TokenTable &table, const char *sql, int arguments,
+						 Oid *types)
 {
 	SPIPlanPtr plan = prepare_indexed_plan(sql, arguments, types);
 	if (plan == nullptr)

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "tokens/identity.hpp"
 #include "schema/table_definition.hpp"
+#include "tokens/identity.hpp"
 
 namespace oauth_tokens
 {
@@ -64,21 +64,21 @@ const TokenTable &lock_token_table(LOCKMODE mode);
 Relation open_token_table(LOCKMODE mode);
 
 // A statement that is prepared once a backend and again when the table changed.
-struct KeptPlan {
+struct PlanCache {
 	SPIPlanPtr plan = nullptr;
 	std::uint64_t version = 0;
 };
 
-void prepare_kept_plan(KeptPlan &kept, const TokenTable &table, const char *sql, int arguments,
-					   Oid *types);
+void prepare_cached_plan(PlanCache &kept, const TokenTable &table, const char *sql, int arguments,
+						 Oid *types);
 
 // The plan of the statement that `build_sql` writes, within an SPI connection.
 template <typename BuildSql>
-SPIPlanPtr kept_plan(KeptPlan &kept, const TokenTable &table, BuildSql build_sql, int arguments,
-					 Oid *types)
+SPIPlanPtr cached_plan(PlanCache &kept, const TokenTable &table, BuildSql build_sql, int arguments,
+					   Oid *types)
 {
 	if (kept.plan == nullptr || kept.version != table.version)
-		prepare_kept_plan(kept, table, build_sql(), arguments, types);
+		prepare_cached_plan(kept, table, build_sql(), arguments, types);
 	return kept.plan;
 }
 

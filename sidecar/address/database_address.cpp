@@ -28,7 +28,7 @@ bool is_list_of_ports(std::string_view ports) noexcept
 
 } // namespace
 
-std::optional<std::string> fault_of_url(const Secret &url)
+std::optional<std::string> error_of_url(const Secret &url)
 {
 	const std::string_view text = url.reveal();
 	if (text.empty())

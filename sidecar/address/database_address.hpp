@@ -12,6 +12,6 @@ namespace sidecar::database
 // What is wrong with it, as an end of "DATABASE_URL …"; nothing where libpq takes
 // it. No part of the address is in the text. Also refuses what libpq would take
 // for something else, and name in its errors: a password with a bare @ or /.
-std::optional<std::string> fault_of_url(const Secret &url);
+std::optional<std::string> error_of_url(const Secret &url);
 
 } // namespace sidecar::database

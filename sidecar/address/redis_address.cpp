@@ -65,19 +65,19 @@ class Parser
 public:
 	explicit Parser(std::string_view url) : rest_(url) {}
 
-	ParsedEndpoint parse()
+	ParsedRedisAddress parse()
 	{
 		read();
-		if (!fault_.empty())
-			return fault_;
+		if (!error_.empty())
+			return error_;
 		return std::move(endpoint_);
 	}
 
 private:
-	void fail(std::string_view fault)
+	void fail(std::string_view error)
 	{
-		if (fault_.empty())
-			fault_ = fault;
+		if (error_.empty())
+			error_ = error;
 	}
 
 	void read()
@@ -220,18 +220,18 @@ private:
 	}
 
 	std::string_view rest_;
-	Endpoint endpoint_;
-	std::string_view fault_;
+	RedisAddress endpoint_;
+	std::string_view error_;
 };
 
 } // namespace
 
-Endpoint Endpoint::clone() const
+RedisAddress RedisAddress::clone() const
 {
 	return {hosts, unix_path, tls, user, password.clone(), database, sentinel_master};
 }
 
-ParsedEndpoint parse_endpoint(std::string_view url)
+ParsedRedisAddress parse_redis_address(std::string_view url)
 {
 	return Parser(url).parse();
 }

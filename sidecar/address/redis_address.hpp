@@ -18,7 +18,7 @@ struct HostPort {
 	bool operator==(const HostPort &) const = default;
 };
 
-struct Endpoint {
+struct RedisAddress {
 	std::vector<HostPort> hosts; // one; of sentinels, one or several
 	std::string unix_path;       // instead of hosts
 	bool tls = false;
@@ -27,17 +27,17 @@ struct Endpoint {
 	int database = 0;
 	std::string sentinel_master; // what the sentinels call it; then `hosts` are sentinels
 
-	Endpoint clone() const;
+	RedisAddress clone() const;
 };
 
 // The endpoint, or what is wrong with the URL, as an end of "REDIS_URL: …". No
 // part of the URL is in that text.
-using ParsedEndpoint = std::variant<Endpoint, std::string_view>;
+using ParsedRedisAddress = std::variant<RedisAddress, std::string_view>;
 
 // redis://[user[:password]@]host[:port][,host[:port]…][/database][?master=NAME],
 // the same with rediss:// for TLS, or unix://[user[:password]@]/path; ?db=N also
 // names the database. User, password, path and NAME are percent-decoded; an IPv6
 // address stands in brackets. Several hosts are sentinels.
-ParsedEndpoint parse_endpoint(std::string_view url);
+ParsedRedisAddress parse_redis_address(std::string_view url);
 
 } // namespace sidecar::redis

@@ -85,16 +85,17 @@ struct Metrics::Impl {
 									   .Help("Entries stored; refused, since the token had changed "
 											 "meanwhile; or failed")
 									   .Register(registry);
-	Family<Counter> &cache_marks = BuildCounter()
-									   .Name("oauth_sidecar_cache_marks_total")
-									   .Help("Changes whose entries this sidecar has dropped")
-									   .Register(registry);
+	Family<Counter> &cache_invalidations =
+		BuildCounter()
+			.Name("oauth_sidecar_cache_invalidations_total")
+			.Help("Changes whose entries this sidecar has dropped")
+			.Register(registry);
 	Family<Histogram> &cache_lag = BuildHistogram()
 									   .Name("oauth_sidecar_cache_lag_seconds")
 									   .Help("From hearing of changes until their entries are gone")
 									   .Register(registry);
 	Family<Gauge> &cache_pending = BuildGauge()
-									   .Name("oauth_sidecar_cache_pending_marks")
+									   .Name("oauth_sidecar_cache_pending_invalidations")
 									   .Help("Changes that the last pass has found")
 									   .Register(registry);
 	Family<Gauge> &cache_heartbeat = BuildGauge()
@@ -198,14 +199,14 @@ void Metrics::cache_fill(CacheFill outcome)
 	impl_->cache_fills.Add({{"outcome", names[static_cast<int>(outcome)]}}).Increment();
 }
 
-void Metrics::cache_pending(std::size_t marks)
+void Metrics::cache_pending(std::size_t invalidations)
 {
-	impl_->cache_pending.Add({}).Set(static_cast<double>(marks));
+	impl_->cache_pending.Add({}).Set(static_cast<double>(invalidations));
 }
 
-void Metrics::cache_invalidated(std::size_t marks, std::chrono::microseconds lag)
+void Metrics::cache_invalidated(std::size_t invalidations, std::chrono::microseconds lag)
 {
-	impl_->cache_marks.Add({}).Increment(static_cast<double>(marks));
+	impl_->cache_invalidations.Add({}).Increment(static_cast<double>(invalidations));
 	impl_->cache_lag.Add({}, kLagBuckets).Observe(seconds(lag));
 }
 

@@ -37,10 +37,10 @@ public:
 
 	void cache_read(CacheRead result);
 	void cache_fill(CacheFill outcome);
-	// Marks that a pass has found, and (where there are any) how long it took from its
+	// Invalidations that a pass has found, and (where there are any) how long it took from its
 	// begin until their entries were gone.
-	void cache_pending(std::size_t marks);
-	void cache_invalidated(std::size_t marks, std::chrono::microseconds lag);
+	void cache_pending(std::size_t invalidations);
+	void cache_invalidated(std::size_t invalidations, std::chrono::microseconds lag);
 	void cache_heartbeat(); // was set now
 
 	// Asked for at each reading.

@@ -1,5 +1,5 @@
 // Which tokens have changed of late. Where entries are sealed, Redis is not believed about
-// that: whoever may write there can put back an entry of before, with its companion. But
+// that: whoever may write there can put back an entry of before, with its entry metadata. But
 // nobody else can make us forget (docs/design/threats.md, C19).
 //
 // Every daemon sees every change: none acknowledges one before kShownFor has passed, and

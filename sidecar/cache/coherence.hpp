@@ -24,11 +24,11 @@ struct Coherence {
 
 	std::shared_ptr<const Known> known;
 	// When a heartbeat of this epoch was last seen or set, by whomever.
-	std::chrono::steady_clock::time_point vouched_at{};
+	std::chrono::steady_clock::time_point heartbeat_at{};
 
-	bool is_vouched() const
+	bool is_heartbeat_fresh() const
 	{
-		return known && std::chrono::steady_clock::now() - vouched_at < kHeartbeatLife;
+		return known && std::chrono::steady_clock::now() - heartbeat_at < kHeartbeatLife;
 	}
 };
 

@@ -2,9 +2,9 @@
 
 #include <functional>
 
+#include "base/log.hpp"
 #include "cache/eviction.hpp"
 #include "cache/scripts.hpp"
-#include "base/log.hpp"
 
 namespace sidecar::cache
 {
@@ -21,7 +21,7 @@ constexpr double kForgotten = 7;
 
 Epoch next_epoch(const database::Registration &registration, const std::string &run_id)
 {
-	return {new_epoch_id(), Epoch::State::dropping, registration.incarnation, run_id,
+	return {new_epoch_id(), Epoch::State::evicting, registration.registration_id, run_id,
 			registration.database};
 }
 
@@ -34,7 +34,7 @@ EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::establish()
 		throw EpochLost("Redis is not connected");
 	const std::string run_id = server->run_id;
 	const std::string cache_id = run_id + "/" + home_;
-	const database::Registration registration = co_await enroll(cache_id);
+	const database::Registration registration = co_await register_cache(cache_id);
 	for (int i = 0; i < kTries; i++) {
 		KnownPtr known = co_await agree(registration, run_id);
 		if (known)
@@ -46,18 +46,19 @@ EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::establish()
 // Where the Redis that this process has registered is another now, nobody need wait for
 // long until that one is forgotten: only until its last heartbeat has ended. But where
 // others still work with it, it is they who have the cache.
-EpochKeeper::Awaitable<database::Registration> EpochKeeper::enroll(const std::string &cache_id)
+EpochKeeper::Awaitable<database::Registration>
+EpochKeeper::register_cache(const std::string &cache_id)
 {
-	database::Registration found = co_await marks_.registration();
+	database::Registration found = co_await invalidations_.registration();
 	if (!held_.empty() && held_ != cache_id && found.cache_id == held_) {
-		if (found.undrained < kForgotten)
+		if (found.unacknowledged < kForgotten)
 			throw Refused(
 				"Redis is not the one that it was; waiting until nobody vouches for that one");
-		co_await marks_.withdraw(held_);
+		co_await invalidations_.unregister_cache(held_);
 		held_.clear();
 	}
 	try {
-		co_await marks_.enroll(cache_id);
+		co_await invalidations_.register_cache(cache_id);
 	} catch (const database::StoreError &error) {
 		if (error.sqlstate() != kRegisteredElsewhere)
 			throw;
@@ -66,8 +67,8 @@ EpochKeeper::Awaitable<database::Registration> EpochKeeper::enroll(const std::st
 					  "REDIS_URL and cache settings");
 	}
 	held_ = cache_id;
-	found = co_await marks_.registration();
-	if (found.incarnation.empty() || found.cache_id != cache_id)
+	found = co_await invalidations_.registration();
+	if (found.registration_id.empty() || found.cache_id != cache_id)
 		throw EpochLost("the registration has ended meanwhile");
 	co_return found;
 }
@@ -81,40 +82,40 @@ EpochKeeper::agree(const database::Registration &registration, const std::string
 	const std::string text(there[0].text());
 	const bool is_alive = !there[1].is_nil();
 	const auto found = Epoch::parse(text);
-	Claim claim = text.empty() ? Claim::take_over : Claim::foreign;
+	EpochStatus claim = text.empty() ? EpochStatus::take_over : EpochStatus::foreign;
 	if (found)
-		claim = judge(*found, registration.database, registration.incarnation, run_id);
+		claim = classify(*found, registration.database, registration.registration_id, run_id);
 	// Nobody works with it, and both starts are of one line: a clock that was put right.
-	if (claim == Claim::deposed && !is_alive &&
+	if (claim == EpochStatus::deposed && !is_alive &&
 		found->database.timeline == registration.database.timeline)
-		claim = Claim::take_over;
-	if (claim == Claim::deposed)
+		claim = EpochStatus::take_over;
+	if (claim == EpochStatus::deposed)
 		throw Refused("this Redis serves a later primary of the same database; DATABASE_URL leads "
 					  "to one that was deposed. If it was not: DEL " +
 					  keys_.epoch);
-	if (claim == Claim::foreign && is_alive)
+	if (claim == EpochStatus::foreign && is_alive)
 		throw Refused("another database uses this Redis under the same prefix; give each database "
 					  "an OAUTH_CACHE_PREFIX or a database number of its own");
-	Epoch epoch = claim == Claim::ours ? *found : next_epoch(registration, run_id);
-	if (claim == Claim::ours && epoch.state == Epoch::State::ready)
+	Epoch epoch = claim == EpochStatus::ours ? *found : next_epoch(registration, run_id);
+	if (claim == EpochStatus::ours && epoch.state == Epoch::State::ready)
 		co_return std::make_shared<const Coherence::Known>(std::move(epoch));
-	if (claim != Claim::ours) {
+	if (claim != EpochStatus::ours) {
 		const bool swapped = co_await swap(text, epoch);
 		if (!swapped)
 			co_return nullptr;
 	}
-	co_return co_await finish_drop(std::move(epoch));
+	co_return co_await finish_eviction(std::move(epoch));
 }
 
 EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::renew(KnownPtr known)
 {
 	Epoch next = known->epoch;
 	next.id = new_epoch_id();
-	next.state = Epoch::State::dropping;
+	next.state = Epoch::State::evicting;
 	const bool swapped = co_await swap(known->text, next);
 	KnownPtr renewed;
 	if (swapped)
-		renewed = co_await finish_drop(std::move(next));
+		renewed = co_await finish_eviction(std::move(next));
 	if (!renewed)
 		throw EpochLost("another sidecar has changed the epoch");
 	co_return renewed;
@@ -130,20 +131,20 @@ EpochKeeper::Awaitable<bool> EpochKeeper::swap(const std::string &expected, cons
 
 // Whoever finds a drop that was begun goes through with it: its beginner may be dead.
 // Where it is not, one of both comes second, and finds the epoch ready.
-EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::finish_drop(Epoch epoch)
+EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::finish_eviction(Epoch epoch)
 {
 	log::info("the cache begins anew: every entry is dropped",
 			  {{"epoch", std::string_view(epoch.id)}});
-	const std::string dropping = epoch.text();
+	const std::string evicting = epoch.text();
 	epoch.state = Epoch::State::ready;
 	// A long drop must not be taken for a dead sidecar.
 	const std::function<Awaitable<void>()> keep_alive = [this, &epoch]() -> Awaitable<void> {
 		const std::vector<std::int64_t> none;
-		co_await marks_.acknowledge(epoch.incarnation, none);
+		co_await invalidations_.acknowledge(epoch.registration_id, none);
 	};
-	bool is_ready = co_await drop_entries(connection_, keys_, dropping, keep_alive);
+	bool is_ready = co_await evict_entries(connection_, keys_, evicting, keep_alive);
 	if (is_ready)
-		is_ready = co_await swap(dropping, epoch);
+		is_ready = co_await swap(evicting, epoch);
 	if (!is_ready) {
 		redis::Command read{"GET", keys_.epoch};
 		const redis::Reply there = co_await connection_.run(std::move(read));

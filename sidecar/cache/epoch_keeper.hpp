@@ -1,4 +1,4 @@
-// Ties the Redis that is connected to the incarnation of the database by an epoch
+// Ties the Redis that is connected to the registration id of the database by an epoch
 // (docs/design/cache.md, "Epoch").
 #pragma once
 
@@ -36,9 +36,10 @@ public:
 	using KnownPtr = std::shared_ptr<const Coherence::Known>;
 
 	// `home`: which part of its Redis the cache lives in.
-	EpochKeeper(database::MarkStore &marks, redis::Connection &connection, const Keys &keys,
-				std::string home)
-		: marks_(marks), connection_(connection), keys_(keys), home_(std::move(home))
+	EpochKeeper(database::InvalidationQueue &invalidations, redis::Client &connection,
+				const Keys &keys, std::string home)
+		: invalidations_(invalidations), connection_(connection), keys_(keys),
+		  home_(std::move(home))
 	{
 	}
 
@@ -51,14 +52,14 @@ public:
 	Awaitable<KnownPtr> renew(KnownPtr known);
 
 private:
-	Awaitable<database::Registration> enroll(const std::string &cache_id);
+	Awaitable<database::Registration> register_cache(const std::string &cache_id);
 	Awaitable<KnownPtr> agree(const database::Registration &registration,
 							  const std::string &run_id);
 	Awaitable<bool> swap(const std::string &expected, const Epoch &next);
-	Awaitable<KnownPtr> finish_drop(Epoch epoch);
+	Awaitable<KnownPtr> finish_eviction(Epoch epoch);
 
-	database::MarkStore &marks_;
-	redis::Connection &connection_;
+	database::InvalidationQueue &invalidations_;
+	redis::Client &connection_;
 	const Keys &keys_;
 	const std::string home_;
 	std::string held_; // the cache id that this process has last registered

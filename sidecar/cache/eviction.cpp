@@ -17,13 +17,13 @@ using Clock = std::chrono::steady_clock;
 constexpr std::string_view kKeysAtOnce = "1000";
 constexpr std::chrono::seconds kKeepAlive{1};
 
-class Drop
+class Eviction
 {
 public:
 	using KeepAlive = std::function<asio::awaitable<void>()>;
 
-	Drop(redis::Connection &connection, const Keys &keys, const std::string &epoch,
-		 const KeepAlive &keep_alive)
+	Eviction(redis::Client &connection, const Keys &keys, const std::string &epoch,
+			 const KeepAlive &keep_alive)
 		: connection_(connection), keys_(keys), epoch_(epoch), keep_alive_(keep_alive)
 	{
 	}
@@ -65,7 +65,7 @@ private:
 		const redis::Reply gone = co_await connection_.run(std::move(unlink));
 	}
 
-	redis::Connection &connection_;
+	redis::Client &connection_;
 	const Keys &keys_;
 	const std::string &epoch_;
 	const KeepAlive &keep_alive_;
@@ -75,15 +75,15 @@ private:
 } // namespace
 
 // No part of a prefix means anything in a pattern (settings/cache.cpp).
-asio::awaitable<bool> drop_entries(redis::Connection &connection, const Keys &keys,
-								   const std::string &epoch,
-								   const std::function<asio::awaitable<void>()> &keep_alive)
+asio::awaitable<bool> evict_entries(redis::Client &connection, const Keys &keys,
+									const std::string &epoch,
+									const std::function<asio::awaitable<void>()> &keep_alive)
 {
 	const std::string patterns[] = {keys.lease_prefix + "*", keys.entries.scan_pattern(),
-									keys.companion_prefix + "*"};
-	Drop drop(connection, keys, epoch, keep_alive);
+									keys.metadata_prefix + "*"};
+	Eviction eviction(connection, keys, epoch, keep_alive);
 	for (const std::string &pattern : patterns) {
-		const bool done = co_await drop.matching(pattern);
+		const bool done = co_await eviction.matching(pattern);
 		if (!done)
 			co_return false;
 	}

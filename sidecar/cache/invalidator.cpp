@@ -8,8 +8,8 @@
 #include <unordered_set>
 #include <utility>
 
-#include "cache/scripts.hpp"
 #include "base/log.hpp"
+#include "cache/scripts.hpp"
 
 namespace sidecar::cache
 {
@@ -22,10 +22,10 @@ namespace
 
 // Between two heartbeats, at least; the longest wait for a change comes on top.
 constexpr auto kHeartbeatDistance = 500ms;
-constexpr int kMarksAtOnce = 10000;
-// Where marks are shown for a while. While there are more, nothing is believed that was
+constexpr int kInvalidationsAtOnce = 10000;
+// Where invalidations are shown for a while. While there are more, nothing is believed that was
 // read before.
-constexpr int kMarksShown = 200'000;
+constexpr int kInvalidationsShown = 200'000;
 constexpr std::size_t kIdentitiesAtOnce = 200; // three keys each
 constexpr std::size_t kCommandsAtOnce = 50;
 constexpr auto kRefusedPause = 1000ms;
@@ -40,32 +40,33 @@ std::int64_t number(std::string_view text)
 	return value;
 }
 
-std::vector<std::int64_t> ids_of(const std::vector<database::Mark> &marks)
+std::vector<std::int64_t> ids_of(const std::vector<database::Invalidation> &invalidations)
 {
 	std::vector<std::int64_t> ids;
-	ids.reserve(marks.size());
-	for (const database::Mark &mark : marks)
-		ids.push_back(mark.id);
+	ids.reserve(invalidations.size());
+	for (const database::Invalidation &invalidation : invalidations)
+		ids.push_back(invalidation.id);
 	return ids;
 }
 
-bool tells_of_all(const std::vector<database::Mark> &marks)
+bool tells_of_all(const std::vector<database::Invalidation> &invalidations)
 {
-	for (const database::Mark &mark : marks)
-		if (!mark.identity)
+	for (const database::Invalidation &invalidation : invalidations)
+		if (!invalidation.identity)
 			return true;
 	return false;
 }
 
 } // namespace
 
-Invalidator::Invalidator(asio::any_io_executor executor, database::MarkStore &marks,
-						 redis::Connection &connection, redis::Connection &reading,
-						 const Keys &keys, std::string home, Ephemeral ephemeral,
-						 Coherence &coherence, ChangeMemory &changes, Metrics &metrics)
-	: executor_(std::move(executor)), marks_(marks), connection_(connection), reading_(reading),
-	  keys_(keys), epochs_(marks, connection, keys, std::move(home)), persistence_(ephemeral),
-	  coherence_(coherence), changes_(changes), is_sealed_(ephemeral.sealed), metrics_(metrics)
+Invalidator::Invalidator(asio::any_io_executor executor, database::InvalidationQueue &invalidations,
+						 redis::Client &connection, redis::Client &reading, const Keys &keys,
+						 std::string home, Ephemeral ephemeral, Coherence &coherence,
+						 ChangeMemory &changes, Metrics &metrics)
+	: executor_(std::move(executor)), invalidations_(invalidations), connection_(connection),
+	  reading_(reading), keys_(keys), epochs_(invalidations, connection, keys, std::move(home)),
+	  persistence_(ephemeral), coherence_(coherence), changes_(changes),
+	  is_sealed_(ephemeral.sealed), metrics_(metrics)
 {
 }
 
@@ -84,7 +85,7 @@ Invalidator::Awaitable<std::chrono::milliseconds> Invalidator::try_once()
 	try {
 		if (!coherence_.known)
 			co_await begin();
-		co_await pass();
+		co_await run_batch();
 		backoff_.succeed();
 		co_return 0ms;
 	} catch (const Refused &refused) {
@@ -136,13 +137,13 @@ Invalidator::Awaitable<void> Invalidator::begin()
 // Nobody may read before the first heartbeat of an epoch, so it need not wait.
 void Invalidator::begin_at_once()
 {
-	stamped_ = {};
+	heartbeat_written_at_ = {};
 	has_more_ = true;
 }
 
 // It may have come back between two commands, with an epoch that it had saved: what
 // is vouched for then is what stood there long ago.
-redis::Connection &Invalidator::same_redis()
+redis::Client &Invalidator::same_redis()
 {
 	const redis::ServerInfo *server = connection_.server();
 	if (server != nullptr && server->run_id != coherence_.known->epoch.run_id)
@@ -150,117 +151,120 @@ redis::Connection &Invalidator::same_redis()
 	return connection_;
 }
 
-// The time is taken before the marks are read: whatever was committed by then is
+// The time is taken before the invalidations are read: whatever was committed by then is
 // gone from Redis when the heartbeat is set.
-Invalidator::Awaitable<void> Invalidator::pass()
+Invalidator::Awaitable<void> Invalidator::run_batch()
 {
 	if (!has_more_)
-		co_await marks_.wait();
+		co_await invalidations_.wait();
 	const Clock::time_point begun = Clock::now();
 	std::int64_t since = 0;
-	if (is_stamp_due())
+	if (is_heartbeat_due())
 		since = co_await redis_time();
-	const int most = is_sealed_ ? kMarksShown : kMarksAtOnce;
-	database::PendingMarks pending = co_await marks_.pending(most);
-	if (pending.incarnation != coherence_.known->epoch.incarnation)
+	const int most = is_sealed_ ? kInvalidationsShown : kInvalidationsAtOnce;
+	database::PendingInvalidations pending = co_await invalidations_.pending(most);
+	if (pending.registration_id != coherence_.known->epoch.registration_id)
 		throw EpochLost("the registration has ended");
-	has_more_ = pending.marks.size() >= static_cast<std::size_t>(most);
-	const std::vector<database::Mark> marks = take_new(pending);
+	has_more_ = pending.invalidations.size() >= static_cast<std::size_t>(most);
+	const std::vector<database::Invalidation> invalidations = take_new(pending);
 	if (is_sealed_) {
 		changes_.looked(begun, pending.now);
-		remember(marks, pending.now);
+		remember(invalidations, pending.now);
 	}
-	metrics_.cache_pending(marks.size());
-	if (!marks.empty()) {
-		co_await drop(marks);
+	metrics_.cache_pending(invalidations.size());
+	if (!invalidations.empty()) {
+		co_await evict(invalidations);
 		metrics_.cache_invalidated(
-			marks.size(),
+			invalidations.size(),
 			std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun));
 	}
 	if (is_sealed_)
-		for (const database::Mark &mark : marks)
-			done_.emplace(mark.id, Clock::now());
-	const std::vector<std::int64_t> acknowledged = is_sealed_ ? due(pending) : ids_of(marks);
+		for (const database::Invalidation &invalidation : invalidations)
+			done_.emplace(invalidation.id, Clock::now());
+	const std::vector<std::int64_t> acknowledged =
+		is_sealed_ ? due(pending) : ids_of(invalidations);
 	if (!acknowledged.empty() || since != 0)
 		co_await acknowledge(acknowledged);
 	if (since != 0 && !has_more_)
-		co_await stamp(since);
+		co_await write_heartbeat(since);
 	if (persistence_.is_due())
 		co_await persistence_.look(same_redis());
-	// Each pass reads all that is shown: it rests for as long as that took.
+	// Each run_batch reads all that is shown: it rests for as long as that took.
 	if (!done_.empty())
 		co_await pause(std::min(std::chrono::ceil<std::chrono::milliseconds>(Clock::now() - begun),
 								std::chrono::milliseconds(kLongestRest)));
 }
 
-// Where entries are sealed, marks that are done stay for a while, for others to see.
-std::vector<database::Mark> Invalidator::take_new(database::PendingMarks &pending)
+// Where entries are sealed, invalidations that are done stay for a while, for others to see.
+std::vector<database::Invalidation> Invalidator::take_new(database::PendingInvalidations &pending)
 {
 	if (!is_sealed_)
-		return std::move(pending.marks);
-	if (done_under_ != pending.incarnation)
+		return std::move(pending.invalidations);
+	if (done_under_ != pending.registration_id)
 		done_.clear();
-	done_under_ = pending.incarnation;
+	done_under_ = pending.registration_id;
 	std::unordered_map<std::int64_t, Clock::time_point> still_there;
-	std::vector<database::Mark> fresh;
-	for (const database::Mark &mark : pending.marks)
-		if (const auto found = done_.find(mark.id); found != done_.end())
+	std::vector<database::Invalidation> fresh;
+	for (const database::Invalidation &invalidation : pending.invalidations)
+		if (const auto found = done_.find(invalidation.id); found != done_.end())
 			still_there.insert(*found);
 		else
-			fresh.push_back(mark);
+			fresh.push_back(invalidation);
 	done_.swap(still_there);
 	return fresh;
 }
 
-std::vector<std::int64_t> Invalidator::due(const database::PendingMarks &pending) const
+std::vector<std::int64_t> Invalidator::due(const database::PendingInvalidations &pending) const
 {
 	std::vector<std::int64_t> ids;
 	const Clock::time_point now = Clock::now();
-	for (const database::Mark &mark : pending.marks)
-		if (const auto found = done_.find(mark.id);
+	for (const database::Invalidation &invalidation : pending.invalidations)
+		if (const auto found = done_.find(invalidation.id);
 			found != done_.end() && now - found->second >= ChangeMemory::kShownFor)
-			ids.push_back(mark.id);
+			ids.push_back(invalidation.id);
 	return ids;
 }
 
 // What was not read for want of room may have changed anything.
-void Invalidator::remember(const std::vector<database::Mark> &marks, std::int64_t now)
+void Invalidator::remember(const std::vector<database::Invalidation> &invalidations,
+						   std::int64_t now)
 {
 	if (has_more_)
 		changes_.distrust(now);
-	for (const database::Mark &mark : marks)
-		if (mark.identity)
-			changes_.changed(keys_.entries.key(*mark.identity), now);
+	for (const database::Invalidation &invalidation : invalidations)
+		if (invalidation.identity)
+			changes_.changed(keys_.entries.key(*invalidation.identity), now);
 		else
 			changes_.distrust(now);
 }
 
-Invalidator::Awaitable<void> Invalidator::drop(const std::vector<database::Mark> &marks)
+Invalidator::Awaitable<void>
+Invalidator::evict(const std::vector<database::Invalidation> &invalidations)
 {
-	if (tells_of_all(marks)) {
+	if (tells_of_all(invalidations)) {
 		coherence_.known = co_await epochs_.renew(coherence_.known);
 		begin_at_once();
 		co_return;
 	}
 	std::unordered_set<std::string> entries;
-	for (const database::Mark &mark : marks)
-		entries.insert(keys_.entries.key(*mark.identity));
+	for (const database::Invalidation &invalidation : invalidations)
+		entries.insert(keys_.entries.key(*invalidation.identity));
 	std::vector<redis::Command> commands;
 	std::size_t identities = 0;
 	for (const std::string &entry : entries) {
 		// No more than Redis does in the time that it has for one answer.
 		if (commands.size() == kCommandsAtOnce && identities % kIdentitiesAtOnce == 0)
-			co_await drop_keys(std::exchange(commands, {}));
+			co_await evict_keys(std::exchange(commands, {}));
 		if (identities++ % kIdentitiesAtOnce == 0)
 			commands.push_back(redis::Command{"DEL"});
 		commands.back().add(entry);
-		commands.back().add(keys_.companion(entry));
+		commands.back().add(keys_.entry_metadata(entry));
 		commands.back().add(keys_.lease(entry));
 	}
-	co_await drop_keys(std::move(commands));
+	co_await evict_keys(std::move(commands));
 }
 
-Invalidator::Awaitable<void> Invalidator::drop_keys(std::vector<redis::Command> commands)
+Invalidator::Awaitable<void> Invalidator::evict_keys(std::vector<redis::Command> commands)
 {
 	const std::vector<redis::Reply> replies = co_await same_redis().run(std::move(commands));
 	for (const redis::Reply &reply : replies)
@@ -271,7 +275,8 @@ Invalidator::Awaitable<void> Invalidator::drop_keys(std::vector<redis::Command> 
 // Also with none: it tells the database that this cache is alive.
 Invalidator::Awaitable<void> Invalidator::acknowledge(const std::vector<std::int64_t> &ids)
 {
-	const auto deleted = co_await marks_.acknowledge(coherence_.known->epoch.incarnation, ids);
+	const auto deleted =
+		co_await invalidations_.acknowledge(coherence_.known->epoch.registration_id, ids);
 	if (!deleted)
 		throw EpochLost("the registration has ended");
 	// Somebody else is about to delete them: what lies behind them has to wait.
@@ -279,9 +284,9 @@ Invalidator::Awaitable<void> Invalidator::acknowledge(const std::vector<std::int
 		co_await pause(kBusyPause);
 }
 
-bool Invalidator::is_stamp_due() const
+bool Invalidator::is_heartbeat_due() const
 {
-	return Clock::now() - stamped_ >= kHeartbeatDistance;
+	return Clock::now() - heartbeat_written_at_ >= kHeartbeatDistance;
 }
 
 // And whether it still is the same run of Redis: a proxy may have put another one behind
@@ -305,16 +310,16 @@ Invalidator::Awaitable<std::int64_t> Invalidator::redis_time()
 	co_return seconds * 1000 + number(answers[0][1].text()) / 1000;
 }
 
-Invalidator::Awaitable<void> Invalidator::stamp(std::int64_t since)
+Invalidator::Awaitable<void> Invalidator::write_heartbeat(std::int64_t since)
 {
 	const Coherence::Known &known = *coherence_.known;
 	const std::string until = std::to_string(since + kHeartbeatLife.count());
-	redis::Command stamp{"EVAL",     kStampScript,   "2",  keys_.epoch, keys_.live,
-						 known.text, known.epoch.id, until};
-	const redis::Reply stamped = co_await same_redis().run(std::move(stamp));
-	if (stamped.integer() != 1)
+	redis::Command write_heartbeat{"EVAL",     kHeartbeatScript, "2",  keys_.epoch, keys_.live,
+								   known.text, known.epoch.id,   until};
+	const redis::Reply reply = co_await same_redis().run(std::move(write_heartbeat));
+	if (reply.integer() != 1)
 		throw EpochLost("another epoch stands in Redis");
-	stamped_ = coherence_.vouched_at = Clock::now();
+	heartbeat_written_at_ = coherence_.heartbeat_at = Clock::now();
 	metrics_.cache_heartbeat();
 	if (!is_on_)
 		log::info("the cache is on", {{"epoch", std::string_view(known.epoch.id)}});

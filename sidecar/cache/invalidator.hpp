@@ -8,14 +8,14 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/backoff.hpp"
+#include "base/metrics.hpp"
 #include "cache/change_memory.hpp"
 #include "cache/coherence.hpp"
 #include "cache/epoch_keeper.hpp"
-#include "cache_entry/keys.hpp"
 #include "cache/persistence.hpp"
-#include "base/backoff.hpp"
+#include "cache_entry/keys.hpp"
 #include "database/invalidation_queue.hpp"
-#include "base/metrics.hpp"
 #include "redis/connection.hpp"
 
 namespace sidecar::cache
@@ -29,8 +29,8 @@ public:
 
 	// All of these live as long as it does; the connection is its own, for one command
 	// of it may take longer than a reader would wait.
-	Invalidator(boost::asio::any_io_executor executor, database::MarkStore &marks,
-				redis::Connection &connection, redis::Connection &reading, const Keys &keys,
+	Invalidator(boost::asio::any_io_executor executor, database::InvalidationQueue &invalidations,
+				redis::Client &connection, redis::Client &reading, const Keys &keys,
 				std::string home, Ephemeral ephemeral, Coherence &coherence, ChangeMemory &changes,
 				Metrics &metrics);
 
@@ -42,39 +42,39 @@ private:
 
 	Awaitable<std::chrono::milliseconds> try_once();
 	Awaitable<void> begin();
-	Awaitable<void> pass();
-	redis::Connection &same_redis();
-	Awaitable<void> drop(const std::vector<database::Mark> &marks);
-	Awaitable<void> drop_keys(std::vector<redis::Command> commands);
-	std::vector<database::Mark> take_new(database::PendingMarks &pending);
-	std::vector<std::int64_t> due(const database::PendingMarks &pending) const;
-	void remember(const std::vector<database::Mark> &marks, std::int64_t now);
+	Awaitable<void> run_batch();
+	redis::Client &same_redis();
+	Awaitable<void> evict(const std::vector<database::Invalidation> &invalidations);
+	Awaitable<void> evict_keys(std::vector<redis::Command> commands);
+	std::vector<database::Invalidation> take_new(database::PendingInvalidations &pending);
+	std::vector<std::int64_t> due(const database::PendingInvalidations &pending) const;
+	void remember(const std::vector<database::Invalidation> &invalidations, std::int64_t now);
 	Awaitable<void> acknowledge(const std::vector<std::int64_t> &ids);
 	Awaitable<std::int64_t> redis_time();
-	Awaitable<void> stamp(std::int64_t since);
+	Awaitable<void> write_heartbeat(std::int64_t since);
 	Awaitable<void> pause(std::chrono::milliseconds duration);
 	void begin_at_once();
-	bool is_stamp_due() const;
+	bool is_heartbeat_due() const;
 	void turn_off(std::string_view reason);
 	void complain(std::string_view what, std::string_view reason);
 
 	const boost::asio::any_io_executor executor_;
-	database::MarkStore &marks_;
-	redis::Connection &connection_;
-	redis::Connection &reading_;
+	database::InvalidationQueue &invalidations_;
+	redis::Client &connection_;
+	redis::Client &reading_;
 	const Keys &keys_;
 	EpochKeeper epochs_;
 	Persistence persistence_;
 	Coherence &coherence_;
 	ChangeMemory &changes_;
 	const bool is_sealed_;
-	// Where entries are sealed: marks that are done and still there, and since when.
+	// Where entries are sealed: invalidations that are done and still there, and since when.
 	std::unordered_map<std::int64_t, Clock::time_point> done_;
-	std::string done_under_; // the incarnation
+	std::string done_under_; // the registration id
 	Metrics &metrics_;
 	database::Backoff backoff_;
-	Clock::time_point stamped_{};
-	bool has_more_ = false; // marks that the last pass did not read
+	Clock::time_point heartbeat_written_at_{};
+	bool has_more_ = false; // invalidations that the last run_batch did not read
 	bool is_on_ = false;
 	std::string last_reason_;
 };

@@ -1,7 +1,7 @@
 #include "cache/persistence.hpp"
 
-#include "cache/epoch_keeper.hpp"
 #include "base/log.hpp"
+#include "cache/epoch_keeper.hpp"
 
 namespace sidecar::cache
 {
@@ -27,7 +27,7 @@ constexpr std::chrono::minutes kBetweenLooks{1};
 
 } // namespace
 
-asio::awaitable<std::string> persistence_of(redis::Connection &connection)
+asio::awaitable<std::string> persistence_of(redis::Client &connection)
 {
 	std::vector<redis::Command> questions;
 	questions.push_back(redis::Command{"INFO", "persistence"});
@@ -48,7 +48,7 @@ asio::awaitable<std::string> persistence_of(redis::Connection &connection)
 	co_return answers[2][1].text().empty() ? "" : "saves snapshots to disk";
 }
 
-asio::awaitable<void> Persistence::look(redis::Connection &connection)
+asio::awaitable<void> Persistence::look(redis::Client &connection)
 {
 	next_ = Clock::now() + kBetweenLooks;
 	if (ephemeral_.sealed)

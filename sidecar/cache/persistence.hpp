@@ -18,7 +18,7 @@ struct Ephemeral {
 
 // "writes an append-only file", "has replicas", …; empty: nothing. Throws
 // redis::Error.
-boost::asio::awaitable<std::string> persistence_of(redis::Connection &connection);
+boost::asio::awaitable<std::string> persistence_of(redis::Client &connection);
 
 class Persistence
 {
@@ -29,7 +29,7 @@ public:
 	bool is_due() const { return Clock::now() >= next_; }
 	// Logs a warning where entries outlive Redis, or throws Refused where that is not
 	// wanted. Throws redis::Error, too.
-	boost::asio::awaitable<void> look(redis::Connection &connection);
+	boost::asio::awaitable<void> look(redis::Client &connection);
 
 private:
 	using Clock = std::chrono::steady_clock;

@@ -2,11 +2,11 @@
 
 #include <cmath>
 
-#include "cache/fill.hpp"
-#include "cache_entry/lifetime.hpp"
-#include "cache/scripts.hpp"
 #include "base/log.hpp"
 #include "base/task.hpp"
+#include "cache/fill.hpp"
+#include "cache/scripts.hpp"
+#include "cache_entry/lifetime.hpp"
 
 namespace sidecar::cache
 {
@@ -42,8 +42,8 @@ Entry entry_of(const database::StoredToken &token, bool with_refresh_token)
 
 } // namespace
 
-RedisCache::RedisCache(asio::any_io_executor executor, redis::Connection &connection,
-					   const Keys &keys, Coherence &coherence, const ChangeMemory &changes,
+RedisCache::RedisCache(asio::any_io_executor executor, redis::Client &connection, const Keys &keys,
+					   Coherence &coherence, const ChangeMemory &changes,
 					   const settings::Cache &settings, Metrics &metrics)
 	: executor_(std::move(executor)), connection_(connection), keys_(keys), coherence_(coherence),
 	  changes_(changes), settings_(settings), metrics_(metrics), entries_(settings.key),
@@ -55,7 +55,7 @@ CacheState RedisCache::state() const noexcept
 {
 	if (connection_.server() == nullptr || circuit_.is_open())
 		return CacheState::down;
-	return usable() && coherence_.is_vouched() ? CacheState::ok : CacheState::off;
+	return usable() && coherence_.is_heartbeat_fresh() ? CacheState::ok : CacheState::off;
 }
 
 // Another run of Redis may have come back with what it saved long ago.
@@ -86,10 +86,10 @@ asio::awaitable<Lookup> RedisCache::look_up(const oauth::Identity &identity)
 	co_return result;
 }
 
-// Entry, companion and heartbeat as of one moment.
+// Entry, entry metadata and heartbeat as of one moment.
 redis::Command RedisCache::reading(const std::string &key) const
 {
-	return {"MGET", key, keys_.companion(key), keys_.live};
+	return {"MGET", key, keys_.entry_metadata(key), keys_.live};
 }
 
 asio::awaitable<void> RedisCache::ask(const oauth::Identity &identity, Lookup &result)
@@ -99,20 +99,20 @@ asio::awaitable<void> RedisCache::ask(const oauth::Identity &identity, Lookup &r
 	redis::Command read = reading(key);
 	const redis::Reply values = co_await connection_.run(std::move(read));
 	// Where the heartbeat is of no epoch or of another, nobody would believe a fill.
-	if (!is_vouched(values, *known))
+	if (!is_heartbeat_fresh(values, *known))
 		co_return;
 	result.hit = open(identity, key, values, *known);
 	if (result.hit)
 		co_return;
-	Lease lease{identity, std::move(key), new_epoch_id(), known};
+	FillLease lease{identity, std::move(key), new_epoch_id(), known};
 	co_await take_lease(lease, result);
 }
 
-bool RedisCache::is_vouched(const redis::Reply &values, const Coherence::Known &known)
+bool RedisCache::is_heartbeat_fresh(const redis::Reply &values, const Coherence::Known &known)
 {
 	if (values.size() != 3 || values[2].text() != known.epoch.id)
 		return false;
-	coherence_.vouched_at = std::chrono::steady_clock::now();
+	coherence_.heartbeat_at = std::chrono::steady_clock::now();
 	return true;
 }
 
@@ -121,13 +121,13 @@ std::optional<CachedToken> RedisCache::open(const oauth::Identity &identity, con
 											const Coherence::Known &known)
 {
 	const std::string_view value = values[0].text();
-	auto companion = companions_.read(values[1].text(), identity, value);
-	if (!companion || companion->epoch_id != known.epoch.id)
+	auto entry_metadata = companions_.read(values[1].text(), identity, value);
+	if (!entry_metadata || entry_metadata->epoch_id != known.epoch.id)
 		return std::nullopt;
 	auto entry = entries_.read(key, value);
 	if (!entry || !is_true(*entry, key, known))
 		return std::nullopt;
-	return CachedToken{std::move(*entry), std::move(companion->details)};
+	return CachedToken{std::move(*entry), std::move(entry_metadata->details)};
 }
 
 // What Redis does with a sealed entry is not believed: neither that it was filled under
@@ -142,7 +142,7 @@ bool RedisCache::is_true(const Entry &entry, const std::string &key,
 }
 
 // Whoever held the lease may have filled since we looked, so we look once more.
-asio::awaitable<void> RedisCache::take_lease(Lease &lease, Lookup &result)
+asio::awaitable<void> RedisCache::take_lease(FillLease &lease, Lookup &result)
 {
 	const std::string name = keys_.lease(lease.entry_key);
 	const std::string life = std::to_string(std::chrono::milliseconds(kLeaseLife).count());
@@ -155,7 +155,7 @@ asio::awaitable<void> RedisCache::take_lease(Lease &lease, Lookup &result)
 	// Nil: somebody else fills. An error: Redis is full, say.
 	if (replies[0].kind() != redis::Reply::Kind::status)
 		co_return;
-	if (is_vouched(replies[1], *lease.known))
+	if (is_heartbeat_fresh(replies[1], *lease.known))
 		result.hit = open(lease.identity, lease.entry_key, replies[1], *lease.known);
 	if (result.hit)
 		fill(std::move(lease), nullptr);
@@ -163,7 +163,7 @@ asio::awaitable<void> RedisCache::take_lease(Lease &lease, Lookup &result)
 		result.lease = std::move(lease);
 }
 
-void RedisCache::fill(Lease lease, const database::StoredToken *found)
+void RedisCache::fill(FillLease lease, const database::StoredToken *found)
 {
 	try {
 		Filling filling = filling_of(lease, found);
@@ -177,13 +177,13 @@ void RedisCache::fill(Lease lease, const database::StoredToken *found)
 }
 
 // A standby, a deposed primary, or a registration that the epoch is not of, says
-// nothing about what the marks will tell.
-RedisCache::Filling RedisCache::filling_of(const Lease &lease,
+// nothing about what the invalidations will tell.
+RedisCache::Filling RedisCache::filling_of(const FillLease &lease,
 										   const database::StoredToken *found) const
 {
 	const Epoch &epoch = lease.known->epoch;
 	Filling filling;
-	if (found == nullptr || found->incarnation != epoch.incarnation)
+	if (found == nullptr || found->registration_id != epoch.registration_id)
 		return filling;
 	const auto life = entry_life(found->expires_at, found->now, settings_.max_ttl);
 	if (!life)
@@ -196,21 +196,21 @@ RedisCache::Filling RedisCache::filling_of(const Lease &lease,
 				 microseconds(found->now) + std::chrono::microseconds(filling.life).count()}
 				.text();
 	filling.value = entries_.write(lease.entry_key, entry);
-	filling.companion =
+	filling.entry_metadata =
 		companions_.write(epoch.id, lease.identity, filling.value.reveal(), found->details);
 	return filling;
 }
 
-asio::awaitable<void> RedisCache::store(Lease lease, Filling filling)
+asio::awaitable<void> RedisCache::store(FillLease lease, Filling filling)
 {
 	const std::string key_count = "4";
 	const std::string lease_name = keys_.lease(lease.entry_key);
-	const std::string companion_name = keys_.companion(lease.entry_key);
+	const std::string companion_name = keys_.entry_metadata(lease.entry_key);
 	const std::string milliseconds = std::to_string(filling.life.count());
 	redis::Command fill{"EVAL",          kFillScript,    key_count,         keys_.epoch, lease_name,
 						lease.entry_key, companion_name, lease.known->text, lease.id};
 	fill.add(filling.value);
-	fill.add(filling.companion);
+	fill.add(filling.entry_metadata);
 	fill.add(milliseconds);
 	// What Redis had saved of epoch and lease means nothing.
 	if (usable() != lease.known) {
@@ -227,7 +227,7 @@ asio::awaitable<void> RedisCache::store(Lease lease, Filling filling)
 }
 
 // Or others would not fill before it ends by itself.
-asio::awaitable<void> RedisCache::release(Lease lease)
+asio::awaitable<void> RedisCache::release(FillLease lease)
 {
 	const std::string name = keys_.lease(lease.entry_key);
 	redis::Command release{"EVAL", kReleaseScript, "1", name, lease.id};
@@ -238,12 +238,12 @@ asio::awaitable<void> RedisCache::release(Lease lease)
 	}
 }
 
-asio::awaitable<void> RedisCache::forget(const oauth::Identity &identity)
+asio::awaitable<void> RedisCache::evict(const oauth::Identity &identity)
 {
 	if (!usable() || circuit_.is_open())
 		co_return;
 	const std::string key = keys_.entries.key(identity);
-	redis::Command drop{"DEL", key, keys_.companion(key), keys_.lease(key)};
+	redis::Command drop{"DEL", key, keys_.entry_metadata(key), keys_.lease(key)};
 	try {
 		co_await connection_.run(std::move(drop));
 	} catch (const redis::Error &error) {

@@ -4,13 +4,13 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include "base/metrics.hpp"
 #include "cache/change_memory.hpp"
 #include "cache/circuit.hpp"
-#include "cache_entry/entry_metadata.hpp"
-#include "cache_entry/entry.hpp"
-#include "cache_entry/keys.hpp"
 #include "cache/token_cache.hpp"
-#include "base/metrics.hpp"
+#include "cache_entry/entry.hpp"
+#include "cache_entry/entry_metadata.hpp"
+#include "cache_entry/keys.hpp"
 #include "redis/connection.hpp"
 #include "settings/settings.hpp"
 
@@ -21,13 +21,13 @@ class RedisCache : public TokenCache
 {
 public:
 	// All of these live as long as it does.
-	RedisCache(boost::asio::any_io_executor executor, redis::Connection &connection,
-			   const Keys &keys, Coherence &coherence, const ChangeMemory &changes,
-			   const settings::Cache &settings, Metrics &metrics);
+	RedisCache(boost::asio::any_io_executor executor, redis::Client &connection, const Keys &keys,
+			   Coherence &coherence, const ChangeMemory &changes, const settings::Cache &settings,
+			   Metrics &metrics);
 
 	boost::asio::awaitable<Lookup> look_up(const oauth::Identity &identity) override;
-	void fill(Lease lease, const database::StoredToken *found) override;
-	boost::asio::awaitable<void> forget(const oauth::Identity &identity) override;
+	void fill(FillLease lease, const database::StoredToken *found) override;
+	boost::asio::awaitable<void> evict(const oauth::Identity &identity) override;
 	bool keeps_refresh_tokens() const noexcept override { return settings_.refresh_token; }
 	CacheState state() const noexcept override;
 
@@ -35,32 +35,32 @@ private:
 	// An empty value: nothing to keep.
 	struct Filling {
 		Secret value;
-		std::string companion;
+		std::string entry_metadata;
 		std::chrono::milliseconds life{};
 	};
 
-	Filling filling_of(const Lease &lease, const database::StoredToken *found) const;
+	Filling filling_of(const FillLease &lease, const database::StoredToken *found) const;
 	std::shared_ptr<const Coherence::Known> usable() const;
 	std::optional<CachedToken> open(const oauth::Identity &identity, const std::string &key,
 									const redis::Reply &values, const Coherence::Known &known);
 	redis::Command reading(const std::string &key) const;
 	boost::asio::awaitable<void> ask(const oauth::Identity &identity, Lookup &result);
-	boost::asio::awaitable<void> take_lease(Lease &lease, Lookup &result);
-	boost::asio::awaitable<void> store(Lease lease, Filling filling);
-	boost::asio::awaitable<void> release(Lease lease);
+	boost::asio::awaitable<void> take_lease(FillLease &lease, Lookup &result);
+	boost::asio::awaitable<void> store(FillLease lease, Filling filling);
+	boost::asio::awaitable<void> release(FillLease lease);
 	bool is_true(const Entry &entry, const std::string &key, const Coherence::Known &known) const;
-	bool is_vouched(const redis::Reply &values, const Coherence::Known &known);
+	bool is_heartbeat_fresh(const redis::Reply &values, const Coherence::Known &known);
 	void failed(const redis::Error &error);
 
 	const boost::asio::any_io_executor executor_;
-	redis::Connection &connection_;
+	redis::Client &connection_;
 	const Keys &keys_;
 	Coherence &coherence_;
 	const ChangeMemory &changes_;
 	const settings::Cache &settings_;
 	Metrics &metrics_;
 	const EntryFormat entries_;
-	const CompanionFormat companions_;
+	const EntryMetadataFormat companions_;
 	Circuit circuit_;
 };
 

@@ -6,7 +6,7 @@
 namespace sidecar::cache
 {
 
-// KEYS epoch, lease, entry, companion; ARGV epoch, lease's id, entry, companion,
+// KEYS epoch, lease, entry, entry metadata; ARGV epoch, lease's id, entry, entry metadata,
 // milliseconds to live. 1, or 0 where the epoch or the lease is another by now.
 extern const std::string_view kFillScript;
 
@@ -16,7 +16,7 @@ extern const std::string_view kReleaseScript;
 // KEYS epoch, live; ARGV epoch, its id, when it ends (milliseconds since 1970). 1, or
 // 0 where the epoch is another by now. Absolute, so that a stamp which comes late is
 // born expired; one that another sidecar has set for longer stays.
-extern const std::string_view kStampScript;
+extern const std::string_view kHeartbeatScript;
 
 // KEYS epoch, live; ARGV the epoch expected (empty: none), the new one. 1, or 0 where
 // another stands. The heartbeat then vouches for nothing, and shows to other databases

@@ -1,7 +1,7 @@
 #include "cache/service.hpp"
 
-#include "common/digest.hpp"
 #include "base/task.hpp"
+#include "common/digest.hpp"
 
 namespace sidecar::cache
 {
@@ -22,9 +22,9 @@ redis::Limits limits_of(std::chrono::milliseconds command)
 	return limits;
 }
 
-redis::Endpoint endpoint_of(const settings::Settings &settings)
+redis::RedisAddress endpoint_of(const settings::Settings &settings)
 {
-	return std::get<redis::Endpoint>(redis::parse_endpoint(settings.redis_url.reveal()));
+	return std::get<redis::RedisAddress>(redis::parse_redis_address(settings.redis_url.reveal()));
 }
 
 // Passes go one after the other, on one connection.
@@ -41,7 +41,7 @@ std::string home_of(const settings::Settings &settings)
 	Secret form(settings.cache.key_template);
 	form.append("\n");
 	form.append(settings.cache.key.reveal());
-	// Versions before this one acknowledge marks that others have not seen.
+	// Versions before this one acknowledge invalidations that others have not seen.
 	if (!settings.cache.key.empty())
 		form.append("\nfill");
 	const oauth::Digest digest = oauth::sha256(form.reveal());
@@ -59,9 +59,9 @@ Service::Service(boost::asio::any_io_executor executor, const settings::Settings
 			   "oauth-sidecar"),
 	  dropping_(executor, endpoint_of(settings), limits_of(kDropTime), settings.ca_file,
 				"oauth-sidecar-invalidator"),
-	  pool_(executor, settings.database_url.clone(), one_connection()), marks_(pool_),
+	  pool_(executor, settings.database_url.clone(), one_connection()), invalidations_(pool_),
 	  tokens_(executor, reading_, keys_, coherence_, changes_, settings.cache, metrics),
-	  invalidator_(executor, marks_, dropping_, reading_, keys_, home_of(settings),
+	  invalidator_(executor, invalidations_, dropping_, reading_, keys_, home_of(settings),
 				   {settings.cache.require_ephemeral, !settings.cache.key.empty()}, coherence_,
 				   changes_, metrics)
 {

@@ -25,10 +25,10 @@ public:
 private:
 	const boost::asio::any_io_executor executor_;
 	const Keys keys_;
-	redis::Connection reading_;
-	redis::Connection dropping_;
+	redis::Client reading_;
+	redis::Client dropping_;
 	database::Pool pool_;
-	database::PostgresMarks marks_;
+	database::PostgresInvalidations invalidations_;
 	Coherence coherence_;
 	ChangeMemory changes_;
 	RedisCache tokens_;

@@ -21,7 +21,7 @@ struct CachedToken {
 };
 
 // The right to fill an entry with what the database says from now on.
-struct Lease {
+struct FillLease {
 	oauth::Identity identity;
 	std::string entry_key;
 	std::string id;
@@ -31,7 +31,7 @@ struct Lease {
 // One of the two, or none: then the database answers, and nothing is filled.
 struct Lookup {
 	std::optional<CachedToken> hit;
-	std::optional<Lease> lease;
+	std::optional<FillLease> lease;
 };
 
 enum class CacheState {
@@ -54,10 +54,10 @@ public:
 	// None of these throws. The database is read only after the lease was got.
 	virtual boost::asio::awaitable<Lookup> look_up(const oauth::Identity &identity) = 0;
 	// What the database said to the holder of the lease; null: nothing to keep.
-	virtual void fill(Lease lease, const database::StoredToken *found) = 0;
+	virtual void fill(FillLease lease, const database::StoredToken *found) = 0;
 	// After a change that this sidecar has made itself: whoever made it must not read
-	// what was before. Others hear of it by its mark.
-	virtual boost::asio::awaitable<void> forget(const oauth::Identity &identity) = 0;
+	// what was before. Others hear of it by its invalidation.
+	virtual boost::asio::awaitable<void> evict(const oauth::Identity &identity) = 0;
 	virtual bool keeps_refresh_tokens() const noexcept = 0;
 	virtual CacheState state() const noexcept = 0;
 };
@@ -66,8 +66,8 @@ class NoCache : public TokenCache
 {
 public:
 	boost::asio::awaitable<Lookup> look_up(const oauth::Identity &) override { co_return Lookup(); }
-	void fill(Lease, const database::StoredToken *) override {}
-	boost::asio::awaitable<void> forget(const oauth::Identity &) override { co_return; }
+	void fill(FillLease, const database::StoredToken *) override {}
+	boost::asio::awaitable<void> evict(const oauth::Identity &) override { co_return; }
 	bool keeps_refresh_tokens() const noexcept override { return false; }
 	CacheState state() const noexcept override { return CacheState::none; }
 };

@@ -22,17 +22,17 @@ constexpr std::size_t kLengthBytes = 8;
 
 } // namespace
 
-void CompanionFormat::Free::operator()(EVP_MD_CTX *context) const noexcept
+void EntryMetadataFormat::Free::operator()(EVP_MD_CTX *context) const noexcept
 {
 	EVP_MD_CTX_free(context);
 }
 
-void CompanionFormat::Free::operator()(EVP_MD *algorithm) const noexcept
+void EntryMetadataFormat::Free::operator()(EVP_MD *algorithm) const noexcept
 {
 	EVP_MD_free(algorithm);
 }
 
-CompanionFormat::CompanionFormat(const Secret &key)
+EntryMetadataFormat::EntryMetadataFormat(const Secret &key)
 	: sealer_(key), sha256_(EVP_MD_fetch(nullptr, "SHA256", nullptr)), context_(EVP_MD_CTX_new())
 {
 	if (!sha256_ || !context_)
@@ -40,8 +40,8 @@ CompanionFormat::CompanionFormat(const Secret &key)
 }
 
 // All lengths come first, so that no two lists of texts hash the same bytes.
-CompanionFormat::HexDigest CompanionFormat::digest(const oauth::Identity &identity,
-												   std::string_view entry_value) const
+EntryMetadataFormat::HexDigest EntryMetadataFormat::digest(const oauth::Identity &identity,
+														   std::string_view entry_value) const
 {
 	const std::array<std::string_view, 5> texts = {identity.workspace_id, identity.provider,
 												   identity.actor_type, identity.actor_id,
@@ -70,8 +70,8 @@ CompanionFormat::HexDigest CompanionFormat::digest(const oauth::Identity &identi
 	return hex;
 }
 
-std::string CompanionFormat::write(std::string_view epoch_id, const oauth::Identity &identity,
-								   std::string_view entry_value, std::string_view details) const
+std::string EntryMetadataFormat::write(std::string_view epoch_id, const oauth::Identity &identity,
+									   std::string_view entry_value, std::string_view details) const
 {
 	const HexDigest hex = digest(identity, entry_value);
 	std::string text(epoch_id);
@@ -81,15 +81,15 @@ std::string CompanionFormat::write(std::string_view epoch_id, const oauth::Ident
 		return text += kNoDetails;
 	if (!sealer_.is_active())
 		return text += details;
-	// With the digest before them, so that they cannot be moved to another companion.
+	// With the digest before them, so that they cannot be moved to another entry metadata.
 	std::string plaintext(hex.data(), hex.size());
 	plaintext += details;
 	return text += sealer_.seal(plaintext);
 }
 
-std::optional<Companion> CompanionFormat::read(std::string_view text,
-											   const oauth::Identity &identity,
-											   std::string_view entry_value) const
+std::optional<EntryMetadata> EntryMetadataFormat::read(std::string_view text,
+													   const oauth::Identity &identity,
+													   std::string_view entry_value) const
 {
 	constexpr std::size_t kDigestAt = kEpochChars + 1;
 	constexpr std::size_t kDetailsAt = kDigestAt + kDigestChars + 1;
@@ -100,21 +100,21 @@ std::optional<Companion> CompanionFormat::read(std::string_view text,
 	if (CRYPTO_memcmp(hex.data(), text.data() + kDigestAt, hex.size()) != 0)
 		return std::nullopt;
 
-	Companion companion{text.substr(0, kEpochChars), {}};
+	EntryMetadata entry_metadata{text.substr(0, kEpochChars), {}};
 	const std::string_view details = text.substr(kDetailsAt);
 	if (details == kNoDetails)
-		return companion;
+		return entry_metadata;
 	if (!sealer_.is_active()) {
-		companion.details = details;
+		entry_metadata.details = details;
 	} else {
 		const auto opened = sealer_.open(details);
 		if (!opened || !opened->reveal().starts_with(std::string_view(hex.data(), hex.size())))
 			return std::nullopt;
-		companion.details = opened->reveal().substr(hex.size());
+		entry_metadata.details = opened->reveal().substr(hex.size());
 	}
-	if (!companion.details.starts_with('{'))
+	if (!entry_metadata.details.starts_with('{'))
 		return std::nullopt;
-	return companion;
+	return entry_metadata;
 }
 
 } // namespace sidecar::cache

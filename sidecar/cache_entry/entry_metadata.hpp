@@ -1,5 +1,5 @@
-// An entry's companion (docs/design/cache.md, "Entries"): says of which epoch and which identity
-// the entry is, so that what somebody else wrote there is a miss.
+// An entry's entry metadata (docs/design/cache.md, "Entries"): says of which epoch and which
+// identity the entry is, so that what somebody else wrote there is a miss.
 //
 //   <epoch id> <SHA-256 of identity and entry, in hex> <details, or ->
 #pragma once
@@ -19,26 +19,26 @@ typedef struct evp_md_st EVP_MD;
 namespace sidecar::cache
 {
 
-struct Companion {
+struct EntryMetadata {
 	std::string_view epoch_id; // stands in the text that was read
 	std::string details;       // of oauth_connections: a JSON object, or empty
 };
 
 // Not for use by two threads at once.
-class CompanionFormat
+class EntryMetadataFormat
 {
 public:
 	// Empty: plain. With the key of the entries the details are sealed, too: they
 	// hold an e-mail address. Throws as Sealer does.
-	explicit CompanionFormat(const Secret &key);
+	explicit EntryMetadataFormat(const Secret &key);
 
 	std::string write(std::string_view epoch_id, const oauth::Identity &identity,
 					  std::string_view entry_value, std::string_view details) const;
 
-	// Nothing where the text is no companion, or that of another entry or identity.
+	// Nothing where the text is no entry metadata, or that of another entry or identity.
 	// Whether the epoch is the one that stands is for the caller to see.
-	std::optional<Companion> read(std::string_view text, const oauth::Identity &identity,
-								  std::string_view entry_value) const;
+	std::optional<EntryMetadata> read(std::string_view text, const oauth::Identity &identity,
+									  std::string_view entry_value) const;
 
 private:
 	using HexDigest = std::array<char, 64>;

@@ -18,7 +18,7 @@ namespace
 {
 
 constexpr std::size_t kIdBytes = 16;
-constexpr std::string_view kDropping = "dropping";
+constexpr std::string_view kEvicting = "evicting";
 constexpr std::string_view kReady = "ready";
 constexpr std::size_t kUuidChars = 36;
 constexpr std::size_t kMaxNameChars = 64; // of a run id, which is 40 hexadecimal digits
@@ -81,8 +81,9 @@ std::string text_of(const DatabaseId &id)
 std::string Epoch::text() const
 {
 	std::string text = id;
-	for (const std::string_view part : {state == State::ready ? kReady : kDropping,
-										std::string_view(incarnation), std::string_view(run_id)})
+	for (const std::string_view part :
+		 {state == State::ready ? kReady : kEvicting, std::string_view(registration_id),
+		  std::string_view(run_id)})
 		(text += ' ') += part;
 	return text + ' ' + text_of(database);
 }
@@ -93,12 +94,12 @@ std::optional<Epoch> Epoch::parse(std::string_view text)
 	Epoch epoch;
 	epoch.id = take(rest, ' ');
 	const std::string_view state = take(rest, ' ');
-	epoch.state = state == kReady ? State::ready : State::dropping;
-	epoch.incarnation = take(rest, ' ');
+	epoch.state = state == kReady ? State::ready : State::evicting;
+	epoch.registration_id = take(rest, ' ');
 	epoch.run_id = take(rest, ' ');
 	auto database = parse_database(rest);
-	if (!is_epoch_id(epoch.id) || (state != kReady && state != kDropping) ||
-		!is_uuid(epoch.incarnation) || !is_name(epoch.run_id) || !database)
+	if (!is_epoch_id(epoch.id) || (state != kReady && state != kEvicting) ||
+		!is_uuid(epoch.registration_id) || !is_name(epoch.run_id) || !database)
 		return std::nullopt;
 	epoch.database = std::move(*database);
 	// A number may be written in more than one way.
@@ -120,19 +121,19 @@ std::string new_epoch_id()
 	return oauth::hex({reinterpret_cast<const char *>(bytes.data()), bytes.size()});
 }
 
-Claim judge(const Epoch &found, const DatabaseId &database, std::string_view incarnation,
-			std::string_view run_id)
+EpochStatus classify(const Epoch &found, const DatabaseId &database,
+					 std::string_view registration_id, std::string_view run_id)
 {
 	const DatabaseId &other = found.database;
 	if (other.system_identifier != database.system_identifier ||
 		other.database != database.database)
-		return Claim::foreign;
+		return EpochStatus::foreign;
 	const auto age = [](const DatabaseId &id) { return std::tuple(id.timeline, id.started_at); };
 	if (age(other) > age(database))
-		return Claim::deposed;
-	return other == database && found.incarnation == incarnation && found.run_id == run_id
-			   ? Claim::ours
-			   : Claim::take_over;
+		return EpochStatus::deposed;
+	return other == database && found.registration_id == registration_id && found.run_id == run_id
+			   ? EpochStatus::ours
+			   : EpochStatus::take_over;
 }
 
 } // namespace sidecar::cache

@@ -1,6 +1,6 @@
 // The epoch: which Redis vouches for which database (docs/design/cache.md, "Epoch").
 //
-//   <epoch id> <state> <incarnation> <redis run id> <database>
+//   <epoch id> <state> <registration id> <redis run id> <database>
 //
 // with the database as
 //
@@ -25,13 +25,13 @@ struct DatabaseId {
 };
 
 struct Epoch {
-	// While it is `dropping`, old entries may stand, and no heartbeat is set.
-	enum class State { dropping, ready };
+	// While it is `evicting`, old entries may stand, and no heartbeat is set.
+	enum class State { evicting, ready };
 
 	std::string id; // 32 hexadecimal digits
-	State state = State::dropping;
-	std::string incarnation; // uuid
-	std::string run_id;      // of Redis
+	State state = State::evicting;
+	std::string registration_id; // uuid
+	std::string run_id;          // of Redis
 	DatabaseId database;
 
 	bool operator==(const Epoch &) const = default;
@@ -49,13 +49,13 @@ bool is_epoch_id(std::string_view text) noexcept;
 std::string new_epoch_id();
 
 // What a sidecar with this database and this Redis may do about an epoch found.
-enum class Claim {
+enum class EpochStatus {
 	ours,      // it is the one
 	take_over, // swap in a new one
 	deposed,   // the database was promoted or restarted elsewhere: stay off
 	foreign,   // another database's; not to be touched while its heartbeat stands
 };
-Claim judge(const Epoch &found, const DatabaseId &database, std::string_view incarnation,
-			std::string_view run_id);
+EpochStatus classify(const Epoch &found, const DatabaseId &database,
+					 std::string_view registration_id, std::string_view run_id);
 
 } // namespace sidecar::cache

@@ -29,7 +29,7 @@ constexpr Placeholder kPlaceholders[] = {{Field::provider, "provider", true},
 										 {Field::actor_type, "actor_type", false},
 										 {Field::actor_id, "actor_id", true}};
 
-// The fault, or nothing and the parts.
+// The error, or nothing and the parts.
 std::optional<std::string> split(std::string_view text, Parts &parts)
 {
 	for (;;) {
@@ -55,7 +55,7 @@ bool has(const Parts &parts, Field field)
 	return std::ranges::find(parts, field, &Part::field) != parts.end();
 }
 
-std::optional<std::string> find_fault(const Parts &parts)
+std::optional<std::string> find_error(const Parts &parts)
 {
 	for (const Placeholder &placeholder : kPlaceholders)
 		if (placeholder.required && !has(parts, placeholder.field))
@@ -139,18 +139,18 @@ KeyTemplate::KeyTemplate(std::string_view text) : escapes_(text.empty())
 {
 	auto wrong = split(escapes_ ? kDefault : text, parts_);
 	if (!wrong)
-		wrong = find_fault(parts_);
+		wrong = find_error(parts_);
 	if (wrong)
 		throw std::invalid_argument(*wrong);
 	has_actor_type_ = has(parts_, Field::actor_type);
 }
 
-std::optional<std::string> KeyTemplate::fault(std::string_view text, std::string_view prefix)
+std::optional<std::string> KeyTemplate::error(std::string_view text, std::string_view prefix)
 {
 	Parts parts;
 	if (const auto wrong = split(text.empty() ? kDefault : text, parts))
 		return wrong;
-	if (const auto wrong = find_fault(parts))
+	if (const auto wrong = find_error(parts))
 		return wrong;
 	if (may_begin_with(parts, text.empty(), std::string(prefix) + ':'))
 		return "keys of entries could begin with OAUTH_CACHE_PREFIX and a colon, as the cache's "

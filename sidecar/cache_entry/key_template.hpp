@@ -16,14 +16,14 @@ class KeyTemplate
 public:
 	// Empty: the cache's own form, in which '%' and ':' inside a value are written
 	// %25 and %3A. Any other text takes the values as they are. Throws
-	// std::invalid_argument where the text has a fault of its own.
+	// std::invalid_argument where the text has an error of its own.
 	explicit KeyTemplate(std::string_view text = {});
 
 	// What is wrong with the text, or nothing: a placeholder that is missing or
 	// unknown, braces that do not pair, no text of its own at the beginning, or
 	// keys that might be the cache's own under `prefix`. An empty text may have the
-	// last fault alone.
-	static std::optional<std::string> fault(std::string_view text, std::string_view prefix);
+	// last error alone.
+	static std::optional<std::string> error(std::string_view text, std::string_view prefix);
 
 	// Without {actor_type} users alone are cached, or an API key with a user's id
 	// would read the user's token.

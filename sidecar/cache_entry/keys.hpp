@@ -12,20 +12,20 @@ namespace sidecar::cache
 struct Keys {
 	Keys(std::string_view key_template, const std::string &prefix)
 		: entries(key_template), live(prefix + ":live"), epoch(prefix + ":epoch"),
-		  companion_prefix(prefix + ":fill:"), lease_prefix(prefix + ":lease:")
+		  metadata_prefix(prefix + ":meta:"), lease_prefix(prefix + ":lease:")
 	{
 	}
 
-	std::string companion(std::string_view entry) const
+	std::string entry_metadata(std::string_view entry) const
 	{
-		return companion_prefix + std::string(entry);
+		return metadata_prefix + std::string(entry);
 	}
 	std::string lease(std::string_view entry) const { return lease_prefix + std::string(entry); }
 
 	const KeyTemplate entries;
 	const std::string live;  // the heartbeat: the epoch's id, for 5 s
 	const std::string epoch; // what it is tied to
-	const std::string companion_prefix;
+	const std::string metadata_prefix;
 	const std::string lease_prefix;
 };
 

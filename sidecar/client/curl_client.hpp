@@ -15,7 +15,7 @@ struct CurlLimits {
 	std::chrono::milliseconds connect{5000};
 	std::chrono::milliseconds total{15000};
 	std::size_t answer_bytes = 1024 * 1024;
-	int calls = 220; // under way at once; endpoints::Admission leaves some for metadata
+	int calls = 220; // under way at once; endpoints::CallbackLimiter leaves some for metadata
 };
 
 // The executor's one thread is where send() is called and answers arrive.

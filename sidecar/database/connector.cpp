@@ -13,9 +13,9 @@
 #include <system_error>
 #include <thread>
 
+#include "address/database_address.hpp"
 #include "database/connection_failure.hpp"
 #include "database/hosts.hpp"
-#include "address/database_address.hpp"
 
 namespace sidecar::database
 {
@@ -191,7 +191,7 @@ void add_reason(std::string &all, const std::string &reason)
 std::string connect(Connector::Shared &shared, ConnectionHandle &connection)
 {
 	using Outcome = Attempt::Outcome;
-	if (const auto fault = fault_of_url(shared.url))
+	if (const auto fault = error_of_url(shared.url))
 		return "DATABASE_URL " + *fault;
 	std::vector<Host> hosts = hosts_of(shared.url);
 	const auto limit = attempt_limit(shared.url, hosts.size(), shared.timeout);

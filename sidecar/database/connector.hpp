@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 
-#include "database/result.hpp"
 #include "common/secret_string.hpp"
+#include "database/result.hpp"
 
 namespace sidecar::database
 {

@@ -1,5 +1,5 @@
-// The database's side of the cache (docs/design/cache.md): its registration, and the marks that
-// writers leave of what they changed.
+// The database's side of the cache (docs/design/cache.md): its registration, and the invalidations
+// that writers leave of what they changed.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -19,41 +19,41 @@ namespace sidecar::database
 // Empty texts: no cache is registered.
 struct Registration {
 	std::string cache_id;
-	std::string incarnation;
+	std::string registration_id;
 	cache::DatabaseId database;
-	double undrained = 0; // seconds since a sidecar has last acknowledged
+	double unacknowledged = 0; // seconds since a sidecar has last acknowledged
 };
 
-struct Mark {
+struct Invalidation {
 	std::int64_t id = 0;
 	std::optional<oauth::Identity> identity; // nothing: all changed
 };
 
-struct PendingMarks {
-	std::string incarnation; // empty: no cache is registered, and marks were not read
-	std::vector<Mark> marks;
+struct PendingInvalidations {
+	std::string registration_id; // empty: no cache is registered, and invalidations were not read
+	std::vector<Invalidation> invalidations;
 	std::int64_t now = 0; // the database's clock thereafter, microseconds since 1970 UTC
 };
 
-class MarkStore
+class InvalidationQueue
 {
 public:
 	template <typename T>
 	using Awaitable = boost::asio::awaitable<T>;
 
-	virtual ~MarkStore() = default;
+	virtual ~InvalidationQueue() = default;
 	// All of these throw StoreError.
 	virtual Awaitable<Registration> registration() = 0;
 	// OT016 where another cache is registered, 55P03 while a writer is under way.
-	virtual Awaitable<void> enroll(const std::string &cache_id) = 0;
-	virtual Awaitable<bool> withdraw(const std::string &cache_id) = 0;
+	virtual Awaitable<void> register_cache(const std::string &cache_id) = 0;
+	virtual Awaitable<bool> unregister_cache(const std::string &cache_id) = 0;
 	// Until something may have changed since the last wait, or a second has passed.
 	virtual Awaitable<void> wait() = 0;
-	// Incarnation and marks as of one moment.
-	virtual Awaitable<PendingMarks> pending(int most) = 0;
-	// How many were deleted; nothing where the incarnation is another by now.
+	// Registration id and invalidations as of one moment.
+	virtual Awaitable<PendingInvalidations> pending(int most) = 0;
+	// How many were deleted; nothing where the registration id is another by now.
 	virtual Awaitable<std::optional<std::int64_t>>
-	acknowledge(const std::string &incarnation, const std::vector<std::int64_t> &ids) = 0;
+	acknowledge(const std::string &registration_id, const std::vector<std::int64_t> &ids) = 0;
 };
 
 } // namespace sidecar::database

@@ -41,7 +41,7 @@ asio::awaitable<Rows> Pool::Impl::query(std::shared_ptr<Impl> self, const std::s
 {
 	const Statement &statement = self->statement_of(sql);
 	SessionPtr session = co_await self->acquire();
-	const Lease lease(*self, std::move(session));
+	const Checkout lease(*self, std::move(session));
 	co_return co_await lease.session->run(statement, parameters);
 }
 
@@ -136,7 +136,7 @@ void Pool::Impl::hand_out(const SessionPtr &session)
 			self->forget_idle(dead);
 	});
 	if (!is_sweeping)
-		sweep();
+		purge();
 }
 
 void Pool::Impl::forget_idle(const Session *session)
@@ -162,7 +162,7 @@ void Pool::Impl::refuse_waiters()
 		waiters.front()->end(nullptr);
 }
 
-void Pool::Impl::sweep()
+void Pool::Impl::purge()
 {
 	is_sweeping = true;
 	while (idle.size() > kKeptIdle && Clock::now() - idle.front().since > kIdleLife)
@@ -170,7 +170,7 @@ void Pool::Impl::sweep()
 	sweeper.expires_after(kSweep);
 	sweeper.async_wait([weak = weak_from_this()](boost::system::error_code aborted) {
 		if (const auto self = weak.lock(); self && !aborted)
-			self->sweep();
+			self->purge();
 	});
 }
 

@@ -1,6 +1,6 @@
-#include "database/pool_impl.hpp"
 #include "base/log.hpp"
 #include "base/task.hpp"
+#include "database/pool_impl.hpp"
 
 namespace sidecar::database
 {

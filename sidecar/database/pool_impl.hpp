@@ -54,11 +54,11 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	};
 
 	// Gives a session back, whatever came of its statement.
-	struct Lease {
-		Lease(Impl &from, SessionPtr taken) : pool(from), session(std::move(taken)) {}
-		~Lease() { pool.give_back(session); }
-		Lease(const Lease &) = delete;
-		Lease &operator=(const Lease &) = delete;
+	struct Checkout {
+		Checkout(Impl &from, SessionPtr taken) : pool(from), session(std::move(taken)) {}
+		~Checkout() { pool.give_back(session); }
+		Checkout(const Checkout &) = delete;
+		Checkout &operator=(const Checkout &) = delete;
 
 		Impl &pool;
 		const SessionPtr session;
@@ -93,7 +93,7 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	void failed(const std::string &error);
 	StoreError unreachable() const;
 	void refuse_waiters();
-	void sweep();
+	void purge();
 	void close();
 	const Statement &statement_of(const std::string &sql);
 

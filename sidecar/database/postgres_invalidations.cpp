@@ -12,30 +12,32 @@ constexpr int kTimeColumn = 6; // of changes_pending
 
 } // namespace
 
-PostgresMarks::Awaitable<Registration> PostgresMarks::registration()
+PostgresInvalidations::Awaitable<Registration> PostgresInvalidations::registration()
 {
 	Parameters none;
 	const Rows rows = co_await caller_.run(&Statements::cache_registration, std::move(none));
 	Columns columns(rows);
 	Registration found;
 	found.cache_id = columns.text();
-	found.incarnation = columns.text();
+	found.registration_id = columns.text();
 	found.database.system_identifier = columns.text();
 	found.database.timeline = static_cast<std::uint32_t>(columns.integer());
 	found.database.database = static_cast<std::uint32_t>(columns.integer());
 	found.database.started_at = columns.integer();
-	found.undrained = columns.number();
+	found.unacknowledged = columns.number();
 	co_return found;
 }
 
-PostgresMarks::Awaitable<void> PostgresMarks::enroll(const std::string &cache_id)
+PostgresInvalidations::Awaitable<void>
+PostgresInvalidations::register_cache(const std::string &cache_id)
 {
 	Parameters parameters;
 	parameters.add(cache_id);
 	co_await caller_.run(&Statements::cache_register, std::move(parameters));
 }
 
-PostgresMarks::Awaitable<bool> PostgresMarks::withdraw(const std::string &cache_id)
+PostgresInvalidations::Awaitable<bool>
+PostgresInvalidations::unregister_cache(const std::string &cache_id)
 {
 	Parameters parameters;
 	parameters.add(cache_id);
@@ -44,45 +46,46 @@ PostgresMarks::Awaitable<bool> PostgresMarks::withdraw(const std::string &cache_
 	co_return columns.boolean();
 }
 
-PostgresMarks::Awaitable<void> PostgresMarks::wait()
+PostgresInvalidations::Awaitable<void> PostgresInvalidations::wait()
 {
 	Parameters none;
 	co_await caller_.run(&Statements::changes_wait, std::move(none));
 }
 
-PostgresMarks::Awaitable<PendingMarks> PostgresMarks::pending(int most)
+PostgresInvalidations::Awaitable<PendingInvalidations> PostgresInvalidations::pending(int most)
 {
 	Parameters parameters;
 	parameters.add(std::optional(most));
 	const Rows rows = co_await caller_.run(&Statements::changes_pending, std::move(parameters));
-	PendingMarks pending;
-	pending.incarnation = rows.text(0, 0);
+	PendingInvalidations pending;
+	pending.registration_id = rows.text(0, 0);
 	const std::string_view now = rows.text(0, kTimeColumn);
 	std::from_chars(now.data(), now.data() + now.size(), pending.now);
 	for (int row = 0; row < rows.count(); row++) {
-		if (rows.is_null(row, 1)) // a registration without marks
+		if (rows.is_null(row, 1)) // a registration without invalidations
 			continue;
 		Columns columns(rows, row);
 		columns.text();
-		Mark mark;
-		mark.id = columns.integer();
+		Invalidation invalidation;
+		invalidation.id = columns.integer();
 		if (!rows.is_null(row, 2)) {
-			mark.identity.emplace();
-			mark.identity->workspace_id = columns.text();
-			mark.identity->provider = columns.text();
-			mark.identity->actor_type = columns.text();
-			mark.identity->actor_id = columns.text();
+			invalidation.identity.emplace();
+			invalidation.identity->workspace_id = columns.text();
+			invalidation.identity->provider = columns.text();
+			invalidation.identity->actor_type = columns.text();
+			invalidation.identity->actor_id = columns.text();
 		}
-		pending.marks.push_back(std::move(mark));
+		pending.invalidations.push_back(std::move(invalidation));
 	}
 	co_return pending;
 }
 
-PostgresMarks::Awaitable<std::optional<std::int64_t>>
-PostgresMarks::acknowledge(const std::string &incarnation, const std::vector<std::int64_t> &ids)
+PostgresInvalidations::Awaitable<std::optional<std::int64_t>>
+PostgresInvalidations::acknowledge(const std::string &registration_id,
+								   const std::vector<std::int64_t> &ids)
 {
 	Parameters parameters;
-	parameters.add(incarnation).add(ids);
+	parameters.add(registration_id).add(ids);
 	const Rows rows = co_await caller_.run(&Statements::changes_ack, std::move(parameters));
 	if (rows.is_null(0, 0))
 		co_return std::nullopt;

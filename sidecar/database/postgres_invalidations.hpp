@@ -1,4 +1,4 @@
-// MarkStore over PostgreSQL.
+// InvalidationQueue over PostgreSQL.
 #pragma once
 
 #include "database/caller.hpp"
@@ -7,20 +7,20 @@
 namespace sidecar::database
 {
 
-class PostgresMarks : public MarkStore
+class PostgresInvalidations : public InvalidationQueue
 {
 public:
 	// A pool of one connection, not through a pooler of transactions: a wait
 	// remembers what the session has seen.
-	explicit PostgresMarks(Pool &pool) : caller_(pool) {}
+	explicit PostgresInvalidations(Pool &pool) : caller_(pool) {}
 
 	Awaitable<Registration> registration() override;
-	Awaitable<void> enroll(const std::string &cache_id) override;
-	Awaitable<bool> withdraw(const std::string &cache_id) override;
+	Awaitable<void> register_cache(const std::string &cache_id) override;
+	Awaitable<bool> unregister_cache(const std::string &cache_id) override;
 	Awaitable<void> wait() override;
-	Awaitable<PendingMarks> pending(int most) override;
+	Awaitable<PendingInvalidations> pending(int most) override;
 	Awaitable<std::optional<std::int64_t>>
-	acknowledge(const std::string &incarnation, const std::vector<std::int64_t> &ids) override;
+	acknowledge(const std::string &registration_id, const std::vector<std::int64_t> &ids) override;
 
 private:
 	Caller caller_;

@@ -46,7 +46,7 @@ oauth::StoreResult read_outcome(const Rows &rows)
 
 } // namespace
 
-PostgresStore::Awaitable<void> PostgresStore::publish(const PublishedSettings &settings)
+PostgresTokens::Awaitable<void> PostgresTokens::publish(const PublishedSettings &settings)
 {
 	Parameters parameters;
 	parameters.add(settings.public_url)
@@ -56,7 +56,7 @@ PostgresStore::Awaitable<void> PostgresStore::publish(const PublishedSettings &s
 	co_await caller_.run(&Statements::publish, std::move(parameters));
 }
 
-PostgresStore::Awaitable<std::string> PostgresStore::authorize_url(const oauth::Link &link)
+PostgresTokens::Awaitable<std::string> PostgresTokens::authorize_url(const oauth::Link &link)
 {
 	Parameters parameters;
 	add_identity(parameters, link.identity);
@@ -67,9 +67,10 @@ PostgresStore::Awaitable<std::string> PostgresStore::authorize_url(const oauth::
 	co_return columns.text();
 }
 
-PostgresStore::Awaitable<std::optional<oauth::OpenedAttempt>>
-PostgresStore::open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
-							const oauth::Endpoints &endpoints, const std::string &client_id)
+PostgresTokens::Awaitable<std::optional<oauth::OpenedAttempt>>
+PostgresTokens::open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
+							 const oauth::ProviderEndpoints &endpoints,
+							 const std::string &client_id)
 {
 	Parameters parameters;
 	parameters.add(ticket_hash)
@@ -91,8 +92,8 @@ PostgresStore::open_attempt(const oauth::Digest &ticket_hash, const std::string 
 	co_return attempt;
 }
 
-PostgresStore::Awaitable<std::optional<oauth::ClaimedAttempt>>
-PostgresStore::claim(const oauth::Claim &claim)
+PostgresTokens::Awaitable<std::optional<oauth::ClaimedAttempt>>
+PostgresTokens::claim(const oauth::ClaimAttempt &claim)
 {
 	Parameters parameters;
 	parameters.add(claim.state_hash).add(claim.browser_hash).add(claim.provider);
@@ -113,8 +114,8 @@ PostgresStore::claim(const oauth::Claim &claim)
 
 // Where no answer comes, it may or may not be stored: the StoreError without an
 // SQLSTATE says so.
-PostgresStore::Awaitable<oauth::StoreResult> PostgresStore::store(const oauth::Digest &ticket_hash,
-																  const oauth::Grant &grant)
+PostgresTokens::Awaitable<oauth::StoreResult>
+PostgresTokens::store(const oauth::Digest &ticket_hash, const oauth::Grant &grant)
 {
 	Parameters parameters;
 	parameters.add(ticket_hash)
@@ -127,8 +128,8 @@ PostgresStore::Awaitable<oauth::StoreResult> PostgresStore::store(const oauth::D
 	co_return read_outcome(rows);
 }
 
-PostgresStore::Awaitable<std::optional<Connection>>
-PostgresStore::connection(const oauth::Identity &identity)
+PostgresTokens::Awaitable<std::optional<ConnectedAccount>>
+PostgresTokens::connection(const oauth::Identity &identity)
 {
 	Parameters parameters;
 	add_identity(parameters, identity);
@@ -136,7 +137,7 @@ PostgresStore::connection(const oauth::Identity &identity)
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
-	Connection connection;
+	ConnectedAccount connection;
 	connection.state = columns.text();
 	connection.scopes = columns.optional_text();
 	connection.has_refresh_token = columns.boolean();
@@ -150,8 +151,8 @@ PostgresStore::connection(const oauth::Identity &identity)
 	co_return connection;
 }
 
-PostgresStore::Awaitable<std::optional<StoredToken>>
-PostgresStore::token(const oauth::Identity &identity, bool with_refresh_token)
+PostgresTokens::Awaitable<std::optional<StoredToken>>
+PostgresTokens::token(const oauth::Identity &identity, bool with_refresh_token)
 {
 	Parameters parameters;
 	add_identity(parameters, identity);
@@ -167,27 +168,27 @@ PostgresStore::token(const oauth::Identity &identity, bool with_refresh_token)
 	token.has_refresh_token = columns.boolean();
 	token.now = columns.number();
 	token.details = columns.text();
-	token.incarnation = columns.text();
+	token.registration_id = columns.text();
 	token.refresh_token = columns.secret();
 	token.read_at = columns.number();
 	co_return token;
 }
 
-PostgresStore::Awaitable<Erased> PostgresStore::erase(const oauth::Identity &identity,
-													  oauth::Revoke revoke)
+PostgresTokens::Awaitable<DeletedToken>
+PostgresTokens::delete_token(const oauth::Identity &identity, oauth::Revoke revoke)
 {
 	Parameters parameters;
 	add_identity(parameters, identity);
 	parameters.add(std::string(oauth::name_of(revoke)));
-	const Rows rows = co_await caller_.run(&Statements::erase, std::move(parameters));
+	const Rows rows = co_await caller_.run(&Statements::delete_token, std::move(parameters));
 	Columns columns(rows);
-	Erased erased;
+	DeletedToken erased;
 	erased.was_there = columns.boolean();
 	erased.is_queued = columns.text() == "queued";
 	co_return erased;
 }
 
-PostgresStore::Awaitable<std::int64_t> PostgresStore::purge()
+PostgresTokens::Awaitable<std::int64_t> PostgresTokens::purge()
 {
 	Parameters none;
 	const Rows rows = co_await caller_.run(&Statements::purge, std::move(none));
@@ -195,7 +196,7 @@ PostgresStore::Awaitable<std::int64_t> PostgresStore::purge()
 	co_return columns.integer();
 }
 
-PostgresStore::Awaitable<Readiness> PostgresStore::readiness()
+PostgresTokens::Awaitable<Readiness> PostgresTokens::readiness()
 {
 	Readiness readiness;
 	try {
@@ -216,7 +217,7 @@ PostgresStore::Awaitable<Readiness> PostgresStore::readiness()
 }
 
 // Whether the migration is whole.
-PostgresStore::Awaitable<bool> PostgresStore::look()
+PostgresTokens::Awaitable<bool> PostgresTokens::look()
 {
 	Parameters none;
 	const Rows rows = co_await caller_.run(&Statements::is_ready, std::move(none));
@@ -232,7 +233,7 @@ PostgresStore::Awaitable<bool> PostgresStore::look()
 // What only a request with a token would meet: no key, no unique identity. Anybody may
 // ask whether we are ready, and a rehearsal writes, so it is not done each time. A missing
 // right is no fault here: a policy may keep us to workspaces that the rehearsal's is none of.
-PostgresStore::Awaitable<void> PostgresStore::rehearse_now_and_then(bool is_current)
+PostgresTokens::Awaitable<void> PostgresTokens::rehearse_now_and_then(bool is_current)
 {
 	const auto now = std::chrono::steady_clock::now();
 	const bool is_suspect = !is_current || last_rehearsal_;
@@ -250,7 +251,7 @@ PostgresStore::Awaitable<void> PostgresStore::rehearse_now_and_then(bool is_curr
 		throw *last_rehearsal_;
 }
 
-PostgresStore::Awaitable<std::vector<std::string>> PostgresStore::missing_privileges()
+PostgresTokens::Awaitable<std::vector<std::string>> PostgresTokens::missing_privileges()
 {
 	const Caller::StatementsPtr texts = co_await caller_.known();
 	Parameters parameters;
@@ -273,7 +274,7 @@ PostgresStore::Awaitable<std::vector<std::string>> PostgresStore::missing_privil
 	co_return missing;
 }
 
-PostgresStore::Awaitable<void> PostgresStore::rehearse()
+PostgresTokens::Awaitable<void> PostgresTokens::rehearse()
 {
 	try {
 		Parameters none;
@@ -284,7 +285,7 @@ PostgresStore::Awaitable<void> PostgresStore::rehearse()
 	}
 }
 
-PostgresStore::Awaitable<bool> PostgresStore::confirms_flows()
+PostgresTokens::Awaitable<bool> PostgresTokens::confirms_flows()
 {
 	std::vector<Parameter> none;
 	const Rows rows = co_await caller_.pool().query(kConfirmsFlows, std::move(none));

@@ -10,23 +10,25 @@
 namespace sidecar::database
 {
 
-class PostgresStore : public Store
+class PostgresTokens : public TokenStore
 {
 public:
-	explicit PostgresStore(Pool &pool) : caller_(pool) {}
+	explicit PostgresTokens(Pool &pool) : caller_(pool) {}
 
 	Awaitable<void> publish(const PublishedSettings &settings) override;
 	Awaitable<std::string> authorize_url(const oauth::Link &link) override;
 	Awaitable<std::optional<oauth::OpenedAttempt>>
 	open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
-				 const oauth::Endpoints &endpoints, const std::string &client_id) override;
-	Awaitable<std::optional<oauth::ClaimedAttempt>> claim(const oauth::Claim &claim) override;
+				 const oauth::ProviderEndpoints &endpoints, const std::string &client_id) override;
+	Awaitable<std::optional<oauth::ClaimedAttempt>>
+	claim(const oauth::ClaimAttempt &claim) override;
 	Awaitable<oauth::StoreResult> store(const oauth::Digest &ticket_hash,
 										const oauth::Grant &grant) override;
-	Awaitable<std::optional<Connection>> connection(const oauth::Identity &identity) override;
+	Awaitable<std::optional<ConnectedAccount>> connection(const oauth::Identity &identity) override;
 	Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity,
 												bool with_refresh_token) override;
-	Awaitable<Erased> erase(const oauth::Identity &identity, oauth::Revoke revoke) override;
+	Awaitable<DeletedToken> delete_token(const oauth::Identity &identity,
+										 oauth::Revoke revoke) override;
 	Awaitable<std::int64_t> purge() override;
 	Awaitable<Readiness> readiness() override;
 

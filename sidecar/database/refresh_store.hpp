@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
+#include "common/digest.hpp"
+#include "common/secret_string.hpp"
 #include "database/database_error.hpp"
 #include "oauth/attempt.hpp"
-#include "common/digest.hpp"
 #include "oauth/grant.hpp"
-#include "common/secret_string.hpp"
 #include "spool/entry.hpp"
 
 namespace sidecar::database

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "database/database_error.hpp"
 #include "common/secret_string.hpp"
+#include "database/database_error.hpp"
 
 namespace sidecar::database
 {

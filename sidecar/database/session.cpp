@@ -201,11 +201,11 @@ asio::awaitable<Result> Session::exchange()
 	co_await flush();
 	Result result = co_await collect();
 	is_busy_ = false;
-	judge(result);
+	classify(result);
 	co_return result;
 }
 
-void Session::judge(const Result &result)
+void Session::classify(const Result &result)
 {
 	is_read_only_ = false;
 	if (!has_failed(result))

@@ -72,7 +72,7 @@ private:
 	std::string name_of(const Statement &statement) const;
 	bool is_stale(const Statement &statement, const Result &result);
 	void must_send(int sent);
-	void judge(const Result &result);
+	void classify(const Result &result);
 	void expire();
 	void wait_for_end(std::function<void()> on_dead);
 

@@ -47,14 +47,14 @@ constexpr const char *kToken = R"(SELECT t.access_token, t.scopes,
 	extract(epoch FROM t.expires_at)::float8, t.refresh_token IS NOT NULL,
 	extract(epoch FROM pg_catalog.clock_timestamp())::float8,
 	(SELECT c.details FROM oauth_tokens_internal.connection($1::uuid, $2::text, $3::text, $4::text) c),
-	oauth_tokens_internal.cache_incarnation(), CASE WHEN $5::boolean THEN t.refresh_token END,
+	oauth_tokens_internal.cache_registration_id(), CASE WHEN $5::boolean THEN t.refresh_token END,
 	extract(epoch FROM pg_catalog.transaction_timestamp())::float8
 	FROM {}.oauth_get($1::uuid, $2::text, $3::text, $4::text) t)";
 
 // Microseconds since 1970: a time that can be compared, whoever reads it.
-constexpr const char *kCacheRegistration = R"(SELECT cache_id, incarnation, system_identifier,
+constexpr const char *kCacheRegistration = R"(SELECT cache_id, registration_id, system_identifier,
 	timeline, database, (extract(epoch FROM started_at) * 1000000)::bigint,
-	extract(epoch FROM pg_catalog.clock_timestamp() - drained_at)::float8
+	extract(epoch FROM pg_catalog.clock_timestamp() - acknowledged_at)::float8
 	FROM oauth_tokens_internal.cache_registration())";
 
 constexpr const char *kCacheRegister = "SELECT {}.oauth_cache_register($1::text)";
@@ -63,16 +63,17 @@ constexpr const char *kCacheUnregister = "SELECT {}.oauth_cache_unregister($1::t
 
 constexpr const char *kChangesWait = "SELECT {}.oauth_changes_wait()";
 
-// One statement, so that the marks are all that there were under this incarnation.
-constexpr const char *kChangesPending = R"(SELECT r.incarnation, p.id, p.workspace_id, p.provider,
+// One statement, so that the invalidations are all that there were under this registration id.
+constexpr const char *kChangesPending =
+	R"(SELECT r.registration_id, p.id, p.workspace_id, p.provider,
 	p.actor_type, p.actor_id,
 	(SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint)
 	FROM oauth_tokens_internal.cache_registration() r
-	LEFT JOIN {}.oauth_changes_pending($1::bigint) p ON r.incarnation IS NOT NULL)";
+	LEFT JOIN {}.oauth_changes_pending($1::bigint) p ON r.registration_id IS NOT NULL)";
 
 constexpr const char *kChangesAck = "SELECT {}.oauth_changes_ack($1::uuid, $2::bigint[])";
 
-constexpr const char *kErase = R"(SELECT deleted, revocation
+constexpr const char *kDelete = R"(SELECT deleted, revocation
 	FROM oauth_tokens_internal.delete_token($1::uuid, $2::text, $3::text, $4::text, $5::text))";
 
 constexpr const char *kRevocationsClaim = R"(SELECT id, provider, client_id, issuer, refresh_token,
@@ -101,7 +102,7 @@ constexpr const char *kMissingPrivileges = R"(
 			($1::text, 'oauth_tokens_current'), ('oauth_tokens_internal', 'publish_settings'),
 			('oauth_tokens_internal', 'flow_begin'), ('oauth_tokens_internal', 'flow_claim'),
 			('oauth_tokens_internal', 'flow_store'), ('oauth_tokens_internal', 'flow_purge'),
-			('oauth_tokens_internal', 'connection'), ('oauth_tokens_internal', 'cache_incarnation'),
+			('oauth_tokens_internal', 'connection'), ('oauth_tokens_internal', 'cache_registration_id'),
 			('oauth_tokens_internal', 'cache_registration'), ($1::text, 'oauth_cache_register'),
 			($1::text, 'oauth_cache_unregister'), ($1::text, 'oauth_changes_pending'),
 			($1::text, 'oauth_changes_ack'), ($1::text, 'oauth_changes_wait'),
@@ -193,7 +194,7 @@ Statements::Statements(std::string_view extension_schema) : schema(extension_sch
 	store = kStore;
 	connection = kConnection;
 	token = fmt::format(kToken, there);
-	erase = kErase;
+	delete_token = kDelete;
 	purge = kPurge;
 	is_ready = fmt::format(kIsReady, there);
 	missing_privileges = kMissingPrivileges;

@@ -22,7 +22,7 @@ struct Statements {
 	std::string store;
 	std::string connection;
 	std::string token;
-	std::string erase;
+	std::string delete_token;
 	std::string purge;
 	std::string is_ready;
 	std::string missing_privileges; // $1: the schema; a line for each

@@ -7,17 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "common/secret_string.hpp"
 #include "database/database_error.hpp"
 #include "oauth/attempt.hpp"
 #include "oauth/callback_flow.hpp"
 #include "oauth/provider.hpp"
-#include "common/secret_string.hpp"
 
 namespace sidecar::database
 {
 
 // A line of oauth_connections. Times are seconds since 1970 UTC.
-struct Connection {
+struct ConnectedAccount {
 	std::string state; // active, expiring, expired, refreshing, backing_off, needs_reauthorization
 	std::optional<std::string> scopes;
 	bool has_refresh_token = false;
@@ -38,11 +38,11 @@ struct StoredToken {
 	double now = 0;     // the database's clock
 	double read_at = 0; // by it: before this was read
 	std::string details;
-	std::string incarnation; // of the cache's registration; empty: none, or a standby's
-	Secret refresh_token;    // where it was asked for
+	std::string registration_id; // of the cache's registration; empty: none, or a standby's
+	Secret refresh_token;        // where it was asked for
 };
 
-struct Erased {
+struct DeletedToken {
 	bool was_there = false;
 	bool is_queued = false; // to be revoked at the provider
 };
@@ -62,13 +62,13 @@ struct PublishedSettings {
 	std::vector<std::string> providers; // base names
 };
 
-class Store
+class TokenStore
 {
 public:
 	template <typename T>
 	using Awaitable = boost::asio::awaitable<T>;
 
-	virtual ~Store() = default;
+	virtual ~TokenStore() = default;
 	// All of these throw StoreError.
 	virtual Awaitable<void> publish(const PublishedSettings &settings) = 0;
 	// The link's address (docs/design/flow.md, "The link"); errors of its arguments have SQLSTATEs.
@@ -76,17 +76,20 @@ public:
 	// Nothing where the link is unknown, used or expired. `provider` is the base name.
 	virtual Awaitable<std::optional<oauth::OpenedAttempt>>
 	open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
-				 const oauth::Endpoints &endpoints, const std::string &client_id) = 0;
-	virtual Awaitable<std::optional<oauth::ClaimedAttempt>> claim(const oauth::Claim &claim) = 0;
+				 const oauth::ProviderEndpoints &endpoints, const std::string &client_id) = 0;
+	virtual Awaitable<std::optional<oauth::ClaimedAttempt>>
+	claim(const oauth::ClaimAttempt &claim) = 0;
 	// Within one transaction. Throws only where it is certain that nothing was stored,
 	// or where there was no answer.
 	virtual Awaitable<oauth::StoreResult> store(const oauth::Digest &ticket_hash,
 												const oauth::Grant &grant) = 0;
-	virtual Awaitable<std::optional<Connection>> connection(const oauth::Identity &identity) = 0;
+	virtual Awaitable<std::optional<ConnectedAccount>>
+	connection(const oauth::Identity &identity) = 0;
 	virtual Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity,
 														bool with_refresh_token) = 0;
 	// `automatic`: not while another token is of the same provider, client and account.
-	virtual Awaitable<Erased> erase(const oauth::Identity &identity, oauth::Revoke revoke) = 0;
+	virtual Awaitable<DeletedToken> delete_token(const oauth::Identity &identity,
+												 oauth::Revoke revoke) = 0;
 	// Drops what expired; how many rows.
 	virtual Awaitable<std::int64_t> purge() = 0;
 	// Whether extension, tables and rights are there, and the server takes writes.

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "database/pool.hpp"
 #include "common/digest.hpp"
+#include "database/pool.hpp"
 
 namespace sidecar::database
 {

@@ -6,9 +6,9 @@
 
 #include <openssl/crypto.h>
 
-#include "endpoints/errors.hpp"
-#include "common/provider_name.hpp"
 #include "common/ascii.hpp"
+#include "common/provider_name.hpp"
+#include "endpoints/errors.hpp"
 
 namespace sidecar::endpoints
 {
@@ -145,7 +145,7 @@ read_api_request(const Context &context, const http::Request &request,
 	if (const auto fault = read_identity(parameters, identity))
 		return error_response(Error::invalid_request, request.id, *fault);
 
-	const oauth::Provider *provider = context.directory.find(provider_name);
+	const oauth::Provider *provider = context.registry.find(provider_name);
 	if (provider == nullptr)
 		return error_response(Error::unknown_provider, request.id);
 	if (!may(*token, call, identity))

@@ -2,12 +2,12 @@
 // and sends it to the provider. The link stays good until tokens are stored:
 // mail scanners and chat previews open links before people do (docs/design/threats.md, F16).
 
+#include "base/log.hpp"
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/pages.hpp"
 #include "http/cookies.hpp"
 #include "http/parameters.hpp"
-#include "base/log.hpp"
 #include "oauth/authorization_request.hpp"
 
 namespace sidecar::endpoints
@@ -28,7 +28,8 @@ bool is_plain_http(const settings::Settings &settings)
 }
 
 http::Response send_to_provider(const Context &context, const http::Request &request,
-								const oauth::Provider &provider, const oauth::Endpoints &endpoints,
+								const oauth::Provider &provider,
+								const oauth::ProviderEndpoints &endpoints,
 								const oauth::OpenedAttempt &attempt)
 {
 	const std::string &public_url = context.settings.public_url;
@@ -49,7 +50,7 @@ http::Response send_to_provider(const Context &context, const http::Request &req
 Awaitable<http::Response> authorize(Context &context, const http::Request &request,
 									std::string_view provider_name)
 {
-	const oauth::Provider *provider = context.directory.find(provider_name);
+	const oauth::Provider *provider = context.registry.find(provider_name);
 	if (provider == nullptr)
 		co_return page(Page::unknown);
 	if (request.method == "HEAD")
@@ -64,8 +65,8 @@ Awaitable<http::Response> authorize(Context &context, const http::Request &reque
 		co_return page(Page::bad_request);
 
 	const oauth::Digest ticket_hash = oauth::sha256(*ticket);
-	const std::optional<oauth::Endpoints> endpoints =
-		co_await context.directory.endpoints(*provider);
+	const std::optional<oauth::ProviderEndpoints> endpoints =
+		co_await context.registry.endpoints(*provider);
 	if (!endpoints)
 		co_return page(Page::unavailable);
 	std::optional<oauth::OpenedAttempt> attempt;

@@ -2,11 +2,11 @@
 // that oauth_authorize_url() makes, never the provider's address, which could
 // not be tied to a browser.
 
+#include "common/scope_list.hpp"
 #include "endpoints/api_request.hpp"
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/json_object.hpp"
-#include "common/scope_list.hpp"
 
 namespace sidecar::endpoints
 {

@@ -1,11 +1,11 @@
 // GET /oauth/{provider}/callback: does what oauth::CallbackFlow says, step by
 // step, and tells it what came of each.
 
+#include "base/log.hpp"
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/pages.hpp"
 #include "http/cookies.hpp"
-#include "base/log.hpp"
 #include "oauth/callback_flow.hpp"
 
 namespace sidecar::endpoints
@@ -18,7 +18,7 @@ using oauth::Action;
 using oauth::CallbackFlow;
 
 Awaitable<Action> claim(Context &context, RecentCallbacks &recent, const http::Request &request,
-						CallbackFlow &flow, const oauth::Claim &claim)
+						CallbackFlow &flow, const oauth::ClaimAttempt &claim)
 {
 	std::optional<oauth::ClaimedAttempt> attempt;
 	try {
@@ -44,7 +44,7 @@ Awaitable<Action> exchange(Context &context, CallbackFlow &flow, const std::stri
 }
 
 Awaitable<Action> store(Context &context, const http::Request &request, CallbackFlow &flow,
-						const std::string &provider, const oauth::Store &grant)
+						const std::string &provider, const oauth::StoreGrant &grant)
 {
 	for (const std::string &warning : grant.grant.warnings)
 		log::warning("the token answer was not understood whole",
@@ -97,7 +97,7 @@ void log_end(const http::Request &request, const oauth::Provider &provider,
 
 // There is no attempt to finish: what this browser is told.
 http::Response page_without_attempt(const RecentCallbacks &recent,
-									const std::optional<oauth::Claim> &claimed)
+									const std::optional<oauth::ClaimAttempt> &claimed)
 {
 	using State = RecentCallbacks::State;
 	const auto state =
@@ -112,34 +112,34 @@ http::Response page_without_attempt(const RecentCallbacks &recent,
 Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
 								   const http::Request &request, std::string_view provider_name)
 {
-	const oauth::Provider *provider = context.directory.find(provider_name);
+	const oauth::Provider *provider = context.registry.find(provider_name);
 	if (provider == nullptr)
 		co_return page(Page::unknown);
 	if (request.is_prefetch)
 		co_return page(Page::unavailable);
 	// Before anything is consumed: whoever reloads the page may still succeed.
-	const Admission::Place place = context.admission.enter(provider->name);
+	const CallbackLimiter::Slot place = context.callback_limiter.enter(provider->name);
 	if (!place)
 		co_return page(Page::unavailable);
 
 	const settings::Settings &settings = context.settings;
-	const std::optional<oauth::Endpoints> endpoints =
-		co_await context.directory.endpoints(*provider);
-	const CallbackFlow::Site site{settings.public_url, settings.return_to_origins, *provider,
-								  endpoints};
+	const std::optional<oauth::ProviderEndpoints> endpoints =
+		co_await context.registry.endpoints(*provider);
+	const CallbackFlow::Config site{settings.public_url, settings.return_to_origins, *provider,
+									endpoints};
 	CallbackFlow flow(site);
 	const http::FlowCookies cookies =
 		http::FlowCookies::parse(request.cookie, settings.public_url.starts_with("http://"));
 
 	Action action = flow.start(request.query, cookies);
-	std::optional<oauth::Claim> claimed;
-	if (auto *next = std::get_if<oauth::Claim>(&action)) {
+	std::optional<oauth::ClaimAttempt> claimed;
+	if (auto *next = std::get_if<oauth::ClaimAttempt>(&action)) {
 		claimed = *next;
 		action = co_await claim(context, recent, request, flow, *claimed);
 	}
 	if (auto *next = std::get_if<oauth::Exchange>(&action))
 		action = co_await exchange(context, flow, provider->name, std::move(*next));
-	if (auto *next = std::get_if<oauth::Store>(&action))
+	if (auto *next = std::get_if<oauth::StoreGrant>(&action))
 		action = co_await store(context, request, flow, provider->name, *next);
 
 	const oauth::End &end = std::get<oauth::End>(action);
@@ -148,7 +148,7 @@ Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
 	if (claimed && flow.attempt())
 		recent.end(*claimed, is_good);
 	if (end.outcome == oauth::Outcome::connected)
-		co_await context.cache.forget(flow.attempt()->link.identity);
+		co_await context.cache.evict(flow.attempt()->link.identity);
 	log_end(request, *provider, flow, end);
 	context.metrics.flow(provider->name, oauth::name_of(end.outcome));
 	// Nothing was decided: the same address may still work, with the cookie.

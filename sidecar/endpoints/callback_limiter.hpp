@@ -13,41 +13,44 @@ namespace sidecar::endpoints
 inline constexpr int kMaxCallbacks = 200;
 inline constexpr int kMaxCallbacksOfProvider = 100;
 
-class Admission
+class CallbackLimiter
 {
 public:
 	// One place among them, given back when it dies. False: there is none.
-	class Place
+	class Slot
 	{
 	public:
-		Place() = default;
-		Place(Admission &of, const std::string &provider) : admission_(&of), provider_(provider) {}
-		Place(Place &&other) noexcept
-			: admission_(std::exchange(other.admission_, nullptr)),
+		Slot() = default;
+		Slot(CallbackLimiter &of, const std::string &provider)
+			: callback_limiter_(&of), provider_(provider)
+		{
+		}
+		Slot(Slot &&other) noexcept
+			: callback_limiter_(std::exchange(other.callback_limiter_, nullptr)),
 			  provider_(std::move(other.provider_))
 		{
 		}
-		Place &operator=(Place &&) = delete;
-		~Place()
+		Slot &operator=(Slot &&) = delete;
+		~Slot()
 		{
-			if (admission_ != nullptr)
-				admission_->leave(provider_);
+			if (callback_limiter_ != nullptr)
+				callback_limiter_->leave(provider_);
 		}
-		explicit operator bool() const noexcept { return admission_ != nullptr; }
+		explicit operator bool() const noexcept { return callback_limiter_ != nullptr; }
 
 	private:
-		Admission *admission_ = nullptr;
+		CallbackLimiter *callback_limiter_ = nullptr;
 		std::string provider_;
 	};
 
-	Place enter(const std::string &provider)
+	Slot enter(const std::string &provider)
 	{
 		int &of_provider = by_provider_[provider];
 		if (all_ >= kMaxCallbacks || of_provider >= kMaxCallbacksOfProvider)
-			return Place();
+			return Slot();
 		all_++;
 		of_provider++;
-		return Place(*this, provider);
+		return Slot(*this, provider);
 	}
 
 private:

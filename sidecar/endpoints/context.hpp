@@ -4,11 +4,11 @@
 
 #include <functional>
 
+#include "base/metrics.hpp"
 #include "cache/token_cache.hpp"
 #include "client/provider_client.hpp"
 #include "database/token_store.hpp"
 #include "endpoints/callback_limiter.hpp"
-#include "base/metrics.hpp"
 #include "providers/provider_registry.hpp"
 #include "refresh/refresher.hpp"
 #include "settings/settings.hpp"
@@ -20,12 +20,12 @@ struct Context {
 	const settings::Settings &settings;
 	// Anybody may knock at the browsers' endpoints, so what these keep busy must not
 	// be what the API waits for.
-	database::Store &api_store;
-	database::Store &browser_store;
+	database::TokenStore &api_store;
+	database::TokenStore &browser_store;
 	cache::TokenCache &cache;
 	client::ProviderClient &client;
-	Admission &admission;
-	providers::Directory &directory;
+	CallbackLimiter &callback_limiter;
+	providers::ProviderRegistry &registry;
 	refresh::Refresher &refresher;
 	Metrics &metrics;
 	std::function<long long()> now;            // milliseconds since 1970 UTC

@@ -29,17 +29,17 @@ std::optional<oauth::Revoke> read_revoke(const ApiRequest &call)
 // Where that is not known yet, it is queued, and who works it off will know.
 bool can_revoke(const Context &context, const oauth::Provider &provider)
 {
-	const auto endpoints = context.directory.known_endpoints(provider);
+	const auto endpoints = context.registry.known_endpoints(provider);
 	return !endpoints || !endpoints->revocation.empty();
 }
 
 } // namespace
 
-Awaitable<http::Response> erase(Context &context, const http::Request &request,
-								std::string_view provider_name)
+Awaitable<http::Response> delete_token(Context &context, const http::Request &request,
+									   std::string_view provider_name)
 {
 	auto read =
-		read_api_request(context, request, provider_name, settings::ApiToken::erase, {"revoke"});
+		read_api_request(context, request, provider_name, settings::ApiToken::delete_, {"revoke"});
 	if (auto *refusal = std::get_if<http::Response>(&read))
 		co_return std::move(*refusal);
 	const ApiRequest &call = std::get<ApiRequest>(read);
@@ -47,16 +47,16 @@ Awaitable<http::Response> erase(Context &context, const http::Request &request,
 	if (!wanted)
 		co_return error_response(Error::invalid_request, request.id, "revoke");
 	const bool is_supported = can_revoke(context, call.provider);
-	database::Erased erased;
+	database::DeletedToken erased;
 	std::optional<http::Response> failure;
 	try {
-		erased = co_await context.api_store.erase(call.identity,
-												  is_supported ? *wanted : oauth::Revoke::never);
+		erased = co_await context.api_store.delete_token(
+			call.identity, is_supported ? *wanted : oauth::Revoke::never);
 	} catch (const database::StoreError &error) {
 		failure = database_error_response(error, request);
 	}
 	// Also where no answer came: it may have been deleted.
-	co_await context.cache.forget(call.identity);
+	co_await context.cache.evict(call.identity);
 	if (failure)
 		co_return std::move(*failure);
 	if (erased.is_queued)

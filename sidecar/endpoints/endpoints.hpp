@@ -30,8 +30,8 @@ Awaitable<http::Response> status(Context &context, const http::Request &request,
 								 std::string_view provider);
 Awaitable<http::Response> token(Context &context, const http::Request &request,
 								std::string_view provider);
-Awaitable<http::Response> erase(Context &context, const http::Request &request,
-								std::string_view provider);
+Awaitable<http::Response> delete_token(Context &context, const http::Request &request,
+									   std::string_view provider);
 
 // For whoever operates the daemon.
 http::Response health();

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
-#include "endpoints/json_object.hpp"
 #include "base/log.hpp"
+#include "endpoints/json_object.hpp"
 
 namespace sidecar::endpoints
 {

@@ -1,10 +1,10 @@
 // GET /healthz: this process answers. GET /readyz: and the database does, with
 // the extension and our settings in it. It also tells how the cache is.
 
+#include "base/log.hpp"
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/json_object.hpp"
-#include "base/log.hpp"
 
 namespace sidecar::endpoints
 {

@@ -11,12 +11,12 @@ constexpr std::chrono::minutes kLife{10};  // that of the cookie
 
 } // namespace
 
-RecentCallbacks::Key RecentCallbacks::key_of(const oauth::Claim &claim)
+RecentCallbacks::Key RecentCallbacks::key_of(const oauth::ClaimAttempt &claim)
 {
 	return {claim.state_hash, claim.browser_hash};
 }
 
-void RecentCallbacks::begin(const oauth::Claim &claim, Clock::time_point now)
+void RecentCallbacks::begin(const oauth::ClaimAttempt &claim, Clock::time_point now)
 {
 	const Key key = key_of(claim);
 	entries_.insert_or_assign(key, Entry{State::under_way, now});
@@ -27,7 +27,7 @@ void RecentCallbacks::begin(const oauth::Claim &claim, Clock::time_point now)
 	}
 }
 
-void RecentCallbacks::end(const oauth::Claim &claim, bool is_good)
+void RecentCallbacks::end(const oauth::ClaimAttempt &claim, bool is_good)
 {
 	const auto found = entries_.find(key_of(claim));
 	if (found == entries_.end())
@@ -38,7 +38,7 @@ void RecentCallbacks::end(const oauth::Claim &claim, bool is_good)
 		entries_.erase(found);
 }
 
-std::optional<RecentCallbacks::State> RecentCallbacks::find(const oauth::Claim &claim,
+std::optional<RecentCallbacks::State> RecentCallbacks::find(const oauth::ClaimAttempt &claim,
 															Clock::time_point now) const
 {
 	const auto found = entries_.find(key_of(claim));

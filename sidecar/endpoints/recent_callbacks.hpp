@@ -10,8 +10,8 @@
 #include <optional>
 #include <utility>
 
-#include "oauth/callback_flow.hpp"
 #include "common/digest.hpp"
+#include "oauth/callback_flow.hpp"
 
 namespace sidecar::endpoints
 {
@@ -22,10 +22,10 @@ public:
 	enum class State { under_way, finished };
 	using Clock = std::chrono::steady_clock;
 
-	void begin(const oauth::Claim &claim, Clock::time_point now);
+	void begin(const oauth::ClaimAttempt &claim, Clock::time_point now);
 	// Failed ones are forgotten.
-	void end(const oauth::Claim &claim, bool is_good);
-	std::optional<State> find(const oauth::Claim &claim, Clock::time_point now) const;
+	void end(const oauth::ClaimAttempt &claim, bool is_good);
+	std::optional<State> find(const oauth::ClaimAttempt &claim, Clock::time_point now) const;
 
 private:
 	using Key = std::pair<oauth::Digest, oauth::Digest>; // of state and browser's secret
@@ -33,7 +33,7 @@ private:
 		State state;
 		Clock::time_point begun;
 	};
-	static Key key_of(const oauth::Claim &claim);
+	static Key key_of(const oauth::ClaimAttempt &claim);
 
 	std::map<Key, Entry> entries_;
 	std::deque<Key> oldest_first_;

@@ -11,9 +11,9 @@ namespace sidecar::endpoints
 namespace
 {
 
+using http::Audience;
 using http::Request;
 using http::Response;
-using http::Surface;
 
 // A proxy may pass the public URL's path prefix on, or take it off.
 std::string_view without_prefix(std::string_view path, std::string_view public_url)
@@ -37,7 +37,7 @@ bool is_read(const Request &request)
 // such a link, which must hear 401 where it lacks its token.
 bool is_api_call(const Request &request)
 {
-	return request.surface == Surface::api || request.has_authorization ||
+	return request.audience == Audience::api || request.has_authorization ||
 		   http::Parameters::parse_only(request.query, {{"workspace_id"}, {}}).has("workspace_id");
 }
 
@@ -74,7 +74,7 @@ boost::asio::awaitable<Response> Router::route(const Request &request)
 		co_return response;
 	}
 	const bool known = path == "/healthz" || path == "/readyz" ||
-					   (path == "/metrics" && request.surface != Surface::browser);
+					   (path == "/metrics" && request.audience != Audience::browser);
 	if (!known)
 		co_return error_response(Error::not_found, request.id);
 	if (!is_read(request))
@@ -95,8 +95,8 @@ boost::asio::awaitable<Response> Router::route_provider(const Request &request,
 	const std::string_view provider = path.substr(0, slash);
 	const std::string_view action =
 		slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
-	const bool has_browser = request.surface != Surface::api;
-	const bool has_api = request.surface != Surface::browser;
+	const bool has_browser = request.audience != Audience::api;
+	const bool has_api = request.audience != Audience::browser;
 	const bool is_get = request.method == "GET";
 	Response response;
 
@@ -121,7 +121,7 @@ boost::asio::awaitable<Response> Router::route_provider(const Request &request,
 	if (action == "done" && has_browser) {
 		if (!is_read(request))
 			co_return named("done", method_not_allowed(request.id, "GET, HEAD"));
-		const bool known = context_.directory.find(provider) != nullptr;
+		const bool known = context_.registry.find(provider) != nullptr;
 		co_return named("done", known ? done(request) : page(Page::unknown));
 	}
 	if (action == "status" && has_api) {
@@ -136,7 +136,7 @@ boost::asio::awaitable<Response> Router::route_provider(const Request &request,
 		if (is_get)
 			response = co_await token(context_, request, provider);
 		else
-			response = co_await erase(context_, request, provider);
+			response = co_await delete_token(context_, request, provider);
 		co_return named("token", std::move(response));
 	}
 	co_return error_response(Error::not_found, request.id);

@@ -17,13 +17,13 @@ Awaitable<http::Response> status(Context &context, const http::Request &request,
 	if (auto *refusal = std::get_if<http::Response>(&read))
 		co_return std::move(*refusal);
 	const oauth::Identity &identity = std::get<ApiRequest>(read).identity;
-	std::optional<database::Connection> found;
+	std::optional<database::ConnectedAccount> found;
 	try {
 		found = co_await context.api_store.connection(identity);
 	} catch (const database::StoreError &error) {
 		co_return database_error_response(error, request);
 	}
-	const database::Connection connection = found.value_or(database::Connection{});
+	const database::ConnectedAccount connection = found.value_or(database::ConnectedAccount{});
 	JsonObject body;
 	body.add("linked", found.has_value())
 		.add("state", found ? std::string_view(connection.state) : "not_connected")

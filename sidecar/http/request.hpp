@@ -16,7 +16,7 @@ inline constexpr std::size_t kMaxTargetBytes = 8 * 1024;  // a code may be long,
 inline constexpr std::size_t kMaxBodyBytes = 16 * 1024;   // no endpoint reads one
 
 // Which listener a request came by.
-enum class Surface { everything, browser, api };
+enum class Audience { everything, browser, api };
 
 struct Request {
 	Request() = default;
@@ -25,7 +25,7 @@ struct Request {
 	Request &operator=(Request &&) = default;
 
 	std::string id; // of the request, ours: 16 hexadecimal digits
-	Surface surface = Surface::everything;
+	Audience audience = Audience::everything;
 	std::string method;
 	std::string path;          // as sent, without the query
 	std::string query;         // as sent, without '?'

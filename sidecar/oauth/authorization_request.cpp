@@ -44,7 +44,7 @@ std::string encoded_scopes(std::vector<std::string> scopes, std::string_view sep
 
 } // namespace
 
-std::string authorization_address(const Provider &provider, const Endpoints &endpoints,
+std::string authorization_address(const Provider &provider, const ProviderEndpoints &endpoints,
 								  std::string_view redirect_uri, const OpenedAttempt &attempt)
 {
 	const std::vector<std::string> scopes = asked_scopes(provider, attempt.link.scopes);

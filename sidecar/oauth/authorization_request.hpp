@@ -15,7 +15,7 @@ namespace sidecar::oauth
 // nonce goes along where `openid` is asked for, the challenge unless the
 // provider's block says `pkce = false`. What `authorize_params` says cannot
 // replace a parameter of the protocol.
-std::string authorization_address(const Provider &provider, const Endpoints &endpoints,
+std::string authorization_address(const Provider &provider, const ProviderEndpoints &endpoints,
 								  std::string_view redirect_uri, const OpenedAttempt &attempt);
 
 // <public url>/oauth/<provider>/callback: the base name's, so that one address

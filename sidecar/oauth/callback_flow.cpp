@@ -1,7 +1,7 @@
 #include "oauth/callback_flow.hpp"
 
-#include "common/provider_name.hpp"
 #include "common/ascii.hpp"
+#include "common/provider_name.hpp"
 #include "http/request.hpp"
 #include "oauth/authorization_request.hpp"
 #include "oauth/client_request.hpp"
@@ -77,7 +77,7 @@ bool is_failure(Outcome outcome) noexcept
 		   outcome == Outcome::unavailable;
 }
 
-CallbackFlow::CallbackFlow(Site site) : site_(std::move(site)) {}
+CallbackFlow::CallbackFlow(Config config) : config_(std::move(config)) {}
 
 Action CallbackFlow::start(std::string_view query, const http::FlowCookies &cookies)
 {
@@ -107,18 +107,18 @@ Action CallbackFlow::start(std::string_view query, const http::FlowCookies &cook
 		return no_attempt("no cookie of this attempt came");
 	// How the token endpoint wants the client to prove itself is not known then, and the
 	// code is good for one try: the same address may be loaded again.
-	const bool needs_metadata = site_.provider.discovers && !site_.provider.token_auth_is_set;
-	if (!code.empty() && needs_metadata && !site_.endpoints)
+	const bool needs_metadata = config_.provider.discovers && !config_.provider.token_auth_is_set;
+	if (!code.empty() && needs_metadata && !config_.endpoints)
 		return failed("the provider's metadata cannot be had");
 	step_ = Step::claim;
-	return Claim{sha256(state_), sha256(secret->reveal()), site_.provider.name};
+	return ClaimAttempt{sha256(state_), sha256(secret->reveal()), config_.provider.name};
 }
 
 http::Parameters::Wanted CallbackFlow::wanted_parameters() const
 {
 	http::Parameters::Wanted wanted{
 		{"code", "state", "error", "iss", "scope", "scopes", "granted_scopes"}, {}};
-	const auto &extra = site_.provider.callback_extra;
+	const auto &extra = config_.provider.callback_extra;
 	wanted.names.insert(wanted.names.end(), extra.begin(), extra.end());
 	wanted.prose.assign(std::begin(kProseParameters), std::end(kProseParameters));
 	std::erase_if(wanted.prose, [&](std::string_view name) {
@@ -136,13 +136,13 @@ Action CallbackFlow::claimed(std::optional<ClaimedAttempt> attempt)
 		return no_attempt("no attempt with this state and browser is open");
 	}
 	attempt_ = std::move(attempt);
-	if (flow::provider_base(attempt_->link.identity.provider) != site_.provider.name)
+	if (flow::provider_base(attempt_->link.identity.provider) != config_.provider.name)
 		return end(Outcome::provider_error, "the attempt belongs to another provider");
 	if (auto wrong = check_issuer())
 		return std::move(*wrong);
 	if (const auto error = parameters_->get("error").value_or(""); !error.empty())
 		return refused_by_provider(error);
-	if (attempt_->client_id != site_.provider.client_id)
+	if (attempt_->client_id != config_.provider.client_id)
 		return end(Outcome::unavailable, "the client_id was changed during the attempt");
 	if (!is_endpoint(attempt_->token_endpoint))
 		return end(Outcome::provider_error, "the recorded token endpoint is no endpoint");
@@ -153,12 +153,13 @@ Action CallbackFlow::claimed(std::optional<ClaimedAttempt> attempt)
 // errors included, since anybody may have said it.
 std::optional<End> CallbackFlow::check_issuer()
 {
-	const Provider &provider = site_.provider;
+	const Provider &provider = config_.provider;
 	if (const auto issuer = parameters_->get("iss"))
 		return check_received_issuer(*issuer);
-	if (!provider.require_iss && !site_.endpoints && provider.discovers)
+	if (!provider.require_iss && !config_.endpoints && provider.discovers)
 		return end(Outcome::unavailable, "the provider's metadata cannot be had");
-	const Endpoints &endpoints = site_.endpoints ? *site_.endpoints : provider.endpoints;
+	const ProviderEndpoints &endpoints =
+		config_.endpoints ? *config_.endpoints : provider.endpoints;
 	if (provider.require_iss.value_or(endpoints.iss_promised))
 		return end(Outcome::provider_error, "iss is missing");
 	return std::nullopt;
@@ -169,7 +170,7 @@ std::optional<End> CallbackFlow::check_issuer()
 // apart, and providers begin to send it without notice.
 std::optional<End> CallbackFlow::check_received_issuer(std::string_view issuer)
 {
-	const Provider &provider = site_.provider;
+	const Provider &provider = config_.provider;
 	const bool is_known = provider.issuer_per_tenant || !attempt_->issuer.empty();
 	if (!is_known && provider.require_iss != true) {
 		Redactor redactor;
@@ -198,7 +199,7 @@ End CallbackFlow::refused_by_provider(std::string_view code)
 
 void CallbackFlow::hide_secrets(Redactor &redactor) const
 {
-	redactor.hide(site_.provider.client_secret.reveal());
+	redactor.hide(config_.provider.client_secret.reveal());
 	redactor.hide(state_);
 	redactor.hide(code_.reveal());
 	if (parameters_)
@@ -212,7 +213,7 @@ void CallbackFlow::hide_secrets(Redactor &redactor) const
 // What the browser brought has been read after this, and is wiped but for the code.
 Exchange CallbackFlow::exchange()
 {
-	const Provider &provider = site_.provider;
+	const Provider &provider = config_.provider;
 	for (const std::string &name : provider.callback_extra)
 		if (const auto value = parameters_->get(name); value && !is_protocol(name))
 			callback_extra_.emplace_back(name, *value);
@@ -221,9 +222,9 @@ Exchange CallbackFlow::exchange()
 			callback_scope_ = *value;
 	asked_ = asked_scopes(provider, attempt_->link.scopes);
 	Exchange exchange{token_request(provider, attempt_->token_endpoint,
-									redirect_uri(site_.public_url, provider.name),
+									redirect_uri(config_.public_url, provider.name),
 									*parameters_->get("code"), attempt_->code_verifier.reveal(),
-									token_auth_of(provider, site_.endpoints))};
+									token_auth_of(provider, config_.endpoints))};
 	code_ = Secret(*parameters_->get("code"));
 	parameters_.reset();
 	step_ = Step::exchange;
@@ -234,7 +235,7 @@ Action CallbackFlow::answered(const ProviderAnswer &answer, long long now)
 {
 	if (step_ != Step::exchange)
 		return failed("the callback's steps are out of order");
-	const Expected expected = {site_.provider,
+	const Expected expected = {config_.provider,
 							   attempt_->issuer,
 							   attempt_->client_id,
 							   attempt_->nonce.reveal(),
@@ -246,7 +247,7 @@ Action CallbackFlow::answered(const ProviderAnswer &answer, long long now)
 	if (const auto *no_grant = std::get_if<NoGrant>(&read)) {
 		Redactor redactor;
 		hide_secrets(redactor);
-		redactor.hide(basic_credentials(site_.provider).reveal());
+		redactor.hide(basic_credentials(config_.provider).reveal());
 		return end(no_grant->kind == NoGrant::Kind::unavailable ? Outcome::unavailable
 																: Outcome::provider_error,
 				   no_grant->reason, words_of(answer, redactor));
@@ -254,7 +255,7 @@ Action CallbackFlow::answered(const ProviderAnswer &answer, long long now)
 	code_.wipe();
 	attempt_->code_verifier.wipe();
 	step_ = Step::store;
-	return Store{attempt_->ticket_hash, std::move(std::get<Grant>(read))};
+	return StoreGrant{attempt_->ticket_hash, std::move(std::get<Grant>(read))};
 }
 
 Action CallbackFlow::stored(StoreResult result)
@@ -290,8 +291,8 @@ End CallbackFlow::end(Outcome outcome, std::string_view reason, ProviderWords wo
 	const bool good = outcome == Outcome::connected || outcome == Outcome::confirm;
 	const Result result = {attempt_->link.identity.provider, good ? "" : name_of(outcome), flow};
 	return End{outcome, reason, std::move(words),
-			   result_address(site_.public_url, attempt_->link.return_to, site_.return_to_origins,
-							  result)};
+			   result_address(config_.public_url, attempt_->link.return_to,
+							  config_.return_to_origins, result)};
 }
 
 } // namespace sidecar::oauth

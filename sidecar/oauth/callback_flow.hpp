@@ -1,10 +1,10 @@
 // The callback, step by step and without I/O (docs/design/flow.md, "Callback"): the caller
 // does what an action says and tells what came of it.
 //
-//   CallbackFlow flow(site);
-//   Action action = flow.start(query, cookies); // Claim, or End where the request is none
+//   CallbackFlow flow(config);
+//   Action action = flow.start(query, cookies); // ClaimAttempt, or End where the request is none
 //   action = flow.claimed(attempt);    // Exchange, or End
-//   action = flow.answered(answer);    // Store, or End
+//   action = flow.answered(answer);    // StoreGrant, or End
 //   action = flow.stored(outcome);     // End
 //
 // The order is the promise: nothing is claimed for a request that is malformed,
@@ -43,7 +43,7 @@ enum class Outcome {
 std::string_view name_of(Outcome outcome) noexcept;
 
 // Consume the attempt with these hashes.
-struct Claim {
+struct ClaimAttempt {
 	Digest state_hash;
 	Digest browser_hash;
 	std::string provider; // the base name, as in the path: labels share an address
@@ -51,7 +51,7 @@ struct Claim {
 struct Exchange {
 	ProviderRequest request;
 };
-struct Store {
+struct StoreGrant {
 	Digest ticket_hash;
 	Grant grant;
 };
@@ -66,9 +66,9 @@ struct End {
 // what anybody may send, is no such thing.
 bool is_failure(Outcome outcome) noexcept;
 
-using Action = std::variant<Claim, Exchange, Store, End>;
+using Action = std::variant<ClaimAttempt, Exchange, StoreGrant, End>;
 
-// What the database said to Store.
+// What the database said to StoreGrant.
 struct StoreResult {
 	enum class Kind { connected, confirm, expired, unavailable } kind;
 	Secret flow; // the one-time code of `confirm`
@@ -77,7 +77,7 @@ struct StoreResult {
 class CallbackFlow
 {
 public:
-	struct Site {
+	struct Config {
 		std::string_view public_url;
 		// Origins allowed in return_to, checked again here.
 		const std::vector<std::string> &return_to_origins;
@@ -85,10 +85,10 @@ public:
 		const Provider &provider;
 		// Nothing where the provider's metadata cannot be had: promised issuers
 		// are not known then, and the flow ends as unavailable.
-		std::optional<Endpoints> endpoints;
+		std::optional<ProviderEndpoints> endpoints;
 	};
 
-	explicit CallbackFlow(Site site);
+	explicit CallbackFlow(Config config);
 
 	Action start(std::string_view query, const http::FlowCookies &cookies);
 	Action claimed(std::optional<ClaimedAttempt> attempt);
@@ -117,7 +117,7 @@ private:
 	End end(Outcome outcome, std::string_view reason, ProviderWords words = {},
 			std::string_view flow = {});
 
-	Site site_;
+	Config config_;
 	Step step_ = Step::start;
 	std::string state_;
 	std::optional<http::Parameters> parameters_;

@@ -1,7 +1,7 @@
 #include "oauth/client_request.hpp"
 
-#include "http/parameters.hpp"
 #include "common/digest.hpp"
+#include "http/parameters.hpp"
 #include "oauth/json.hpp"
 
 #include <algorithm>

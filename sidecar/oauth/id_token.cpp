@@ -2,9 +2,9 @@
 
 #include "common/ascii.hpp"
 #include "common/digest.hpp"
+#include "common/secret_string.hpp"
 #include "oauth/json.hpp"
 #include "oauth/tenant_issuer.hpp"
-#include "common/secret_string.hpp"
 
 #include <openssl/crypto.h>
 

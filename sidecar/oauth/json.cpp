@@ -207,8 +207,8 @@ json::storage_ptr wiped_memory()
 
 std::string_view without_bom(std::string_view text) noexcept
 {
-	constexpr std::string_view kMark = "\xef\xbb\xbf";
-	return text.starts_with(kMark) ? text.substr(kMark.size()) : text;
+	constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+	return text.starts_with(kByteOrderMark) ? text.substr(kByteOrderMark.size()) : text;
 }
 
 std::optional<json::value> parse_json(std::string_view text, int max_depth)

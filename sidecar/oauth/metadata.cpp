@@ -191,8 +191,8 @@ bool is_local(std::string_view url)
 		   is_local_ipv6(host);
 }
 
-std::variant<Endpoints, std::string_view> read_metadata(const Provider &provider,
-														const ProviderAnswer &answer)
+std::variant<ProviderEndpoints, std::string_view> read_metadata(const Provider &provider,
+																const ProviderAnswer &answer)
 {
 	if (answer.failure != ProviderAnswer::Failure::none || answer.status != 200)
 		return "the provider's metadata cannot be had";
@@ -204,7 +204,7 @@ std::variant<Endpoints, std::string_view> read_metadata(const Provider &provider
 	if (provider.pkce && !offers_s256(*document))
 		return "the provider's metadata names PKCE methods, and S256 is not among them";
 
-	Endpoints endpoints = provider.endpoints;
+	ProviderEndpoints endpoints = provider.endpoints;
 	const bool may_be_local = is_local(provider.endpoints.issuer);
 	if (!take_endpoint(endpoints.authorization, *document, "authorization_endpoint",
 					   may_be_local) ||

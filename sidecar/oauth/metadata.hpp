@@ -18,8 +18,8 @@ std::string metadata_address(std::string_view issuer);
 // fixed text says why not: the answer is no such document, another issuer (they
 // are compared as strings), an endpoint that is not https or is_local() (unless the
 // issuer is local, too), a list of PKCE methods without S256 where PKCE is on.
-std::variant<Endpoints, std::string_view> read_metadata(const Provider &provider,
-														const ProviderAnswer &answer);
+std::variant<ProviderEndpoints, std::string_view> read_metadata(const Provider &provider,
+																const ProviderAnswer &answer);
 
 // https, or http to a loopback host (localhost, 127.0.0.0/8, [::1]); no userinfo, no fragment.
 bool is_endpoint(std::string_view url) noexcept;

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "oauth/failure_rule.hpp"
 #include "common/secret_string.hpp"
+#include "oauth/failure_rule.hpp"
 
 namespace sidecar::oauth
 {
@@ -66,7 +66,7 @@ struct AuthMethods {
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 // Where a provider's endpoints are, from settings, a preset or its metadata.
-struct Endpoints {
+struct ProviderEndpoints {
 	std::string issuer; // empty: the provider has none
 	std::string authorization;
 	std::string token;
@@ -79,8 +79,8 @@ struct Endpoints {
 
 struct Provider {
 	std::string name; // [a-z0-9][a-z0-9_-]*
-	Endpoints endpoints;
-	// Endpoints that the settings leave open come from the issuer's metadata.
+	ProviderEndpoints endpoints;
+	// ProviderEndpoints that the settings leave open come from the issuer's metadata.
 	bool discovers = false;
 
 	std::string client_id;

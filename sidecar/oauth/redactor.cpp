@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "common/ascii.hpp"
-#include "http/parameters.hpp"
 #include "common/utf8.hpp"
+#include "http/parameters.hpp"
 
 namespace sidecar::oauth
 {

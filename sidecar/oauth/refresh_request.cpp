@@ -7,7 +7,7 @@
 namespace sidecar::oauth
 {
 
-ProviderRequest refresh_request(const Provider &provider, const Endpoints &endpoints,
+ProviderRequest refresh_request(const Provider &provider, const ProviderEndpoints &endpoints,
 								std::string_view refresh_token, const StoredGrant &stored)
 {
 	Fields fields = {{"grant_type", "refresh_token"}, {"refresh_token", refresh_token}};

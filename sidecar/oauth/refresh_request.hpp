@@ -13,7 +13,7 @@ namespace sidecar::oauth
 // `endpoints`: where the provider is now, from its settings or its metadata; the
 // refresh endpoint, or else the token endpoint. Scopes are left out, which asks for
 // all that were granted, unless the provider's block says `refresh_scopes = true`.
-ProviderRequest refresh_request(const Provider &provider, const Endpoints &endpoints,
+ProviderRequest refresh_request(const Provider &provider, const ProviderEndpoints &endpoints,
 								std::string_view refresh_token, const StoredGrant &stored);
 
 } // namespace sidecar::oauth

@@ -93,7 +93,7 @@ Verdict verdict_of(const ProviderAnswer &answer)
 
 } // namespace
 
-ProviderRequest revocation_request(const Provider &provider, const Endpoints &endpoints,
+ProviderRequest revocation_request(const Provider &provider, const ProviderEndpoints &endpoints,
 								   std::string_view token, TokenHint hint)
 {
 	Fields fields = {

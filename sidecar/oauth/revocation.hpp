@@ -17,7 +17,7 @@ enum class TokenHint { refresh_token, access_token };
 
 // Where, if the provider has a revocation endpoint. The client proves who it is as at
 // the token endpoint (RFC 7009 section 2.1).
-ProviderRequest revocation_request(const Provider &provider, const Endpoints &endpoints,
+ProviderRequest revocation_request(const Provider &provider, const ProviderEndpoints &endpoints,
 								   std::string_view token, TokenHint hint);
 
 struct RevocationAnswer {

@@ -129,7 +129,7 @@ std::string_view reason_of(ProviderAnswer::Failure failure) noexcept
 }
 
 // What the answer is before anybody reads it; nothing where it may hold a grant.
-std::optional<NoGrant> judge_status(const ProviderAnswer &answer)
+std::optional<NoGrant> classify_status(const ProviderAnswer &answer)
 {
 	// It came, and would come again.
 	if (answer.failure == ProviderAnswer::Failure::too_large)
@@ -527,7 +527,7 @@ private:
 std::variant<Grant, NoGrant> read_token_answer(const Expected &expected,
 											   const ProviderAnswer &answer)
 {
-	if (const auto no_grant = judge_status(answer))
+	if (const auto no_grant = classify_status(answer))
 		return *no_grant;
 	const auto body = parse_body(answer);
 	if (!body)

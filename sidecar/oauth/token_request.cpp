@@ -24,7 +24,7 @@ bool is_among(TokenAuth auth, const AuthMethods &offered) noexcept
 
 } // namespace
 
-TokenAuth token_auth_of(const Provider &provider, const std::optional<Endpoints> &endpoints)
+TokenAuth token_auth_of(const Provider &provider, const std::optional<ProviderEndpoints> &endpoints)
 {
 	if (provider.token_auth_is_set || !endpoints || !endpoints->auth_methods)
 		return provider.token_auth;
@@ -32,7 +32,7 @@ TokenAuth token_auth_of(const Provider &provider, const std::optional<Endpoints>
 	return offered.post && !offered.basic ? TokenAuth::post : TokenAuth::basic;
 }
 
-std::string_view token_auth_fault(const Provider &provider, const Endpoints &endpoints)
+std::string_view token_auth_fault(const Provider &provider, const ProviderEndpoints &endpoints)
 {
 	if (!endpoints.auth_methods)
 		return {};

@@ -13,10 +13,11 @@ namespace sidecar::oauth
 // How the client proves who it is: as block or preset say, or else by the first of
 // basic and post that the metadata offer. Basic where they are silent (RFC 8414
 // section 2), or are not there.
-TokenAuth token_auth_of(const Provider &provider, const std::optional<Endpoints> &endpoints);
+TokenAuth token_auth_of(const Provider &provider,
+						const std::optional<ProviderEndpoints> &endpoints);
 
 // What is wrong with that, for --check: a fixed text, empty where all is well.
-std::string_view token_auth_fault(const Provider &provider, const Endpoints &endpoints);
+std::string_view token_auth_fault(const Provider &provider, const ProviderEndpoints &endpoints);
 
 // `token_endpoint` is the one recorded with the attempt. `code_verifier` is left out
 // where the provider's block says `pkce = false`.

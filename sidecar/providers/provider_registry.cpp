@@ -3,18 +3,18 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "common/provider_name.hpp"
 #include "base/log.hpp"
-#include "oauth/metadata.hpp"
 #include "base/task.hpp"
+#include "common/provider_name.hpp"
+#include "oauth/metadata.hpp"
 
 namespace asio = boost::asio;
 
 namespace sidecar::providers
 {
 
-Directory::Directory(asio::any_io_executor executor, const Providers &providers,
-					 client::ProviderClient &client, Ages ages)
+ProviderRegistry::ProviderRegistry(asio::any_io_executor executor, const Providers &providers,
+								   client::ProviderClient &client, Ages ages)
 	: executor_(std::move(executor)), providers_(providers), client_(client), ages_(ages)
 {
 	for (const auto &[name, provider] : providers_)
@@ -22,7 +22,7 @@ Directory::Directory(asio::any_io_executor executor, const Providers &providers,
 			entries_.emplace(name, std::make_shared<Entry>(executor_));
 }
 
-const oauth::Provider *Directory::find(std::string_view name) const
+const oauth::Provider *ProviderRegistry::find(std::string_view name) const
 {
 	if (!flow::is_provider_name(name))
 		return nullptr;
@@ -30,8 +30,8 @@ const oauth::Provider *Directory::find(std::string_view name) const
 	return found == providers_.end() ? nullptr : &found->second;
 }
 
-asio::awaitable<void> Directory::fetch(const oauth::Provider &provider,
-									   std::shared_ptr<Entry> entry)
+asio::awaitable<void> ProviderRegistry::fetch(const oauth::Provider &provider,
+											  std::shared_ptr<Entry> entry)
 {
 	oauth::ProviderRequest request;
 	request.kind = oauth::ProviderRequest::Kind::metadata;
@@ -39,7 +39,7 @@ asio::awaitable<void> Directory::fetch(const oauth::Provider &provider,
 	const oauth::ProviderAnswer answer = co_await client_.send(std::move(request));
 	auto read = oauth::read_metadata(provider, answer);
 	entry->under_way = false;
-	if (auto *endpoints = std::get_if<oauth::Endpoints>(&read)) {
+	if (auto *endpoints = std::get_if<oauth::ProviderEndpoints>(&read)) {
 		entry->endpoints = std::move(*endpoints);
 		entry->fetched = Clock::now();
 		entry->failed.reset();
@@ -53,8 +53,8 @@ asio::awaitable<void> Directory::fetch(const oauth::Provider &provider,
 	entry->arrived.cancel();
 }
 
-void Directory::fetch_in_background(const oauth::Provider &provider,
-									const std::shared_ptr<Entry> &entry)
+void ProviderRegistry::fetch_in_background(const oauth::Provider &provider,
+										   const std::shared_ptr<Entry> &entry)
 {
 	if (entry->under_way || (entry->failed && Clock::now() - *entry->failed < ages_.retry))
 		return;
@@ -63,8 +63,8 @@ void Directory::fetch_in_background(const oauth::Provider &provider,
 	start_task(executor_, "metadata of a provider", fetch(provider, entry));
 }
 
-asio::awaitable<std::optional<oauth::Endpoints>>
-Directory::endpoints(const oauth::Provider &provider)
+asio::awaitable<std::optional<oauth::ProviderEndpoints>>
+ProviderRegistry::endpoints(const oauth::Provider &provider)
 {
 	if (!provider.discovers)
 		co_return provider.endpoints;
@@ -81,13 +81,14 @@ Directory::endpoints(const oauth::Provider &provider)
 	co_return entry->endpoints;
 }
 
-std::optional<oauth::Endpoints> Directory::known_endpoints(const oauth::Provider &provider) const
+std::optional<oauth::ProviderEndpoints>
+ProviderRegistry::known_endpoints(const oauth::Provider &provider) const
 {
 	const auto found = entries_.find(provider.name);
 	return found == entries_.end() ? provider.endpoints : found->second->endpoints;
 }
 
-std::string_view Directory::last_failure(const oauth::Provider &provider) const
+std::string_view ProviderRegistry::last_failure(const oauth::Provider &provider) const
 {
 	const auto found = entries_.find(provider.name);
 	return found == entries_.end() ? std::string_view() : found->second->failure;

@@ -18,7 +18,7 @@
 namespace sidecar::providers
 {
 
-class Directory
+class ProviderRegistry
 {
 public:
 	using Providers = std::map<std::string, oauth::Provider, std::less<>>;
@@ -32,19 +32,19 @@ public:
 		std::chrono::seconds retry{5}; // not more often than this after a failure
 	};
 
-	Directory(boost::asio::any_io_executor executor, const Providers &providers,
-			  client::ProviderClient &client, Ages ages);
+	ProviderRegistry(boost::asio::any_io_executor executor, const Providers &providers,
+					 client::ProviderClient &client, Ages ages);
 
 	// By a name with or without a label; nullptr where none is configured.
 	const oauth::Provider *find(std::string_view name) const;
 	const Providers &all() const noexcept { return providers_; }
 
 	// Nothing where they cannot be had now.
-	boost::asio::awaitable<std::optional<oauth::Endpoints>>
+	boost::asio::awaitable<std::optional<oauth::ProviderEndpoints>>
 	endpoints(const oauth::Provider &provider);
 
 	// The same at once: nothing, too, where they have not been asked for yet.
-	std::optional<oauth::Endpoints> known_endpoints(const oauth::Provider &provider) const;
+	std::optional<oauth::ProviderEndpoints> known_endpoints(const oauth::Provider &provider) const;
 
 	// Why they could not be had the last time: a fixed text, empty where all is well.
 	std::string_view last_failure(const oauth::Provider &provider) const;
@@ -53,7 +53,7 @@ private:
 	using Clock = std::chrono::steady_clock;
 	struct Entry {
 		explicit Entry(const boost::asio::any_io_executor &executor) : arrived(executor) {}
-		std::optional<oauth::Endpoints> endpoints;
+		std::optional<oauth::ProviderEndpoints> endpoints;
 		Clock::time_point fetched{};
 		std::optional<Clock::time_point> failed;
 		std::string_view failure;

@@ -5,8 +5,8 @@
 #include <initializer_list>
 #include <string_view>
 
-#include "redis/buffer.hpp"
 #include "common/secret_string.hpp"
+#include "redis/buffer.hpp"
 
 namespace sidecar::redis
 {

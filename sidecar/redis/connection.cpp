@@ -5,8 +5,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
-#include "redis/connection_impl.hpp"
 #include "base/task.hpp"
+#include "redis/connection_impl.hpp"
 
 namespace sidecar::redis
 {
@@ -24,7 +24,7 @@ using Signature = void(std::exception_ptr, Result);
 
 } // namespace
 
-asio::awaitable<void> Connection::Impl::keep_up(std::shared_ptr<Impl> self)
+asio::awaitable<void> Client::Impl::keep_up(std::shared_ptr<Impl> self)
 {
 	boost::system::error_code ignored;
 	while (!self->is_closed) {
@@ -37,7 +37,7 @@ asio::awaitable<void> Connection::Impl::keep_up(std::shared_ptr<Impl> self)
 	}
 }
 
-asio::awaitable<void> Connection::Impl::try_once()
+asio::awaitable<void> Client::Impl::try_once()
 {
 	std::string error;
 	try {
@@ -50,7 +50,7 @@ asio::awaitable<void> Connection::Impl::try_once()
 		go_down(error);
 }
 
-void Connection::Impl::go_up(Connector::Opened opened)
+void Client::Impl::go_up(Connector::Opened opened)
 {
 	if (is_closed)
 		return opened.session->end("the connection to Redis is closed");
@@ -72,7 +72,7 @@ void Connection::Impl::go_up(Connector::Opened opened)
 		timer->cancel();
 }
 
-void Connection::Impl::go_down(const std::string &why)
+void Client::Impl::go_down(const std::string &why)
 {
 	const auto now = Clock::now();
 	if (session && now - since >= kLasting)
@@ -88,8 +88,8 @@ void Connection::Impl::go_down(const std::string &why)
 	pause.cancel();
 }
 
-void Connection::Impl::send(WaiterPtr waiter, const Command *commands, std::size_t count,
-							std::chrono::milliseconds timeout)
+void Client::Impl::send(WaiterPtr waiter, const Command *commands, std::size_t count,
+						std::chrono::milliseconds timeout)
 {
 	if (count == 0)
 		asio::post(executor, [waiter = std::move(waiter)] { waiter->complete(nullptr); });
@@ -100,8 +100,8 @@ void Connection::Impl::send(WaiterPtr waiter, const Command *commands, std::size
 				  is_closed ? "the connection to Redis is closed" : "Redis is not connected");
 }
 
-asio::awaitable<void> Connection::Impl::wait_connected(std::shared_ptr<Impl> self,
-													   std::chrono::milliseconds timeout)
+asio::awaitable<void> Client::Impl::wait_connected(std::shared_ptr<Impl> self,
+												   std::chrono::milliseconds timeout)
 {
 	if (!self->session && !self->is_closed) {
 		Waiting waiting(*self, timeout);
@@ -112,7 +112,7 @@ asio::awaitable<void> Connection::Impl::wait_connected(std::shared_ptr<Impl> sel
 		throw Error::unavailable("Redis is not connected");
 }
 
-void Connection::Impl::close()
+void Client::Impl::close()
 {
 	is_closed = true;
 	connector.close();
@@ -123,51 +123,51 @@ void Connection::Impl::close()
 		timer->cancel();
 }
 
-Connection::Connection(asio::any_io_executor executor, Endpoint endpoint, Limits limits,
-					   std::string ca_file, std::string name)
+Client::Client(asio::any_io_executor executor, RedisAddress endpoint, Limits limits,
+			   std::string ca_file, std::string name)
 	: impl_(std::make_shared<Impl>(std::move(executor), std::move(endpoint), limits,
 								   std::move(ca_file), std::move(name)))
 {
 }
 
-Connection::~Connection()
+Client::~Client()
 {
 	close();
 }
 
-void Connection::start()
+void Client::start()
 {
 	if (std::exchange(impl_->is_started, true))
 		return;
 	start_task(impl_->executor, "connection to Redis", Impl::keep_up(impl_));
 }
 
-bool Connection::is_connected() const noexcept
+bool Client::is_connected() const noexcept
 {
 	return impl_->session != nullptr;
 }
 
-const ServerInfo *Connection::server() const noexcept
+const ServerInfo *Client::server() const noexcept
 {
 	return impl_->session ? &impl_->server : nullptr;
 }
 
-unsigned Connection::generation() const noexcept
+unsigned Client::generation() const noexcept
 {
 	return impl_->generation;
 }
 
-const std::string &Connection::fault() const noexcept
+const std::string &Client::fault() const noexcept
 {
 	return impl_->fault;
 }
 
-asio::awaitable<Reply> Connection::run(Command command)
+asio::awaitable<Reply> Client::run(Command command)
 {
 	return run(std::move(command), impl_->limits.command);
 }
 
-asio::awaitable<Reply> Connection::run(Command command, std::chrono::milliseconds timeout)
+asio::awaitable<Reply> Client::run(Command command, std::chrono::milliseconds timeout)
 {
 	return asio::async_initiate<const asio::use_awaitable_t<>, Signature<Reply>>(
 		[](auto handler, const std::shared_ptr<Impl> &impl, const Command &sent,
@@ -178,13 +178,13 @@ asio::awaitable<Reply> Connection::run(Command command, std::chrono::millisecond
 		asio::use_awaitable, impl_, std::move(command), timeout);
 }
 
-asio::awaitable<std::vector<Reply>> Connection::run(std::vector<Command> commands)
+asio::awaitable<std::vector<Reply>> Client::run(std::vector<Command> commands)
 {
 	return run(std::move(commands), impl_->limits.command);
 }
 
-asio::awaitable<std::vector<Reply>> Connection::run(std::vector<Command> commands,
-													std::chrono::milliseconds timeout)
+asio::awaitable<std::vector<Reply>> Client::run(std::vector<Command> commands,
+												std::chrono::milliseconds timeout)
 {
 	using Replies = std::vector<Reply>;
 	return asio::async_initiate<const asio::use_awaitable_t<>, Signature<Replies>>(
@@ -197,18 +197,18 @@ asio::awaitable<std::vector<Reply>> Connection::run(std::vector<Command> command
 		asio::use_awaitable, impl_, std::move(commands), timeout);
 }
 
-asio::awaitable<void> Connection::wait_connected(std::chrono::milliseconds timeout)
+asio::awaitable<void> Client::wait_connected(std::chrono::milliseconds timeout)
 {
 	return Impl::wait_connected(impl_, timeout);
 }
 
-void Connection::drop()
+void Client::drop()
 {
 	if (const auto session = impl_->session)
 		session->end("dropped by the sidecar");
 }
 
-void Connection::close()
+void Client::close()
 {
 	impl_->close();
 }

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "redis/command.hpp"
 #include "address/redis_address.hpp"
+#include "redis/command.hpp"
 #include "redis/error.hpp"
 #include "redis/limits.hpp"
 #include "redis/reply.hpp"
@@ -22,16 +22,16 @@ namespace sidecar::redis
 // Commands of many coroutines share the connection: those of one turn of the
 // event loop leave in one write. A command is never sent twice. One that is not
 // answered in time ends the connection, and with it all that wait.
-class Connection
+class Client
 {
 public:
 	// `ca_file`: who may vouch for the server's certificate; empty: the system's
 	// store. `name`: for CLIENT SETNAME and the log.
-	Connection(boost::asio::any_io_executor executor, Endpoint endpoint, Limits limits,
-			   std::string ca_file, std::string name);
-	~Connection(); // as close()
-	Connection(const Connection &) = delete;
-	Connection &operator=(const Connection &) = delete;
+	Client(boost::asio::any_io_executor executor, RedisAddress endpoint, Limits limits,
+		   std::string ca_file, std::string name);
+	~Client(); // as close()
+	Client(const Client &) = delete;
+	Client &operator=(const Client &) = delete;
 
 	void start();
 

@@ -12,8 +12,8 @@
 namespace sidecar::redis
 {
 
-struct Connection::Impl : std::enable_shared_from_this<Impl> {
-	Impl(boost::asio::any_io_executor on, Endpoint endpoint, const Limits &bounds,
+struct Client::Impl : std::enable_shared_from_this<Impl> {
+	Impl(boost::asio::any_io_executor on, RedisAddress endpoint, const Limits &bounds,
 		 std::string ca_file, std::string own_name)
 		: executor(on), limits(bounds), name(own_name),
 		  connector(on, std::move(endpoint), bounds, std::move(ca_file), std::move(own_name)),

@@ -8,8 +8,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include "redis/greeting.hpp"
 #include "base/text.hpp"
+#include "redis/greeting.hpp"
 
 namespace sidecar::redis
 {
@@ -58,7 +58,7 @@ private:
 	Connector &connector_;
 };
 
-Connector::Connector(asio::any_io_executor executor, Endpoint endpoint, const Limits &limits,
+Connector::Connector(asio::any_io_executor executor, RedisAddress endpoint, const Limits &limits,
 					 std::string ca_file, std::string name)
 	: executor_(executor), endpoint_(std::move(endpoint)), limits_(limits),
 	  ca_file_(std::move(ca_file)), name_(std::move(name)), resolver_(executor), timer_(executor),
@@ -157,7 +157,7 @@ asio::awaitable<Connector::Opened> Connector::greet(SessionPtr session)
 	std::vector<Command> commands = greeting(endpoint_, name_);
 	std::vector<Reply> replies = co_await run(session, std::move(commands));
 	try {
-		co_return Opened(session, judge_greeting(endpoint_, replies));
+		co_return Opened(session, check_greeting(endpoint_, replies));
 	} catch (const Error &error) {
 		session->end(error.what());
 		throw;

@@ -21,7 +21,7 @@ namespace sidecar::redis
 class Connector
 {
 public:
-	Connector(boost::asio::any_io_executor executor, Endpoint endpoint, const Limits &limits,
+	Connector(boost::asio::any_io_executor executor, RedisAddress endpoint, const Limits &limits,
 			  std::string ca_file, std::string name);
 	Connector(const Connector &) = delete;
 	Connector &operator=(const Connector &) = delete;
@@ -60,7 +60,7 @@ private:
 	SessionPtr make_session(std::unique_ptr<Tls> tls);
 
 	const boost::asio::any_io_executor executor_;
-	const Endpoint endpoint_;
+	const RedisAddress endpoint_;
 	const Limits limits_;
 	const std::string ca_file_;
 	const std::string name_;

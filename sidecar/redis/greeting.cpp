@@ -8,7 +8,7 @@ namespace sidecar::redis
 namespace
 {
 
-bool has_user(const Endpoint &endpoint) noexcept
+bool has_user(const RedisAddress &endpoint) noexcept
 {
 	return !endpoint.user.empty() || !endpoint.password.empty();
 }
@@ -25,7 +25,7 @@ void require(const Reply &reply, const std::string &what, Reply::Kind kind)
 
 } // namespace
 
-Command auth_command(const Endpoint &endpoint)
+Command auth_command(const RedisAddress &endpoint)
 {
 	Command command{"AUTH"};
 	if (!endpoint.user.empty())
@@ -34,7 +34,7 @@ Command auth_command(const Endpoint &endpoint)
 	return command;
 }
 
-std::vector<Command> greeting(const Endpoint &endpoint, const std::string &name)
+std::vector<Command> greeting(const RedisAddress &endpoint, const std::string &name)
 {
 	std::vector<Command> commands;
 	if (has_user(endpoint))
@@ -50,7 +50,7 @@ std::vector<Command> greeting(const Endpoint &endpoint, const std::string &name)
 	return commands;
 }
 
-ServerInfo judge_greeting(const Endpoint &endpoint, const std::vector<Reply> &replies)
+ServerInfo check_greeting(const RedisAddress &endpoint, const std::vector<Reply> &replies)
 {
 	std::size_t next = 0;
 	if (has_user(endpoint))

@@ -37,10 +37,10 @@ std::chrono::milliseconds jittered(std::chrono::milliseconds time)
 
 } // namespace
 
-Ahead::Ahead(const Site &site, Refresher &refresher)
-	: site_(site), refresher_(refresher), timer_(site.executor)
+Ahead::Ahead(const RefreshContext &context, Refresher &refresher)
+	: context_(context), refresher_(refresher), timer_(context.executor)
 {
-	for (const auto &[name, provider] : site.directory.all())
+	for (const auto &[name, provider] : context.registry.all())
 		if (provider.is_refreshed_ahead())
 			providers_.push_back(name);
 }
@@ -83,12 +83,12 @@ Ahead::Awaitable<std::chrono::milliseconds> Ahead::look()
 	if (const auto rest = resting_until_ - Clock::now(); rest.count() > 0)
 		co_return std::chrono::ceil<std::chrono::milliseconds>(rest);
 	std::vector<database::WantedRefresh> due =
-		co_await site_.store.due(kMost - under_way_, providers_);
+		co_await context_.store.due(kMost - under_way_, providers_);
 	if (is_stopped_)
 		co_return kBusyLook;
 	for (database::WantedRefresh &wanted : due) {
 		under_way_++;
-		start_task(site_.executor, "refresh ahead of time", refresh(std::move(wanted)));
+		start_task(context_.executor, "refresh ahead of time", refresh(std::move(wanted)));
 	}
 	if (!due.empty())
 		found_ = Clock::now();

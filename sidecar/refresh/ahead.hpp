@@ -19,7 +19,7 @@ public:
 	using Awaitable = boost::asio::awaitable<T>;
 	using Clock = std::chrono::steady_clock;
 
-	Ahead(const Site &site, Refresher &refresher);
+	Ahead(const RefreshContext &context, Refresher &refresher);
 
 	// Whether a provider wants it.
 	bool is_wanted() const noexcept { return !providers_.empty(); }
@@ -34,7 +34,7 @@ private:
 	Awaitable<void> refresh(database::WantedRefresh wanted);
 	void complain(const database::StoreError &error);
 
-	const Site &site_;
+	const RefreshContext &context_;
 	Refresher &refresher_;
 	boost::asio::steady_timer timer_;
 	std::vector<std::string> providers_;

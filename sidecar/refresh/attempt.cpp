@@ -2,9 +2,9 @@
 
 #include "base/boot_time.hpp"
 #include "base/log.hpp"
+#include "base/pause.hpp"
 #include "oauth/refresh_request.hpp"
 #include "refresh/again.hpp"
-#include "base/pause.hpp"
 
 namespace sidecar::refresh
 {
@@ -29,10 +29,10 @@ std::chrono::nanoseconds end_of(std::chrono::nanoseconds asked, std::chrono::dur
 
 } // namespace
 
-Attempt::Attempt(const Site &site, Replayer &replayer, const oauth::Provider &provider,
-				 const oauth::Endpoints &endpoints, const oauth::Identity &identity,
+Attempt::Attempt(const RefreshContext &context, Replayer &replayer, const oauth::Provider &provider,
+				 const oauth::ProviderEndpoints &endpoints, const oauth::Identity &identity,
 				 database::BegunRefresh begun, std::chrono::nanoseconds asked)
-	: site_(site), replayer_(replayer), provider_(provider), endpoints_(endpoints),
+	: context_(context), replayer_(replayer), provider_(provider), endpoints_(endpoints),
 	  identity_(identity), begun_(std::move(begun)),
 	  stored_(oauth::read_stored_grant(begun_.scopes, begun_.details)),
 	  lease_end_(end_of(asked, begun_.retry_in))
@@ -50,10 +50,10 @@ Attempt::Awaitable<Outcome> Attempt::run()
 		outcome.kind = Outcome::Kind::unavailable;
 		co_return outcome;
 	}
-	if (boot_time() + site_.call_limit > lease_end_)
+	if (boot_time() + context_.call_limit > lease_end_)
 		co_return co_await refuse(oauth::name_of(oauth::FailureKind::not_sent), kLate);
 	const oauth::ProviderAnswer answer = co_await call();
-	const auto read = oauth::read_refresh_answer(provider_, stored_, answer, site_.now() / 1000);
+	const auto read = oauth::read_refresh_answer(provider_, stored_, answer, context_.now() / 1000);
 	if (const auto *no_grant = std::get_if<oauth::NoGrant>(&read))
 		co_return co_await failed(answer, *no_grant);
 	co_return co_await keep(std::get<oauth::Grant>(read));
@@ -66,10 +66,10 @@ Attempt::Awaitable<bool> Attempt::reserve()
 	try {
 		seal_.emplace(begun_.spool_key);
 		begun_.spool_key.wipe();
-		auto reserve = [spool = site_.spool, fence = begun_.fence] {
+		auto reserve = [spool = context_.spool, fence = begun_.fence] {
 			return std::make_shared<spool::Reservation>(spool.reserve(fence));
 		};
-		reservation_ = co_await site_.workers.run(reserve);
+		reservation_ = co_await context_.workers.run(reserve);
 		co_return true;
 	} catch (const std::exception &error) {
 		fault = error.what();
@@ -86,12 +86,12 @@ Attempt::Awaitable<oauth::ProviderAnswer> Attempt::call()
 {
 	oauth::ProviderRequest request =
 		oauth::refresh_request(provider_, endpoints_, begun_.refresh_token.reveal(), stored_);
-	request.send_until = lease_end_ - site_.call_limit;
+	request.send_until = lease_end_ - context_.call_limit;
 	const auto started = std::chrono::steady_clock::now();
-	oauth::ProviderAnswer answer = co_await site_.client.send(std::move(request));
-	site_.metrics.provider_call(provider_.name, "refresh",
-								std::chrono::duration_cast<std::chrono::microseconds>(
-									std::chrono::steady_clock::now() - started));
+	oauth::ProviderAnswer answer = co_await context_.client.send(std::move(request));
+	context_.metrics.provider_call(provider_.name, "refresh",
+								   std::chrono::duration_cast<std::chrono::microseconds>(
+									   std::chrono::steady_clock::now() - started));
 	co_return answer;
 }
 
@@ -114,7 +114,7 @@ Attempt::Awaitable<Outcome> Attempt::failed(const oauth::ProviderAnswer &answer,
 {
 	co_await remove();
 	const oauth::RefreshCall call{provider_, stored_, begun_.refresh_token.reveal(),
-								  site_.now() / 1000};
+								  context_.now() / 1000};
 	const oauth::RefreshFailure failure = oauth::refresh_failure(call, answer, no_grant);
 	const std::string_view kind = oauth::name_of(failure.kind);
 	const std::string detail = failure.detail();
@@ -139,8 +139,8 @@ Attempt::Awaitable<std::string> Attempt::tell(oauth::FailureKind kind, const std
 {
 	for (int told = 1;; told++) {
 		try {
-			co_return co_await site_.store.fail(identity_, begun_.fence, oauth::name_of(kind),
-												detail, retry_after);
+			co_return co_await context_.store.fail(identity_, begun_.fence, oauth::name_of(kind),
+												   detail, retry_after);
 		} catch (const database::StoreError &error) {
 			if (told == kTellings || !error.is_transient()) {
 				const std::string text = error.text();
@@ -150,7 +150,7 @@ Attempt::Awaitable<std::string> Attempt::tell(oauth::FailureKind kind, const std
 				co_return std::string();
 			}
 		}
-		co_await pause(site_.executor, kRetry);
+		co_await pause(context_.executor, kRetry);
 	}
 }
 
@@ -160,7 +160,7 @@ Attempt::Awaitable<Outcome> Attempt::keep(const oauth::Grant &grant)
 		log::warning("the refresh answer was not understood whole",
 					 {{"provider", std::string_view(provider_.name)},
 					  {"detail", std::string_view(warning)}});
-	const bool is_kept = co_await write(grant, site_.now() / 1000);
+	const bool is_kept = co_await write(grant, context_.now() / 1000);
 	Outcome outcome = co_await commit(grant);
 	if (is_kept)
 		replayer_.release(file_);
@@ -187,7 +187,7 @@ Attempt::Awaitable<bool> Attempt::write(const oauth::Grant &grant, long long ans
 		auto write = [reservation = std::move(reservation_), entry = entry_] {
 			return reservation->write(entry);
 		};
-		file_ = co_await site_.workers.run(write);
+		file_ = co_await context_.workers.run(write);
 		replayer_.hold(file_);
 		co_return true;
 	} catch (const std::exception &error) {
@@ -206,7 +206,7 @@ Attempt::Awaitable<Outcome> Attempt::commit(const oauth::Grant &grant)
 	const auto until = std::chrono::steady_clock::now() + kMemory;
 	std::optional<End> end = co_await try_commit(grant);
 	while (!end && file_.empty() && std::chrono::steady_clock::now() < until) {
-		co_await pause(site_.executor, kRetry);
+		co_await pause(context_.executor, kRetry);
 		end = co_await try_commit(grant);
 	}
 	// A newer attempt may have failed, or be under way.
@@ -224,7 +224,7 @@ Attempt::Awaitable<Outcome> Attempt::commit(const oauth::Grant &grant)
 	}
 	// Whoever waits must not read what was before.
 	if (end == End::committed)
-		co_await site_.cache.forget(identity_);
+		co_await context_.cache.evict(identity_);
 	co_await remove();
 	outcome.kind = end == End::deleted     ? Outcome::Kind::not_connected
 				   : end == End::committed ? Outcome::Kind::refreshed
@@ -242,7 +242,7 @@ Attempt::Awaitable<std::optional<database::RefreshEnd>>
 Attempt::try_commit(const oauth::Grant &grant)
 {
 	try {
-		const auto commit = [&] { return site_.store.commit(identity_, begun_.fence, grant); };
+		const auto commit = [&] { return context_.store.commit(identity_, begun_.fence, grant); };
 		co_return co_await again_if_rolled_back(commit);
 	} catch (const database::StoreError &error) {
 		const std::string text = error.text();
@@ -257,7 +257,7 @@ Attempt::try_commit(const oauth::Grant &grant)
 Attempt::Awaitable<std::optional<database::RefreshEnd>> Attempt::try_replay()
 {
 	try {
-		const auto replay = [&] { return site_.store.replay(entry_); };
+		const auto replay = [&] { return context_.store.replay(entry_); };
 		co_return co_await again_if_rolled_back(replay);
 	} catch (const database::StoreError &) { // the replayer meets it, too, and logs it
 	}
@@ -267,7 +267,7 @@ Attempt::Awaitable<std::optional<database::RefreshEnd>> Attempt::try_replay()
 // The answer, or the place for one.
 Attempt::Awaitable<void> Attempt::remove()
 {
-	auto remove = [spool = site_.spool, file = file_,
+	auto remove = [spool = context_.spool, file = file_,
 				   reservation = std::move(reservation_)]() mutable {
 		reservation.reset();
 		if (!file.empty())
@@ -275,7 +275,7 @@ Attempt::Awaitable<void> Attempt::remove()
 	};
 	std::string fault;
 	try {
-		co_await site_.workers.run(remove);
+		co_await context_.workers.run(remove);
 		co_return;
 	} catch (const std::exception &error) {
 		fault = error.what();
@@ -285,7 +285,7 @@ Attempt::Awaitable<void> Attempt::remove()
 
 void Attempt::log_end(const End &end) const
 {
-	site_.metrics.refresh(provider_.name, end.outcome);
+	context_.metrics.refresh(provider_.name, end.outcome);
 	if (end.reason.empty())
 		return log::info("a refresh has ended",
 						 {{"provider", std::string_view(provider_.name)},

@@ -9,8 +9,8 @@
 #include "oauth/refresh_failure.hpp"
 #include "oauth/stored_grant.hpp"
 #include "refresh/outcome.hpp"
-#include "refresh/replayer.hpp"
 #include "refresh/refresh_context.hpp"
+#include "refresh/replayer.hpp"
 
 namespace sidecar::refresh
 {
@@ -22,8 +22,8 @@ public:
 	using Awaitable = boost::asio::awaitable<T>;
 
 	// `asked`: by boot_time(), before oauth_refresh_begin() was called.
-	Attempt(const Site &site, Replayer &replayer, const oauth::Provider &provider,
-			const oauth::Endpoints &endpoints, const oauth::Identity &identity,
+	Attempt(const RefreshContext &context, Replayer &replayer, const oauth::Provider &provider,
+			const oauth::ProviderEndpoints &endpoints, const oauth::Identity &identity,
 			database::BegunRefresh begun, std::chrono::nanoseconds asked);
 
 	// Once. Throws nothing of the spool's, the database's or the provider's.
@@ -54,10 +54,10 @@ private:
 	Awaitable<void> remove();
 	void log_end(const End &end) const;
 
-	const Site &site_;
+	const RefreshContext &context_;
 	Replayer &replayer_;
 	const oauth::Provider &provider_;
-	const oauth::Endpoints &endpoints_;
+	const oauth::ProviderEndpoints &endpoints_;
 	const oauth::Identity identity_;
 	database::BegunRefresh begun_;
 	const oauth::StoredGrant stored_;

@@ -21,13 +21,13 @@ public:
 	}
 
 	// A place, given back when it dies.
-	class Place
+	class Slot
 	{
 	public:
-		explicit Place(Gate &gate) : gate_(&gate) {}
-		Place(Place &&other) noexcept : gate_(std::exchange(other.gate_, nullptr)) {}
-		Place &operator=(Place &&) = delete;
-		~Place()
+		explicit Slot(Gate &gate) : gate_(&gate) {}
+		Slot(Slot &&other) noexcept : gate_(std::exchange(other.gate_, nullptr)) {}
+		Slot &operator=(Slot &&) = delete;
+		~Slot()
 		{
 			if (gate_ != nullptr)
 				gate_->leave();
@@ -37,11 +37,11 @@ public:
 		Gate *gate_;
 	};
 
-	boost::asio::awaitable<Place> enter()
+	boost::asio::awaitable<Slot> enter()
 	{
 		if (free_ > 0) {
 			free_--;
-			co_return Place(*this);
+			co_return Slot(*this);
 		}
 		Waiter waiter(*this);
 		boost::system::error_code ignored;
@@ -49,7 +49,7 @@ public:
 			co_await waiter.timer.async_wait(
 				boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
 		waiter.is_given = false; // it is the place's now
-		co_return Place(*this);
+		co_return Slot(*this);
 	}
 
 private:

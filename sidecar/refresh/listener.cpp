@@ -61,17 +61,17 @@ Listener::Awaitable<void> Listener::run()
 					   : kSetupPause;
 		}
 		if (!is_stopped_ && wait.count() > 0)
-			co_await pause(site_.executor, wait);
+			co_await pause(context_.executor, wait);
 	}
 }
 
 Listener::Awaitable<void> Listener::take()
 {
-	std::vector<database::WantedRefresh> requests = co_await site_.store.wait_for_requests();
+	std::vector<database::WantedRefresh> requests = co_await context_.store.wait_for_requests();
 	// As many as there is shared memory for, and no more. One that is offered again is
 	// shared with the first.
 	for (database::WantedRefresh &wanted : requests)
-		start_task(site_.executor, "refresh for a caller in SQL", serve(std::move(wanted)));
+		start_task(context_.executor, "refresh for a caller in SQL", serve(std::move(wanted)));
 }
 
 // The pool logs a database that does not answer.
@@ -95,7 +95,7 @@ Listener::Awaitable<void> Listener::serve(database::WantedRefresh wanted)
 	if (answer.empty())
 		co_return;
 	try {
-		co_await site_.store.answer_request(identity, answer, outcome.reason);
+		co_await context_.store.answer_request(identity, answer, outcome.reason);
 	} catch (const database::StoreError &) { // the callers look by themselves, too
 	}
 }

@@ -14,7 +14,10 @@ public:
 	template <typename T>
 	using Awaitable = boost::asio::awaitable<T>;
 
-	Listener(const Site &site, Refresher &refresher) : site_(site), refresher_(refresher) {}
+	Listener(const RefreshContext &context, Refresher &refresher)
+		: context_(context), refresher_(refresher)
+	{
+	}
 
 	// Until stop(). What goes wrong is logged, once, and tried again.
 	Awaitable<void> run();
@@ -25,7 +28,7 @@ private:
 	Awaitable<void> take();
 	void complain(const database::StoreError &error);
 
-	const Site &site_;
+	const RefreshContext &context_;
 	Refresher &refresher_;
 	bool is_stopped_ = false;
 	std::string last_fault_;

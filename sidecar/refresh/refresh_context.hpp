@@ -6,22 +6,22 @@
 #include <chrono>
 #include <functional>
 
+#include "base/metrics.hpp"
+#include "base/workers.hpp"
 #include "cache/token_cache.hpp"
 #include "client/provider_client.hpp"
 #include "database/refresh_store.hpp"
-#include "base/metrics.hpp"
 #include "providers/provider_registry.hpp"
 #include "spool/spool.hpp"
-#include "base/workers.hpp"
 
 namespace sidecar::refresh
 {
 
-struct Site {
+struct RefreshContext {
 	boost::asio::any_io_executor executor;
 	database::RefreshStore &store;
 	client::ProviderClient &client;
-	providers::Directory &directory;
+	providers::ProviderRegistry &registry;
 	cache::TokenCache &cache;
 	const spool::Spool &spool;
 	Workers &workers;

@@ -8,10 +8,10 @@
 
 #include "base/boot_time.hpp"
 #include "base/log.hpp"
-#include "refresh/again.hpp"
-#include "refresh/attempt.hpp"
 #include "base/pause.hpp"
 #include "base/task.hpp"
+#include "refresh/again.hpp"
+#include "refresh/attempt.hpp"
 
 namespace sidecar::refresh
 {
@@ -102,16 +102,16 @@ struct Refresher::Waiter {
 	std::list<Waiter *>::iterator at;
 };
 
-Refresher::Refresher(const Site &site, Replayer &replayer)
-	: site_(site), replayer_(replayer), gate_(site.executor, kMost)
+Refresher::Refresher(const RefreshContext &context, Replayer &replayer)
+	: context_(context), replayer_(replayer), gate_(context.executor, kMost)
 {
-	for (const auto &[name, provider] : site.directory.all())
-		provider_gates_.emplace(name, Gate(site.executor, kMostOfProvider));
+	for (const auto &[name, provider] : context.registry.all())
+		provider_gates_.emplace(name, Gate(context.executor, kMostOfProvider));
 }
 
 std::chrono::milliseconds Refresher::patience() const noexcept
 {
-	return site_.call_limit + kOwnTime;
+	return context_.call_limit + kOwnTime;
 }
 
 std::shared_ptr<Refresher::Flight> Refresher::join(const database::WantedRefresh &wanted)
@@ -122,7 +122,7 @@ std::shared_ptr<Refresher::Flight> Refresher::join(const database::WantedRefresh
 	auto flight = std::make_shared<Flight>();
 	flight->wanted = wanted;
 	flights_.emplace(key, flight);
-	start_task(site_.executor, "refresh of a token", fly(flight, std::move(key)));
+	start_task(context_.executor, "refresh of a token", fly(flight, std::move(key)));
 	return flight;
 }
 
@@ -132,7 +132,7 @@ Refresher::Awaitable<Outcome> Refresher::refresh(database::WantedRefresh wanted,
 	const Clock::time_point until = Clock::now() + limit;
 	for (;;) {
 		const std::shared_ptr<Flight> flight = join(wanted);
-		Waiter waiter(site_.executor, flight, until);
+		Waiter waiter(context_.executor, flight, until);
 		boost::system::error_code ignored;
 		if (!flight->outcome)
 			co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -151,7 +151,7 @@ Refresher::Awaitable<void> Refresher::drain(std::chrono::milliseconds limit)
 {
 	const Clock::time_point until = Clock::now() + limit;
 	while (!flights_.empty() && Clock::now() < until)
-		co_await pause(site_.executor, 20ms);
+		co_await pause(context_.executor, 20ms);
 }
 
 Refresher::Awaitable<void> Refresher::fly(std::shared_ptr<Flight> flight, std::string key)
@@ -194,15 +194,16 @@ Outcome Refresher::refused(const database::StoreError &error)
 
 Refresher::Awaitable<Outcome> Refresher::make(const database::WantedRefresh &wanted)
 {
-	const oauth::Provider *provider = site_.directory.find(wanted.identity.provider);
+	const oauth::Provider *provider = context_.registry.find(wanted.identity.provider);
 	if (provider == nullptr)
 		co_return outcome_of(Kind::unavailable, "no provider of this name is configured");
-	const std::optional<oauth::Endpoints> endpoints = co_await site_.directory.endpoints(*provider);
+	const std::optional<oauth::ProviderEndpoints> endpoints =
+		co_await context_.registry.endpoints(*provider);
 	if (!endpoints)
 		co_return outcome_of(Kind::unavailable, "the provider's metadata cannot be had");
 	const bool has_place = co_await has_spool();
 	if (!has_place) {
-		site_.metrics.refresh(provider->name, "spool_unavailable");
+		context_.metrics.refresh(provider->name, "spool_unavailable");
 		co_return outcome_of(Kind::unavailable, "the spool does not work");
 	}
 
@@ -221,9 +222,9 @@ Refresher::Awaitable<Outcome> Refresher::make(const database::WantedRefresh &wan
 			co_return outcome;
 		bool is_running = true;
 		while (is_running && Clock::now() < until) {
-			co_await pause(site_.executor, look);
+			co_await pause(context_.executor, look);
 			look = std::min<std::chrono::milliseconds>(look * 3 / 2, kLastLook);
-			is_running = co_await site_.store.is_refreshing(wanted.identity);
+			is_running = co_await context_.store.is_refreshing(wanted.identity);
 		}
 		if (is_running)
 			co_return outcome;
@@ -234,13 +235,15 @@ Refresher::Awaitable<Outcome> Refresher::make(const database::WantedRefresh &wan
 // other.
 Refresher::Awaitable<Outcome> Refresher::begin(const database::WantedRefresh &wanted,
 											   const oauth::Provider &provider,
-											   const oauth::Endpoints &endpoints,
+											   const oauth::ProviderEndpoints &endpoints,
 											   const std::optional<Outcome> &before)
 {
-	const Gate::Place of_provider = co_await provider_gates_.at(provider.name).enter();
-	const Gate::Place place = co_await gate_.enter();
+	const Gate::Slot of_provider = co_await provider_gates_.at(provider.name).enter();
+	const Gate::Slot place = co_await gate_.enter();
 	const std::chrono::nanoseconds asked = boot_time();
-	const auto ask = [&] { return site_.store.begin(wanted, site_.call_limit + kLeaseBesideCall); };
+	const auto ask = [&] {
+		return context_.store.begin(wanted, context_.call_limit + kLeaseBesideCall);
+	};
 	database::BegunRefresh begun = co_await again_if_rolled_back(ask);
 	last_refusal_.clear();
 	if (begun.outcome != Begun::granted) {
@@ -249,7 +252,7 @@ Refresher::Awaitable<Outcome> Refresher::begin(const database::WantedRefresh &wa
 			co_return *before;
 		co_return outcome_of(begun);
 	}
-	Attempt attempt(site_, replayer_, provider, endpoints, wanted.identity, std::move(begun),
+	Attempt attempt(context_, replayer_, provider, endpoints, wanted.identity, std::move(begun),
 					asked);
 	Outcome outcome = co_await attempt.run();
 	is_spool_suspect_ = attempt.lacked_spool();
@@ -261,8 +264,8 @@ Refresher::Awaitable<bool> Refresher::has_spool()
 {
 	if (!is_spool_suspect_)
 		co_return true;
-	auto probe = [spool = site_.spool] { return spool.probe(); };
-	const std::string fault = co_await site_.workers.run(probe);
+	auto probe = [spool = context_.spool] { return spool.probe(); };
+	const std::string fault = co_await context_.workers.run(probe);
 	is_spool_suspect_ = !fault.empty();
 	if (is_spool_suspect_)
 		log::error("a refresh is refused, since its answer could not be kept",

@@ -11,8 +11,8 @@
 
 #include "refresh/gate.hpp"
 #include "refresh/outcome.hpp"
-#include "refresh/replayer.hpp"
 #include "refresh/refresh_context.hpp"
+#include "refresh/replayer.hpp"
 
 namespace sidecar::refresh
 {
@@ -25,7 +25,7 @@ public:
 	using Clock = std::chrono::steady_clock;
 
 	// Both live as long as it does.
-	Refresher(const Site &site, Replayer &replayer);
+	Refresher(const RefreshContext &context, Replayer &replayer);
 
 	// Throws nothing of the database's. Waits for `limit` at most; the refresh goes on
 	// without those who wait. What is refreshed is in the database: it is to be read there.
@@ -50,12 +50,12 @@ private:
 	Awaitable<void> fly(std::shared_ptr<Flight> flight, std::string key);
 	Awaitable<Outcome> make(const database::WantedRefresh &wanted);
 	Awaitable<Outcome> begin(const database::WantedRefresh &wanted, const oauth::Provider &provider,
-							 const oauth::Endpoints &endpoints,
+							 const oauth::ProviderEndpoints &endpoints,
 							 const std::optional<Outcome> &before);
 	Awaitable<bool> has_spool();
 	Outcome refused(const database::StoreError &error);
 
-	const Site &site_;
+	const RefreshContext &context_;
 	Replayer &replayer_;
 	Gate gate_;
 	std::map<std::string, Gate, std::less<>> provider_gates_;

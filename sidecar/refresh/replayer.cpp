@@ -30,7 +30,7 @@ bool is_of_the_answer(const database::StoreError &error)
 Replayer::Awaitable<void> Replayer::run()
 {
 	for (;;) {
-		const bool has_more = co_await pass();
+		const bool has_more = co_await run_batch();
 		co_await wait(has_more);
 	}
 }
@@ -66,7 +66,7 @@ void Replayer::complain(const std::string &about, std::string_view message,
 }
 
 // Whether something is left for the next time.
-Replayer::Awaitable<bool> Replayer::pass()
+Replayer::Awaitable<bool> Replayer::run_batch()
 {
 	const std::optional<spool::Listing> listing = co_await list();
 	if (!listing)
@@ -75,7 +75,7 @@ Replayer::Awaitable<bool> Replayer::pass()
 		co_return false;
 	bool has_more = false;
 	try {
-		const database::Cluster cluster = co_await site_.store.cluster();
+		const database::Cluster cluster = co_await context_.store.cluster();
 		for (const std::string &name : listing->answers) {
 			if (held_.contains(name))
 				continue;
@@ -98,9 +98,9 @@ Replayer::Awaitable<bool> Replayer::pass()
 
 Replayer::Awaitable<std::optional<spool::Listing>> Replayer::list()
 {
-	auto look = [spool = site_.spool] { return spool.list(); };
+	auto look = [spool = context_.spool] { return spool.list(); };
 	try {
-		spool::Listing listing = co_await site_.workers.run(look);
+		spool::Listing listing = co_await context_.workers.run(look);
 		files_ = listing.answers.size();
 		set_aside_ = listing.set_aside;
 		co_return listing;
@@ -113,8 +113,8 @@ Replayer::Awaitable<std::optional<spool::Listing>> Replayer::list()
 // Whether it is done with. Throws what is not about this file.
 Replayer::Awaitable<bool> Replayer::take(const std::string &name, const std::string &cluster)
 {
-	auto read = [spool = site_.spool, name] { return spool.read(name); };
-	const spool::Reading found = co_await site_.workers.run(read);
+	auto read = [spool = context_.spool, name] { return spool.read(name); };
+	const spool::Reading found = co_await context_.workers.run(read);
 	if (found.state == spool::Reading::State::gone)
 		co_return true;
 	if (found.state == spool::Reading::State::damaged) {
@@ -134,12 +134,12 @@ Replayer::Awaitable<bool> Replayer::replay(const std::string &name, const spool:
 {
 	std::optional<std::string> damage;
 	try {
-		const database::RefreshEnd end = co_await site_.store.replay(entry);
+		const database::RefreshEnd end = co_await context_.store.replay(entry);
 		if (end == database::RefreshEnd::busy)
 			co_return false;
 		if (end == database::RefreshEnd::committed)
-			co_await site_.cache.forget(entry.identity);
-		const oauth::Provider *provider = site_.directory.find(entry.identity.provider);
+			co_await context_.cache.evict(entry.identity);
+		const oauth::Provider *provider = context_.registry.find(entry.identity.provider);
 		const std::string_view outcome = end == database::RefreshEnd::committed ? "replayed"
 										 : end == database::RefreshEnd::deleted ? "deleted"
 																				: "superseded";
@@ -148,7 +148,7 @@ Replayer::Awaitable<bool> Replayer::replay(const std::string &name, const spool:
 				   {"provider", std::string_view(entry.identity.provider)},
 				   {"workspace_id", std::string_view(entry.identity.workspace_id)},
 				   {"outcome", outcome}});
-		site_.metrics.refresh(provider != nullptr ? provider->name : "unknown", outcome);
+		context_.metrics.refresh(provider != nullptr ? provider->name : "unknown", outcome);
 	} catch (const database::StoreError &error) {
 		if (is_of_the_answer(error)) {
 			damage = error.text();
@@ -169,8 +169,8 @@ Replayer::Awaitable<bool> Replayer::replay(const std::string &name, const spool:
 
 Replayer::Awaitable<void> Replayer::remove(const std::string &name)
 {
-	auto remove = [spool = site_.spool, name] { spool.remove(name); };
-	co_await site_.workers.run(remove);
+	auto remove = [spool = context_.spool, name] { spool.remove(name); };
+	co_await context_.workers.run(remove);
 	complaints_.erase(name);
 	if (files_ > 0)
 		files_--;
@@ -178,8 +178,8 @@ Replayer::Awaitable<void> Replayer::remove(const std::string &name)
 
 Replayer::Awaitable<void> Replayer::put_aside(const std::string &name, std::string reason)
 {
-	auto put = [spool = site_.spool, name, reason] { return spool.set_aside(name, reason); };
-	const std::string line = co_await site_.workers.run(put);
+	auto put = [spool = context_.spool, name, reason] { return spool.set_aside(name, reason); };
+	const std::string line = co_await context_.workers.run(put);
 	if (line.empty())
 		co_return;
 	log::error("an answer of the spool is set aside", {{"reason", std::string_view(line)}});

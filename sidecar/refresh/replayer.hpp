@@ -19,7 +19,9 @@ public:
 	template <typename T>
 	using Awaitable = boost::asio::awaitable<T>;
 
-	explicit Replayer(const Site &site) : site_(site), timer_(site.executor) {}
+	explicit Replayer(const RefreshContext &context) : context_(context), timer_(context.executor)
+	{
+	}
 
 	// For ever. What goes wrong is logged, once, and tried again.
 	Awaitable<void> run();
@@ -35,7 +37,7 @@ public:
 	std::size_t set_aside() const noexcept { return set_aside_; }
 
 private:
-	Awaitable<bool> pass();
+	Awaitable<bool> run_batch();
 	Awaitable<std::optional<spool::Listing>> list();
 	Awaitable<bool> take(const std::string &name, const std::string &cluster);
 	Awaitable<bool> replay(const std::string &name, const spool::Entry &entry);
@@ -44,7 +46,7 @@ private:
 	Awaitable<void> wait(bool has_more);
 	void complain(const std::string &about, std::string_view message, const std::string &reason);
 
-	const Site &site_;
+	const RefreshContext &context_;
 	boost::asio::steady_timer timer_;
 	database::Backoff backoff_;
 	bool is_woken_ = false;

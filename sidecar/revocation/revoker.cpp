@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/provider_name.hpp"
 #include "base/log.hpp"
 #include "base/task.hpp"
+#include "common/provider_name.hpp"
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
@@ -120,7 +120,7 @@ Revoker::Awaitable<void> Revoker::count()
 std::vector<std::string> Revoker::free_providers() const
 {
 	std::vector<std::string> names;
-	for (const auto &[name, provider] : in_.directory.all())
+	for (const auto &[name, provider] : in_.registry.all())
 		if (under_way_at(name) < kMostOfProvider)
 			names.push_back(name);
 	return names;
@@ -159,14 +159,15 @@ Revoker::Awaitable<Revoker::Outcome> Revoker::attempt(const database::ClaimedRev
 {
 	if (claimed.is_shared)
 		co_return Outcome{"skipped", "another token is of the same account", {}, {}, {}};
-	const oauth::Provider *provider = in_.directory.find(claimed.provider);
+	const oauth::Provider *provider = in_.registry.find(claimed.provider);
 	if (provider == nullptr)
 		co_return Outcome{"given_up", "no such provider is configured", {}, {}, {}};
 	if (claimed.refresh_token.empty() && claimed.access_token.empty())
 		co_return Outcome{{}, "no key of the database's key ring opens the tokens", {}, {}, {}};
 	if (!claimed.client_id.empty() && claimed.client_id != provider->client_id)
 		co_return Outcome{{}, "another client than the configured one made the grant", {}, {}, {}};
-	const std::optional<oauth::Endpoints> endpoints = co_await in_.directory.endpoints(*provider);
+	const std::optional<oauth::ProviderEndpoints> endpoints =
+		co_await in_.registry.endpoints(*provider);
 	if (!endpoints)
 		co_return Outcome{{}, "the provider's metadata cannot be had", {}, {}, {}};
 	// The token is nobody else's business.
@@ -181,7 +182,7 @@ Revoker::Awaitable<Revoker::Outcome> Revoker::attempt(const database::ClaimedRev
 // The refresh token first: with it the access tokens of the grant end (RFC 7009 section
 // 2.1). The access token where there is no other, or none that can be revoked.
 Revoker::Awaitable<Revoker::Outcome> Revoker::ask(const oauth::Provider &provider,
-												  const oauth::Endpoints &endpoints,
+												  const oauth::ProviderEndpoints &endpoints,
 												  const database::ClaimedRevocation &claimed)
 {
 	using Kind = oauth::RevocationAnswer::Kind;
@@ -202,7 +203,7 @@ Revoker::Awaitable<Revoker::Outcome> Revoker::ask(const oauth::Provider &provide
 }
 
 Revoker::Awaitable<oauth::RevocationAnswer> Revoker::send(const oauth::Provider &provider,
-														  const oauth::Endpoints &endpoints,
+														  const oauth::ProviderEndpoints &endpoints,
 														  const Secret &token,
 														  oauth::TokenHint hint)
 {
@@ -253,7 +254,7 @@ Revoker::Awaitable<void> Revoker::record(const database::ClaimedRevocation &clai
 // Metrics have a bounded number of labels.
 std::string Revoker::label_of(std::string_view provider) const
 {
-	const oauth::Provider *known = in_.directory.find(provider);
+	const oauth::Provider *known = in_.registry.find(provider);
 	return known == nullptr ? "unknown" : known->name;
 }
 

@@ -15,9 +15,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/metrics.hpp"
 #include "client/provider_client.hpp"
 #include "database/revocations.hpp"
-#include "base/metrics.hpp"
 #include "oauth/revocation.hpp"
 #include "providers/provider_registry.hpp"
 
@@ -27,7 +27,7 @@ namespace sidecar::revocation
 struct Surroundings {
 	database::RevocationStore &store;
 	client::ProviderClient &client;
-	providers::Directory &directory;
+	providers::ProviderRegistry &registry;
 	Metrics &metrics;
 	std::function<long long()> now; // milliseconds since 1970 UTC
 	std::chrono::seconds provider_timeout;
@@ -67,11 +67,12 @@ private:
 	void begin(database::ClaimedRevocation claimed);
 	Awaitable<void> revoke(database::ClaimedRevocation claimed);
 	Awaitable<Outcome> attempt(const database::ClaimedRevocation &claimed);
-	Awaitable<Outcome> ask(const oauth::Provider &provider, const oauth::Endpoints &endpoints,
+	Awaitable<Outcome> ask(const oauth::Provider &provider,
+						   const oauth::ProviderEndpoints &endpoints,
 						   const database::ClaimedRevocation &claimed);
 	Awaitable<oauth::RevocationAnswer> send(const oauth::Provider &provider,
-											const oauth::Endpoints &endpoints, const Secret &token,
-											oauth::TokenHint hint);
+											const oauth::ProviderEndpoints &endpoints,
+											const Secret &token, oauth::TokenHint hint);
 	Awaitable<void> record(const database::ClaimedRevocation &claimed, Outcome outcome);
 	std::vector<std::string> free_providers() const;
 	int under_way_at(std::string_view provider) const;

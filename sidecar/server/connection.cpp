@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/task.hpp"
 #include "common/secret_string.hpp"
 #include "server/response_writer.hpp"
-#include "base/task.hpp"
 
 namespace sidecar::server
 {
@@ -53,26 +53,26 @@ struct Wiped {
 
 } // namespace
 
-Connection::Exchange::Exchange(std::string request_id, const http::Request &request)
+HttpConnection::Exchange::Exchange(std::string request_id, const http::Request &request)
 	: id(std::move(request_id)), path(request.path, 0, kMaxLoggedPath),
 	  method(known_method(request.method)), is_head(method == "HEAD"),
-	  begin(Timetable::Clock::now())
+	  begin(ConnectionTimeouts::Clock::now())
 {
 }
 
-Connection::Connection(std::shared_ptr<Core> core, Socket socket, SSL_CTX *tls,
-					   http::Surface surface)
-	: core_(std::move(core)), stream_(std::move(socket), tls), surface_(surface),
-	  place_(core_->timetable.join(*this))
+HttpConnection::HttpConnection(std::shared_ptr<ServerState> state, Socket socket, SSL_CTX *tls,
+							   http::Audience audience)
+	: state_(std::move(state)), stream_(std::move(socket), tls), audience_(audience),
+	  place_(state_->timeouts.join(*this))
 {
 }
 
-Connection::~Connection()
+HttpConnection::~HttpConnection()
 {
 	end();
 }
 
-asio::awaitable<void> Connection::run(std::shared_ptr<Connection> self)
+asio::awaitable<void> HttpConnection::run(std::shared_ptr<HttpConnection> self)
 {
 	try {
 		bool goes_on = true;
@@ -85,7 +85,7 @@ asio::awaitable<void> Connection::run(std::shared_ptr<Connection> self)
 				self->enter(Phase::idle);
 				co_await self->stream_.wait(Want::read);
 			} else {
-				co_await asio::post(self->core_->context, asio::deferred);
+				co_await asio::post(self->state_->context, asio::deferred);
 			}
 			goes_on = co_await self->exchange(self->is_late_);
 		}
@@ -96,7 +96,7 @@ asio::awaitable<void> Connection::run(std::shared_ptr<Connection> self)
 		self->end();
 }
 
-asio::awaitable<bool> Connection::secure()
+asio::awaitable<bool> HttpConnection::secure()
 {
 	enter(Phase::handshake);
 	Step step = stream_.handshake();
@@ -111,7 +111,7 @@ asio::awaitable<bool> Connection::secure()
 
 // One request and its answer; true if another may follow. The last chance of an
 // idle connection is what has already arrived.
-asio::awaitable<bool> Connection::exchange(bool is_last)
+asio::awaitable<bool> HttpConnection::exchange(bool is_last)
 {
 	RequestReader reader;
 	const Outcome outcome = co_await receive(reader, is_last);
@@ -122,14 +122,14 @@ asio::awaitable<bool> Connection::exchange(bool is_last)
 		co_return false;
 	}
 	http::Request request = reader.take();
-	const Exchange exchange(core_->request_ids.next(), request);
+	const Exchange exchange(state_->request_ids.next(), request);
 	current_ = &exchange;
 	http::Response response = co_await handled(std::move(request), exchange.id);
 	current_ = nullptr;
 	if (is_taken_over_)
 		co_return false;
 	// A request that is waiting behind this one is answered, even when draining.
-	const bool is_end = is_last || (core_->is_draining && buffer_.empty());
+	const bool is_end = is_last || (state_->is_draining && buffer_.empty());
 	const bool closes = is_end || !reader.keep_alive();
 	observe(exchange, response);
 	const bool is_sent = co_await send(response, exchange, closes);
@@ -138,7 +138,8 @@ asio::awaitable<bool> Connection::exchange(bool is_last)
 	co_return is_sent && !closes;
 }
 
-asio::awaitable<Connection::Outcome> Connection::receive(RequestReader &reader, bool is_last)
+asio::awaitable<HttpConnection::Outcome> HttpConnection::receive(RequestReader &reader,
+																 bool is_last)
 {
 	enter(Phase::request);
 	bool has_begun = !buffer_.empty();
@@ -165,28 +166,29 @@ asio::awaitable<Connection::Outcome> Connection::receive(RequestReader &reader, 
 
 // Whatever becomes of the client, the handler comes to its end: it may be in
 // the middle of a transaction.
-asio::awaitable<http::Response> Connection::handled(http::Request request, const std::string &id)
+asio::awaitable<http::Response> HttpConnection::handled(http::Request request,
+														const std::string &id)
 {
 	enter(Phase::handler);
-	const Counted counted(core_->requests);
+	const Counted counted(state_->requests);
 	request.id = id;
-	request.surface = surface_;
+	request.audience = audience_;
 	try {
-		auto answer = core_->handler(std::move(request));
+		auto answer = state_->handler(std::move(request));
 		co_return co_await std::move(answer);
 	} catch (...) {
 		// Not what it says: that may hold anything.
 		log::error("the handler of a request failed", {{"request_id", id}});
 	}
-	co_return core_->refusal(500, id);
+	co_return state_->refusal(500, id);
 }
 
-asio::awaitable<void> Connection::refuse(RequestReader &reader, Outcome outcome)
+asio::awaitable<void> HttpConnection::refuse(RequestReader &reader, Outcome outcome)
 {
 	const bool is_late = outcome == Outcome::late;
 	const http::Request request = reader.take();
-	const Exchange exchange(core_->request_ids.next(), request);
-	const http::Response response = core_->refusal(is_late ? 408 : reader.status(), exchange.id);
+	const Exchange exchange(state_->request_ids.next(), request);
+	const http::Response response = state_->refusal(is_late ? 408 : reader.status(), exchange.id);
 	observe(exchange, response);
 	const bool is_sent = co_await send(response, exchange, true);
 	// Who was slow has had his time.
@@ -195,12 +197,12 @@ asio::awaitable<void> Connection::refuse(RequestReader &reader, Outcome outcome)
 }
 
 // The handler has taken too long: its answer will be dropped, this one is sent.
-asio::awaitable<void> Connection::answer_late(std::shared_ptr<Connection> self)
+asio::awaitable<void> HttpConnection::answer_late(std::shared_ptr<HttpConnection> self)
 {
 	// The original goes when the handler ends.
 	const Exchange exchange = *self->current_;
 	try {
-		const http::Response response = self->core_->refusal(503, exchange.id);
+		const http::Response response = self->state_->refusal(503, exchange.id);
 		self->observe(exchange, response);
 		co_await self->send(response, exchange, true);
 	} catch (...) {
@@ -209,13 +211,13 @@ asio::awaitable<void> Connection::answer_late(std::shared_ptr<Connection> self)
 	self->end();
 }
 
-asio::awaitable<bool> Connection::send(const http::Response &response, const Exchange &exchange,
-									   bool closes)
+asio::awaitable<bool> HttpConnection::send(const http::Response &response, const Exchange &exchange,
+										   bool closes)
 {
 	const AnswerKind kind{exchange.id, exchange.is_head, closes};
 	const Wiped answer(answer_text(response, kind));
 	const std::string_view text = answer.text;
-	const auto end = Timetable::Clock::now() + kMaxWriteLimits * core_->limits.write;
+	const auto end = ConnectionTimeouts::Clock::now() + kMaxWriteLimits * state_->limits.write;
 	std::size_t sent = 0;
 	while (sent < text.size()) {
 		const Step step = stream_.write(text.data() + sent, text.size() - sent);
@@ -227,7 +229,7 @@ asio::awaitable<bool> Connection::send(const http::Response &response, const Exc
 		if (step.want == Want::nothing)
 			continue;
 		co_await stream_.wait(step.want);
-		if (is_late_ || Timetable::Clock::now() > end)
+		if (is_late_ || ConnectionTimeouts::Clock::now() > end)
 			co_return false;
 	}
 	if (closes)
@@ -237,7 +239,7 @@ asio::awaitable<bool> Connection::send(const http::Response &response, const Exc
 
 // Closing with unread bytes resets the connection, and the other end may lose
 // the answer; so they are read, for a while.
-asio::awaitable<void> Connection::linger()
+asio::awaitable<void> HttpConnection::linger()
 {
 	enter(Phase::linger);
 	std::size_t dropped = 0;
@@ -257,13 +259,13 @@ asio::awaitable<void> Connection::linger()
 	}
 }
 
-void Connection::expire()
+void HttpConnection::expire()
 {
 	const Phase late = phase_;
 	if (late == Phase::handler) {
 		is_taken_over_ = true;
 		enter(Phase::write);
-		start_task(core_->context.get_executor(), "late answer", answer_late(shared_from_this()));
+		start_task(state_->context.get_executor(), "late answer", answer_late(shared_from_this()));
 		return;
 	}
 	enter(Phase::linger);
@@ -274,40 +276,40 @@ void Connection::expire()
 		stream_.cancel();
 }
 
-void Connection::cut() noexcept
+void HttpConnection::cut() noexcept
 {
 	enter(Phase::linger);
 	is_late_ = true;
 	stream_.close();
 }
 
-void Connection::enter(Phase phase) noexcept
+void HttpConnection::enter(Phase phase) noexcept
 {
-	core_->timetable.move(phase_, phase, place_);
+	state_->timeouts.move(phase_, phase, place_);
 	phase_ = phase;
-	since_ = Timetable::Clock::now();
+	since_ = ConnectionTimeouts::Clock::now();
 	is_late_ = false;
 }
 
-void Connection::observe(const Exchange &exchange, const http::Response &response)
+void HttpConnection::observe(const Exchange &exchange, const http::Response &response)
 {
-	if (!core_->observer)
+	if (!state_->observer)
 		return;
-	const auto taken = Timetable::Clock::now() - exchange.begin;
-	const Served served{
+	const auto taken = ConnectionTimeouts::Clock::now() - exchange.begin;
+	const AccessRecord served{
 		exchange.id,     exchange.method,
 		exchange.path,   response.endpoint,
 		response.status, std::chrono::duration_cast<std::chrono::microseconds>(taken)};
-	core_->observer(served);
+	state_->observer(served);
 }
 
-void Connection::end() noexcept
+void HttpConnection::end() noexcept
 {
 	if (is_over_)
 		return;
 	is_over_ = true;
 	stream_.close();
-	core_->timetable.leave(phase_, place_);
+	state_->timeouts.leave(phase_, place_);
 }
 
 } // namespace sidecar::server

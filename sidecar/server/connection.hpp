@@ -9,27 +9,28 @@
 #include "http/request.hpp"
 #include "http/response.hpp"
 #include "server/buffer.hpp"
-#include "server/server_state.hpp"
-#include "server/request_reader.hpp"
-#include "server/tls_socket.hpp"
 #include "server/connection_timeouts.hpp"
+#include "server/request_reader.hpp"
+#include "server/server_state.hpp"
+#include "server/tls_socket.hpp"
 
 namespace sidecar::server
 {
 
-class Connection : public std::enable_shared_from_this<Connection>
+class HttpConnection : public std::enable_shared_from_this<HttpConnection>
 {
 public:
 	// `tls` may be null.
-	Connection(std::shared_ptr<Core> core, Socket socket, SSL_CTX *tls, http::Surface surface);
-	~Connection();
-	Connection(const Connection &) = delete;
-	Connection &operator=(const Connection &) = delete;
+	HttpConnection(std::shared_ptr<ServerState> state, Socket socket, SSL_CTX *tls,
+				   http::Audience audience);
+	~HttpConnection();
+	HttpConnection(const HttpConnection &) = delete;
+	HttpConnection &operator=(const HttpConnection &) = delete;
 
-	static boost::asio::awaitable<void> run(std::shared_ptr<Connection> self);
+	static boost::asio::awaitable<void> run(std::shared_ptr<HttpConnection> self);
 
 	// When its phase began.
-	Timetable::Clock::time_point since() const noexcept { return since_; }
+	ConnectionTimeouts::Clock::time_point since() const noexcept { return since_; }
 	// Its time is over: it ends as its phase demands.
 	void expire();
 	// Ends it without a word.
@@ -44,7 +45,7 @@ private:
 		std::string path;
 		std::string_view method;
 		bool is_head;
-		Timetable::Clock::time_point begin;
+		ConnectionTimeouts::Clock::time_point begin;
 	};
 	enum class Outcome { whole, refused, late, gone };
 
@@ -56,20 +57,20 @@ private:
 	boost::asio::awaitable<bool> send(const http::Response &response, const Exchange &exchange,
 									  bool closes);
 	boost::asio::awaitable<void> linger();
-	static boost::asio::awaitable<void> answer_late(std::shared_ptr<Connection> self);
+	static boost::asio::awaitable<void> answer_late(std::shared_ptr<HttpConnection> self);
 
 	void enter(Phase phase) noexcept;
 	void observe(const Exchange &exchange, const http::Response &response);
 	void end() noexcept;
 
-	const std::shared_ptr<Core> core_;
-	Stream stream_;
-	const http::Surface surface_;
+	const std::shared_ptr<ServerState> state_;
+	TlsSocket stream_;
+	const http::Audience audience_;
 	Buffer buffer_;
 
 	Phase phase_ = Phase::idle;
-	Timetable::Clock::time_point since_ = Timetable::Clock::now();
-	Timetable::Place place_;
+	ConnectionTimeouts::Clock::time_point since_ = ConnectionTimeouts::Clock::now();
+	ConnectionTimeouts::Position place_;
 	bool is_late_ = false;       // the limit of the phase has passed
 	bool is_taken_over_ = false; // by answer_late()
 	bool is_over_ = false;

@@ -8,37 +8,37 @@
 namespace sidecar::server
 {
 
-Timetable::Timetable(const Limits &limits)
+ConnectionTimeouts::ConnectionTimeouts(const Limits &limits)
 	: limits_{limits.handshake, limits.idle,  limits.header,
 			  limits.handler,   limits.write, limits.linger}
 {
 }
 
-Timetable::Place Timetable::join(Connection &connection)
+ConnectionTimeouts::Position ConnectionTimeouts::join(HttpConnection &connection)
 {
 	auto &idle = list(Phase::idle);
 	size_++;
 	return idle.insert(idle.end(), &connection);
 }
 
-void Timetable::leave(Phase phase, Place place) noexcept
+void ConnectionTimeouts::leave(Phase phase, Position place) noexcept
 {
 	list(phase).erase(place);
 	size_--;
 }
 
-void Timetable::move(Phase from, Phase to, Place place) noexcept
+void ConnectionTimeouts::move(Phase from, Phase to, Position place) noexcept
 {
 	list(to).splice(list(to).end(), list(from), place);
 }
 
-Connection *Timetable::longest_idle() noexcept
+HttpConnection *ConnectionTimeouts::longest_idle() noexcept
 {
 	auto &idle = list(Phase::idle);
 	return idle.empty() ? nullptr : idle.front();
 }
 
-std::chrono::milliseconds Timetable::interval() const noexcept
+std::chrono::milliseconds ConnectionTimeouts::interval() const noexcept
 {
 	using std::chrono::milliseconds;
 	const auto shortest = *std::min_element(limits_.begin(), limits_.end());
@@ -46,7 +46,7 @@ std::chrono::milliseconds Timetable::interval() const noexcept
 }
 
 // Each leaves its list in expire(), or goes to the end of it.
-void Timetable::expire_late()
+void ConnectionTimeouts::expire_late()
 {
 	const auto now = Clock::now();
 	for (std::size_t i = 0; i < kPhases; i++)
@@ -54,18 +54,18 @@ void Timetable::expire_late()
 			lists_[i].front()->expire();
 }
 
-void Timetable::expire_idle()
+void ConnectionTimeouts::expire_idle()
 {
-	while (Connection *idle = longest_idle())
+	while (HttpConnection *idle = longest_idle())
 		idle->expire();
 }
 
-void Timetable::cut_all()
+void ConnectionTimeouts::cut_all()
 {
-	std::vector<Connection *> all; // cutting moves them from list to list
+	std::vector<HttpConnection *> all; // cutting moves them from list to list
 	for (const auto &connections : lists_)
 		all.insert(all.end(), connections.begin(), connections.end());
-	for (Connection *connection : all)
+	for (HttpConnection *connection : all)
 		connection->cut();
 }
 

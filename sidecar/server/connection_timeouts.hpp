@@ -12,28 +12,28 @@
 namespace sidecar::server
 {
 
-class Connection;
+class HttpConnection;
 
 enum class Phase { handshake, idle, request, handler, write, linger };
 inline constexpr std::size_t kPhases = 6;
 
-class Timetable
+class ConnectionTimeouts
 {
 public:
 	using Clock = std::chrono::steady_clock;
-	using Place = std::list<Connection *>::iterator;
+	using Position = std::list<HttpConnection *>::iterator;
 
-	explicit Timetable(const Limits &limits);
+	explicit ConnectionTimeouts(const Limits &limits);
 
 	// A new connection, in the phase of being idle.
-	Place join(Connection &connection);
-	void leave(Phase phase, Place place) noexcept;
+	Position join(HttpConnection &connection);
+	void leave(Phase phase, Position place) noexcept;
 	// Moves it to the end of another phase's list, or of the same one.
-	void move(Phase from, Phase to, Place place) noexcept;
+	void move(Phase from, Phase to, Position place) noexcept;
 
 	int size() const noexcept { return size_; }
 	// Nothing where none is idle.
-	Connection *longest_idle() noexcept;
+	HttpConnection *longest_idle() noexcept;
 
 	// How often to look for late ones.
 	std::chrono::milliseconds interval() const noexcept;
@@ -42,13 +42,13 @@ public:
 	void cut_all();
 
 private:
-	std::list<Connection *> &list(Phase phase) noexcept
+	std::list<HttpConnection *> &list(Phase phase) noexcept
 	{
 		return lists_[static_cast<std::size_t>(phase)];
 	}
 
 	std::array<std::chrono::milliseconds, kPhases> limits_;
-	std::array<std::list<Connection *>, kPhases> lists_;
+	std::array<std::list<HttpConnection *>, kPhases> lists_;
 	int size_ = 0;
 };
 

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "server/connection.hpp"
 #include "base/task.hpp"
+#include "server/connection.hpp"
 
 namespace sidecar::server
 {
@@ -30,7 +30,7 @@ constexpr auto kBetweenWarnings = std::chrono::minutes(1);
 
 enum class Accepted { nothing, broken, starved };
 
-Accepted judge(int error)
+Accepted classify(int error)
 {
 	if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
 		return Accepted::starved;
@@ -56,35 +56,36 @@ void drop_beginnings(int descriptor)
 
 } // namespace
 
-Listener::Listener(Core &core, ListeningSocket socket, std::shared_ptr<SSL_CTX> tls,
-				   http::Surface surface)
-	: socket_(std::move(socket)), tls_(std::move(tls)), surface_(surface), pause_(core.context)
+Listener::Listener(ServerState &state, ListeningSocket socket, std::shared_ptr<SSL_CTX> tls,
+				   http::Audience audience)
+	: socket_(std::move(socket)), tls_(std::move(tls)), audience_(audience), pause_(state.context)
 {
 	socket_.acceptor.native_non_blocking(true);
 }
 
-asio::awaitable<void> Listener::run(std::shared_ptr<Listener> self, std::shared_ptr<Core> core)
+asio::awaitable<void> Listener::run(std::shared_ptr<Listener> self,
+									std::shared_ptr<ServerState> state)
 {
 	Acceptor &acceptor = self->socket_.acceptor;
 	while (acceptor.is_open()) {
 		co_await acceptor.async_wait(Acceptor::wait_read, asio::as_tuple(asio::deferred));
-		if (!acceptor.is_open() || self->accept_waiting(core, kAcceptedAtOnce))
+		if (!acceptor.is_open() || self->accept_waiting(state, kAcceptedAtOnce))
 			continue;
-		self->pause_.expires_after(self->make_room(*core));
+		self->pause_.expires_after(self->make_room(*state));
 		co_await self->pause_.async_wait(asio::as_tuple(asio::deferred));
 	}
 }
 
-bool Listener::accept_waiting(const std::shared_ptr<Core> &core, int at_most)
+bool Listener::accept_waiting(const std::shared_ptr<ServerState> &state, int at_most)
 {
 	for (int i = 0; i < at_most; i++) {
 		const int descriptor = accept4(socket_.acceptor.native_handle(), nullptr, nullptr,
 									   SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (descriptor >= 0) {
-			admit(core, descriptor);
+			admit(state, descriptor);
 			continue;
 		}
-		const Accepted accepted = judge(errno);
+		const Accepted accepted = classify(errno);
 		if (accepted == Accepted::starved)
 			return false;
 		if (accepted == Accepted::nothing)
@@ -95,40 +96,41 @@ bool Listener::accept_waiting(const std::shared_ptr<Core> &core, int at_most)
 }
 
 // At the limit the one that has been idle longest goes, or else the new one.
-void Listener::admit(const std::shared_ptr<Core> &core, int descriptor)
+void Listener::admit(const std::shared_ptr<ServerState> &state, int descriptor)
 {
-	Socket socket(core->context);
+	Socket socket(state->context);
 	boost::system::error_code error;
 	socket.assign(socket_.acceptor.local_endpoint(error).protocol(), descriptor, error);
 	if (error) {
 		::close(descriptor);
 		return;
 	}
-	if (core->timetable.size() >= core->limits.connections) {
-		Connection *idle = core->timetable.longest_idle();
+	if (state->timeouts.size() >= state->limits.connections) {
+		HttpConnection *idle = state->timeouts.longest_idle();
 		if (!idle)
 			return;
 		idle->cut();
 	}
 	try {
 		auto connection =
-			std::make_shared<Connection>(core, std::move(socket), tls_.get(), surface_);
-		start_task(core->context.get_executor(), "connection",
-				   Connection::run(std::move(connection)));
+			std::make_shared<HttpConnection>(state, std::move(socket), tls_.get(), audience_);
+		start_task(state->context.get_executor(), "connection",
+				   HttpConnection::run(std::move(connection)));
 	} catch (const std::exception &) {
 		log::error("no memory for a connection");
 	}
 }
 
 // How long to wait before the next try.
-milliseconds Listener::make_room(Core &core)
+milliseconds Listener::make_room(ServerState &state)
 {
-	const auto now = Timetable::Clock::now();
-	if (last_warning_ == Timetable::Clock::time_point() || now - last_warning_ > kBetweenWarnings) {
+	const auto now = ConnectionTimeouts::Clock::now();
+	if (last_warning_ == ConnectionTimeouts::Clock::time_point() ||
+		now - last_warning_ > kBetweenWarnings) {
 		last_warning_ = now;
 		log::warning("no file descriptors or memory left for new connections");
 	}
-	Connection *idle = core.timetable.longest_idle();
+	HttpConnection *idle = state.timeouts.longest_idle();
 	if (!idle)
 		return milliseconds(100);
 	idle->cut();
@@ -145,12 +147,12 @@ void Listener::turn_away() noexcept
 		socket_.file.remove();
 }
 
-void Listener::close(const std::shared_ptr<Core> &core)
+void Listener::close(const std::shared_ptr<ServerState> &state)
 {
 	if (!socket_.acceptor.is_open())
 		return;
-	if (!core->is_stopped)
-		accept_waiting(core, kAcceptedAtLast);
+	if (!state->is_stopped)
+		accept_waiting(state, kAcceptedAtLast);
 	socket_.file.remove();
 	boost::system::error_code ignored;
 	socket_.acceptor.close(ignored);

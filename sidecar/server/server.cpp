@@ -7,11 +7,11 @@
 #include <csignal>
 #include <utility>
 
-#include "server/connection.hpp"
-#include "server/server_state.hpp"
-#include "server/listener.hpp"
-#include "server/tls_context.hpp"
 #include "base/task.hpp"
+#include "server/connection.hpp"
+#include "server/listener.hpp"
+#include "server/server_state.hpp"
+#include "server/tls_context.hpp"
 
 namespace sidecar::server
 {
@@ -20,30 +20,30 @@ namespace
 {
 
 namespace asio = boost::asio;
-using Clock = Timetable::Clock;
+using Clock = ConnectionTimeouts::Clock;
 using std::chrono::milliseconds;
 
 // For a handshake that is under way when no more may begin.
 constexpr milliseconds kRoundTrip{100};
 constexpr milliseconds kDrainLook{5};
 
-asio::awaitable<void> watch(std::shared_ptr<Core> core)
+asio::awaitable<void> watch(std::shared_ptr<ServerState> state)
 {
-	while (!core->is_stopped) {
-		core->tick.expires_after(core->timetable.interval());
-		co_await core->tick.async_wait(asio::as_tuple(asio::deferred));
-		core->timetable.expire_late();
+	while (!state->is_stopped) {
+		state->tick.expires_after(state->timeouts.interval());
+		co_await state->tick.async_wait(asio::as_tuple(asio::deferred));
+		state->timeouts.expire_late();
 	}
 }
 
-void stop(const std::shared_ptr<Core> &core)
+void stop(const std::shared_ptr<ServerState> &state)
 {
-	core->is_stopped = true;
-	for (const auto &listener : core->listeners)
-		listener->close(core);
-	core->listeners.clear();
-	core->timetable.cut_all();
-	core->tick.cancel();
+	state->is_stopped = true;
+	for (const auto &listener : state->listeners)
+		listener->close(state);
+	state->listeners.clear();
+	state->timeouts.cut_all();
+	state->tick.cancel();
 }
 
 asio::awaitable<void> pause(asio::steady_timer &timer, milliseconds time)
@@ -56,62 +56,62 @@ asio::awaitable<void> pause(asio::steady_timer &timer, milliseconds time)
 
 Server::Server(asio::io_context &context, Limits limits, Handler handler, Refusal refusal,
 			   Observer observer)
-	: core_(std::make_shared<Core>(context, limits, std::move(handler), std::move(refusal),
-								   std::move(observer)))
+	: state_(std::make_shared<ServerState>(context, limits, std::move(handler), std::move(refusal),
+										   std::move(observer)))
 {
-	start_task(context.get_executor(), "clock of connections", watch(core_));
+	start_task(context.get_executor(), "clock of connections", watch(state_));
 }
 
 Server::~Server()
 {
-	stop(core_);
+	stop(state_);
 }
 
-unsigned short Server::listen(const settings::Address &address, http::Surface surface)
+unsigned short Server::listen(const settings::Address &address, http::Audience audience)
 {
 	unsigned short port = 0;
-	for (ListeningSocket &socket : open_listening(core_->context, address)) {
+	for (ListeningSocket &socket : open_listening(state_->context, address)) {
 		port = socket.port;
-		const auto tls = address.unix_path.empty() ? core_->tls : nullptr;
-		auto listener = std::make_shared<Listener>(*core_, std::move(socket), tls, surface);
-		core_->listeners.push_back(listener);
-		start_task(core_->context.get_executor(), "listener",
-				   Listener::run(std::move(listener), core_));
+		const auto tls = address.unix_path.empty() ? state_->tls : nullptr;
+		auto listener = std::make_shared<Listener>(*state_, std::move(socket), tls, audience);
+		state_->listeners.push_back(listener);
+		start_task(state_->context.get_executor(), "listener",
+				   Listener::run(std::move(listener), state_));
 	}
 	return port;
 }
 
 void Server::use_tls(const std::string &certificate_file, const std::string &key_file)
 {
-	core_->tls = make_tls_context(certificate_file, key_file);
+	state_->tls = make_tls_context(certificate_file, key_file);
 	std::signal(SIGPIPE, SIG_IGN);
 }
 
 Statistics Server::statistics() const noexcept
 {
-	return {core_->timetable.size(), core_->requests};
+	return {state_->timeouts.size(), state_->requests};
 }
 
 asio::awaitable<void> Server::drain(milliseconds deadline)
 {
-	const std::shared_ptr<Core> core = core_; // the server may go first
+	const std::shared_ptr<ServerState> state = state_; // the server may go first
 	const auto begin = Clock::now();
-	const milliseconds grace = std::min(core->limits.grace, deadline / 2);
-	asio::steady_timer timer(core->context);
-	core->is_draining = true;
-	for (const auto &listener : core->listeners)
+	const milliseconds grace = std::min(state->limits.grace, deadline / 2);
+	asio::steady_timer timer(state->context);
+	state->is_draining = true;
+	for (const auto &listener : state->listeners)
 		listener->turn_away();
-	if (!core->listeners.empty())
+	if (!state->listeners.empty())
 		co_await pause(timer, std::min(kRoundTrip, deadline / 4));
-	for (const auto &listener : core->listeners)
-		listener->close(core);
-	core->listeners.clear();
-	while (core->timetable.size() + core->requests > 0 && Clock::now() - begin < deadline) {
+	for (const auto &listener : state->listeners)
+		listener->close(state);
+	state->listeners.clear();
+	while (state->timeouts.size() + state->requests > 0 && Clock::now() - begin < deadline) {
 		if (Clock::now() - begin >= grace)
-			core->timetable.expire_idle();
+			state->timeouts.expire_idle();
 		co_await pause(timer, kDrainLook);
 	}
-	stop(core);
+	stop(state);
 }
 
 } // namespace sidecar::server

@@ -37,7 +37,7 @@ struct Statistics {
 using Handler = std::function<boost::asio::awaitable<http::Response>(http::Request)>;
 // Told of each request once its answer is there, just before it is sent, with
 // what may be logged and no more.
-struct Served {
+struct AccessRecord {
 	const std::string &request_id;
 	std::string_view method; // of a known method, or "other"
 	std::string_view path;   // as sent, at most 256 bytes, without query; may be hostile
@@ -45,12 +45,12 @@ struct Served {
 	int status;
 	std::chrono::microseconds duration;
 };
-using Observer = std::function<void(const Served &)>;
+using Observer = std::function<void(const AccessRecord &)>;
 // What to say where a request never reached the handler: a response for a status
 // (400, 408, 413, 414, 431, 503 …).
 using Refusal = std::function<http::Response(int status, const std::string &request_id)>;
 
-struct Core;
+struct ServerState;
 
 // Everything here is called on the context's thread.
 class Server
@@ -63,7 +63,7 @@ public:
 	// Throws std::runtime_error with a text that says what is wrong with the address.
 	// A stale Unix socket is replaced, one in use is not. Returns the port, which
 	// matters where 0 was asked for.
-	unsigned short listen(const settings::Address &address, http::Surface surface);
+	unsigned short listen(const settings::Address &address, http::Audience audience);
 	// TLS 1.2 and up on the TCP listeners made after this. Throws std::runtime_error
 	// with a text that says what is wrong with certificate or key. Ignores SIGPIPE
 	// from here on: OpenSSL writes to sockets without MSG_NOSIGNAL.
@@ -72,12 +72,12 @@ public:
 	Statistics statistics() const noexcept;
 
 	// Accepts what already waits, then nothing more; answers what comes on open
-	// connections with Connection: close; ends when all are closed or at the
+	// connections with HttpConnection: close; ends when all are closed or at the
 	// deadline. Nobody who was let in is left without an answer (docs/design/threats.md, C9).
 	boost::asio::awaitable<void> drain(std::chrono::milliseconds deadline);
 
 private:
-	std::shared_ptr<Core> core_;
+	std::shared_ptr<ServerState> state_;
 };
 
 } // namespace sidecar::server

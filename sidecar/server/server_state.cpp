@@ -27,10 +27,10 @@ std::string RequestIds::next()
 	return id;
 }
 
-Core::Core(boost::asio::io_context &io_context, Limits wanted, Handler answers, Refusal refuses,
-		   Observer observes)
+ServerState::ServerState(boost::asio::io_context &io_context, Limits wanted, Handler answers,
+						 Refusal refuses, Observer observes)
 	: context(io_context), limits(wanted), handler(std::move(answers)), refusal(std::move(refuses)),
-	  observer(std::move(observes)), timetable(wanted), tick(io_context)
+	  observer(std::move(observes)), timeouts(wanted), tick(io_context)
 {
 }
 

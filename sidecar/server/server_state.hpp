@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "server/server.hpp"
 #include "server/connection_timeouts.hpp"
+#include "server/server.hpp"
 
 namespace sidecar::server
 {
@@ -28,9 +28,9 @@ private:
 	std::uint64_t state_;
 };
 
-struct Core {
-	Core(boost::asio::io_context &io_context, Limits wanted, Handler answers, Refusal refuses,
-		 Observer observes);
+struct ServerState {
+	ServerState(boost::asio::io_context &io_context, Limits wanted, Handler answers,
+				Refusal refuses, Observer observes);
 
 	boost::asio::io_context &context;
 	const Limits limits;
@@ -38,12 +38,12 @@ struct Core {
 	const Refusal refusal;
 	const Observer observer;
 
-	Timetable timetable;
+	ConnectionTimeouts timeouts;
 	RequestIds request_ids;
 	int requests = 0;
 	bool is_draining = false;
 	bool is_stopped = false;
-	boost::asio::steady_timer tick; // looks at the timetable
+	boost::asio::steady_timer tick; // looks at the timeouts
 	std::shared_ptr<SSL_CTX> tls;   // for the next listener
 	std::vector<std::shared_ptr<Listener>> listeners;
 };

@@ -13,7 +13,7 @@ namespace sidecar::server
 namespace
 {
 
-Step judge_errno(Want want) noexcept
+Step classify_errno(Want want) noexcept
 {
 	const bool is_early = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 	return is_early ? Step{0, want, false} : Step{0, Want::nothing, true};
@@ -23,7 +23,7 @@ constexpr Step kOver{0, Want::nothing, true};
 
 } // namespace
 
-Stream::Stream(Socket socket, SSL_CTX *tls) : socket_(std::move(socket))
+TlsSocket::TlsSocket(Socket socket, SSL_CTX *tls) : socket_(std::move(socket))
 {
 	if (!tls)
 		return;
@@ -34,17 +34,17 @@ Stream::Stream(Socket socket, SSL_CTX *tls) : socket_(std::move(socket))
 	SSL_set_accept_state(tls_.get());
 }
 
-Step Stream::handshake() noexcept
+Step TlsSocket::handshake() noexcept
 {
 	if (!socket_.is_open())
 		return kOver;
 	ERR_clear_error();
-	return judge(SSL_do_handshake(tls_.get()), 0);
+	return classify(SSL_do_handshake(tls_.get()), 0);
 }
 
 // A closed socket's number may be another connection's by now, and OpenSSL
 // would use it: hence the tests of is_open().
-Step Stream::read(char *data, std::size_t size) noexcept
+Step TlsSocket::read(char *data, std::size_t size) noexcept
 {
 	if (!socket_.is_open())
 		return kOver;
@@ -52,15 +52,15 @@ Step Stream::read(char *data, std::size_t size) noexcept
 		std::size_t bytes = 0;
 		ERR_clear_error();
 		const int result = SSL_read_ex(tls_.get(), data, size, &bytes);
-		return judge(result, bytes);
+		return classify(result, bytes);
 	}
 	const ssize_t bytes = ::recv(socket_.native_handle(), data, size, MSG_DONTWAIT);
 	if (bytes < 0)
-		return judge_errno(Want::read);
+		return classify_errno(Want::read);
 	return {static_cast<std::size_t>(bytes), Want::nothing, bytes == 0};
 }
 
-Step Stream::write(const char *data, std::size_t size) noexcept
+Step TlsSocket::write(const char *data, std::size_t size) noexcept
 {
 	if (!socket_.is_open())
 		return kOver;
@@ -68,15 +68,15 @@ Step Stream::write(const char *data, std::size_t size) noexcept
 		std::size_t bytes = 0;
 		ERR_clear_error();
 		const int result = SSL_write_ex(tls_.get(), data, size, &bytes);
-		return judge(result, bytes);
+		return classify(result, bytes);
 	}
 	const ssize_t bytes = ::send(socket_.native_handle(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (bytes < 0)
-		return judge_errno(Want::write);
+		return classify_errno(Want::write);
 	return {static_cast<std::size_t>(bytes), Want::nothing, false};
 }
 
-Step Stream::judge(int result, std::size_t bytes) noexcept
+Step TlsSocket::classify(int result, std::size_t bytes) noexcept
 {
 	if (result == 1)
 		return {bytes, Want::nothing, false};
@@ -92,7 +92,7 @@ Step Stream::judge(int result, std::size_t bytes) noexcept
 }
 
 // The close_notify of TLS is sent if there is room for it, and not waited for.
-void Stream::finish() noexcept
+void TlsSocket::finish() noexcept
 {
 	if (!socket_.is_open())
 		return;
@@ -105,13 +105,13 @@ void Stream::finish() noexcept
 	socket_.shutdown(Socket::shutdown_send, ignored);
 }
 
-void Stream::cancel() noexcept
+void TlsSocket::cancel() noexcept
 {
 	boost::system::error_code ignored;
 	socket_.cancel(ignored);
 }
 
-void Stream::close() noexcept
+void TlsSocket::close() noexcept
 {
 	boost::system::error_code ignored;
 	socket_.close(ignored);

@@ -28,11 +28,11 @@ struct Step {
 	bool is_over = false; // the other end closed, or something broke
 };
 
-class Stream
+class TlsSocket
 {
 public:
 	// Without a context it is plain.
-	Stream(Socket socket, SSL_CTX *tls);
+	TlsSocket(Socket socket, SSL_CTX *tls);
 
 	bool is_tls() const noexcept { return tls_ != nullptr; }
 	// There is something to read that waiting would not notice.
@@ -58,7 +58,7 @@ private:
 		void operator()(SSL *tls) const noexcept { SSL_free(tls); }
 	};
 
-	Step judge(int result, std::size_t bytes) noexcept;
+	Step classify(int result, std::size_t bytes) noexcept;
 
 	Socket socket_;
 	std::unique_ptr<SSL, Free> tls_;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/provider_name.hpp"
 #include "base/text.hpp"
+#include "common/provider_name.hpp"
 
 namespace sidecar::settings
 {
@@ -25,9 +25,9 @@ struct CallName {
 constexpr CallName kCalls[] = {{"status", ApiToken::status},
 							   {"authorize", ApiToken::authorize},
 							   {"token", ApiToken::token},
-							   {"delete", ApiToken::erase}};
+							   {"delete", ApiToken::delete_}};
 
-std::string_view token_fault(std::string_view token)
+std::string_view token_error(std::string_view token)
 {
 	if (token.size() < kShortestToken)
 		return "it has fewer than 20 characters; make one with: openssl rand -hex 32";
@@ -39,19 +39,19 @@ std::string_view token_fault(std::string_view token)
 }
 
 // Twice the same token would make its range a matter of luck.
-void add(std::string_view setting, ApiToken token, Settings &settings, Findings &findings)
+void add(std::string_view setting, ApiToken token, Settings &settings, Diagnostics &diagnostics)
 {
 	for (const ApiToken &known : settings.api_tokens)
 		if (known.digest == token.digest) {
-			findings.fault(setting, "the same token is there already; give each its own");
+			diagnostics.error(setting, "the same token is there already; give each its own");
 			return;
 		}
 	settings.api_tokens.push_back(std::move(token));
 }
 
-void read_unrestricted(Inputs &inputs, Settings &settings)
+void read_unrestricted(SettingReader &reader, Settings &settings)
 {
-	const std::optional<Secret> secret = inputs.secret(kSetting);
+	const std::optional<Secret> secret = reader.secret(kSetting);
 	if (!secret)
 		return;
 	std::string_view rest = secret->reveal();
@@ -59,13 +59,13 @@ void read_unrestricted(Inputs &inputs, Settings &settings)
 		const std::size_t comma = std::min(rest.find(','), rest.size());
 		const std::string_view text = trimmed(rest.substr(0, comma));
 		const std::string entry = "token " + std::to_string(number) + " of the list: ";
-		if (const std::string_view wrong = token_fault(text); !wrong.empty()) {
-			inputs.findings().fault(kSetting, entry + std::string(wrong));
+		if (const std::string_view wrong = token_error(text); !wrong.empty()) {
+			reader.diagnostics().error(kSetting, entry + std::string(wrong));
 		} else {
 			ApiToken token;
 			token.name = std::string(kSetting) + "[" + std::to_string(number) + "]";
 			token.digest = oauth::sha256(text);
-			add(kSetting, std::move(token), settings, inputs.findings());
+			add(kSetting, std::move(token), settings, reader.diagnostics());
 		}
 		if (comma == rest.size())
 			return;
@@ -84,43 +84,43 @@ std::optional<oauth::Digest> parse_digest(std::string_view text)
 	return digest;
 }
 
-std::optional<oauth::Digest> read_digest(Block &block)
+std::optional<oauth::Digest> read_digest(TableReader &block)
 {
 	const bool plain = block.has("token") || block.has("token_env") || block.has("token_file");
 	const std::optional<std::string> hexadecimal = block.text("token_sha256");
 	const std::optional<Secret> token = block.secret("token");
 	if (plain == block.has("token_sha256")) {
-		block.fault("token", "give exactly one of token_env, token_file, token_sha256 and token");
+		block.error("token", "give exactly one of token_env, token_file, token_sha256 and token");
 		return std::nullopt;
 	}
 	if (hexadecimal) {
 		const auto digest = parse_digest(*hexadecimal);
 		if (!digest)
-			block.fault("token_sha256", "it must be the SHA-256 of the token, as 64 hexadecimal "
+			block.error("token_sha256", "it must be the SHA-256 of the token, as 64 hexadecimal "
 										"digits");
 		return digest;
 	}
 	if (!token)
 		return std::nullopt;
-	if (const std::string_view wrong = token_fault(token->reveal()); !wrong.empty()) {
-		block.fault("token", wrong);
+	if (const std::string_view wrong = token_error(token->reveal()); !wrong.empty()) {
+		block.error("token", wrong);
 		return std::nullopt;
 	}
 	return oauth::sha256(token->reveal());
 }
 
 // An empty list would mean all: the opposite of what it looks like.
-std::optional<std::vector<std::string>> read_range(Block &block, std::string_view key)
+std::optional<std::vector<std::string>> read_range(TableReader &block, std::string_view key)
 {
 	auto range = block.list(key, ", ");
 	if (range && range->empty()) {
-		block.fault(key, "the list is empty; leave the key out where there is no restriction");
+		block.error(key, "the list is empty; leave the key out where there is no restriction");
 		range.reset();
 	}
 	return range;
 }
 
-void read_calls(Block &block, ApiToken &token)
+void read_calls(TableReader &block, ApiToken &token)
 {
 	const auto names = read_range(block, "allow");
 	if (!names)
@@ -129,14 +129,14 @@ void read_calls(Block &block, ApiToken &token)
 	for (const std::string &name : *names) {
 		const auto *known = std::ranges::find(kCalls, name, &CallName::name);
 		if (known == std::end(kCalls))
-			block.fault("allow", "it may hold status, authorize, token and delete, and nothing "
+			block.error("allow", "it may hold status, authorize, token and delete, and nothing "
 								 "else");
 		else
 			token.allow |= known->call;
 	}
 }
 
-void read_workspaces(Block &block, ApiToken &token)
+void read_workspaces(TableReader &block, ApiToken &token)
 {
 	const auto workspaces = read_range(block, "workspaces");
 	if (!workspaces)
@@ -145,11 +145,11 @@ void read_workspaces(Block &block, ApiToken &token)
 		if (is_uuid(workspace))
 			token.workspaces.push_back(lower(workspace));
 		else
-			block.fault("workspaces", "each must be a uuid, as in "
+			block.error("workspaces", "each must be a uuid, as in "
 									  "11111111-1111-4111-8111-111111111111");
 }
 
-void read_providers(Block &block, const Settings &settings, ApiToken &token)
+void read_providers(TableReader &block, const Settings &settings, ApiToken &token)
 {
 	const auto providers = read_range(block, "providers");
 	if (!providers)
@@ -159,10 +159,10 @@ void read_providers(Block &block, const Settings &settings, ApiToken &token)
 			settings.providers.contains(flow::provider_base(provider)))
 			token.providers.push_back(provider);
 		else
-			block.fault("providers", "one of them is not configured under [providers]");
+			block.error("providers", "one of them is not configured under [providers]");
 }
 
-void read_name(Block &block, const Settings &settings, ApiToken &token)
+void read_name(TableReader &block, const Settings &settings, ApiToken &token)
 {
 	const std::optional<std::string> name = block.text("name");
 	const auto is_plain = [](char c) {
@@ -170,19 +170,20 @@ void read_name(Block &block, const Settings &settings, ApiToken &token)
 	};
 	if (!name) {
 		if (!block.has("name"))
-			block.fault("name", "it is missing; the log tells tokens apart by it");
+			block.error("name", "it is missing; the log tells tokens apart by it");
 		return;
 	}
 	if (name->size() > kLongestName || !std::ranges::all_of(*name, is_plain))
-		block.fault("name", "it must be at most 64 letters, digits, dots, dashes or underscores");
+		block.error("name", "it must be at most 64 letters, digits, dots, dashes or underscores");
 	else if (std::ranges::find(settings.api_tokens, *name, &ApiToken::name) !=
 			 settings.api_tokens.end())
-		block.fault("name", "another token has this name");
+		block.error("name", "another token has this name");
 	else
 		token.name = *name;
 }
 
-void read_block(Block &block, std::string_view setting, Settings &settings, Findings &findings)
+void read_block(TableReader &block, std::string_view setting, Settings &settings,
+				Diagnostics &diagnostics)
 {
 	ApiToken token;
 	read_name(block, settings, token);
@@ -190,37 +191,38 @@ void read_block(Block &block, std::string_view setting, Settings &settings, Find
 	read_calls(block, token);
 	read_workspaces(block, token);
 	read_providers(block, settings, token);
-	block.fault_unknown();
+	block.report_unknown();
 	if (digest) {
 		token.digest = *digest;
-		add(setting, std::move(token), settings, findings);
+		add(setting, std::move(token), settings, diagnostics);
 	}
 }
 
 } // namespace
 
-void read_api_tokens(Inputs &inputs, TomlValue *blocks, Settings &settings)
+void read_api_tokens(SettingReader &reader, TomlValue *blocks, Settings &settings)
 {
-	Findings &findings = inputs.findings();
-	read_unrestricted(inputs, settings);
+	Diagnostics &diagnostics = reader.diagnostics();
+	read_unrestricted(reader, settings);
 	if (blocks != nullptr) {
 		auto *array = std::get_if<std::vector<TomlValue>>(&blocks->data);
 		for (std::size_t i = 0; array != nullptr && i < array->size(); i++) {
 			const std::string setting = "api_tokens[" + std::to_string(i + 1) + "]";
 			auto *table = std::get_if<TomlTable>(&(*array)[i].data);
 			if (table == nullptr) {
-				findings.fault(setting, "it must be a block of its own, headed [[api_tokens]]");
+				diagnostics.error(setting, "it must be a block of its own, headed [[api_tokens]]");
 				continue;
 			}
-			Block block(*table, setting + ".", inputs.place());
-			read_block(block, setting, settings, findings);
+			TableReader block(*table, setting + ".", reader.place());
+			read_block(block, setting, settings, diagnostics);
 		}
 		if (array == nullptr)
-			findings.fault("api_tokens", "each token is a block, headed [[api_tokens]]; a list of "
-										 "unrestricted ones belongs into OAUTH_API_TOKENS");
+			diagnostics.error("api_tokens",
+							  "each token is a block, headed [[api_tokens]]; a list of "
+							  "unrestricted ones belongs into OAUTH_API_TOKENS");
 	}
 	if (settings.api_tokens.size() > kMostTokens)
-		findings.fault(kSetting, "there are more than 64 tokens");
+		diagnostics.error(kSetting, "there are more than 64 tokens");
 }
 
 } // namespace sidecar::settings

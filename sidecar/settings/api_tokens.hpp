@@ -10,6 +10,6 @@ namespace sidecar::settings
 
 // `blocks`: what the TOML file has under api_tokens, or null. The providers must
 // have been read.
-void read_api_tokens(Inputs &inputs, TomlValue *blocks, Settings &settings);
+void read_api_tokens(SettingReader &reader, TomlValue *blocks, Settings &settings);
 
 } // namespace sidecar::settings

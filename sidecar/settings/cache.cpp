@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.hpp"
 #include "cache_entry/key_template.hpp"
 #include "common/fernet_key.hpp"
 #include "settings/connection_url.hpp"
-#include "base/text.hpp"
 
 namespace sidecar::settings
 {
@@ -27,50 +27,51 @@ bool is_prefix(std::string_view text) noexcept
 	});
 }
 
-void check_keys(const Cache &cache, Findings &findings)
+void check_keys(const Cache &cache, Diagnostics &diagnostics)
 {
 	if (!is_prefix(cache.prefix))
-		findings.fault(kPrefix, "it must be of 1 to 128 letters, digits and : _ . -");
-	else if (const auto wrong = cache::KeyTemplate::fault(cache.key_template, cache.prefix))
-		findings.fault(cache.key_template.empty() ? kPrefix : kTemplate, *wrong);
+		diagnostics.error(kPrefix, "it must be of 1 to 128 letters, digits and : _ . -");
+	else if (const auto wrong = cache::KeyTemplate::error(cache.key_template, cache.prefix))
+		diagnostics.error(cache.key_template.empty() ? kPrefix : kTemplate, *wrong);
 	if (!cache.key_template.empty() && !cache.key.empty())
-		findings.fault(kTemplate, "with OAUTH_CACHE_KEY other services cannot read the entries; "
-								  "keep one of the two");
+		diagnostics.error(kTemplate, "with OAUTH_CACHE_KEY other services cannot read the entries; "
+									 "keep one of the two");
 }
 
-void check_key(const Secret &key, Findings &findings)
+void check_key(const Secret &key, Diagnostics &diagnostics)
 {
 	if (!fernet::Key::parse(key.reveal()))
-		findings.fault("OAUTH_CACHE_KEY", "it must be a Fernet key: 32 bytes as 44 characters of "
-										  "URL-safe base64");
+		diagnostics.error("OAUTH_CACHE_KEY",
+						  "it must be a Fernet key: 32 bytes as 44 characters of "
+						  "URL-safe base64");
 }
 
 } // namespace
 
-void read_cache(Inputs &inputs, Settings &settings)
+void read_cache(SettingReader &reader, Settings &settings)
 {
-	Findings &findings = inputs.findings();
+	Diagnostics &diagnostics = reader.diagnostics();
 	Cache &cache = settings.cache;
-	if (auto url = inputs.secret("REDIS_URL")) {
-		check_redis_url(*url, findings);
+	if (auto url = reader.secret("REDIS_URL")) {
+		check_redis_url(*url, diagnostics);
 		settings.redis_url = std::move(*url);
 	}
-	if (auto key = inputs.secret("OAUTH_CACHE_KEY")) {
-		check_key(*key, findings);
+	if (auto key = reader.secret("OAUTH_CACHE_KEY")) {
+		check_key(*key, diagnostics);
 		cache.key = std::move(*key);
 	}
-	cache.key_template = inputs.text(kTemplate).value_or("");
+	cache.key_template = reader.text(kTemplate).value_or("");
 	cache.max_ttl = std::chrono::seconds(
-		inputs.number("OAUTH_CACHE_MAX_TTL", 1, kLongestEntrySeconds, cache.max_ttl.count()));
-	cache.prefix = inputs.text(kPrefix).value_or(cache.prefix);
-	check_keys(cache, findings);
-	cache.refresh_token = inputs.flag("OAUTH_CACHE_REFRESH_TOKEN", cache.refresh_token);
+		reader.number("OAUTH_CACHE_MAX_TTL", 1, kLongestEntrySeconds, cache.max_ttl.count()));
+	cache.prefix = reader.text(kPrefix).value_or(cache.prefix);
+	check_keys(cache, diagnostics);
+	cache.refresh_token = reader.flag("OAUTH_CACHE_REFRESH_TOKEN", cache.refresh_token);
 	if (!cache.key_template.empty() && !cache.refresh_token)
-		findings.warn(kTemplate,
-					  "a service that takes an entry for the whole grant, as the Python "
-					  "service does, finds no refresh token in it and stores the grant "
-					  "without one; set OAUTH_CACHE_REFRESH_TOKEN=on for such a service");
-	cache.require_ephemeral = inputs.flag("OAUTH_CACHE_REQUIRE_EPHEMERAL", cache.require_ephemeral);
+		diagnostics.warn(kTemplate,
+						 "a service that takes an entry for the whole grant, as the Python "
+						 "service does, finds no refresh token in it and stores the grant "
+						 "without one; set OAUTH_CACHE_REFRESH_TOKEN=on for such a service");
+	cache.require_ephemeral = reader.flag("OAUTH_CACHE_REQUIRE_EPHEMERAL", cache.require_ephemeral);
 }
 
 } // namespace sidecar::settings

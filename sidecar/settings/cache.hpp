@@ -8,6 +8,6 @@ namespace sidecar::settings
 {
 
 // REDIS_URL and OAUTH_CACHE_….
-void read_cache(Inputs &inputs, Settings &settings);
+void read_cache(SettingReader &reader, Settings &settings);
 
 } // namespace sidecar::settings

@@ -8,11 +8,11 @@
 namespace sidecar::settings
 {
 
-void check_redis_url(const Secret &url, Findings &findings)
+void check_redis_url(const Secret &url, Diagnostics &diagnostics)
 {
-	const auto parsed = redis::parse_endpoint(url.reveal());
+	const auto parsed = redis::parse_redis_address(url.reveal());
 	if (const auto *wrong = std::get_if<std::string_view>(&parsed))
-		findings.fault("REDIS_URL", "it " + std::string(*wrong));
+		diagnostics.error("REDIS_URL", "it " + std::string(*wrong));
 }
 
 } // namespace sidecar::settings

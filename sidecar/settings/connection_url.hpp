@@ -1,4 +1,4 @@
-// The address of Redis. It holds a password, so a fault never repeats a part of it.
+// The address of Redis. It holds a password, so an error never repeats a part of it.
 #pragma once
 
 #include <string_view>
@@ -9,7 +9,7 @@
 namespace sidecar::settings
 {
 
-// A fault where redis/endpoint.hpp cannot take it apart.
-void check_redis_url(const Secret &url, Findings &findings);
+// An error where redis/endpoint.hpp cannot take it apart.
+void check_redis_url(const Secret &url, Diagnostics &diagnostics);
 
 } // namespace sidecar::settings

@@ -7,9 +7,9 @@
 
 #include "address/conninfo.hpp"
 #include "address/database_address.hpp"
+#include "base/text.hpp"
 #include "settings/database_values.hpp"
 #include "settings/foreign_parameters.hpp"
-#include "base/text.hpp"
 
 namespace sidecar::settings
 {
@@ -34,7 +34,7 @@ bool is_postgres_scheme(std::string_view scheme)
 
 // The character that cannot stand in a URL, or nothing. A password with an
 // unencoded '%' is the usual one, and libpq's message would quote it.
-std::string_view url_fault(std::string_view url)
+std::string_view url_error(std::string_view url)
 {
 	for (std::size_t i = 0; i < url.size(); i++) {
 		if (is_space(url[i]))
@@ -104,7 +104,7 @@ bool takes_a_word(std::string_view name)
 }
 
 // One of the parameters, in the form that libpq takes; empty where it is left out.
-std::string taken(std::string_view parameter, Findings &findings)
+std::string taken(std::string_view parameter, Diagnostics &diagnostics)
 {
 	const std::size_t equals = parameter.find('=');
 	const std::string_view name = parameter.substr(0, equals);
@@ -113,34 +113,34 @@ std::string taken(std::string_view parameter, Findings &findings)
 	if (name == "ssl") {
 		if (const auto mode = ssl_mode(value))
 			return "sslmode=" + std::string(*mode);
-		findings.fault(kName, "the parameter ssl in it must be true, false or a word of sslmode "
-							  "(require, verify-full …)");
+		diagnostics.error(kName, "the parameter ssl in it must be true, false or a word of sslmode "
+								 "(require, verify-full …)");
 		return {};
 	}
 	if (equals == parameter.npos || (value.empty() && takes_a_word(name))) {
-		findings.fault(kName, "the parameter " + shown_name(name) + " in it has no value");
+		diagnostics.error(kName, "the parameter " + shown_name(name) + " in it has no value");
 		return {};
 	}
 	if (is_known(name))
 		return std::string(parameter);
 	if (foreign_parameter(name).kind == Foreign::ignored)
-		findings.warn(kName, "the parameter " + shown_name(name) +
-								 " in it is about another client, and is ignored");
+		diagnostics.warn(kName, "the parameter " + shown_name(name) +
+									" in it is about another client, and is ignored");
 	else
-		findings.fault(kName, refusal_of(name));
+		diagnostics.error(kName, refusal_of(name));
 	return {};
 }
 
 // The parameters, each with what goes before it.
-Secret taken_query(std::string_view query, Findings &findings)
+Secret taken_query(std::string_view query, Diagnostics &diagnostics)
 {
 	Secret all;
 	std::string mode;
 	for (const std::string &parameter : split(query, "&")) {
-		std::string text = taken(parameter, findings);
+		std::string text = taken(parameter, diagnostics);
 		if (text.starts_with("sslmode=")) {
 			if (!mode.empty() && mode != text)
-				findings.fault(kName, "it says two things of sslmode (or ssl); keep one");
+				diagnostics.error(kName, "it says two things of sslmode (or ssl); keep one");
 			mode = text;
 		}
 		if (!text.empty()) {
@@ -153,7 +153,7 @@ Secret taken_query(std::string_view query, Findings &findings)
 }
 
 // libpq's message would quote the whole text, so what is wrong is looked for here.
-std::string keyed_fault(std::string_view text)
+std::string keyed_error(std::string_view text)
 {
 	std::string_view last;
 	while (!(text = trimmed(text)).empty()) {
@@ -174,33 +174,33 @@ std::string keyed_fault(std::string_view text)
 	return std::string(kQuote);
 }
 
-Secret keyed(Secret given, Findings &findings)
+Secret keyed(Secret given, Diagnostics &diagnostics)
 {
 	const std::string_view text = given.reveal();
 	if (text.find('=') == text.npos)
-		findings.fault(kName, "it must be like postgresql://user:password@host:5432/database");
+		diagnostics.error(kName, "it must be like postgresql://user:password@host:5432/database");
 	else if (const auto options = database::Conninfo::of(given); !options)
-		findings.fault(kName, keyed_fault(text));
+		diagnostics.error(kName, keyed_error(text));
 	else
-		check_values(options, findings);
+		check_values(options, diagnostics);
 	return given;
 }
 
 } // namespace
 
-Secret database_url(Secret given, Findings &findings)
+Secret database_url(Secret given, Diagnostics &diagnostics)
 {
 	const std::string_view url = given.reveal();
 	const std::size_t separator = url.find(kSeparator);
 	const bool is_keyed = separator == url.npos || url.substr(0, separator).find('=') != url.npos;
 	if (is_keyed)
-		return keyed(std::move(given), findings);
+		return keyed(std::move(given), diagnostics);
 	if (!is_postgres_scheme(url.substr(0, separator))) {
-		findings.fault(kName, "it must begin with postgresql://");
+		diagnostics.error(kName, "it must begin with postgresql://");
 		return given;
 	}
-	if (const std::string_view wrong = url_fault(url); !wrong.empty()) {
-		findings.fault(kName, wrong);
+	if (const std::string_view wrong = url_error(url); !wrong.empty()) {
+		diagnostics.error(kName, wrong);
 		return given;
 	}
 	const std::size_t query = std::min(url.size(), query_of(url, separator + kSeparator.size()));
@@ -209,18 +209,18 @@ Secret database_url(Secret given, Findings &findings)
 	normal.append(url.substr(separator, query - separator));
 	// What looks like a parameter may be a part of a password then.
 	const bool is_torn = parameters.find('@') != parameters.npos;
-	const std::size_t faults = findings.faults.size();
+	const std::size_t errors = diagnostics.errors.size();
 	if (is_torn) {
 		normal.append(url.substr(query));
 	} else {
-		normal.append(taken_query(parameters, findings).reveal());
+		normal.append(taken_query(parameters, diagnostics).reveal());
 	}
-	if (findings.faults.size() != faults)
+	if (diagnostics.errors.size() != errors)
 		return normal;
-	if (const auto wrong = database::fault_of_url(normal))
-		findings.fault(kName, "it " + *wrong);
+	if (const auto wrong = database::error_of_url(normal))
+		diagnostics.error(kName, "it " + *wrong);
 	else
-		check_values(database::Conninfo::of(normal), findings);
+		check_values(database::Conninfo::of(normal), diagnostics);
 	return normal;
 }
 

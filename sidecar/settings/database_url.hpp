@@ -11,6 +11,6 @@ namespace sidecar::settings
 // become postgresql://, ssl=… becomes sslmode=…, and parameters that are about another
 // client alone are left out with a warning. "key=value …" stays. Faults name a parameter
 // that libpq would refuse, or a value that it takes for nothing, and never show a value.
-Secret database_url(Secret given, Findings &findings);
+Secret database_url(Secret given, Diagnostics &diagnostics);
 
 } // namespace sidecar::settings

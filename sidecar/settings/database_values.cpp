@@ -42,56 +42,56 @@ constexpr std::string_view kNumbers[] = {"connect_timeout",  "keepalives",
 
 constexpr std::string_view kFiles[] = {"sslrootcert", "sslcert", "sslkey", "sslcrl"};
 
-void fault(Findings &findings, std::string_view keyword, std::string_view what)
+void error(Diagnostics &diagnostics, std::string_view keyword, std::string_view what)
 {
-	findings.fault(kName, std::string(keyword) + " in it " + std::string(what));
+	diagnostics.error(kName, std::string(keyword) + " in it " + std::string(what));
 }
 
-void check_words(const database::Conninfo &options, Findings &findings)
+void check_words(const database::Conninfo &options, Diagnostics &diagnostics)
 {
 	for (const auto &[keyword, words] : kWords) {
 		const std::string value(options.value(keyword));
 		if (!value.empty() && words.find(" " + value + " ") == words.npos)
-			fault(findings, keyword,
+			error(diagnostics, keyword,
 				  "must be one of" + std::string(words.substr(0, words.size() - 1)));
 	}
 }
 
-void check_numbers(const database::Conninfo &options, Findings &findings)
+void check_numbers(const database::Conninfo &options, Diagnostics &diagnostics)
 {
 	for (const std::string_view keyword : kNumbers) {
 		const std::string_view value = options.value(keyword);
 		if (!value.empty() && !parse_number(value, -1, std::numeric_limits<int>::max()))
-			fault(findings, keyword, "must be a whole number");
+			error(diagnostics, keyword, "must be a whole number");
 	}
 }
 
-void check_hosts(const database::Conninfo &options, Findings &findings)
+void check_hosts(const database::Conninfo &options, Diagnostics &diagnostics)
 {
 	const auto ports = database::parts_of(options.value("port"));
 	const auto hosts = database::parts_of(options.value("host"));
 	const auto addresses = database::parts_of(options.value("hostaddr"));
 	for (const std::string &port : ports)
 		if (!port.empty() && !parse_number(port, 1, kLastPort))
-			fault(findings, "the port", "must be a number from 1 to 65535");
+			error(diagnostics, "the port", "must be a number from 1 to 65535");
 	const bool has_hosts = !options.value("host").empty();
 	const bool has_addresses = !options.value("hostaddr").empty();
 	if (has_hosts && has_addresses && hosts.size() != addresses.size())
-		fault(findings, "hostaddr", "must have as many parts as host");
+		error(diagnostics, "hostaddr", "must have as many parts as host");
 	else if ((has_hosts || has_addresses) && ports.size() > 1 &&
 			 ports.size() != std::max(hosts.size(), addresses.size()))
-		fault(findings, "the port", "must be one for all hosts, or one for each");
+		error(diagnostics, "the port", "must be one for all hosts, or one for each");
 	for (const std::string &address : addresses) {
 		unsigned char parsed[sizeof(in6_addr)];
 		const std::string plain = address.substr(0, address.find('%')); // the zone after it
 		if (!plain.empty() && inet_pton(AF_INET, plain.c_str(), parsed) != 1 &&
 			inet_pton(AF_INET6, plain.c_str(), parsed) != 1)
-			fault(findings, "hostaddr", "must be an IP address; write names as the host");
+			error(diagnostics, "hostaddr", "must be an IP address; write names as the host");
 	}
 }
 
 // libpq goes on without a client's certificate where the file is not there.
-void check_files(const database::Conninfo &options, Findings &findings)
+void check_files(const database::Conninfo &options, Diagnostics &diagnostics)
 {
 	for (const std::string_view keyword : kFiles) {
 		const std::string path(options.value(keyword));
@@ -99,18 +99,18 @@ void check_files(const database::Conninfo &options, Findings &findings)
 			(keyword == "sslrootcert" && path == "system") ||
 			(keyword == "sslkey" && !path.starts_with('/') && path.find(':') != path.npos);
 		if (!path.empty() && !is_elsewhere && access(path.c_str(), R_OK) != 0)
-			fault(findings, keyword, "names a file that is not there, or cannot be read");
+			error(diagnostics, keyword, "names a file that is not there, or cannot be read");
 	}
 }
 
 } // namespace
 
-void check_values(const database::Conninfo &options, Findings &findings)
+void check_values(const database::Conninfo &options, Diagnostics &diagnostics)
 {
-	check_words(options, findings);
-	check_numbers(options, findings);
-	check_hosts(options, findings);
-	check_files(options, findings);
+	check_words(options, diagnostics);
+	check_numbers(options, diagnostics);
+	check_hosts(options, diagnostics);
+	check_files(options, diagnostics);
 }
 
 } // namespace sidecar::settings

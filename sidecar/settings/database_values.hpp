@@ -9,6 +9,6 @@ namespace sidecar::settings
 
 // Faults of DATABASE_URL: words and numbers that are none of those that there are, ports
 // that do not go with the hosts, files of TLS that are not there.
-void check_values(const database::Conninfo &options, Findings &findings);
+void check_values(const database::Conninfo &options, Diagnostics &diagnostics);
 
 } // namespace sidecar::settings

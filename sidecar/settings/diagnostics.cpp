@@ -33,21 +33,21 @@ std::size_t distance(std::string_view left, std::string_view right)
 
 } // namespace
 
-void Findings::fault(std::string_view setting, std::string_view message)
+void Diagnostics::error(std::string_view setting, std::string_view message)
 {
-	faults.push_back({std::string(setting), std::string(message)});
+	errors.push_back({std::string(setting), std::string(message)});
 }
 
-void Findings::warn(std::string_view setting, std::string_view message)
+void Diagnostics::warn(std::string_view setting, std::string_view message)
 {
 	warnings.push_back(std::string(setting) + ": " + std::string(message));
 }
 
-std::string describe_faults(const std::vector<Fault> &faults)
+std::string describe_errors(const std::vector<SettingError> &errors)
 {
 	std::string text;
-	for (const Fault &fault : faults)
-		text += "  " + fault.setting + ": " + fault.message + "\n";
+	for (const SettingError &error : errors)
+		text += "  " + error.setting + ": " + error.message + "\n";
 	return text;
 }
 

@@ -1,4 +1,4 @@
-// What reading the settings comes upon: faults and warnings, collected so that
+// What reading the settings comes upon: errors and warnings, collected so that
 // all are told at once.
 #pragma once
 
@@ -11,16 +11,16 @@
 namespace sidecar::settings
 {
 
-struct Findings {
-	std::vector<Fault> faults;
+struct Diagnostics {
+	std::vector<SettingError> errors;
 	std::vector<std::string> warnings;
 
-	void fault(std::string_view setting, std::string_view message);
+	void error(std::string_view setting, std::string_view message);
 	void warn(std::string_view setting, std::string_view message);
 };
 
-// One line a fault, "  OAUTH_LISTEN: …", as they are told at start and by --check.
-std::string describe_faults(const std::vector<Fault> &faults);
+// One line an error, "  OAUTH_LISTEN: …", as they are told at start and by --check.
+std::string describe_errors(const std::vector<SettingError> &errors);
 
 // A name from a file or the environment as a message may show it. Somebody may
 // have put a secret where a name belongs, or characters that move a terminal's

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "common/secret_string.hpp"
 #include "base/text.hpp"
+#include "common/secret_string.hpp"
 
 namespace sidecar::settings
 {
@@ -115,7 +115,7 @@ const char *read_line(std::string_view text, Environment &variables)
 
 } // namespace
 
-Environment parse_dotenv(std::string_view text, Findings &findings)
+Environment parse_dotenv(std::string_view text, Diagnostics &diagnostics)
 {
 	Environment variables;
 	if (text.starts_with(kByteOrderMark))
@@ -127,7 +127,7 @@ Environment parse_dotenv(std::string_view text, Findings &findings)
 								? read_line(line, variables)
 								: "a zero byte; is the file encoded in UTF-8?";
 		if (wrong != nullptr)
-			findings.fault(".env", "line " + std::to_string(number) + ": " + wrong);
+			diagnostics.error(".env", "line " + std::to_string(number) + ": " + wrong);
 		text.remove_prefix(std::min(end + 1, text.size()));
 	}
 	return variables;

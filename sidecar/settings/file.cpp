@@ -118,30 +118,30 @@ std::string resolved_path(std::string_view path, const std::string &directory)
 }
 
 std::optional<Secret> read_secret_file(std::string_view setting, std::string_view path,
-									   const std::string &directory, Findings &findings)
+									   const std::string &directory, Diagnostics &diagnostics)
 {
 	File file = read_file(resolved_path(path, directory), kLargestSecret);
 	if (file.error != 0) {
-		findings.fault(setting, "the file that it names " + why(file.error));
+		diagnostics.error(setting, "the file that it names " + why(file.error));
 		return std::nullopt;
 	}
 	if (file.open_to_others)
-		findings.warn(setting, kOpenToOthers);
+		diagnostics.warn(setting, kOpenToOthers);
 	std::string text(file.content.reveal());
 	drop_line_break(text);
 	return Secret::take(text);
 }
 
 void check_readable(std::string_view setting, const std::string &path, bool is_private,
-					Findings &findings)
+					Diagnostics &diagnostics)
 {
 	const File file = read_file(path, kLargestConfiguration);
 	if (file.error != 0)
-		findings.fault(setting, "the file that it names " + why(file.error));
+		diagnostics.error(setting, "the file that it names " + why(file.error));
 	else if (file.content.empty())
-		findings.fault(setting, "the file that it names is empty");
+		diagnostics.error(setting, "the file that it names is empty");
 	else if (is_private && file.open_to_others)
-		findings.warn(setting, kOpenToOthers);
+		diagnostics.warn(setting, kOpenToOthers);
 }
 
 } // namespace sidecar::settings

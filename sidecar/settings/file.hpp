@@ -25,15 +25,15 @@ File read_file(const std::string &path, std::size_t largest);
 // `path` below `directory` unless it is absolute.
 std::string resolved_path(std::string_view path, const std::string &directory);
 
-// A secret's file, without the line break at its end. Nothing, and a fault, where
+// A secret's file, without the line break at its end. Nothing, and an error, where
 // it cannot be had; the path is not repeated, for somebody may have put the
 // secret itself there.
 std::optional<Secret> read_secret_file(std::string_view setting, std::string_view path,
-									   const std::string &directory, Findings &findings);
+									   const std::string &directory, Diagnostics &diagnostics);
 
 // Faults where a file that others will open (a certificate) cannot be read.
 // A private key that others may read is worth a warning.
 void check_readable(std::string_view setting, const std::string &path, bool is_private,
-					Findings &findings);
+					Diagnostics &diagnostics);
 
 } // namespace sidecar::settings

@@ -2,8 +2,8 @@
 
 #include <string_view>
 
-#include "settings/settings.hpp"
 #include "base/text.hpp"
+#include "settings/settings.hpp"
 
 namespace sidecar::settings
 {

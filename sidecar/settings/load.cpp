@@ -2,15 +2,15 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/text.hpp"
 #include "settings/api_tokens.hpp"
 #include "settings/cache.hpp"
 #include "settings/database_url.hpp"
 #include "settings/file.hpp"
-#include "settings/setting_reader.hpp"
 #include "settings/providers.hpp"
-#include "settings/settings.hpp"
 #include "settings/server_settings.hpp"
-#include "base/text.hpp"
+#include "settings/setting_reader.hpp"
+#include "settings/settings.hpp"
 
 namespace sidecar::settings
 {
@@ -34,11 +34,11 @@ struct Config {
 	bool open_to_others = false;
 };
 
-Config read_config(Variables &variables, const std::string &directory, Findings &findings)
+Config read_config(Variables &variables, const std::string &directory, Diagnostics &diagnostics)
 {
 	const std::string *named = variables.find(kConfig);
 	if (named != nullptr && trimmed(*named).empty()) {
-		findings.fault(kConfig, "it is empty; name a file, or leave it out");
+		diagnostics.error(kConfig, "it is empty; name a file, or leave it out");
 		return {};
 	}
 	File file = read_file(resolved_path(named != nullptr ? *named : kDefaultConfig, directory),
@@ -46,13 +46,13 @@ Config read_config(Variables &variables, const std::string &directory, Findings 
 	if (file.error == ENOENT && named == nullptr)
 		return {};
 	if (file.error != 0) {
-		findings.fault(named != nullptr ? kConfig : kDefaultConfig,
-					   file.error == ENOENT ? "there is no such file"
-											: "the file is there and cannot be read");
+		diagnostics.error(named != nullptr ? kConfig : kDefaultConfig,
+						  file.error == ENOENT ? "there is no such file"
+											   : "the file is there and cannot be read");
 		return {};
 	}
 	std::string text(file.content.reveal());
-	auto members = parse_toml(text, named != nullptr ? kConfig : kDefaultConfig, findings);
+	auto members = parse_toml(text, named != nullptr ? kConfig : kDefaultConfig, diagnostics);
 	return {members ? std::move(*members) : TomlTable(), file.open_to_others};
 }
 
@@ -67,40 +67,40 @@ std::optional<TomlValue> take(TomlTable &table, std::string_view key)
 	return value;
 }
 
-void read_database(Inputs &inputs, Settings &settings)
+void read_database(SettingReader &reader, Settings &settings)
 {
 	constexpr std::string_view kUrl = "DATABASE_URL";
-	const std::size_t faults = inputs.findings().faults.size();
-	if (auto url = inputs.secret(kUrl))
-		settings.database_url = database_url(std::move(*url), inputs.findings());
-	else if (inputs.findings().faults.size() == faults)
-		inputs.findings().fault(kUrl, "it is missing; it is like "
-									  "postgresql://user:password@host:5432/database");
+	const std::size_t errors = reader.diagnostics().errors.size();
+	if (auto url = reader.secret(kUrl))
+		settings.database_url = database_url(std::move(*url), reader.diagnostics());
+	else if (reader.diagnostics().errors.size() == errors)
+		reader.diagnostics().error(kUrl, "it is missing; it is like "
+										 "postgresql://user:password@host:5432/database");
 	settings.database_pool = static_cast<int>(
-		inputs.number("OAUTH_DATABASE_POOL", 1, kLargestPool, settings.database_pool));
+		reader.number("OAUTH_DATABASE_POOL", 1, kLargestPool, settings.database_pool));
 }
 
-void read_limits(Inputs &inputs, Settings &settings)
+void read_limits(SettingReader &reader, Settings &settings)
 {
 	using std::chrono::seconds;
-	settings.state_ttl = seconds(inputs.number("OAUTH_STATE_TTL_SECONDS", 1, kLongestLinkSeconds,
+	settings.state_ttl = seconds(reader.number("OAUTH_STATE_TTL_SECONDS", 1, kLongestLinkSeconds,
 											   settings.state_ttl.count()));
 	settings.provider_timeout =
-		seconds(inputs.number("OAUTH_PROVIDER_TIMEOUT_SECONDS", 1, kLongestProviderTimeout,
+		seconds(reader.number("OAUTH_PROVIDER_TIMEOUT_SECONDS", 1, kLongestProviderTimeout,
 							  settings.provider_timeout.count()));
 	settings.max_connections = static_cast<int>(
-		inputs.number("OAUTH_MAX_CONNECTIONS", 1, kMostConnections, settings.max_connections));
+		reader.number("OAUTH_MAX_CONNECTIONS", 1, kMostConnections, settings.max_connections));
 }
 
-void read_rest(Inputs &inputs, Settings &settings)
+void read_rest(SettingReader &reader, Settings &settings)
 {
-	Findings &findings = inputs.findings();
-	settings.spool_dir = inputs.text("OAUTH_SPOOL_DIR").value_or(settings.spool_dir);
+	Diagnostics &diagnostics = reader.diagnostics();
+	settings.spool_dir = reader.text("OAUTH_SPOOL_DIR").value_or(settings.spool_dir);
 	if (!settings.spool_dir.starts_with('/'))
-		findings.fault("OAUTH_SPOOL_DIR", "it must be an absolute path");
-	settings.log_level = lower(inputs.text("OAUTH_LOG_LEVEL").value_or(settings.log_level));
+		diagnostics.error("OAUTH_SPOOL_DIR", "it must be an absolute path");
+	settings.log_level = lower(reader.text("OAUTH_LOG_LEVEL").value_or(settings.log_level));
 	if (std::ranges::find(kLogLevels, settings.log_level) == std::end(kLogLevels))
-		findings.fault("OAUTH_LOG_LEVEL", "it must be debug, info, warning or error");
+		diagnostics.error("OAUTH_LOG_LEVEL", "it must be debug, info, warning or error");
 }
 
 } // namespace
@@ -108,27 +108,27 @@ void read_rest(Inputs &inputs, Settings &settings)
 Loaded load(const Environment &environment, const std::string &directory)
 {
 	Loaded loaded;
-	Findings findings;
-	Variables variables(environment, directory, findings);
-	Config config = read_config(variables, directory, findings);
+	Diagnostics diagnostics;
+	Variables variables(environment, directory, diagnostics);
+	Config config = read_config(variables, directory, diagnostics);
 	std::optional<TomlValue> providers = take(config.members, "providers");
 	std::optional<TomlValue> api_tokens = take(config.members, "api_tokens");
 
-	const Place place{variables, directory, findings, config.open_to_others};
-	Block top(config.members, "", place);
-	Inputs inputs(top, place);
-	read_database(inputs, loaded.settings);
-	read_cache(inputs, loaded.settings);
-	read_site(inputs, loaded.settings);
-	read_limits(inputs, loaded.settings);
-	read_rest(inputs, loaded.settings);
-	read_providers(inputs, providers ? &*providers : nullptr, loaded.settings);
-	read_api_tokens(inputs, api_tokens ? &*api_tokens : nullptr, loaded.settings);
-	top.fault_unknown();
-	variables.warn_of_unknown(findings);
+	const SecretSources place{variables, directory, diagnostics, config.open_to_others};
+	TableReader top(config.members, "", place);
+	SettingReader reader(top, place);
+	read_database(reader, loaded.settings);
+	read_cache(reader, loaded.settings);
+	read_server_settings(reader, loaded.settings);
+	read_limits(reader, loaded.settings);
+	read_rest(reader, loaded.settings);
+	read_providers(reader, providers ? &*providers : nullptr, loaded.settings);
+	read_api_tokens(reader, api_tokens ? &*api_tokens : nullptr, loaded.settings);
+	top.report_unknown();
+	variables.warn_of_unknown(diagnostics);
 
-	loaded.faults = std::move(findings.faults);
-	loaded.settings.warnings = std::move(findings.warnings);
+	loaded.errors = std::move(diagnostics.errors);
+	loaded.settings.warnings = std::move(diagnostics.warnings);
 	return loaded;
 }
 

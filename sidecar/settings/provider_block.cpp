@@ -4,9 +4,9 @@
 #include <iterator>
 #include <utility>
 
+#include "base/text.hpp"
 #include "settings/presets.hpp"
 #include "settings/provider_rules.hpp"
-#include "base/text.hpp"
 
 namespace sidecar::settings
 {
@@ -42,7 +42,8 @@ constexpr int kLongestAhead = 30 * 24 * 3600;
 constexpr int kMostRefreshes = 1000; // a second
 
 template <class Kind, std::size_t size>
-void read_word(Block &block, std::string_view key, const Word<Kind> (&words)[size], Kind &kind)
+void read_word(TableReader &block, std::string_view key, const Word<Kind> (&words)[size],
+			   Kind &kind)
 {
 	const std::optional<std::string> text = block.text(key);
 	if (!text)
@@ -55,17 +56,17 @@ void read_word(Block &block, std::string_view key, const Word<Kind> (&words)[siz
 		}
 		known += (known.empty() ? "" : ", ") + std::string(candidate.word);
 	}
-	block.fault(key, "it must be one of " + known);
+	block.error(key, "it must be one of " + known);
 }
 
 // The block's own words, or the preset of its own name where it says nothing of
 // where the provider is.
-const Preset *chosen_preset(const std::string &name, Block &block)
+const Preset *chosen_preset(const std::string &name, TableReader &block)
 {
 	if (const std::optional<std::string> wanted = block.text("preset")) {
 		const Preset *preset = find_preset(*wanted);
 		if (preset == nullptr)
-			block.fault("preset", "it must be google or microsoft");
+			block.error("preset", "it must be google or microsoft");
 		return preset;
 	}
 	const bool of_its_own = block.has("preset") || block.has("issuer") ||
@@ -73,22 +74,22 @@ const Preset *chosen_preset(const std::string &name, Block &block)
 	return of_its_own ? nullptr : find_preset(name);
 }
 
-std::string chosen_tenant(Block &block, const Preset *preset, const ClientOverride &given)
+std::string chosen_tenant(TableReader &block, const Preset *preset, const ClientOverride &given)
 {
 	std::optional<std::string> tenant = block.text("tenant");
 	const bool has_tenants = preset != nullptr && !preset->tenant_setting.empty();
 	if (tenant && !has_tenants)
-		block.fault("tenant", "only preset = \"microsoft\" has tenants");
+		block.error("tenant", "only preset = \"microsoft\" has tenants");
 	else if (tenant && !is_tenant(*tenant))
-		block.fault("tenant", "it must be common, organizations, consumers, a domain or a GUID");
+		block.error("tenant", "it must be common, organizations, consumers, a domain or a GUID");
 	else if (tenant && !given.tenant)
 		return lower(*tenant);
 	return given.tenant ? lower(*given.tenant) : std::string(kDefaultTenant);
 }
 
-void read_endpoints(Block &block, oauth::Provider &provider)
+void read_endpoints(TableReader &block, oauth::Provider &provider)
 {
-	oauth::Endpoints &endpoints = provider.endpoints;
+	oauth::ProviderEndpoints &endpoints = provider.endpoints;
 	if (auto issuer = block.text("issuer")) {
 		endpoints.issuer = std::move(*issuer);
 		provider.issuer_per_tenant = false;
@@ -105,7 +106,7 @@ void read_endpoints(Block &block, oauth::Provider &provider)
 		!endpoints.issuer.empty() && (endpoints.authorization.empty() || endpoints.token.empty());
 }
 
-bool has_own_client(const Block &block)
+bool has_own_client(const TableReader &block)
 {
 	for (const char *key :
 		 {"client_id", "client_id_env", "client_secret", "client_secret_env", "client_secret_file"})
@@ -114,7 +115,7 @@ bool has_own_client(const Block &block)
 	return false;
 }
 
-void read_client(Block &block, ClientOverride &given, oauth::Provider &provider)
+void read_client(TableReader &block, ClientOverride &given, oauth::Provider &provider)
 {
 	std::optional<std::string> client_id = std::move(given.client_id);
 	std::optional<Secret> client_secret = std::move(given.client_secret);
@@ -143,20 +144,20 @@ void merge(oauth::Pairs &parameters, const oauth::Pairs &own)
 	}
 }
 
-void read_scopes(Block &block, oauth::Provider &provider)
+void read_scopes(TableReader &block, oauth::Provider &provider)
 {
 	if (const auto separator = block.find("scope_separator")) {
 		const auto *text = std::get_if<std::string>(&separator->data);
 		if (text != nullptr && (*text == " " || *text == "," || *text == "+"))
 			provider.scope_separator = *text;
 		else
-			block.fault("scope_separator", "it must be \" \", \",\" or \"+\"");
+			block.error("scope_separator", "it must be \" \", \",\" or \"+\"");
 	}
 	if (auto scopes = block.list("scopes", " \t\n\r" + provider.scope_separator))
 		provider.scopes = std::move(*scopes);
 }
 
-void read_id_token(Block &block, oauth::Provider &provider)
+void read_id_token(TableReader &block, oauth::Provider &provider)
 {
 	read_word(block, "id_token", kIdTokens, provider.id_token_optional);
 	const std::pair<std::string_view, bool *> known[] = {
@@ -168,13 +169,13 @@ void read_id_token(Block &block, oauth::Provider &provider)
 		const auto found =
 			std::ranges::find(known, lower(word), &std::pair<std::string_view, bool *>::first);
 		if (found == std::end(known))
-			block.fault("id_token_allow", "it must be of no_nonce, hs256 and numeric_sub");
+			block.error("id_token_allow", "it must be of no_nonce, hs256 and numeric_sub");
 		else
 			*found->second = true;
 	}
 }
 
-void read_account(Block &block, oauth::Provider &provider)
+void read_account(TableReader &block, oauth::Provider &provider)
 {
 	TomlValue *value = block.find("account");
 	if (value == nullptr)
@@ -190,10 +191,10 @@ void read_account(Block &block, oauth::Provider &provider)
 		else if (name == "label")
 			provider.account_label_path = path;
 		else
-			block.fault("account", "it must be a path, or { id = \"path\", label = \"path\" }");
+			block.error("account", "it must be a path, or { id = \"path\", label = \"path\" }");
 }
 
-void read_rotation(Block &block, oauth::Provider &provider)
+void read_rotation(TableReader &block, oauth::Provider &provider)
 {
 	const std::optional<std::string> text = block.text("rotation");
 	if (!text)
@@ -212,27 +213,27 @@ void read_rotation(Block &block, oauth::Provider &provider)
 	else if (seconds)
 		provider.rotation = {Kind::grace, std::chrono::seconds(*seconds)};
 	else
-		block.fault("rotation", "it must be none, until_used, strict, auto, or grace: and seconds "
+		block.error("rotation", "it must be none, until_used, strict, auto, or grace: and seconds "
 								"up to 2592000, as in grace:60");
 }
 
-void read_failures(Block &block, oauth::Provider &provider)
+void read_failures(TableReader &block, oauth::Provider &provider)
 {
 	for (auto &[match, word] : block.pairs("failures")) {
 		const auto kind = oauth::failure_kind_of(word);
 		if (!oauth::is_failure_match(match))
-			block.fault("failures",
+			block.error("failures",
 						"what matches is a code, a status, 5xx or *, and maybe a colon, "
 						"a space and words, as in \"invalid_grant: locked\"");
 		else if (!kind)
-			block.fault("failures", "what it means must be one of transient, no_answer, "
+			block.error("failures", "what it means must be one of transient, no_answer, "
 									"dead_grant, needs_interaction, client_config");
 		else
 			provider.failures.push_back({match, *kind});
 	}
 }
 
-void read_refresh(Block &block, oauth::Provider &provider)
+void read_refresh(TableReader &block, oauth::Provider &provider)
 {
 	read_rotation(block, provider);
 	provider.refresh_scopes = block.flag("refresh_scopes").value_or(provider.refresh_scopes);
@@ -249,7 +250,7 @@ void read_refresh(Block &block, oauth::Provider &provider)
 	read_failures(block, provider);
 }
 
-void read_answer(Block &block, oauth::Provider &provider)
+void read_answer(TableReader &block, oauth::Provider &provider)
 {
 	const std::pair<std::string_view, std::string *> paths[] = {
 		{"access_token_path", &provider.access_token_path},
@@ -261,7 +262,7 @@ void read_answer(Block &block, oauth::Provider &provider)
 			*path = std::move(*text);
 	read_word(block, "expires_format", kExpiryFormats, provider.expires_format);
 	if (block.has("expires_format") && !block.has("expires_path"))
-		block.fault("expires_format",
+		block.error("expires_format",
 					"it is of the member that expires_path names, which is missing");
 	if (auto types = block.list("allow_token_types", ", "))
 		for (const std::string &type : *types)
@@ -277,16 +278,17 @@ void read_answer(Block &block, oauth::Provider &provider)
 
 } // namespace
 
-oauth::Provider read_provider(const std::string &name, Block &block, ClientOverride given,
-							  Findings &findings)
+oauth::Provider read_provider(const std::string &name, TableReader &block, ClientOverride given,
+							  Diagnostics &diagnostics)
 {
 	const Preset *preset = chosen_preset(name, block);
 	// Google's secret, say, must not go to another provider that is called google
 	// and has a client of its own.
 	if ((preset == nullptr || preset->name != name) && has_own_client(block)) {
 		if (given.client_id || given.client_secret)
-			findings.warn("providers." + name, "the client in the environment is the preset's, and "
-											   "not used for this provider, which has its own");
+			diagnostics.warn("providers." + name,
+							 "the client in the environment is the preset's, and "
+							 "not used for this provider, which has its own");
 		given = ClientOverride{};
 	}
 	const std::string tenant = chosen_tenant(block, preset, given);
@@ -311,8 +313,8 @@ oauth::Provider read_provider(const std::string &name, Block &block, ClientOverr
 		provider.require_iss = required;
 	read_answer(block, provider);
 	read_refresh(block, provider);
-	block.fault_unknown();
-	check_provider(provider, block, findings);
+	block.report_unknown();
+	check_provider(provider, block, diagnostics);
 	return provider;
 }
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <span>
 
-#include "oauth/metadata.hpp"
 #include "base/text.hpp"
+#include "oauth/metadata.hpp"
 
 namespace sidecar::settings
 {
@@ -33,32 +33,32 @@ bool contains(Names names, std::string_view name)
 	return std::ranges::find(names, name) != names.end();
 }
 
-void check_parameters(const oauth::Provider &provider, const Block &block, std::string_view key,
-					  const oauth::Pairs &parameters, Names reserved)
+void check_parameters(const oauth::Provider &provider, const TableReader &block,
+					  std::string_view key, const oauth::Pairs &parameters, Names reserved)
 {
 	for (const auto &[name, value] : parameters)
 		if (contains(reserved, lower(name)) || name == provider.client_id_parameter)
-			block.fault(key,
+			block.error(key,
 						"it must not have " + lower(name) + ", which the protocol sets itself");
 		else if (!all_visible(name) || name.empty())
-			block.fault(key, "the name of a parameter must be visible ASCII");
+			block.error(key, "the name of a parameter must be visible ASCII");
 }
 
-void check_endpoint(const Block &block, std::string_view key, const std::string &address)
+void check_endpoint(const TableReader &block, std::string_view key, const std::string &address)
 {
 	if (!address.empty() && !oauth::is_endpoint(address))
-		block.fault(key, "it must be a URL that begins with https:// (http:// for localhost, "
+		block.error(key, "it must be a URL that begins with https:// (http:// for localhost, "
 						 "127.0.0.1 and [::1] only), without user name and fragment");
 }
 
-void check_endpoints(const oauth::Provider &provider, const Block &block)
+void check_endpoints(const oauth::Provider &provider, const TableReader &block)
 {
-	const oauth::Endpoints &endpoints = provider.endpoints;
+	const oauth::ProviderEndpoints &endpoints = provider.endpoints;
 	check_endpoint(block, "issuer", endpoints.issuer);
 	if (endpoints.issuer.find('?') != std::string::npos)
-		block.fault("issuer", "it must have no query");
+		block.error("issuer", "it must have no query");
 	if (provider.require_iss == true && endpoints.issuer.empty() && !provider.issuer_per_tenant)
-		block.fault("require_iss", "true needs issuer, to compare what comes with");
+		block.error("require_iss", "true needs issuer, to compare what comes with");
 	check_endpoint(block, "authorization_endpoint", endpoints.authorization);
 	check_endpoint(block, "token_endpoint", endpoints.token);
 	check_endpoint(block, "refresh_endpoint", endpoints.refresh);
@@ -66,41 +66,41 @@ void check_endpoints(const oauth::Provider &provider, const Block &block)
 	if (provider.discovers || block.has("preset"))
 		return;
 	if (endpoints.authorization.empty() && endpoints.token.empty())
-		block.fault("issuer", "say where the provider is: preset, issuer, or "
+		block.error("issuer", "say where the provider is: preset, issuer, or "
 							  "authorization_endpoint and token_endpoint");
 	else if (endpoints.authorization.empty())
-		block.fault("authorization_endpoint", "it is missing beside token_endpoint");
+		block.error("authorization_endpoint", "it is missing beside token_endpoint");
 	else if (endpoints.token.empty())
-		block.fault("token_endpoint", "it is missing beside authorization_endpoint");
+		block.error("token_endpoint", "it is missing beside authorization_endpoint");
 }
 
-bool has_secret(const oauth::Provider &provider, const Block &block)
+bool has_secret(const oauth::Provider &provider, const TableReader &block)
 {
 	return !provider.client_secret.empty() || block.has("client_secret") ||
 		   block.has("client_secret_env") || block.has("client_secret_file");
 }
 
-void check_client(const oauth::Provider &provider, const Block &block)
+void check_client(const oauth::Provider &provider, const TableReader &block)
 {
 	const bool without_secret = provider.token_auth == oauth::TokenAuth::none;
 	if (provider.client_id.empty() && !block.has("client_id") && !block.has("client_id_env"))
-		block.fault("client_id", "it is missing; the provider gives one when you register the "
+		block.error("client_id", "it is missing; the provider gives one when you register the "
 								 "application");
 	else if (!all_visible(provider.client_id))
-		block.fault("client_id", "it must be visible ASCII without spaces");
+		block.error("client_id", "it must be visible ASCII without spaces");
 	const std::string name = lower(provider.client_id_parameter);
 	if (name != "client_id" &&
 		(name.find('.') != name.npos || !is_path(name) || contains(kAuthorizeParameters, name) ||
 		 contains(kTokenParameters, name)))
-		block.fault("client_id_parameter", "it must be of letters, digits, _ and -, and no other "
+		block.error("client_id_parameter", "it must be of letters, digits, _ and -, and no other "
 										   "parameter of the protocol");
 	if (without_secret && has_secret(provider, block))
-		block.fault("token_auth",
+		block.error("token_auth",
 					"none sends no client_secret; take it away, or use basic or post");
 	if (!without_secret && !has_secret(provider, block))
-		block.fault("client_secret", "it is missing; a public client says token_auth = \"none\"");
+		block.error("client_secret", "it is missing; a public client says token_auth = \"none\"");
 	if (without_secret && !provider.pkce)
-		block.fault("pkce", "a client without a secret needs PKCE");
+		block.error("pkce", "a client without a secret needs PKCE");
 }
 
 // OpenID Connect Core 3.1.3.7: without an issuer there is nothing to hold an ID
@@ -114,16 +114,16 @@ bool asks_in_vain_for_identity(const oauth::Provider &provider)
 		   (asks(provider.scopes) || asks(provider.own_scopes));
 }
 
-void check_scopes(const oauth::Provider &provider, const Block &block)
+void check_scopes(const oauth::Provider &provider, const TableReader &block)
 {
 	if (asks_in_vain_for_identity(provider))
-		block.fault("scopes",
+		block.error("scopes",
 					"openid asks for an ID token, and without issuer none can be checked: "
 					"set issuer, or id_token = \"optional\" to do without");
 	for (const std::string &scope : provider.scopes)
 		if (!all_visible(scope) || scope.find_first_of("\"\\") != scope.npos ||
 			scope.find(provider.scope_separator) != scope.npos) {
-			block.fault("scopes", "each must be visible ASCII without quotes, backslashes and the "
+			block.error("scopes", "each must be visible ASCII without quotes, backslashes and the "
 								  "separator");
 			return;
 		}
@@ -142,16 +142,16 @@ bool leads_to_token(const oauth::Provider &provider, std::string_view path)
 	return leads_to(provider.access_token_path) || leads_to(provider.refresh_token_path);
 }
 
-void check_path(const oauth::Provider &provider, const Block &block, std::string_view key,
+void check_path(const oauth::Provider &provider, const TableReader &block, std::string_view key,
 				const std::string &path)
 {
 	if (!is_path(path))
-		block.fault(key, "a path is names with dots between, as in authed_user.id");
+		block.error(key, "a path is names with dots between, as in authed_user.id");
 	else if (leads_to_token(provider, path))
-		block.fault(key, "it must not lead to a token: what it names is stored unencrypted");
+		block.error(key, "it must not lead to a token: what it names is stored unencrypted");
 }
 
-void check_answer(const oauth::Provider &provider, const Block &block)
+void check_answer(const oauth::Provider &provider, const TableReader &block)
 {
 	const std::pair<std::string_view, const std::string &> paths[] = {
 		{"access_token_path", provider.access_token_path},
@@ -160,12 +160,12 @@ void check_answer(const oauth::Provider &provider, const Block &block)
 		{"scope_path", provider.scope_path}};
 	for (const auto &[key, path] : paths)
 		if (!path.empty() && !is_path(path))
-			block.fault(key, "a path is names with dots between, as in authed_user.access_token, "
+			block.error(key, "a path is names with dots between, as in authed_user.access_token, "
 							 "and indexes in arrays, as in data.0.token");
 	if (!provider.refresh_token_path.empty() &&
 		provider.refresh_token_path ==
 			(provider.access_token_path.empty() ? "access_token" : provider.access_token_path))
-		block.fault("refresh_token_path", "it must be another member than the access token");
+		block.error("refresh_token_path", "it must be another member than the access token");
 	if (!provider.account_id_path.empty())
 		check_path(provider, block, "account", provider.account_id_path);
 	if (!provider.account_label_path.empty())
@@ -174,55 +174,58 @@ void check_answer(const oauth::Provider &provider, const Block &block)
 		check_path(provider, block, "extra", path);
 	for (const std::string &name : provider.callback_extra)
 		if (contains(kCallbackParameters, lower(name)) || lower(name).ends_with("token"))
-			block.fault("callback_extra", "it must not name code, state, iss, error or a token");
+			block.error("callback_extra", "it must not name code, state, iss, error or a token");
 		else if (!all_visible(name))
-			block.fault("callback_extra", "the name of a parameter must be visible ASCII");
+			block.error("callback_extra", "the name of a parameter must be visible ASCII");
 }
 
-void check_refresh(const oauth::Provider &provider, const Block &block)
+void check_refresh(const oauth::Provider &provider, const TableReader &block)
 {
 	const bool has_scope = std::ranges::any_of(
 		provider.refresh_params, [](const auto &parameter) { return parameter.first == "scope"; });
 	if (provider.refresh_scopes && has_scope)
-		block.fault("refresh_scopes", "refresh_params has a scope already; keep one of the two");
+		block.error("refresh_scopes", "refresh_params has a scope already; keep one of the two");
 	if (provider.refresh_kills_access && provider.refresh_ahead.count() > 0)
-		block.fault("refresh_ahead",
+		block.error("refresh_ahead",
 					"with refresh_kills_access a refresh that nobody needs yet ends "
 					"a token that is in use; take one of the two away");
 }
 
-void check_token_types(const oauth::Provider &provider, const Block &block)
+void check_token_types(const oauth::Provider &provider, const TableReader &block)
 {
 	constexpr std::string_view kBound[] = {"dpop", "mac", "n_a", "pop"};
 	for (const std::string &type : provider.allow_token_types)
 		if (!contains(kBound, type))
-			block.fault("allow_token_types",
+			block.error("allow_token_types",
 						"it must be of DPoP, mac, N_A and pop; every other type is allowed anyway");
 }
 
-void warn_of_weakness(const oauth::Provider &provider, const Block &block, Findings &findings)
+void warn_of_weakness(const oauth::Provider &provider, const TableReader &block,
+					  Diagnostics &diagnostics)
 {
 	if (!provider.pkce)
-		findings.warn(block.name_of("pkce"),
-					  "false: a stolen code can be used; only for a provider that refuses PKCE");
+		diagnostics.warn(block.name_of("pkce"),
+						 "false: a stolen code can be used; only for a provider that refuses PKCE");
 	if (provider.require_iss == false)
-		findings.warn(block.name_of("require_iss"),
-					  "false: another provider's answer is not told apart by its issuer");
+		diagnostics.warn(block.name_of("require_iss"),
+						 "false: another provider's answer is not told apart by its issuer");
 	if (provider.id_token_optional)
-		findings.warn(block.name_of("id_token"),
-					  "\"optional\": who connected the account may stay unknown");
+		diagnostics.warn(block.name_of("id_token"),
+						 "\"optional\": who connected the account may stay unknown");
 	if (provider.id_token_allow.no_nonce)
-		findings.warn(block.name_of("id_token_allow"),
-					  "no_nonce: an ID token is not tied to the attempt that it answers");
+		diagnostics.warn(block.name_of("id_token_allow"),
+						 "no_nonce: an ID token is not tied to the attempt that it answers");
 	if (!provider.allow_token_types.empty())
-		findings.warn(block.name_of("allow_token_types"),
-					  "such a token is worth nothing without a proof of possession, which whoever "
-					  "uses it must give");
+		diagnostics.warn(
+			block.name_of("allow_token_types"),
+			"such a token is worth nothing without a proof of possession, which whoever "
+			"uses it must give");
 }
 
 } // namespace
 
-void check_provider(const oauth::Provider &provider, const Block &block, Findings &findings)
+void check_provider(const oauth::Provider &provider, const TableReader &block,
+					Diagnostics &diagnostics)
 {
 	check_endpoints(provider, block);
 	check_client(provider, block);
@@ -235,7 +238,7 @@ void check_provider(const oauth::Provider &provider, const Block &block, Finding
 	check_answer(provider, block);
 	check_refresh(provider, block);
 	check_token_types(provider, block);
-	warn_of_weakness(provider, block, findings);
+	warn_of_weakness(provider, block, diagnostics);
 }
 
 } // namespace sidecar::settings

@@ -9,6 +9,6 @@ namespace sidecar::settings
 {
 
 // `blocks`: what the TOML file has under providers, or null.
-void read_providers(Inputs &inputs, TomlValue *blocks, Settings &settings);
+void read_providers(SettingReader &reader, TomlValue *blocks, Settings &settings);
 
 } // namespace sidecar::settings

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.hpp"
 #include "common/return_address.hpp"
 #include "settings/address.hpp"
 #include "settings/file.hpp"
-#include "base/text.hpp"
 
 namespace sidecar::settings
 {
@@ -22,47 +22,47 @@ constexpr std::string_view kCertificate = "OAUTH_TLS_CERTIFICATE";
 constexpr std::string_view kKey = "OAUTH_TLS_KEY";
 constexpr std::string_view kAuthorities = "OAUTH_CA_FILE";
 
-std::optional<Address> read_address(Inputs &inputs, std::string_view setting)
+std::optional<Address> read_address(SettingReader &reader, std::string_view setting)
 {
-	const std::optional<std::string> text = inputs.text(setting);
+	const std::optional<std::string> text = reader.text(setting);
 	if (!text)
 		return std::nullopt;
 	auto parsed = parse_address(*text);
 	if (auto *address = std::get_if<Address>(&parsed))
 		return std::move(*address);
-	inputs.findings().fault(setting, std::get<std::string_view>(parsed));
+	reader.diagnostics().error(setting, std::get<std::string_view>(parsed));
 	return std::nullopt;
 }
 
-void read_listeners(Inputs &inputs, Settings &settings)
+void read_listeners(SettingReader &reader, Settings &settings)
 {
 	settings.listen.host = "127.0.0.1";
 	settings.listen.port = 8090;
-	if (auto address = read_address(inputs, kListen))
+	if (auto address = read_address(reader, kListen))
 		settings.listen = std::move(*address);
-	settings.api_listen = read_address(inputs, kApiListen);
+	settings.api_listen = read_address(reader, kApiListen);
 	if (settings.api_listen && same_address(*settings.api_listen, settings.listen))
 		settings.api_listen.reset();
 }
 
-void read_tls(Inputs &inputs, Settings &settings)
+void read_tls(SettingReader &reader, Settings &settings)
 {
-	Findings &findings = inputs.findings();
-	settings.tls_certificate = inputs.path(kCertificate, "");
-	settings.tls_key = inputs.path(kKey, "");
-	settings.ca_file = inputs.path(kAuthorities, "");
+	Diagnostics &diagnostics = reader.diagnostics();
+	settings.tls_certificate = reader.path(kCertificate, "");
+	settings.tls_key = reader.path(kKey, "");
+	settings.ca_file = reader.path(kAuthorities, "");
 	if (settings.tls_certificate.empty() != settings.tls_key.empty())
-		findings.fault(settings.tls_key.empty() ? kKey : kCertificate,
-					   "it is missing; TLS needs OAUTH_TLS_CERTIFICATE and OAUTH_TLS_KEY");
+		diagnostics.error(settings.tls_key.empty() ? kKey : kCertificate,
+						  "it is missing; TLS needs OAUTH_TLS_CERTIFICATE and OAUTH_TLS_KEY");
 	if (!settings.tls_certificate.empty())
-		check_readable(kCertificate, settings.tls_certificate, false, findings);
+		check_readable(kCertificate, settings.tls_certificate, false, diagnostics);
 	if (!settings.tls_key.empty())
-		check_readable(kKey, settings.tls_key, true, findings);
+		check_readable(kKey, settings.tls_key, true, diagnostics);
 	if (!settings.ca_file.empty())
-		check_readable(kAuthorities, settings.ca_file, false, findings);
+		check_readable(kAuthorities, settings.ca_file, false, diagnostics);
 }
 
-void warn_of_plain_http(const Settings &settings, Findings &findings)
+void warn_of_plain_http(const Settings &settings, Diagnostics &diagnostics)
 {
 	if (!settings.tls_certificate.empty())
 		return;
@@ -70,12 +70,12 @@ void warn_of_plain_http(const Settings &settings, Findings &findings)
 		"other machines reach it, over plain HTTP; put a reverse proxy with TLS before it, or set "
 		"OAUTH_TLS_CERTIFICATE and OAUTH_TLS_KEY";
 	if (!is_local(settings.listen))
-		findings.warn(kListen, kAdvice);
+		diagnostics.warn(kListen, kAdvice);
 	if (settings.api_listen && !is_local(*settings.api_listen))
-		findings.warn(kApiListen, kAdvice);
+		diagnostics.warn(kApiListen, kAdvice);
 }
 
-std::string public_url_fault(std::string_view url)
+std::string public_url_error(std::string_view url)
 {
 	if (!url.starts_with("https://") && !url.starts_with("http://"))
 		return "it must begin with https://";
@@ -89,15 +89,15 @@ std::string public_url_fault(std::string_view url)
 		   "https://example.com/connect";
 }
 
-void read_public_url(Inputs &inputs, Settings &settings)
+void read_public_url(SettingReader &reader, Settings &settings)
 {
-	Findings &findings = inputs.findings();
-	std::optional<std::string> url = inputs.text(kPublicUrl);
+	Diagnostics &diagnostics = reader.diagnostics();
+	std::optional<std::string> url = reader.text(kPublicUrl);
 	if (!url) {
 		const bool unix_socket = !settings.listen.unix_path.empty();
 		if (unix_socket)
-			findings.fault(kPublicUrl, "it is missing; with a Unix socket there is no port to "
-									   "make it from");
+			diagnostics.error(kPublicUrl, "it is missing; with a Unix socket there is no port to "
+										  "make it from");
 		else
 			settings.public_url = std::string(settings.tls_certificate.empty() ? "http" : "https") +
 								  "://localhost:" + std::to_string(settings.listen.port);
@@ -108,18 +108,18 @@ void read_public_url(Inputs &inputs, Settings &settings)
 	if (flow::is_public_url(*url) && !url->ends_with('/'))
 		settings.public_url = std::move(*url);
 	else
-		findings.fault(kPublicUrl, public_url_fault(*url));
+		diagnostics.error(kPublicUrl, public_url_error(*url));
 }
 
-void read_origins(Inputs &inputs, Settings &settings)
+void read_origins(SettingReader &reader, Settings &settings)
 {
-	const auto origins = inputs.list(kReturnTo);
+	const auto origins = reader.list(kReturnTo);
 	if (!origins)
 		return;
 	for (std::size_t i = 0; i < origins->size(); i++) {
 		const std::string &origin = (*origins)[i];
 		if (!flow::is_origin_pattern(origin))
-			inputs.findings().fault(
+			reader.diagnostics().error(
 				kReturnTo, "entry " + std::to_string(i + 1) +
 							   " must be an origin in lower case without a path, as in "
 							   "https://app.example.com or https://*.example.com; http is for "
@@ -132,13 +132,13 @@ void read_origins(Inputs &inputs, Settings &settings)
 
 } // namespace
 
-void read_site(Inputs &inputs, Settings &settings)
+void read_server_settings(SettingReader &reader, Settings &settings)
 {
-	read_listeners(inputs, settings);
-	read_tls(inputs, settings);
-	warn_of_plain_http(settings, inputs.findings());
-	read_public_url(inputs, settings);
-	read_origins(inputs, settings);
+	read_listeners(reader, settings);
+	read_tls(reader, settings);
+	warn_of_plain_http(settings, reader.diagnostics());
+	read_public_url(reader, settings);
+	read_origins(reader, settings);
 }
 
 } // namespace sidecar::settings

@@ -10,6 +10,6 @@ namespace sidecar::settings
 
 // OAUTH_LISTEN, OAUTH_API_LISTEN, OAUTH_PUBLIC_URL, OAUTH_RETURN_TO,
 // OAUTH_TLS_CERTIFICATE, OAUTH_TLS_KEY, OAUTH_CA_FILE.
-void read_site(Inputs &inputs, Settings &settings);
+void read_server_settings(SettingReader &reader, Settings &settings);
 
 } // namespace sidecar::settings

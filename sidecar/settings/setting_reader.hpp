@@ -13,16 +13,16 @@
 namespace sidecar::settings
 {
 
-class Inputs
+class SettingReader
 {
 public:
-	Inputs(Block &top, Place place) : top_(top), place_(place) {}
+	SettingReader(TableReader &top, SecretSources place) : top_(top), place_(place) {}
 
-	const Place &place() const noexcept { return place_; }
-	Findings &findings() const noexcept { return place_.findings; }
+	const SecretSources &place() const noexcept { return place_; }
+	Diagnostics &diagnostics() const noexcept { return place_.diagnostics; }
 
 	// `setting` as it is called in the environment: OAUTH_LISTEN. Nothing where it
-	// is not given, or is empty, which is a fault.
+	// is not given, or is empty, which is an error.
 	std::optional<std::string> text(std::string_view setting);
 	// Also by <setting>_FILE, and in the TOML file by …_env and …_file.
 	std::optional<Secret> secret(std::string_view setting);
@@ -35,8 +35,8 @@ public:
 private:
 	std::optional<std::string> checked(std::string_view setting, std::string_view value) const;
 
-	Block &top_;
-	Place place_;
+	TableReader &top_;
+	SecretSources place_;
 };
 
 // OAUTH_LISTEN is `listen` in the TOML file, and DATABASE_URL `database_url`.

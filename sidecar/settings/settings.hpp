@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "common/digest.hpp"
-#include "oauth/provider.hpp"
 #include "common/secret_string.hpp"
+#include "oauth/provider.hpp"
 
 namespace sidecar::settings
 {
@@ -27,7 +27,7 @@ struct Address {
 
 // A key to the API. Only its digest is kept.
 struct ApiToken {
-	enum Call : unsigned { status = 1, authorize = 2, token = 4, erase = 8, everything = 15 };
+	enum Call : unsigned { status = 1, authorize = 2, token = 4, delete_ = 8, everything = 15 };
 	std::string name; // for the log
 	oauth::Digest digest{};
 	unsigned allow = everything;
@@ -65,12 +65,12 @@ struct Settings {
 	std::string log_level = "info";
 	std::map<std::string, oauth::Provider, std::less<>> providers; // by base name
 
-	// Notes that are no faults but worth a word at start (`--check` shows them).
+	// Notes that are no errors but worth a word at start (`--check` shows them).
 	std::vector<std::string> warnings;
 };
 
 // A setting that is wrong: which, what about it, what to do. Never its value.
-struct Fault {
+struct SettingError {
 	std::string setting;
 	std::string message;
 };
@@ -79,7 +79,7 @@ using Environment = std::map<std::string, std::string, std::less<>>;
 
 struct Loaded {
 	Settings settings;
-	std::vector<Fault> faults; // all of them, not the first
+	std::vector<SettingError> errors; // all of them, not the first
 };
 
 // Reads everything. `directory` is where .env and oauth-sidecar.toml are looked for.

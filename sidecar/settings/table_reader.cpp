@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "settings/file.hpp"
 #include "base/text.hpp"
+#include "settings/file.hpp"
 
 namespace sidecar::settings
 {
@@ -39,28 +39,28 @@ std::optional<std::vector<std::string>> as_list(const TomlValue &value)
 
 } // namespace
 
-bool check_secret(std::string_view setting, const Secret &secret, Findings &findings)
+bool check_secret(std::string_view setting, const Secret &secret, Diagnostics &diagnostics)
 {
 	if (trimmed(secret.reveal()).empty())
-		findings.fault(setting, "it is empty; give it a value, or leave it out");
+		diagnostics.error(setting, "it is empty; give it a value, or leave it out");
 	else if (has_control_characters(secret.reveal()))
-		findings.fault(setting, "it has control characters; it must be a single line");
+		diagnostics.error(setting, "it has control characters; it must be a single line");
 	else
 		return true;
 	return false;
 }
 
-Block::Block(TomlTable &table, std::string prefix, Place place)
+TableReader::TableReader(TomlTable &table, std::string prefix, SecretSources place)
 	: table_(table), prefix_(std::move(prefix)), place_(place)
 {
 }
 
-void Block::fault(std::string_view key, std::string_view message) const
+void TableReader::error(std::string_view key, std::string_view message) const
 {
-	place_.findings.fault(name_of(key), message);
+	place_.diagnostics.error(name_of(key), message);
 }
 
-bool Block::has(std::string_view key) const
+bool TableReader::has(std::string_view key) const
 {
 	for (const TomlMember &member : table_)
 		if (member.key == key)
@@ -68,7 +68,7 @@ bool Block::has(std::string_view key) const
 	return false;
 }
 
-TomlValue *Block::find(std::string_view key)
+TomlValue *TableReader::find(std::string_view key)
 {
 	known_.emplace_back(key);
 	for (TomlMember &member : table_)
@@ -77,35 +77,35 @@ TomlValue *Block::find(std::string_view key)
 	return nullptr;
 }
 
-std::optional<std::string> Block::text(std::string_view key)
+std::optional<std::string> TableReader::text(std::string_view key)
 {
 	const TomlValue *value = find(key);
 	if (value == nullptr)
 		return std::nullopt;
 	const auto *text = std::get_if<std::string>(&value->data);
 	if (text == nullptr)
-		fault(key, "it must be a text in quotes");
+		error(key, "it must be a text in quotes");
 	else if (trimmed(*text).empty())
-		fault(key, "it is empty; give it a value, or leave it out");
+		error(key, "it is empty; give it a value, or leave it out");
 	else if (has_control_characters(*text))
-		fault(key, "it has control characters; it must be a single line");
+		error(key, "it has control characters; it must be a single line");
 	else
 		return *text;
 	return std::nullopt;
 }
 
-std::optional<bool> Block::flag(std::string_view key)
+std::optional<bool> TableReader::flag(std::string_view key)
 {
 	const TomlValue *value = find(key);
 	if (value == nullptr)
 		return std::nullopt;
 	if (const auto *flag = std::get_if<bool>(&value->data))
 		return *flag;
-	fault(key, "it must be true or false, without quotes");
+	error(key, "it must be true or false, without quotes");
 	return std::nullopt;
 }
 
-std::optional<long long> Block::number(std::string_view key, long long low, long long high)
+std::optional<long long> TableReader::number(std::string_view key, long long low, long long high)
 {
 	const TomlValue *value = find(key);
 	if (value == nullptr)
@@ -113,24 +113,24 @@ std::optional<long long> Block::number(std::string_view key, long long low, long
 	const auto *number = std::get_if<std::int64_t>(&value->data);
 	if (number != nullptr && *number >= low && *number <= high)
 		return *number;
-	fault(key, "it must be a whole number from " + std::to_string(low) + " to " +
+	error(key, "it must be a whole number from " + std::to_string(low) + " to " +
 				   std::to_string(high) + ", without quotes");
 	return std::nullopt;
 }
 
-std::optional<std::string> Block::scalar(std::string_view key)
+std::optional<std::string> TableReader::scalar(std::string_view key)
 {
 	const TomlValue *value = find(key);
 	if (value == nullptr)
 		return std::nullopt;
 	std::optional<std::string> text = as_text(*value);
 	if (!text)
-		fault(key, "it must be a text in quotes");
+		error(key, "it must be a text in quotes");
 	return text;
 }
 
-std::optional<std::vector<std::string>> Block::list(std::string_view key,
-													std::string_view separators)
+std::optional<std::vector<std::string>> TableReader::list(std::string_view key,
+														  std::string_view separators)
 {
 	const TomlValue *value = find(key);
 	if (value == nullptr)
@@ -139,11 +139,11 @@ std::optional<std::vector<std::string>> Block::list(std::string_view key,
 		return split(*text, separators);
 	if (auto texts = as_list(*value))
 		return texts;
-	fault(key, "it must be an array of texts, [\"…\", \"…\"], none of them empty");
+	error(key, "it must be an array of texts, [\"…\", \"…\"], none of them empty");
 	return std::nullopt;
 }
 
-oauth::Pairs Block::pairs(std::string_view key)
+oauth::Pairs TableReader::pairs(std::string_view key)
 {
 	oauth::Pairs pairs;
 	const TomlValue *value = find(key);
@@ -151,38 +151,38 @@ oauth::Pairs Block::pairs(std::string_view key)
 		return pairs;
 	const auto *table = std::get_if<TomlTable>(&value->data);
 	if (table == nullptr) {
-		fault(key, "it must be a table, { name = \"value\" }");
+		error(key, "it must be a table, { name = \"value\" }");
 		return pairs;
 	}
 	for (const TomlMember &member : *table)
 		if (const auto text = as_text(member.value); text && !has_control_characters(*text))
 			pairs.emplace_back(member.key, *text);
 		else
-			fault(std::string(key) + "." + shown_name(member.key), "it must be a text on one line");
+			error(std::string(key) + "." + shown_name(member.key), "it must be a text on one line");
 	return pairs;
 }
 
-std::optional<std::string> Block::variable(std::string_view key)
+std::optional<std::string> TableReader::variable(std::string_view key)
 {
 	const std::optional<std::string> name = text(key);
 	if (!name)
 		return std::nullopt;
 	if (!is_variable_name(*name))
-		fault(key, "it must be the name of an environment variable, not a value");
+		error(key, "it must be the name of an environment variable, not a value");
 	else if (const std::string *value = place_.variables.find(*name))
 		return *value;
 	else
-		fault(key, "the environment variable that it names is not set");
+		error(key, "the environment variable that it names is not set");
 	return std::nullopt;
 }
 
-std::optional<Secret> Block::secret(std::string_view key)
+std::optional<Secret> TableReader::secret(std::string_view key)
 {
 	const std::string by_variable = std::string(key) + "_env";
 	const std::string by_file = std::string(key) + "_file";
 	const bool has_value = has(key), has_variable = has(by_variable), has_file = has(by_file);
 	if (has_value + has_variable + has_file > 1) {
-		fault(key, "it is given more than once; keep one of " + std::string(key) + ", " +
+		error(key, "it is given more than once; keep one of " + std::string(key) + ", " +
 					   by_variable + " and " + by_file);
 		pass_over_secret(key);
 		return std::nullopt;
@@ -194,46 +194,46 @@ std::optional<Secret> Block::secret(std::string_view key)
 	if (given)
 		secret = Secret::take(*given);
 	if (given && place_.open_to_others)
-		place_.findings.warn(name_of(key),
-							 "it stands in a file that group or others can read; chmod it to 600");
+		place_.diagnostics.warn(
+			name_of(key), "it stands in a file that group or others can read; chmod it to 600");
 	if (of_variable)
 		secret = Secret::take(*of_variable);
 	if (const auto path = text(by_file))
-		secret = read_secret_file(name_of(by_file), *path, place_.directory, place_.findings);
+		secret = read_secret_file(name_of(by_file), *path, place_.directory, place_.diagnostics);
 	const std::string_view named = has_file ? by_file : has_variable ? by_variable : key;
-	if (secret && !check_secret(name_of(named), *secret, place_.findings))
+	if (secret && !check_secret(name_of(named), *secret, place_.diagnostics))
 		secret.reset();
 	return secret;
 }
 
-void Block::pass_over_secret(std::string_view key)
+void TableReader::pass_over_secret(std::string_view key)
 {
 	for (const char *suffix : {"", "_env", "_file"})
 		known_.push_back(std::string(key) + suffix);
 }
 
-std::optional<std::string> Block::text_or_variable(std::string_view key)
+std::optional<std::string> TableReader::text_or_variable(std::string_view key)
 {
 	const std::string by_variable = std::string(key) + "_env";
 	if (has(key) && has(by_variable))
-		fault(key, "it is given twice; keep one of " + std::string(key) + " and " + by_variable);
+		error(key, "it is given twice; keep one of " + std::string(key) + " and " + by_variable);
 	std::optional<std::string> given = text(key);
 	std::optional<std::string> of_variable = variable(by_variable);
 	if (of_variable && (of_variable->empty() || has_control_characters(*of_variable))) {
-		fault(by_variable, "the environment variable that it names is empty or not a single line");
+		error(by_variable, "the environment variable that it names is empty or not a single line");
 		of_variable.reset();
 	}
 	return given ? given : of_variable;
 }
 
-void Block::fault_unknown() const
+void TableReader::report_unknown() const
 {
 	for (const TomlMember &member : table_) {
 		bool known = false;
 		for (const std::string &key : known_)
 			known = known || key == member.key;
 		if (!known)
-			fault(shown_name(member.key), "no such key" + nearest_hint(member.key, known_));
+			error(shown_name(member.key), "no such key" + nearest_hint(member.key, known_));
 	}
 }
 

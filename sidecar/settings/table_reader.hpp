@@ -1,5 +1,5 @@
-// A table of the TOML file while it is read: each key by its kind, with a fault
-// where it is of another, and at the end a fault for each key nobody asked for.
+// A table of the TOML file while it is read: each key by its kind, with an error
+// where it is of another, and at the end an error for each key nobody asked for.
 #pragma once
 
 #include <optional>
@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "oauth/provider.hpp"
 #include "common/secret_string.hpp"
+#include "oauth/provider.hpp"
 #include "settings/diagnostics.hpp"
 #include "settings/toml_document.hpp"
 #include "settings/variables.hpp"
@@ -17,28 +17,28 @@ namespace sidecar::settings
 {
 
 // What reading a secret needs beside the key's own value.
-struct Place {
+struct SecretSources {
 	Variables &variables;
 	const std::string &directory; // for relative paths
-	Findings &findings;
+	Diagnostics &diagnostics;
 	bool open_to_others; // group or others can read the TOML file
 };
 
-class Block
+class TableReader
 {
 public:
 	// `prefix`: "providers.google.", or nothing at the top.
-	Block(TomlTable &table, std::string prefix, Place place);
+	TableReader(TomlTable &table, std::string prefix, SecretSources place);
 
 	// The key as messages name it.
 	std::string name_of(std::string_view key) const { return prefix_ + std::string(key); }
-	void fault(std::string_view key, std::string_view message) const;
+	void error(std::string_view key, std::string_view message) const;
 	bool has(std::string_view key) const;
 
 	// The value as it is, and the key as one that is known; null where absent.
 	TomlValue *find(std::string_view key);
 
-	// Nothing where the key is absent, or of the wrong kind, or empty, which are faults.
+	// Nothing where the key is absent, or of the wrong kind, or empty, which are errors.
 	std::optional<std::string> text(std::string_view key);
 	std::optional<bool> flag(std::string_view key);
 	std::optional<long long> number(std::string_view key, long long low, long long high);
@@ -49,25 +49,25 @@ public:
 	// A table of texts, numbers and flags.
 	oauth::Pairs pairs(std::string_view key);
 
-	// By `key`, `key_env` or `key_file`; two of them are a fault.
+	// By `key`, `key_env` or `key_file`; two of them are an error.
 	std::optional<Secret> secret(std::string_view key);
 	// Where something stronger gives it, and these are not even looked at.
 	void pass_over_secret(std::string_view key);
 	// By `key` or `key_env`.
 	std::optional<std::string> text_or_variable(std::string_view key);
 
-	void fault_unknown() const;
+	void report_unknown() const;
 
 private:
 	std::optional<std::string> variable(std::string_view key);
 
 	TomlTable &table_;
 	std::string prefix_;
-	Place place_;
+	SecretSources place_;
 	std::vector<std::string> known_;
 };
 
-// A fault where `secret` is empty or has control characters.
-bool check_secret(std::string_view setting, const Secret &secret, Findings &findings);
+// An error where `secret` is empty or has control characters.
+bool check_secret(std::string_view setting, const Secret &secret, Diagnostics &diagnostics);
 
 } // namespace sidecar::settings

@@ -66,17 +66,18 @@ TomlValue::~TomlValue()
 		sidecar::wipe(*text);
 }
 
-std::optional<TomlTable> parse_toml(std::string &text, std::string_view setting, Findings &findings)
+std::optional<TomlTable> parse_toml(std::string &text, std::string_view setting,
+									Diagnostics &diagnostics)
 {
 	// The parser's own message may quote the line.
 	toml::parse_result result = toml::parse(std::string_view(text));
 	sidecar::wipe(text);
 	if (!result) {
 		const toml::source_position at = result.error().source().begin;
-		findings.fault(setting,
-					   "the file is not TOML: look at line " + std::to_string(at.line) +
-						   ", column " + std::to_string(at.column) +
-						   " for a missing quote or bracket, or a key that is there twice");
+		diagnostics.error(setting,
+						  "the file is not TOML: look at line " + std::to_string(at.line) +
+							  ", column " + std::to_string(at.column) +
+							  " for a missing quote or bracket, or a key that is there twice");
 		return std::nullopt;
 	}
 	return converted(result.table());

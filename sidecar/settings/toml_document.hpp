@@ -34,9 +34,9 @@ struct TomlMember {
 	TomlValue value;
 };
 
-// Nothing where `text` is not TOML; the fault then names `setting` and tells the
+// Nothing where `text` is not TOML; the error then names `setting` and tells the
 // line, and nothing of what stands there. Wipes `text`.
 std::optional<TomlTable> parse_toml(std::string &text, std::string_view setting,
-									Findings &findings);
+									Diagnostics &diagnostics);
 
 } // namespace sidecar::settings

@@ -38,22 +38,23 @@ bool contains(const std::vector<std::string> &names, std::string_view name)
 } // namespace
 
 Variables::Variables(const Environment &environment, const std::string &directory,
-					 Findings &findings)
+					 Diagnostics &diagnostics)
 	: environment_(environment)
 {
 	File file = read_file(resolved_path(".env", directory), kLargestConfiguration);
 	if (file.error == ENOENT)
 		return;
 	if (file.error != 0) {
-		findings.fault(".env", "the file is there and cannot be read");
+		diagnostics.error(".env", "the file is there and cannot be read");
 		return;
 	}
-	dotenv_ = parse_dotenv(file.content.reveal(), findings);
+	dotenv_ = parse_dotenv(file.content.reveal(), diagnostics);
 	bool holds_secret = false;
 	for (const Description &setting : descriptions())
 		holds_secret = holds_secret || (setting.secret && dotenv_.contains(setting.name));
 	if (holds_secret && file.open_to_others)
-		findings.warn(".env", "it holds secrets, and group or others can read it; chmod it to 600");
+		diagnostics.warn(".env",
+						 "it holds secrets, and group or others can read it; chmod it to 600");
 }
 
 Variables::~Variables()
@@ -79,7 +80,7 @@ const Environment *Variables::first_with(std::string_view name, std::string_view
 	return nullptr;
 }
 
-void Variables::warn_of_unknown(Findings &findings) const
+void Variables::warn_of_unknown(Diagnostics &diagnostics) const
 {
 	const std::vector<std::string> known = known_variables();
 	std::set<std::string_view> names;
@@ -88,10 +89,10 @@ void Variables::warn_of_unknown(Findings &findings) const
 			names.insert(name);
 	for (const std::string_view name : names) {
 		if (name == kDatabaseKey)
-			findings.warn(name, "it is the database server's, and the daemon does not need it; "
-								"keep it out of the daemon's environment");
+			diagnostics.warn(name, "it is the database server's, and the daemon does not need it; "
+								   "keep it out of the daemon's environment");
 		else if (name.starts_with("OAUTH_") && !contains(known, name) && !asked_.contains(name))
-			findings.warn(shown_name(name), "no such setting" + nearest_hint(name, known));
+			diagnostics.warn(shown_name(name), "no such setting" + nearest_hint(name, known));
 	}
 }
 

@@ -17,7 +17,8 @@ class Variables
 {
 public:
 	// Reads `directory`/.env where there is one.
-	Variables(const Environment &environment, const std::string &directory, Findings &findings);
+	Variables(const Environment &environment, const std::string &directory,
+			  Diagnostics &diagnostics);
 	~Variables();
 	Variables(const Variables &) = delete;
 	Variables &operator=(const Variables &) = delete;
@@ -29,7 +30,7 @@ public:
 	const Environment *first_with(std::string_view name, std::string_view other) const;
 
 	// Warns of OAUTH_… variables that nobody asked for.
-	void warn_of_unknown(Findings &findings) const;
+	void warn_of_unknown(Diagnostics &diagnostics) const;
 
 private:
 	// The stronger first.

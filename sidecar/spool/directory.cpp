@@ -49,7 +49,7 @@ constexpr unsigned long kOverlay = 0x794c7630;
 
 } // namespace
 
-Directory::Directory(std::string path)
+SpoolDirectory::SpoolDirectory(std::string path)
 	: path_(std::move(path)), descriptor_(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))
 {
 	struct stat found;
@@ -65,20 +65,20 @@ Directory::Directory(std::string path)
 								path_, found.st_mode & 07777U));
 }
 
-Error Directory::error(std::string_view file) const
+Error SpoolDirectory::error(std::string_view file) const
 {
 	const int number = errno;
 	return error_of(number, file.empty() ? path_ : fmt::format("{}/{}", path_, file));
 }
 
-void Directory::sync() const
+void SpoolDirectory::sync() const
 {
 	// Some file systems have nothing to do for it.
 	if (fsync(get()) != 0 && errno != EINVAL)
 		throw error();
 }
 
-Directory::Renamed Directory::rename(const std::string &from, const std::string &to) const
+SpoolDirectory::Renamed SpoolDirectory::rename(const std::string &from, const std::string &to) const
 {
 	int done = renameat2(get(), from.c_str(), get(), to.c_str(), RENAME_NOREPLACE);
 	if (done != 0 && (errno == EINVAL || errno == ENOSYS))

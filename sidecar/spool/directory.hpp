@@ -9,12 +9,12 @@
 namespace sidecar::spool
 {
 
-class Directory
+class SpoolDirectory
 {
 public:
 	// Throws Error where it is missing, not ours or open to others. A symbolic link to
 	// it is fine: systemd's DynamicUser= makes one.
-	explicit Directory(std::string path);
+	explicit SpoolDirectory(std::string path);
 
 	int get() const noexcept { return descriptor_.get(); }
 	const std::string &path() const noexcept { return path_; }

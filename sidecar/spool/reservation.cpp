@@ -18,7 +18,7 @@ namespace
 constexpr std::size_t kRehearsedBytes = 4096;
 
 // Otherwise a write beyond the limit would fail, or send SIGXFSZ.
-void check_limit(const Directory &directory)
+void check_limit(const SpoolDirectory &directory)
 {
 	rlimit limit{};
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kReservedBytes)
@@ -27,7 +27,8 @@ void check_limit(const Directory &directory)
 
 } // namespace
 
-Reservation::Reservation(Directory directory, std::int64_t fence) : directory_(std::move(directory))
+Reservation::Reservation(SpoolDirectory directory, std::int64_t fence)
+	: directory_(std::move(directory))
 {
 	check_limit(directory_);
 	for (int number = 1; number <= kMaxNumber; ++number) {
@@ -137,7 +138,7 @@ std::string Reservation::publish()
 	const std::string from = name_.reservation();
 	try {
 		FileName to = name_;
-		while (directory_.rename(from, to.answer()) == Directory::Renamed::taken)
+		while (directory_.rename(from, to.answer()) == SpoolDirectory::Renamed::taken)
 			++to.number;
 		return to.answer();
 	} catch (const Error &) {

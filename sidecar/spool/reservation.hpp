@@ -21,7 +21,7 @@ inline constexpr std::size_t kReservedBytes = 320 * 1024;
 class Reservation
 {
 public:
-	Reservation(Directory directory, std::int64_t fence); // by Spool::reserve()
+	Reservation(SpoolDirectory directory, std::int64_t fence); // by Spool::reserve()
 	Reservation(Reservation &&) noexcept = default;
 	Reservation &operator=(Reservation &&) = delete;
 	Reservation(const Reservation &) = delete;
@@ -44,7 +44,7 @@ private:
 	void put(std::string_view bytes) const;
 	std::string publish();
 
-	Directory directory_;
+	SpoolDirectory directory_;
 	FileName name_;
 	Descriptor file_;
 	bool is_complete_ = false;

@@ -29,7 +29,7 @@ struct Close {
 	void operator()(DIR *stream) const noexcept { closedir(stream); }
 };
 
-std::vector<std::string> names_in(const Directory &directory)
+std::vector<std::string> names_in(const SpoolDirectory &directory)
 {
 	// One of its own: readdir() moves it.
 	const int descriptor = openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -83,7 +83,7 @@ std::optional<std::string> read_all(int file)
 // died, there are three cases: nothing is in it, and it is removed; an answer is in it
 // whole, only its name is missing; or half an answer is. Both get the name, and whoever
 // reads the second sees that it is damaged. Whether anything was done.
-bool rescue(const Directory &directory, const FileName &name)
+bool rescue(const SpoolDirectory &directory, const FileName &name)
 {
 	const std::string path = name.reservation();
 	struct stat found, locked;
@@ -112,7 +112,7 @@ bool rescue(const Directory &directory, const FileName &name)
 		return false;
 	try {
 		FileName to = name;
-		while (directory.rename(path, to.answer()) == Directory::Renamed::taken)
+		while (directory.rename(path, to.answer()) == SpoolDirectory::Renamed::taken)
 			++to.number;
 		return true;
 	} catch (const Error &) {
@@ -139,12 +139,12 @@ std::string Spool::probe() const
 
 Reservation Spool::reserve(std::int64_t fence) const
 {
-	return Reservation(Directory(directory_), fence);
+	return Reservation(SpoolDirectory(directory_), fence);
 }
 
 Listing Spool::list() const
 {
-	const Directory directory(directory_);
+	const SpoolDirectory directory(directory_);
 	bool is_changed = false;
 	for (const std::string &name : names_in(directory))
 		if (const auto reserved = parse_reservation_name(name))
@@ -166,7 +166,7 @@ Listing Spool::list() const
 
 Reading Spool::read(const std::string &name) const
 {
-	const Directory directory(directory_);
+	const SpoolDirectory directory(directory_);
 	const auto parsed = parse_answer_name(name);
 	struct stat found;
 	if (fstatat(directory.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -199,13 +199,13 @@ Reading Spool::read(const std::string &name) const
 
 std::string Spool::set_aside(const std::string &name, std::string_view reason) const
 {
-	const Directory directory(directory_);
+	const SpoolDirectory directory(directory_);
 	for (int number = 1; number <= kMaxNumber; ++number) {
 		const std::string to = aside_name(name, number);
-		const Directory::Renamed renamed = directory.rename(name, to);
-		if (renamed == Directory::Renamed::gone)
+		const SpoolDirectory::Renamed renamed = directory.rename(name, to);
+		if (renamed == SpoolDirectory::Renamed::gone)
 			return {};
-		if (renamed == Directory::Renamed::taken)
+		if (renamed == SpoolDirectory::Renamed::taken)
 			continue;
 		directory.sync();
 		return fmt::format("spool: {}/{} is set aside as {}, and kept: {}", directory_, name, to,
@@ -219,7 +219,7 @@ std::string Spool::set_aside(const std::string &name, std::string_view reason) c
 
 void Spool::remove(const std::string &name) const
 {
-	const Directory directory(directory_);
+	const SpoolDirectory directory(directory_);
 	if (unlinkat(directory.get(), name.c_str(), 0) != 0 && errno != ENOENT)
 		throw directory.error(name);
 	directory.sync();

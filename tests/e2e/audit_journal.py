@@ -9,7 +9,7 @@ A read may return what a version says that
 
 - may have been committed, and had been begun before the read was over, and
 - is not older than the last one that the read had to know of: that one was committed, and either
-  its marks were seen to be gone from the database before the read began (the strict rule: nothing
+  its invalidations were seen to be gone from the database before the read began (the strict rule: nothing
   here is a matter of time), or the heartbeat's life had passed since (the bound).
 """
 
@@ -122,7 +122,7 @@ class Journal:
                 version -= 1
                 if self._get(slot, version, STATE) == state and \
                         self._get(slot, version, OUTCOME) != ROLLED_BACK:
-                    # No marks tell of this change: it is one by time only.
+                    # No invalidations tell of this change: it is one by time only.
                     self._append(slot, state, COMMITTED, now, -1.0)
                     return None
         return f"the database has {described(state)}, which cannot be\n{self.history(slot)}"
@@ -136,7 +136,7 @@ class Journal:
             return version
 
     def drop(self, slot, version, since):
-        """Its marks are gone. Such as begun before `since` may have lost theirs another way."""
+        """Its invalidations are gone. Such as begun before `since` may have lost theirs another way."""
         with self._looking[slot]:
             if self._get(slot, version, DROPPED) == NOT_YET and self._get(slot, version, BEGAN) > since:
                 self._set(slot, version, DROPPED, time.monotonic())
@@ -174,7 +174,7 @@ class Journal:
         if all(self._get(slot, version, OUTCOME) == ROLLED_BACK for version in held):
             return f"a token that was rolled back: {described(state)}"
         if dropped:
-            rule = f"whose marks were gone {(began - self._get(slot, newer, DROPPED)) * 1000:.1f} ms"
+            rule = f"whose invalidations were gone {(began - self._get(slot, newer, DROPPED)) * 1000:.1f} ms"
         else:
             rule = f"which was committed {began - self._get(slot, newer, ENDED):.3f} s"
         return (f"stale: {described(state)} was replaced by {described(self._get(slot, newer, STATE))},"
@@ -188,7 +188,7 @@ class Journal:
         lines = [self._line(slot, version) for version in first + last]
         if first and last and last[0] != first[-1] + 1:
             lines.insert(len(first), "             ...")
-        return "\n".join([f"  identity {slot}: state, began, ended, marks gone (s), outcome", *lines])
+        return "\n".join([f"  identity {slot}: state, began, ended, invalidations gone (s), outcome", *lines])
 
     def _line(self, slot, version):
         times = [self._get(slot, version, field) for field in (BEGAN, ENDED, DROPPED)]

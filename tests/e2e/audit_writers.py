@@ -1,5 +1,5 @@
 """Those who change tokens while the auditor looks, each in every way there is, and the observer,
-who sees when the marks of a change are gone."""
+who sees when the invalidations of a change are gone."""
 
 import contextlib
 import random
@@ -203,17 +203,17 @@ class Writer:
 
 
 class Observer:
-    """Sees the marks of a change gone from the database, and so says when a read has to know."""
+    """Sees the invalidations of a change gone from the database, and so says when a read has to know."""
 
     SEEN = """
-        SELECT r.incarnation, ARRAY(SELECT coalesce(m.actor_id, '') FROM oauth_tokens_internal.cache_marks m)
+        SELECT r.registration_id, ARRAY(SELECT coalesce(m.actor_id, '') FROM oauth_tokens_internal.cache_invalidations m)
         FROM oauth_tokens_internal.cache_registration() r
     """
 
     def __init__(self, journal, cluster, db, control):
         self.journal, self.cluster, self.db, self.control = journal, cluster, db, control
         self.name = "observer"
-        self.incarnation, self.since = None, None
+        self.registration_id, self.since = None, None
         self.told = {slot: 0 for slot in journal.slots}
 
     def run(self):
@@ -226,16 +226,16 @@ class Observer:
             self.control.pause(0.02)
 
     def look(self, connection):
-        """Marks go with a crash, too, and then the registration with them: what was committed under
+        """Invalidations go with a crash, too, and then the registration with them: what was committed under
         another one than there is now may still be in Redis."""
         committed = [self.journal.last_committed(slot) for slot in self.journal.slots]
-        (incarnation, marked), = connection.execute(self.SEEN).fetchall()
-        if incarnation != self.incarnation:
-            self.incarnation, self.since = incarnation, time.monotonic()
-        if incarnation is None or "" in marked:
+        (registration_id, invalidated), = connection.execute(self.SEEN).fetchall()
+        if registration_id != self.registration_id:
+            self.registration_id, self.since = registration_id, time.monotonic()
+        if registration_id is None or "" in invalidated:
             return
         for slot, version in zip(self.journal.slots, committed):
-            if version > self.told[slot] and self.journal.whose[slot][3] not in marked:
+            if version > self.told[slot] and self.journal.whose[slot][3] not in invalidated:
                 self.told[slot] = version
                 self.control.count("dropped", self.journal.drop(slot, version, self.since))
 

@@ -82,24 +82,24 @@ def wait_dropped(client, whose, timeout=20, **where):
 
 def wait_drained(sidecar, timeout=20):
     """Until every change that was committed before has been dropped from Redis."""
-    wait_until(lambda: sidecar.count("oauth_tokens_internal.cache_marks") == 0, timeout, interval=0.005,
-               what="the end of the marks")
+    wait_until(lambda: sidecar.count("oauth_tokens_internal.cache_invalidations") == 0, timeout, interval=0.005,
+               what="the end of the invalidations")
 
 
 def epoch(client, prefix=PREFIX):
-    """The words of the epoch: id, state, incarnation, Redis' run id, database."""
+    """The words of the epoch: id, state, registration_id, Redis' run id, database."""
     return (client.get(f"{prefix}:epoch") or "").split(" ")
 
 
 def companion_of(epoch_id, whose, value):
-    """The companion of an entry, as whoever may write to Redis can make one."""
+    """The entry_metadata of an entry, as whoever may write to Redis can make one."""
     texts = [str(text).encode() for text in (*whose, value)]
     lengths = b"".join(struct.pack(">Q", len(text)) for text in texts)
     return f"{epoch_id} {hashlib.sha256(lengths + b''.join(texts)).hexdigest()} -"
 
 
 def plant(client, whose, value, epoch_id=None):
-    """Writes an entry and its companion, as good as the sidecar's own."""
+    """Writes an entry and its entry_metadata, as good as the sidecar's own."""
     epoch_id = epoch_id or epoch(client)[0]
     client.mset({entry_key(whose): value,
                  companion_key(whose): companion_of(epoch_id, whose, value)})

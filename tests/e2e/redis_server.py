@@ -140,7 +140,7 @@ def entry_key(whose, template=None):
 
 
 def companion_key(whose, template=None, prefix=PREFIX):
-    return f"{prefix}:fill:{entry_key(whose, template)}"
+    return f"{prefix}:meta:{entry_key(whose, template)}"
 
 
 def entry(client, whose, template=None):
@@ -161,12 +161,12 @@ def trusted_entry(client, whose, template=None, prefix=PREFIX):
 
 
 def _trusted_value(client, whose, template, prefix):
-    value, companion, live = client.mget(
+    value, entry_metadata, live = client.mget(
         entry_key(whose, template), companion_key(whose, template, prefix), f"{prefix}:live"
     )
-    if not (value and companion and live):
+    if not (value and entry_metadata and live):
         return None
     texts = [str(text).encode() for text in (*whose, value)]
     lengths = b"".join(len(text).to_bytes(8, "big") for text in texts)
     digest = hashlib.sha256(lengths + b"".join(texts)).hexdigest()
-    return value if companion.split(" ")[:2] == [live, digest] else None
+    return value if entry_metadata.split(" ")[:2] == [live, digest] else None

@@ -41,7 +41,7 @@ def test_no_read_is_stale():  # C1, C3
 def test_it_finds_out_fills_without_leases():  # C1
     status, output = audit("--seconds", "60", "--calm", SIDECAR_BINARY=weakened())
     assert status == 1
-    assert "BROKEN stale: " in output and "whose marks were gone" in output
+    assert "BROKEN stale: " in output and "whose invalidations were gone" in output
 
 
 @pytest.fixture
@@ -97,12 +97,12 @@ def test_the_journal_leaves_open_what_nobody_knows(journal):
     perhaps = write(journal, 0, POSSIBLE)
     assert fault(journal, 0, perhaps, BOUND + 0.1) is None
     assert fault(journal, 0, state(0, 2), BOUND + 0.1) is None
-    # The database tells that neither was committed: by time only, it has lost marks as well.
+    # The database tells that neither was committed: by time only, it has lost invalidations as well.
     assert journal.resolve(0, state(0, 2)) is None
     assert fault(journal, 0, perhaps) is None
     assert not journal.drop(0, journal.last_committed(0), since=0)
     assert "stale" in fault(journal, 0, perhaps, BOUND + 0.1)
     assert "cannot be" in journal.resolve(0, under_way)
-    # Of a change that began under another registration, marks tell nothing.
+    # Of a change that began under another registration, invalidations tell nothing.
     write(journal, 1)
     assert not journal.drop(1, 2, since=time.monotonic())

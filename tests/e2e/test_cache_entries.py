@@ -215,10 +215,10 @@ def test_a_prefix_of_ones_own(cached, client):
 
 def test_what_is_not_ours_stays(cached, client):
     """A new epoch drops our keys and nobody else's: that Redis is shared."""
-    strange = ["oauth", "oauth:cache", "oauth:caches:fill:x", "oauth:tokens:a", "xoauth:token:a:b:c:d", "session:1",
+    strange = ["oauth", "oauth:cache", "oauth:caches:meta:x", "oauth:tokens:a", "xoauth:token:a:b:c:d", "session:1",
                "OAUTH:TOKEN:A:B:C:D", f"{PREFIX}", "oauth:token"]
     client.mset(dict.fromkeys(strange, "theirs"))
-    client.mset({"oauth:token:fake:w:user:left": "old", f"{PREFIX}:fill:oauth:token:fake:w:user:left": "old",
+    client.mset({"oauth:token:fake:w:user:left": "old", f"{PREFIX}:meta:oauth:token:fake:w:user:left": "old",
                  f"{PREFIX}:lease:oauth:token:fake:w:user:left": "old"})
     sidecar = cached()
     assert client.mget(strange) == ["theirs"] * len(strange)
@@ -233,7 +233,7 @@ def test_what_is_not_ours_stays(cached, client):
 
 
 class OAuthTokenCache:
-    """As the Python service has it: it fills without a lease, and knows of no companion."""
+    """As the Python service has it: it fills without a lease, and knows of no entry_metadata."""
 
     def __init__(self, redis):
         self.redis = redis

@@ -1,4 +1,4 @@
-"""Marks of changes for caches: writers, registrars and drainers side by side, restarts and crashes."""
+"""Invalidations of changes for caches: writers, registrars and drainers side by side, restarts and crashes."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import pytest
 from harness import DATABASE, wait_until
 from tokens import identity, in_background, store
 
-INCARNATION = "SELECT oauth_tokens_internal.cache_incarnation()"
+INCARNATION = "SELECT oauth_tokens_internal.cache_registration_id()"
 LEVELS = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 A_WHILE = 0.3  # seconds in which what must wait shows that it does
 
@@ -34,7 +34,7 @@ def session(server):
         connection.execute("TRUNCATE oauth_tokens")
         connection.execute("RESET lock_timeout")
         connection.execute("DELETE FROM oauth_tokens_internal.cache_registrations")
-        connection.incarnation = register(connection)
+        connection.registration_id = register(connection)
         yield connection
         connection.close()  # where the server went, its commit would fail
 
@@ -47,15 +47,15 @@ def pending(connection):
     return connection.execute("SELECT * FROM oauth_changes_pending(1000000)").fetchall()
 
 
-def marked(connection):
+def invalidated(connection):
     """Whose tokens changed: actor ids, None for everybody's."""
     return sorted((row[4] for row in pending(connection)), key=str)
 
 
-def ack(connection, ids=None, incarnation=None):
+def ack(connection, ids=None, registration_id=None):
     ids = [row[0] for row in pending(connection)] if ids is None else ids
     return connection.execute(
-        "SELECT oauth_changes_ack(%s, %s)", [incarnation or connection.incarnation, ids]
+        "SELECT oauth_changes_ack(%s, %s)", [registration_id or connection.registration_id, ids]
     ).fetchone()[0]
 
 
@@ -90,7 +90,7 @@ def test_registration_waits_for_a_writer(server, session, prepared):  # C13
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_writer_waits_for_a_registration(server, session, level):  # C13
-    """One that comes later marks, whatever old snapshot it has."""
+    """One that comes later invalidations, whatever old snapshot it has."""
     session.execute("SELECT oauth_cache_unregister('redis')")
     with server.connect(autocommit=True) as writer:
         begin(writer, level)
@@ -104,7 +104,7 @@ def test_a_writer_waits_for_a_registration(server, session, level):  # C13
             other.finish()
         store(writer, identity("late"), "a")
         writer.execute("COMMIT")
-    assert marked(session) == ["late", "waits"]
+    assert invalidated(session) == ["late", "waits"]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -117,9 +117,9 @@ def test_a_registration_slips_in_after_a_savepoint(server, session, level):
         store(writer, identity("undone"), "a")
         writer.execute("ROLLBACK TO s")
         register(session)
-        store(writer, identity("marked"), "a")
+        store(writer, identity("invalidated"), "a")
         writer.execute("COMMIT")
-    assert marked(session) == ["marked"]
+    assert invalidated(session) == ["invalidated"]
 
 
 def test_registrars_exclude_each_other(server, session):
@@ -153,15 +153,15 @@ def test_who_is_registered_already_waits_for_no_other_registrar(server, session)
         begin(other)
         other.execute(
             "LOCK TABLE oauth_tokens_internal.cache_registrations IN SHARE UPDATE EXCLUSIVE MODE")
-        assert register(session) == session.incarnation
+        assert register(session) == session.registration_id
 
 
 # What is no longer as it was when the cache was registered
 
 
 @pytest.mark.parametrize("change", [
-    "ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_mark_row; UPDATE oauth_tokens SET scopes = 'x';"
-    " ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_mark_row",
+    "ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_invalidate_row; UPDATE oauth_tokens SET scopes = 'x';"
+    " ALTER TABLE oauth_tokens ENABLE ALWAYS TRIGGER oauth_cache_invalidate_row",
     "ALTER TABLE oauth_tokens ALTER COLUMN encrypted_access_token TYPE text USING 'x'",
     "CREATE TABLE child () INHERITS (oauth_tokens); INSERT INTO child SELECT * FROM oauth_tokens",
 ])
@@ -177,17 +177,17 @@ def test_changes_that_leave_no_mark_end_it(server, session, change):
     finally:
         session.execute("DROP TABLE IF EXISTS child")
     assert ack(session, []) is None
-    assert register(session) != session.incarnation
+    assert register(session) != session.registration_id
 
 
 # An open writer
 
 
-def test_room_of_many_marks_is_given_back(server, session):
+def test_room_of_many_invalidations_is_given_back(server, session):
     """Not while a writer is under way, who is not held up, but as soon as none is."""
-    size = "SELECT pg_relation_size('oauth_tokens_internal.cache_marks')"
+    size = "SELECT pg_relation_size('oauth_tokens_internal.cache_invalidations')"
     session.execute(
-        "INSERT INTO oauth_tokens_internal.cache_marks SELECT i, gen_random_uuid(), 'g', 'user',"
+        "INSERT INTO oauth_tokens_internal.cache_invalidations SELECT i, gen_random_uuid(), 'g', 'user',"
         " repeat('x', 900) FROM generate_series(1, 20000) i")
     with server.connect(autocommit=True) as writer:
         begin(writer)
@@ -198,11 +198,11 @@ def test_room_of_many_marks_is_given_back(server, session):
         writer.execute("COMMIT")
     assert ack(session, []) == 0
     assert session.execute(size).fetchone()[0] > 2**23
-    assert marked(session) == ["open"]
+    assert invalidated(session) == ["open"]
     assert ack(session) == 1
     assert session.execute(size).fetchone() == (0,)
     store(session, identity("after"), "a")
-    assert marked(session) == ["after"]
+    assert invalidated(session) == ["after"]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -214,17 +214,17 @@ def test_an_open_writer_delays_nobody(server, session, level):  # C15
         for other_level in LEVELS:
             begin(session, other_level)
             session.execute("SET LOCAL statement_timeout = '20 s'; SET LOCAL lock_timeout = '1 ms'")
-            assert marked(session) == ["before"]
+            assert invalidated(session) == ["before"]
             assert ack(session) == 1
-            assert register(session) == session.incarnation
+            assert register(session) == session.registration_id
             session.execute("ROLLBACK")
         # Everybody else's changes come and go.
         store(session, identity("open, too"), "a")
-        assert marked(session) == ["before", "open, too"]
+        assert invalidated(session) == ["before", "open, too"]
         assert ack(session) == 2
         store(writer, identity("again"), "a")
         writer.execute("COMMIT")  # no 40001
-    assert marked(session) == ["again", "open"]
+    assert invalidated(session) == ["again", "open"]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -234,7 +234,7 @@ def test_two_who_acknowledge_at_once(server, session, level):  # C15
     ids = [row[0] for row in pending(session)]
     with server.connect(autocommit=True) as other:
         begin(other, level)
-        other.incarnation = session.incarnation
+        other.registration_id = session.registration_id
         assert ack(other, ids[:2]) == 2
         begin(session, level)
         session.execute("SET LOCAL lock_timeout = '1 ms'")
@@ -244,13 +244,13 @@ def test_two_who_acknowledge_at_once(server, session, level):  # C15
     assert len(pending(session)) == 2
 
 
-def test_serializable_writers_beside_readers_of_marks(server, session):
+def test_serializable_writers_beside_readers_of_invalidations(server, session):
     """Readers take no predicate locks: 40001 for no reason of the tokens' own would show here."""
     store(session, identity("before"), "a")  # an empty table has no page to read
     with server.connect(autocommit=True) as one, server.connect(autocommit=True) as other:
         for connection in (one, other):
             begin(connection, "SERIALIZABLE")
-            assert marked(connection) == ["before"]
+            assert invalidated(connection) == ["before"]
             connection.execute(INCARNATION)
         for connection, name in ((one, "one"), (other, "other")):
             connection.execute(
@@ -258,7 +258,7 @@ def test_serializable_writers_beside_readers_of_marks(server, session):
                 " encrypted_access_token) VALUES (gen_random_uuid(), %s, 'user', %s, 'x')", [name, name])
         one.execute("COMMIT")
         other.execute("COMMIT")
-    assert marked(session) == ["before", "one", "other"]
+    assert invalidated(session) == ["before", "one", "other"]
 
 
 def test_writers_and_drainers_lose_nothing(server, session):
@@ -277,7 +277,7 @@ def test_writers_and_drainers_lose_nothing(server, session):
 
     def drain():
         with server.connect(autocommit=True) as connection:
-            connection.incarnation = session.incarnation
+            connection.registration_id = session.registration_id
             while not stop.is_set():
                 connection.execute("SELECT oauth_changes_wait('100 ms')")
                 rows = pending(connection)
@@ -297,7 +297,7 @@ def test_writers_and_drainers_lose_nothing(server, session):
         thread.start()
     for thread in threads:
         thread.join()
-    wait_until(lambda: not pending(session), what="the end of the marks")
+    wait_until(lambda: not pending(session), what="the end of the invalidations")
     stop.set()
     for thread in drainers:
         thread.join()
@@ -319,15 +319,15 @@ def test_a_crash_ends_the_registration(server, session):  # C14
     with server.connect(autocommit=True) as after:
         assert after.execute(INCARNATION).fetchone() == (None,)
         assert after.execute(
-            "SELECT cache_id, incarnation FROM oauth_tokens_internal.cache_registration()"
+            "SELECT cache_id, registration_id FROM oauth_tokens_internal.cache_registration()"
         ).fetchone() == (None, None)
-        assert ack(after, [], session.incarnation) is None
+        assert ack(after, [], session.registration_id) is None
         assert pending(after) == []
-        store(after, identity("a"), "unmarked")
+        store(after, identity("a"), "unrecorded")
         assert pending(after) == []
-        assert register(after) != session.incarnation
-        store(after, identity("a"), "marked")
-        assert marked(after) == ["a"]
+        assert register(after) != session.registration_id
+        store(after, identity("a"), "invalidated")
+        assert invalidated(after) == ["a"]
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
@@ -336,9 +336,9 @@ def test_a_restart_ends_the_registration(server, session, mode):
     server.restart(mode)
     with server.connect(autocommit=True) as after:
         assert after.execute(INCARNATION).fetchone() == (None,)
-        assert ack(after, [], session.incarnation) is None
-        store(after, identity("a"), "unmarked")
-        assert register(after, "another") != session.incarnation  # nobody's turn to wait
+        assert ack(after, [], session.registration_id) is None
+        store(after, identity("a"), "unrecorded")
+        assert register(after, "another") != session.registration_id  # nobody's turn to wait
         assert pending(after) == []
 
 
@@ -351,22 +351,22 @@ def test_a_copy_of_the_database_has_no_cache(server, session):
     server.rows(f"CREATE DATABASE copy TEMPLATE {DATABASE}", db="postgres")
     with server.connect("copy", autocommit=True) as copy:
         assert copy.execute(INCARNATION).fetchone() == (None,)
-        assert ack(copy, [], session.incarnation) is None
-        assert register(copy) != session.incarnation
+        assert ack(copy, [], session.registration_id) is None
+        assert register(copy) != session.registration_id
         assert pending(copy) == []
-    assert server.value(INCARNATION) == session.incarnation
+    assert server.value(INCARNATION) == session.registration_id
 
 
 def test_standby_and_promotion(server, session):
-    """A standby has neither marks nor registration, and says so without an error."""
+    """A standby has neither invalidations nor registration, and says so without an error."""
     store(session, identity("a"), "a")
     standby = server.standby()
     try:
         with standby.connect(autocommit=True) as replica:
             assert replica.execute(INCARNATION).fetchone() == (None,)
-            cache, incarnation, system, timeline, database, _, drained = replica.execute(
+            cache, registration_id, system, timeline, database, _, drained = replica.execute(
                 "SELECT * FROM oauth_tokens_internal.cache_registration()").fetchone()
-            assert (cache, incarnation, drained) == (None, None, None)
+            assert (cache, registration_id, drained) == (None, None, None)
             assert (system, timeline, database) == session.execute(
                 "SELECT system_identifier, timeline, database FROM oauth_tokens_internal.cache_registration()"
             ).fetchone()
@@ -383,8 +383,8 @@ def test_standby_and_promotion(server, session):
             assert promoted.execute(INCARNATION).fetchone() == (None,)
             assert promoted.execute(
                 "SELECT timeline FROM oauth_tokens_internal.cache_registration()").fetchone()[0] > timeline
-            assert ack(promoted, [], session.incarnation) is None
-            assert register(promoted) != session.incarnation
+            assert ack(promoted, [], session.registration_id) is None
+            assert register(promoted) != session.registration_id
     finally:
         standby.remove()
 
@@ -398,15 +398,15 @@ def test_two_phase_commit(server, session):
         server.restart()  # which ends the registration, and keeps the transaction
         server.rows("COMMIT PREPARED 'two'")
     with server.connect(autocommit=True) as after:
-        incarnation = register(after)
+        registration_id = register(after)
         begin(after)
         store(after, identity("two"), "b")
         after.execute("PREPARE TRANSACTION 'two'")
         store(after, identity("three"), "b")
-        assert marked(after) == ["three"]
+        assert invalidated(after) == ["three"]
         after.execute("COMMIT PREPARED 'two'")
-        assert marked(after) == ["three", "two"]
-        assert ack(after, None, incarnation) == 2
+        assert invalidated(after) == ["three", "two"]
+        assert ack(after, None, registration_id) == 2
 
 
 def wait(connection, timeout="0"):
@@ -430,7 +430,7 @@ def test_the_end_of_a_prepared_transaction_wakes(server, session, end):
                 assert not wait(session, "20 ms") and pending(session) == []
             server.rows(f"{end} PREPARED 'two'")
             assert wait(session)
-            assert marked(session) == (["two"] if end == "COMMIT" else [])
+            assert invalidated(session) == (["two"] if end == "COMMIT" else [])
             ack(session)
             wait_until(lambda: not wait(session), what="nothing new")
 
@@ -470,13 +470,13 @@ def test_prepared_transactions_of_other_databases_wake_nobody(server, session):
             other.execute("COMMIT PREPARED 'elsewhere'")
             assert not wait(session)
             server.rows("COMMIT PREPARED 'two'")
-            assert wait(session) and marked(session) == ["two"]
+            assert wait(session) and invalidated(session) == ["two"]
     finally:
         server.rows("DROP DATABASE elsewhere", db="postgres")
 
 
 def test_a_crash_with_a_prepared_transaction(server, session):  # C13, C14
-    """Its marks are lost, so no cache is registered until it has ended."""
+    """Its invalidations are lost, so no cache is registered until it has ended."""
     with server.connect(autocommit=True) as writer:
         store(writer, identity("two"), "before")
         prepare(writer, "two", "two", "after")
@@ -492,7 +492,7 @@ def test_a_crash_with_a_prepared_transaction(server, session):  # C13, C14
 
 
 def test_logical_replication(server, session):
-    """What a subscription applies leaves marks, as what a session does."""
+    """What a subscription applies leaves invalidations, as what a session does."""
     server.fresh_database("publisher")
     server.rows("CREATE PUBLICATION tokens FOR TABLE oauth_tokens", db="publisher")
     # In one server, the slot must be there before.
@@ -503,11 +503,11 @@ def test_logical_replication(server, session):
     try:
         with server.connect("publisher", autocommit=True) as publisher:
             store(publisher, identity("first"), "a")
-            wait_until(lambda: "first" in marked(session), 30, what="the row")
+            wait_until(lambda: "first" in invalidated(session), 30, what="the row")
             publisher.execute("UPDATE oauth_tokens SET actor_id = 'second'")
-            wait_until(lambda: "second" in marked(session), 30, what="the new identity")
+            wait_until(lambda: "second" in invalidated(session), 30, what="the new identity")
             publisher.execute("TRUNCATE oauth_tokens")
-            wait_until(lambda: None in marked(session), 30, what="the mark for everything")
+            wait_until(lambda: None in invalidated(session), 30, what="the invalidation for everything")
     finally:
         session.execute("ALTER SUBSCRIPTION tokens DISABLE")
         session.execute("ALTER SUBSCRIPTION tokens SET (slot_name = NONE)")
@@ -531,7 +531,7 @@ def waiting(request, module_cluster):
 
 def test_waiting(waiting):
     with waiting.connect(autocommit=True) as session:
-        session.incarnation = register(session)
+        session.registration_id = register(session)
         ack(session)
         session.execute("SELECT oauth_changes_wait('0')")
         assert session.execute("SELECT oauth_changes_wait('0')").fetchone() == (False,)
@@ -554,14 +554,14 @@ def test_waiting(waiting):
                     break
             timer.join()
             assert woken
-            assert marked(session) == ["a"]  # visible to whoever is woken
+            assert invalidated(session) == ["a"]  # visible to whoever is woken
             ack(session)
 
 
 def test_whoever_is_woken_sees_the_change(waiting):
     """The signal never comes before the commit."""
     with waiting.connect(autocommit=True) as session, waiting.connect(autocommit=True) as writer:
-        session.incarnation = register(session)
+        session.registration_id = register(session)
         ack(session)
         session.execute("SELECT oauth_changes_wait('0')")
         for i in range(100):
@@ -569,7 +569,7 @@ def test_whoever_is_woken_sees_the_change(waiting):
             thread.start()
             while not session.execute("SELECT oauth_changes_wait()").fetchone()[0]:
                 pass
-            assert marked(session) == [f"{i}"]
+            assert invalidated(session) == [f"{i}"]
             ack(session)
             thread.join()
 
@@ -577,7 +577,7 @@ def test_whoever_is_woken_sees_the_change(waiting):
 def test_waiting_can_be_cancelled(waiting):
     with waiting.connect(autocommit=True) as session:
         session.execute("SELECT oauth_changes_wait('0')")
-        ack_all = "SELECT oauth_changes_ack(oauth_tokens_internal.cache_incarnation(), array(SELECT id FROM oauth_changes_pending()))"
+        ack_all = "SELECT oauth_changes_ack(oauth_tokens_internal.cache_registration_id(), array(SELECT id FROM oauth_changes_pending()))"
         session.execute(ack_all)
         session.execute("SELECT oauth_changes_wait('0')")
         session.execute("SET statement_timeout = '100 ms'")
@@ -595,7 +595,7 @@ def triggers(server, db):
         " AND NOT tgisinternal ORDER BY 1", db=db)
 
 
-ALWAYS = [("oauth_cache_mark_row", "A"), ("oauth_cache_mark_truncate", "A")]
+ALWAYS = [("oauth_cache_invalidate_row", "A"), ("oauth_cache_invalidate_truncate", "A")]
 
 
 def test_dump_and_restore(server, session):
@@ -626,6 +626,6 @@ def test_a_restore_of_data_that_disables_triggers(server, session):
     session.execute("SELECT oauth_tokens_upgrade()")
     assert triggers(server, DATABASE) == ALWAYS
     assert ack(session, []) is None
-    assert register(session) != session.incarnation
+    assert register(session) != session.registration_id
     store(session, identity("a"), "b")
-    assert marked(session) == ["a"]
+    assert invalidated(session) == ["a"]

@@ -158,7 +158,7 @@ def test_redis_is_restarted(pair, redis, client):  # C3
 
 
 def test_redis_comes_back_with_old_values(make_sidecar, server, make_redis):  # C3
-    """One that saves: entries, companions, even the epoch and a heartbeat stand there again, from
+    """One that saves: entries, entry_metadata, even the epoch and a heartbeat stand there again, from
     before a change. Its run is another, so that nobody believes them."""
     redis = make_redis(settings={"save": '"3600 1"'})
     sidecar = make_sidecar(PROVIDERS, cluster=server, settings={"REDIS_URL": redis.url})
@@ -356,7 +356,7 @@ def test_all_die(pair, redis, client):  # C3
     with Watch(trusted_token(redis, whose), "first") as watch:
         watch.change(pair[0], whose, "second")
         wait_until(lambda: not client.exists(f"{PREFIX}:live"), BOUND + 2, what="the heartbeat's end")
-    assert client.get(f"{PREFIX}:fill:oauth:token:fake:{whose[0]}:user:{whose[3]}")
+    assert client.get(f"{PREFIX}:meta:oauth:token:fake:{whose[0]}:user:{whose[3]}")
     for one in pair:
         one.start()
         assert read(one, whose) == "second"

@@ -91,7 +91,7 @@ def test_two_redises_of_one_database(make_sidecar, make_redis, redis, client):  
         # The first is gone; thirty seconds are over sooner here.
         first.kill()
         wait_until(lambda: not client.exists(f"{PREFIX}:live"), what="the heartbeat's end")
-        first.sql("UPDATE oauth_tokens_internal.cache_registrations SET drained_at = now() - interval '31 s'")
+        first.sql("UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - interval '31 s'")
         wait_cache(second)
         assert fill(second, other_client, whose) == "second"
         # And what it left is not believed by anybody, nor when it comes back.

@@ -171,7 +171,7 @@ def test_min_ttl(cached, client):
     '{"access_token": "x", "x": ' + "[" * 100 + "]" * 100 + "}", "\x00\x01\x02",
 ], ids=lambda value: value[:40].replace("\x00", "NUL"))
 def test_an_entry_that_is_none(cached, client, value):  # C5
-    """Whatever stands there with a companion that fits, what is no entry, or an expired one, is
+    """Whatever stands there with a entry_metadata that fits, what is no entry, or an expired one, is
     answered by the database."""
     whose = someone()
     store_and_fill(cached, client, whose, "right")
@@ -180,7 +180,7 @@ def test_an_entry_that_is_none(cached, client, value):  # C5
 
 
 def test_what_redis_says_is_of_another_type(cached, client):
-    """A list or a set in the place of an entry, a companion, a lease: errors of Redis' only."""
+    """A list or a set in the place of an entry, a entry_metadata, a lease: errors of Redis' only."""
     for name in (entry_key, companion_key, lambda whose: f"{PREFIX}:lease:{entry_key(whose)}"):
         whose = someone()
         cached.store(whose, "right")
@@ -253,7 +253,7 @@ def test_metrics(cached, client):
     whose = someone_with(cached, client)
     before = {result: count(cached, "cache_reads_total", result=result) for result in ("hit", "miss", "bypass")}
     stored = count(cached, "cache_fills_total", outcome="stored")
-    marks = count(cached, "cache_marks_total")
+    invalidations = count(cached, "cache_invalidations_total")
     read(cached, whose)
     cached.store(whose, "another")
     wait_dropped(client, whose)
@@ -262,12 +262,12 @@ def test_metrics(cached, client):
     assert count(cached, "cache_reads_total", result="miss") >= before["miss"] + 1
     assert count(cached, "cache_reads_total", result="bypass") == before["bypass"]
     assert count(cached, "cache_fills_total", outcome="stored") >= stored + 1
-    assert count(cached, "cache_marks_total") >= marks + 1
+    assert count(cached, "cache_invalidations_total") >= invalidations + 1
     assert count(cached, "cache_lag_seconds_count") >= 1
     assert count(cached, "cache_up") == 1
     assert 0 <= count(cached, "cache_heartbeat_age_seconds") < 5
     names = {name for name, _ in metrics(cached.get("/metrics", token=API_TOKEN).text)}
-    assert "oauth_sidecar_cache_pending_marks" in names
+    assert "oauth_sidecar_cache_pending_invalidations" in names
 
 
 def test_heartbeat_and_epoch(cached, client):

@@ -38,7 +38,7 @@ def test_reading_from_redis(make_sidecar, make_redis, cached_access_token):  # C
         wait_dropped(client, whose)
         assert cached_access_token(bare, *texts) is None
         fill(sidecar, client, whose)
-        # Somebody who does not know of companions writes late.
+        # Somebody who does not know of entry_metadata writes late.
         client.setex(entry_key(whose), 600, json.dumps({"access_token": "first", "expires_at": None}))
         assert cached_access_token(bare, *texts) is None
         client.delete(entry_key(whose), companion_key(whose))

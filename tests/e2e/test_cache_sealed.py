@@ -178,7 +178,7 @@ def moving(make_sidecar, make_redis):
 
 
 def test_a_sealed_entry_cannot_be_moved(moving):  # C4
-    """Not with its own companion, nor with one that is made to fit."""
+    """Not with its own entry_metadata, nor with one that is made to fit."""
     sidecar, client, mine, theirs = moving
     stolen = client.get(entry_key(theirs))
     client.set(entry_key(mine), stolen)
@@ -199,7 +199,7 @@ def test_a_sealed_entry_cannot_be_moved(moving):  # C4
     lambda mine: "gAAAAA",
 ], ids=["plain", "another key", "without a name", "no JSON", "cut off"])
 def test_what_was_not_sealed_for_it(moving, forge):  # C4
-    """With a companion that fits, whoever may write to Redis brings in no token without the key."""
+    """With a entry_metadata that fits, whoever may write to Redis brings in no token without the key."""
     sidecar, client, mine, _ = moving
     value = forge(mine)
     client.mset({entry_key(mine): value, companion_key(mine): companion_of(epoch(client)[0], mine, value)})
@@ -218,7 +218,7 @@ def copy_of(client, whose):
 
 
 def test_a_deleted_entry_cannot_be_put_back(moving):  # C19
-    """Copy, delete the token, put back, with its companion: a miss, and no expiry keeps it."""
+    """Copy, delete the token, put back, with its entry_metadata: a miss, and no expiry keeps it."""
     sidecar, client, mine, theirs = moving
     copy = copy_of(client, mine)
     assert sidecar.sql("SELECT oauth_delete(%s, %s, %s, %s)", mine, user="app") == [(True,)]

@@ -197,27 +197,27 @@ def test_the_table_is_rewritten(cached, writer, client):  # C2
 def test_the_triggers_are_taken_away(cached, writer, client):  # C2
     """Nothing more is vouched for than the heartbeat says, and the sidecar says what to do."""
     whose = someone()
-    store_and_fill(cached, client, whose, "marked")
+    store_and_fill(cached, client, whose, "invalidated")
     before = epoch(client)
     triggers = writer.execute(
         "SELECT tgname FROM pg_trigger WHERE tgrelid = 'oauth_tokens'::regclass"
-        " AND tgfoid = 'oauth_tokens_internal.mark_change'::regproc").fetchall()
+        " AND tgfoid = 'oauth_tokens_internal.record_change'::regproc").fetchall()
     assert triggers
     try:
-        with Watch(lambda: (trusted_entry(client, whose) or {}).get("access_token", "unmarked"), "marked") as watch:
+        with Watch(lambda: (trusted_entry(client, whose) or {}).get("access_token", "unrecorded"), "invalidated") as watch:
             for (name,) in triggers:
                 writer.execute(f'ALTER TABLE oauth_tokens DISABLE TRIGGER "{name}"')
-            watch.change(cached, whose, "unmarked")
+            watch.change(cached, whose, "unrecorded")
             wait_until(lambda: "oauth_tokens_upgrade()" in cached.get("/readyz").json.get("warning", ""),
                        what="/readyz to tell")
-            wait_until(lambda: read(cached, whose) == "unmarked", 6, what="the new token")
+            wait_until(lambda: read(cached, whose) == "unrecorded", 6, what="the new token")
             wait_until(lambda: not client.exists(f"{PREFIX}:live"), what="the heartbeat's end")
     finally:
         writer.execute("SELECT oauth_tokens_upgrade()")
     wait_until(lambda: "warning" not in cached.get("/readyz").json, what="/readyz to tell")
     wait_cache(cached)
     assert epoch(client)[0] != before[0] and epoch(client)[2] != before[2]
-    assert fill(cached, client, whose) == "unmarked"
+    assert fill(cached, client, whose) == "unrecorded"
 
 
 def test_without_preloading(make_cluster, make_redis, make_sidecar):  # C2
@@ -284,7 +284,7 @@ def test_a_writer_stays_open(cached, writer, client):  # C15
 
 
 def test_a_transaction_of_many_changes(cached, writer, client):  # C2
-    """More marks than one pass reads, and one for everything past the hundred thousandth."""
+    """More invalidations than one pass reads, and one for everything past the hundred thousandth."""
     whose, alone = someone(), someone()
     for one in (whose, alone):
         store_and_fill(cached, client, one, "old")

@@ -221,7 +221,7 @@ def test_dump_as_the_owner(server):  # E6
     server.rows("CREATE ROLE owner_of_tokens LOGIN", db="postgres")
     server.rows("GRANT CREATE ON SCHEMA public TO owner_of_tokens", db="owned")
     server.rows("GRANT USAGE ON SCHEMA oauth_tokens_internal TO owner_of_tokens", db="owned")
-    server.rows("GRANT EXECUTE ON FUNCTION oauth_tokens_upgrade(), oauth_tokens_internal.mark_change(),"
+    server.rows("GRANT EXECUTE ON FUNCTION oauth_tokens_upgrade(), oauth_tokens_internal.record_change(),"
                 " oauth_tokens_enable_background_refresh() TO owner_of_tokens", db="owned")
     server.rows("SELECT oauth_tokens_upgrade()", db="owned", user="owner_of_tokens")
     server.rows("SELECT oauth_tokens_enable_background_refresh()", db="owned", user="owner_of_tokens")

@@ -90,7 +90,7 @@ SAID = {
                  ["200", "Log in to the hotel"]),
     "plain text": (answer("error code: 1020", 403, "text/plain"), ["403", "error code: 1020"]),
     "nothing": (answer("", 401), ["401"]),
-    "a mark before it": (answer(b"\xef\xbb\xbf" + b'{"error":"invalid_scope","error_description":"no"}'),
+    "a byte order mark before it": (answer(b"\xef\xbb\xbf" + b'{"error":"invalid_scope","error_description":"no"}'),
                          ["invalid_scope"]),
     "other alphabets": (answer({"error": "invalid_grant", "error_description": "Le code est déjà utilisé – ログイン 😀"}),
                         ["Le code est déjà utilisé – ログイン 😀"]),

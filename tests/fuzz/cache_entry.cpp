@@ -3,8 +3,8 @@
 //
 //   entry      the value of an entry, plain or a Fernet token
 //   sealed     the JSON within a sealed entry, sealed here
-//   companion  a companion of a fixed entry
-//   details    what stands behind a companion's digest, which is made here
+//   entry metadata  a entry metadata of a fixed entry
+//   details    what stands behind a entry metadata's digest, which is made here
 //   epoch      the epoch's value
 //
 // Whatever is accepted must be written and read to the very same again.
@@ -32,9 +32,9 @@ void require(bool good)
 
 // Made once: all formats with one key.
 struct Formats {
-	explicit Formats(std::string_view key) : entry(Secret(key)), companion(Secret(key)) {}
+	explicit Formats(std::string_view key) : entry(Secret(key)), entry_metadata(Secret(key)) {}
 	EntryFormat entry;
-	CompanionFormat companion;
+	EntryMetadataFormat entry_metadata;
 };
 
 const Formats &plain()
@@ -67,19 +67,19 @@ void check_entry(const EntryFormat &format, std::string_view value)
 			reread->expires_at == entry->expires_at && reread->scope == entry->scope);
 }
 
-void check_companion(const CompanionFormat &format, std::string_view text)
+void check_companion(const EntryMetadataFormat &format, std::string_view text)
 {
 	const auto identity = samples::identity();
-	const auto companion = format.read(text, identity, kValue);
-	if (!companion)
+	const auto entry_metadata = format.read(text, identity, kValue);
+	if (!entry_metadata)
 		return;
-	require(is_epoch_id(companion->epoch_id));
-	require(companion->details.empty() || companion->details.starts_with('{'));
+	require(is_epoch_id(entry_metadata->epoch_id));
+	require(entry_metadata->details.empty() || entry_metadata->details.starts_with('{'));
 	const std::string again =
-		format.write(companion->epoch_id, identity, kValue, companion->details);
+		format.write(entry_metadata->epoch_id, identity, kValue, entry_metadata->details);
 	const auto reread = format.read(again, identity, kValue);
-	require(reread && reread->epoch_id == companion->epoch_id &&
-			reread->details == companion->details);
+	require(reread && reread->epoch_id == entry_metadata->epoch_id &&
+			reread->details == entry_metadata->details);
 }
 
 } // namespace
@@ -98,15 +98,15 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 		check_entry(sealed().entry, Sealer(Secret(samples::kCacheKey)).seal(body));
 		break;
 	case '2' % 5:
-		check_companion(plain().companion, body);
-		check_companion(sealed().companion, body);
+		check_companion(plain().entry_metadata, body);
+		check_companion(sealed().entry_metadata, body);
 		break;
 	case '3' % 5: {
-		std::string text = plain().companion.write(kEpochId, samples::identity(), kValue, "");
+		std::string text = plain().entry_metadata.write(kEpochId, samples::identity(), kValue, "");
 		text.pop_back();
 		text += body;
-		check_companion(plain().companion, text);
-		check_companion(sealed().companion, text);
+		check_companion(plain().entry_metadata, text);
+		check_companion(sealed().entry_metadata, text);
 		break;
 	}
 	case '4' % 5:

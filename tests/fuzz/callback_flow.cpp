@@ -117,7 +117,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 	FuzzedDataProvider data(bytes, size);
 	const std::vector<std::string> origins = {"https://app.example"};
 	const Provider provider = make_provider(data);
-	std::optional<Endpoints> endpoints;
+	std::optional<ProviderEndpoints> endpoints;
 	if (data.ConsumeBool()) {
 		endpoints = provider.endpoints;
 		endpoints->iss_promised = data.ConsumeBool();
@@ -131,7 +131,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 		query = "state=" + std::string(samples::kState) + "&" + query;
 	const Action first = flow.start(query, http::FlowCookies::parse(cookies, plain_too));
 	check_end(first, false);
-	require(std::holds_alternative<Claim>(first) || std::holds_alternative<End>(first));
+	require(std::holds_alternative<ClaimAttempt>(first) || std::holds_alternative<End>(first));
 	if (std::holds_alternative<End>(first))
 		return 0;
 
@@ -147,7 +147,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 
 	const Action third = flow.answered(make_answer(data), samples::kNow);
 	check_end(third, true);
-	const Store *store = std::get_if<Store>(&third);
+	const StoreGrant *store = std::get_if<StoreGrant>(&third);
 	require(store != nullptr || std::holds_alternative<End>(third));
 	if (store == nullptr)
 		return 0;

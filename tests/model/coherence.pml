@@ -37,19 +37,19 @@
 #define INCARNATIONS 4 /* ids of registrations; a bound for two sidecars who take turns */
 #endif
 /*
- * Other bounds, each absent or there: PAGED (marks are read a few at a time),
+ * Other bounds, each absent or there: PAGED (invalidations are read a few at a time),
  * FOREIGN (a late SETEX by somebody else), EMPTY (it starts with nothing
  * registered), ENDS (a writer ends the registration once), DB_CRASH, TRUNCATES
  * (a change may be one of all identities), REDIS_RESTARTS (once, with
  * nothing or with what it last dumped), TICKS=n (time passes, n times), SHOWN (entries
- * are sealed: marks stay for a while after their entries were dropped).
+ * are sealed: invalidations stay for a while after their entries were dropped).
  */
 #if defined(EMPTY) || defined(ENDS) || defined(DB_CRASH) || defined(TRUNCATES) ||             \
 	defined(REDIS_RESTARTS) || DATABASES > 1 || REDISES > 1
 #define EPOCH_MOVES
 #endif
 
-#define OTHERS 4 /* a mark of another identity */
+#define OTHERS 4 /* an invalidation of another identity */
 #define LIFE 2 /* of the heartbeat, in ticks; five seconds */
 #define EPOCHS 9 /* known to anybody at one time, from 1 on */
 
@@ -58,21 +58,21 @@
 
 typedef Database {
 	byte version;     /* committed */
-	byte incarnation; /* of the valid registration, 0 where there is none */
+	byte registration_id; /* of the valid registration, 0 where there is none */
 	byte cache;       /* the run of Redis that is registered */
-	byte marks;       /* committed, a set of ids */
+	byte invalidations;       /* committed, a set of ids */
 	byte all          /* those of them that name no identity */
 };
 
 typedef Redis {
 	byte run_id;
 	byte epoch;
-	bit ready;        /* and not "dropping" */
+	bit ready;        /* and not "evicting" */
 	byte live;        /* the epoch that it vouches for */
 	byte until;
 	byte entry;       /* the version in it, 0 where there is none */
-	byte sealed;      /* companion: the version whose digest it has */
-	byte sealed_in;   /* companion: the epoch */
+	byte sealed;      /* entry_metadata: the version whose digest it has */
+	byte sealed_in;   /* entry_metadata: the epoch */
 	byte lease        /* the filler that holds it, from 1 on */
 };
 
@@ -83,16 +83,16 @@ Redis dump;
 #endif
 
 /* What the value of an epoch says; ids that nobody knows any more are used again. */
-byte epoch_incarnation[EPOCHS];
+byte epoch_registration_id[EPOCHS];
 byte epoch_run[EPOCHS];
 
 byte truth;            /* the database that counts */
 byte last = 1;         /* version given out */
-byte incarnations;     /* given out */
+byte registration_ids;     /* given out */
 byte runs;             /* given out */
 byte changes;          /* committed */
 
-/* Writer w has the mark id w: it got it when its transaction began. */
+/* Writer w has the invalidation id w: it got it when its transaction began. */
 bit writing[2];        /* it holds its lock on the table, and on the row */
 bit finished[2];
 bit knows[2];          /* it found a registration */
@@ -150,7 +150,7 @@ hidden byte k;
 	:: e && !name[e] ->                                                               \
 		names++;                                                                      \
 		name[e] = names;                                                              \
-		incarnation_of[names] = epoch_incarnation[e];                                 \
+		incarnation_of[names] = epoch_registration_id[e];                                 \
 		run_of[names] = epoch_run[e]                                                  \
 	:: else                                                                           \
 	fi;                                                                               \
@@ -188,7 +188,7 @@ inline settle() {
 		k = 0;
 		do
 		:: k < EPOCHS ->
-			epoch_incarnation[k] = incarnation_of[k];
+			epoch_registration_id[k] = incarnation_of[k];
 			epoch_run[k] = run_of[k];
 			k++
 		:: else -> break
@@ -205,7 +205,7 @@ inline new_epoch(incarnation_then, run_then) {
 		:: else -> break
 		od;
 		assert(k < EPOCHS); /* or there must be more of them */
-		epoch_incarnation[k] = incarnation_then;
+		epoch_registration_id[k] = incarnation_then;
 		epoch_run[k] = run_then;
 		R.epoch = k;
 		R.ready = 0;
@@ -229,7 +229,7 @@ inline commit(w) {
 		last++;
 		database[truth].version = last;
 		if
-		:: knows[w] -> database[truth].marks = database[truth].marks | (1 << w)
+		:: knows[w] -> database[truth].invalidations = database[truth].invalidations | (1 << w)
 		:: else
 		fi;
 		changes++;
@@ -252,12 +252,12 @@ proctype Writers() {
 		fi;
 #ifdef REGISTRY_READ_BY_OLD_SNAPSHOT
 		if
-		:: !begun[w] -> begun[w] = 1; knows[w] = (database[truth].incarnation != 0)
+		:: !begun[w] -> begun[w] = 1; knows[w] = (database[truth].registration_id != 0)
 		:: begun[w] -> writing[w] = 1
 		fi;
 #else
 		writing[w] = 1;
-		knows[w] = (database[truth].incarnation != 0);
+		knows[w] = (database[truth].registration_id != 0);
 #endif
 		w = 0
 	}
@@ -270,9 +270,9 @@ proctype Writers() {
 		:: knows[w] -> database[truth].all = database[truth].all | (1 << w); commit(w)
 #endif
 #ifdef ENDS
-		:: knows[w] && incarnations < INCARNATIONS && database[truth].incarnation ->
-			/* Marks are too many or too old: its deletion of the row commits with it. */
-			database[truth].incarnation = 0;
+		:: knows[w] && registration_ids < INCARNATIONS && database[truth].registration_id ->
+			/* Invalidations are too many or too old: its deletion of the row commits with it. */
+			database[truth].registration_id = 0;
 			database[truth].cache = 0;
 			commit(w)
 #endif
@@ -287,19 +287,19 @@ proctype Writers() {
 /* It took all of `upto` into account, and did it where the truth is. */
 inline vouch() {
 	if
-	:: db == truth && DB.incarnation && DB.incarnation == epoch_incarnation[known[me]] ->
+	:: db == truth && DB.registration_id && DB.registration_id == epoch_registration_id[known[me]] ->
 		done[r] = max(done[r], upto)
 	:: else
 	fi
 }
 
 inline register() {
-	DB.marks = 0;
+	DB.invalidations = 0;
 	DB.all = 0;
-	incarnations++;
-	DB.incarnation = incarnations;
+	registration_ids++;
+	DB.registration_id = registration_ids;
 	DB.cache = connection;
-	incarnation = incarnations
+	registration_id = registration_ids
 }
 
 #ifdef WRITER_SLIPS_PAST_REGISTRATION
@@ -315,7 +315,7 @@ inline register() {
 #define or_crash :: goto again
 #endif
 
-/* A mark that is shown is found again by each pass, which has nothing to drop for it. */
+/* An invalidation that is shown is found again by each pass, which has nothing to drop for it. */
 #ifdef SHOWN
 #define to_drop (seen & ~shown)
 #else
@@ -325,12 +325,12 @@ inline register() {
 proctype Sidecar(byte me) {
 	byte db = (DATABASES > 1 -> me : 0);
 	byte r = (REDISES > 1 -> me : 0);
-	byte connection, before, incarnation, seen, upto, at;
+	byte connection, before, registration_id, seen, upto, at;
 	bit whole, swapped;
 #ifdef SHOWN
-	byte shown, shown_under, due; /* marks whose entry it has dropped; their incarnation */
+	byte shown, shown_under, due; /* invalidations whose entry it has dropped; their registration_id */
 #endif
-#ifdef CURSOR_INSTEAD_OF_MARKS
+#ifdef CURSOR_INSTEAD_OF_INVALIDATIONS
 	byte cursor;
 #endif
 
@@ -340,7 +340,7 @@ again:
 		known[me] = 0;
 		settle();
 		busy[me] = 1;
-		incarnation = 0;
+		registration_id = 0;
 		seen = 0;
 		upto = 0;
 		at = 0;
@@ -371,13 +371,13 @@ again:
 		before ->
 		if
 		:: DB.cache == before ->
-			DB.incarnation = 0;
+			DB.registration_id = 0;
 			DB.cache = 0;
-			DB.marks = 0;
+			DB.invalidations = 0;
 			DB.all = 0
 		:: else
-#ifdef UNREGISTER_DELETES_OTHERS_MARKS
-			-> DB.marks = 0; DB.all = 0
+#ifdef UNREGISTER_DELETES_OTHERS_INVALIDATIONS
+			-> DB.invalidations = 0; DB.all = 0
 #endif
 		fi;
 		before = 0
@@ -387,11 +387,11 @@ again:
 #endif
 
 	if
-	:: atomic { DB.incarnation && DB.cache == connection -> incarnation = DB.incarnation }
+	:: atomic { DB.registration_id && DB.cache == connection -> registration_id = DB.registration_id }
 	:: atomic {
 		/* None, or another Redis that nobody has spoken for in 30 seconds. */
-		(!DB.incarnation || (DB.cache != connection && connected)) &&
-			share_lock && incarnations < INCARNATIONS ->
+		(!DB.registration_id || (DB.cache != connection && connected)) &&
+			share_lock && registration_ids < INCARNATIONS ->
 		register()
 	}
 	:: !connected -> goto again
@@ -401,14 +401,14 @@ again:
 	:: atomic {
 		if
 		:: !connected -> goto again
-		:: connected && R.epoch && epoch_incarnation[R.epoch] == incarnation &&
+		:: connected && R.epoch && epoch_registration_id[R.epoch] == registration_id &&
 				same_run(R.epoch) ->
 			known[me] = R.epoch;
 			settle()
 #if DATABASES > 1 && !defined(DEPOSED_TAKES_OVER)
 		/* Redis serves a later timeline of this database: hands off, heartbeat or not. */
-		:: connected && R.epoch && epoch_incarnation[R.epoch] != incarnation && db < truth &&
-				epoch_incarnation[R.epoch] == database[truth].incarnation ->
+		:: connected && R.epoch && epoch_registration_id[R.epoch] != registration_id && db < truth &&
+				epoch_registration_id[R.epoch] == database[truth].registration_id ->
 			goto again
 #endif
 		:: else ->
@@ -417,17 +417,17 @@ again:
 			:: R.epoch ->
 				known[me] = R.epoch;
 				settle();
-				epoch_incarnation[R.epoch] = incarnation;
+				epoch_registration_id[R.epoch] = registration_id;
 				epoch_run[R.epoch] = connection;
 				swapped = 1
 			:: else ->
-				new_epoch(incarnation, connection)
+				new_epoch(registration_id, connection)
 			fi
 #else
-			new_epoch(incarnation, connection)
+			new_epoch(registration_id, connection)
 #endif
 		fi;
-		incarnation = 0
+		registration_id = 0
 	}
 	or_crash
 	fi;
@@ -482,22 +482,22 @@ pass:
 	:: atomic {
 		if
 #ifndef INCARNATION_NOT_CHECKED_AT_PASS
-		:: DB.incarnation != epoch_incarnation[known[me]] -> goto again
-		:: DB.incarnation == epoch_incarnation[known[me]] ->
+		:: DB.registration_id != epoch_registration_id[known[me]] -> goto again
+		:: DB.registration_id == epoch_registration_id[known[me]] ->
 #else
 		:: true ->
 #endif
 			whole = 1;
-#ifdef CURSOR_INSTEAD_OF_MARKS
-			seen = DB.marks & ~((1 << cursor) - 1);
+#ifdef CURSOR_INSTEAD_OF_INVALIDATIONS
+			seen = DB.invalidations & ~((1 << cursor) - 1);
 			cursor = (seen & 2 -> 2 : (seen & 1 -> 1 : cursor))
 #else
-			seen = DB.marks
+			seen = DB.invalidations
 #endif
 #ifdef PAGED
 		/* No more than fit into a page; the pass after this one reads on. */
-		:: (DB.marks & OTHERS) && (DB.marks & 3) -> seen = OTHERS
-		:: (DB.marks & OTHERS) && (DB.marks & 3) -> seen = DB.marks & 3
+		:: (DB.invalidations & OTHERS) && (DB.invalidations & 3) -> seen = OTHERS
+		:: (DB.invalidations & OTHERS) && (DB.invalidations & 3) -> seen = DB.invalidations & 3
 #endif
 		fi;
 		busy[me] = 1;
@@ -510,9 +510,9 @@ pass:
 	or_crash
 	fi;
 
-#ifdef MARKS_DELETED_BEFORE_REDIS
+#ifdef INVALIDATIONS_DELETED_BEFORE_REDIS
 	if
-	:: atomic { DB.incarnation == epoch_incarnation[known[me]] -> DB.marks = DB.marks & ~seen }
+	:: atomic { DB.registration_id == epoch_registration_id[known[me]] -> DB.invalidations = DB.invalidations & ~seen }
 	or_crash
 	fi;
 #endif
@@ -520,9 +520,9 @@ pass:
 #ifdef SHOWN
 	atomic {
 #ifndef SHOWN_SURVIVES_INCARNATION
-		shown = (shown_under == epoch_incarnation[known[me]] -> shown : 0);
+		shown = (shown_under == epoch_registration_id[known[me]] -> shown : 0);
 #endif
-		shown_under = epoch_incarnation[known[me]];
+		shown_under = epoch_registration_id[known[me]];
 		shown = shown & seen
 	}
 #endif
@@ -533,11 +533,11 @@ pass:
 		if
 		:: atomic {
 			connected && R.epoch == known[me] ->
-			new_epoch(epoch_incarnation[known[me]], connection)
+			new_epoch(epoch_registration_id[known[me]], connection)
 		}
 #ifdef ALL_DONE_BY_FOREIGN_EPOCH
 		:: atomic { connected && R.epoch && R.epoch != known[me] &&
-				epoch_incarnation[R.epoch] == epoch_incarnation[known[me]] ->
+				epoch_registration_id[R.epoch] == epoch_registration_id[known[me]] ->
 			known[me] = R.epoch;
 			settle()
 		}
@@ -577,22 +577,22 @@ acknowledge:
 	}
 #endif
 	if
-#ifndef CURSOR_INSTEAD_OF_MARKS
+#ifndef CURSOR_INSTEAD_OF_INVALIDATIONS
 	:: atomic {
 		seen &&
 #ifndef INCARNATION_NOT_CHECKED_AT_ACK
-			DB.incarnation == epoch_incarnation[known[me]] &&
+			DB.registration_id == epoch_registration_id[known[me]] &&
 #endif
 			true ->
-#ifdef DELETES_UNREAD_MARKS
+#ifdef DELETES_UNREAD_INVALIDATIONS
 		seen = 7;
 #endif
-		DB.marks = DB.marks & ~seen;
+		DB.invalidations = DB.invalidations & ~seen;
 		DB.all = DB.all & ~seen;
 		seen = 0
 	}
 #ifndef INCARNATION_NOT_CHECKED_AT_ACK
-	:: seen && DB.incarnation != epoch_incarnation[known[me]] -> goto again
+	:: seen && DB.registration_id != epoch_registration_id[known[me]] -> goto again
 #endif
 #else
 	:: seen -> seen = 0
@@ -640,17 +640,17 @@ acknowledge:
 #ifdef INCARNATION_NOT_CHECKED_AT_FILL
 #define right_incarnation(i, e) true
 #else
-#define right_incarnation(i, e) (i == epoch_incarnation[e])
+#define right_incarnation(i, e) (i == epoch_registration_id[e])
 #endif
 
 /* The sidecar's pool may lead to either database, whichever its sidecar is at. */
 inline read_database() {
 	if
 	:: value = database[0].version;
-		right = right_incarnation(database[0].incarnation, filling[me])
+		right = right_incarnation(database[0].registration_id, filling[me])
 #if DATABASES > 1
 	:: truth -> value = database[1].version;
-		right = right_incarnation(database[1].incarnation, filling[me])
+		right = right_incarnation(database[1].registration_id, filling[me])
 #endif
 	fi;
 	value = (right -> value : 0)
@@ -718,9 +718,9 @@ proctype Filler(byte me) {
 #else
 #define on_its_run(q) (epoch_run[q.live] == q.run_id)
 #endif
-#define current(q) (epoch_incarnation[q.live] == database[truth].incarnation)
+#define current(q) (epoch_registration_id[q.live] == database[truth].registration_id)
 #define everything_rests                                                              \
-	(!database[truth].marks && !writing[0] && !writing[1] && sidecars_rest && fillers_rest)
+	(!database[truth].invalidations && !writing[0] && !writing[1] && sidecars_rest && fillers_rest)
 
 /* MGET is one step: what it would give now is what a read that begins now gets. */
 proctype Reader(byte r) {
@@ -745,9 +745,9 @@ proctype Reader(byte r) {
 /* ------------------------------------------------------------------ events */
 
 inline database_starts(d) {
-	database[d].incarnation = 0;
+	database[d].registration_id = 0;
 	database[d].cache = 0;
-	database[d].marks = 0;
+	database[d].invalidations = 0;
 	database[d].all = 0;
 	writing[0] = 0;
 	writing[1] = 0;
@@ -780,7 +780,7 @@ proctype DatabaseCrash() {
 		:: last > 1 -> supersede(database[0].version); last++; database[0].version = last
 		fi;
 #ifdef INCARNATION_SURVIVES_CRASH
-		database[0].marks = 0;
+		database[0].invalidations = 0;
 		database[0].all = 0;
 		writing[0] = 0;
 		writing[1] = 0
@@ -895,13 +895,13 @@ init {
 			run Reader(i)
 		}
 #ifndef EMPTY
-		incarnations = 1;
-		database[0].incarnation = 1;
+		registration_ids = 1;
+		database[0].registration_id = 1;
 		database[0].cache = redis[0].run_id;
 #ifdef PAGED
-		database[0].marks = OTHERS;
+		database[0].invalidations = OTHERS;
 #endif
-		epoch_incarnation[1] = 1;
+		epoch_registration_id[1] = 1;
 		epoch_run[1] = redis[0].run_id;
 		redis[0].epoch = 1;
 		redis[0].ready = 1;

@@ -9,11 +9,11 @@ namespace
 {
 
 // All of an endpoint in one line.
-std::string text_of(const ParsedEndpoint &parsed)
+std::string text_of(const ParsedRedisAddress &parsed)
 {
 	if (const auto *fault = std::get_if<std::string_view>(&parsed))
 		return "fault: " + std::string(*fault);
-	const auto &endpoint = std::get<Endpoint>(parsed);
+	const auto &endpoint = std::get<RedisAddress>(parsed);
 	std::string text = endpoint.tls ? "tls" : "";
 	for (const HostPort &host : endpoint.hosts)
 		text += " " + host.host + "|" + std::to_string(host.port);
@@ -32,7 +32,7 @@ std::string text_of(const ParsedEndpoint &parsed)
 
 std::string shown(std::string_view url)
 {
-	return text_of(parse_endpoint(url));
+	return text_of(parse_redis_address(url));
 }
 
 } // namespace
@@ -133,8 +133,8 @@ TEST(RedisEndpoint, SaysWhatIsWrongAndNotWhere)
 
 TEST(RedisEndpoint, ClonesAll)
 {
-	const auto parsed = parse_endpoint("rediss://u:p@a,b:1/5?master=m");
-	EXPECT_EQ(text_of(ParsedEndpoint(std::get<Endpoint>(parsed).clone())), text_of(parsed));
+	const auto parsed = parse_redis_address("rediss://u:p@a,b:1/5?master=m");
+	EXPECT_EQ(text_of(ParsedRedisAddress(std::get<RedisAddress>(parsed).clone())), text_of(parsed));
 }
 
 } // namespace sidecar::redis

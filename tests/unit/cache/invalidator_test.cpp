@@ -14,10 +14,10 @@ using namespace std::chrono_literals;
 namespace
 {
 
-class FakeMarks : public database::MarkStore
+class FakeInvalidations : public database::InvalidationQueue
 {
 public:
-	std::vector<database::Mark> marks;
+	std::vector<database::Invalidation> invalidations;
 	std::function<void()> at_pending = [] {};
 	int acknowledged = 0;
 	int looks = 0;
@@ -28,20 +28,20 @@ public:
 	{
 		co_return database::Registration{cache_id_, kIncarnation, {"1", 2, 3, 4}, 0};
 	}
-	Awaitable<void> enroll(const std::string &cache_id) override
+	Awaitable<void> register_cache(const std::string &cache_id) override
 	{
 		cache_id_ = cache_id;
 		co_return;
 	}
-	Awaitable<bool> withdraw(const std::string &) override { co_return true; }
+	Awaitable<bool> unregister_cache(const std::string &) override { co_return true; }
 	Awaitable<void> wait() override { co_await tests::sleep_for(1ms); }
-	Awaitable<database::PendingMarks> pending(int most) override
+	Awaitable<database::PendingInvalidations> pending(int most) override
 	{
 		at_pending();
 		looks++;
-		database::PendingMarks pending{kIncarnation, marks, ++now};
-		if (pending.marks.size() > static_cast<std::size_t>(most))
-			pending.marks.resize(static_cast<std::size_t>(most));
+		database::PendingInvalidations pending{kIncarnation, invalidations, ++now};
+		if (pending.invalidations.size() > static_cast<std::size_t>(most))
+			pending.invalidations.resize(static_cast<std::size_t>(most));
 		co_return pending;
 	}
 	Awaitable<std::optional<std::int64_t>>
@@ -50,8 +50,8 @@ public:
 		acknowledged++;
 		if (!deletes)
 			co_return 0;
-		std::erase_if(marks, [&](const database::Mark &mark) {
-			return std::find(ids.begin(), ids.end(), mark.id) != ids.end();
+		std::erase_if(invalidations, [&](const database::Invalidation &invalidation) {
+			return std::find(ids.begin(), ids.end(), invalidation.id) != ids.end();
 		});
 		co_return static_cast<std::int64_t>(ids.size());
 	}
@@ -68,9 +68,9 @@ protected:
 	void begin(Ephemeral ephemeral)
 	{
 		connection_ = connected(server_.url());
-		invalidator_ = std::make_unique<Invalidator>(io_.get_executor(), marks_, *connection_,
-													 *connection_, keys_, "0/test", ephemeral,
-													 coherence_, changes_, metrics_);
+		invalidator_ = std::make_unique<Invalidator>(io_.get_executor(), invalidations_,
+													 *connection_, *connection_, keys_, "0/test",
+													 ephemeral, coherence_, changes_, metrics_);
 		boost::asio::co_spawn(io_, invalidator_->run(), boost::asio::detached);
 	}
 	// Coroutines end with the loop, and what they use lives longer.
@@ -86,15 +86,18 @@ protected:
 		redis::Command command{"SET", key, "value"};
 		run(*connection_, std::move(command));
 	}
-	bool is_vouched() { return coherence_.known && get(keys_.live) == coherence_.known->epoch.id; }
+	bool is_heartbeat_fresh()
+	{
+		return coherence_.known && get(keys_.live) == coherence_.known->epoch.id;
+	}
 
 	tests::RedisServer server_;
 	const Keys keys_{"", "oauth:cache"};
-	FakeMarks marks_;
+	FakeInvalidations invalidations_;
 	Coherence coherence_;
 	ChangeMemory changes_;
 	Metrics metrics_;
-	std::unique_ptr<redis::Connection> connection_;
+	std::unique_ptr<redis::Client> connection_;
 	std::unique_ptr<Invalidator> invalidator_;
 };
 
@@ -108,28 +111,28 @@ const oauth::Identity kAnn{"11111111-1111-4111-8111-111111111111", "fake", "user
 
 } // namespace
 
-TEST_F(InvalidatorTest, DropsWhatIsMarked)
+TEST_F(InvalidatorTest, EvictsWhatIsInvalidated)
 {
-	until([&] { return is_vouched(); });
+	until([&] { return is_heartbeat_fresh(); });
 	const std::string entry = keys_.entries.key(kAnn);
-	for (const std::string &key : {entry, keys_.companion(entry), keys_.lease(entry)})
+	for (const std::string &key : {entry, keys_.entry_metadata(entry), keys_.lease(entry)})
 		set(key);
 	set(entry + "a");
-	marks_.marks = {{1, kAnn}, {2, kAnn}};
-	until([&] { return marks_.marks.empty(); });
-	for (const std::string &key : {entry, keys_.companion(entry), keys_.lease(entry)})
+	invalidations_.invalidations = {{1, kAnn}, {2, kAnn}};
+	until([&] { return invalidations_.invalidations.empty(); });
+	for (const std::string &key : {entry, keys_.entry_metadata(entry), keys_.lease(entry)})
 		EXPECT_EQ(get(key), "") << key;
 	EXPECT_EQ(get(entry + "a"), "value");
 }
 
 TEST_F(InvalidatorTest, DropsAllByANewEpoch)
 {
-	until([&] { return is_vouched(); });
+	until([&] { return is_heartbeat_fresh(); });
 	const std::string before = coherence_.known->epoch.id;
 	set(keys_.entries.key(kAnn));
 	set("somebody:elses");
-	marks_.marks = {{1, std::nullopt}};
-	until([&] { return marks_.marks.empty() && is_vouched(); });
+	invalidations_.invalidations = {{1, std::nullopt}};
+	until([&] { return invalidations_.invalidations.empty() && is_heartbeat_fresh(); });
 	EXPECT_NE(coherence_.known->epoch.id, before);
 	EXPECT_EQ(get(keys_.entries.key(kAnn)), "");
 	EXPECT_EQ(get("somebody:elses"), "value");
@@ -137,19 +140,19 @@ TEST_F(InvalidatorTest, DropsAllByANewEpoch)
 
 TEST_F(SealingInvalidatorTest, DropsMany)
 {
-	until([&] { return is_vouched(); });
+	until([&] { return is_heartbeat_fresh(); });
 	std::vector<std::string> entries;
-	std::vector<database::Mark> marks;
+	std::vector<database::Invalidation> invalidations;
 	for (std::int64_t id = 0; id < 10'401; id++) {
 		oauth::Identity identity = kAnn;
 		identity.actor_id = std::to_string(id);
 		entries.push_back(keys_.entries.key(identity));
-		marks.push_back({id, identity});
+		invalidations.push_back({id, identity});
 		if (id % 100 == 0)
 			set(entries.back());
 	}
-	marks_.marks = marks;
-	until([&] { return marks_.marks.empty(); });
+	invalidations_.invalidations = invalidations;
+	until([&] { return invalidations_.invalidations.empty(); });
 	for (std::size_t i = 0; i < entries.size(); i += 100)
 		EXPECT_EQ(get(entries[i]), "") << i;
 }
@@ -157,7 +160,7 @@ TEST_F(SealingInvalidatorTest, DropsMany)
 // Whatever it is, it must not end: nobody would drop anything any more.
 TEST_F(InvalidatorTest, OutlivesWhateverIsThrown)
 {
-	until([&] { return is_vouched(); });
+	until([&] { return is_heartbeat_fresh(); });
 	const std::vector<std::function<void()>> faults = {
 		[] { throw std::bad_alloc(); },
 		[] { throw std::runtime_error("something else"); },
@@ -169,85 +172,87 @@ TEST_F(InvalidatorTest, OutlivesWhateverIsThrown)
 	};
 	for (const auto &fault : faults) {
 		bool has_failed = false;
-		marks_.at_pending = [&] {
+		invalidations_.at_pending = [&] {
 			if (!std::exchange(has_failed, true))
 				fault();
 		};
 		until([&] { return has_failed; });
-		marks_.marks = {{1, kAnn}};
-		until([&] { return marks_.marks.empty() && is_vouched(); });
-		marks_.at_pending = [] {};
+		invalidations_.invalidations = {{1, kAnn}};
+		until([&] { return invalidations_.invalidations.empty() && is_heartbeat_fresh(); });
+		invalidations_.at_pending = [] {};
 	}
 }
 
-// Marks that another session is about to delete stay where they are for a while.
-TEST_F(InvalidatorTest, DoesNotSpinOnMarksThatStay)
+// Invalidations that another session is about to delete stay where they are for a while.
+TEST_F(InvalidatorTest, DoesNotSpinOnInvalidationsThatStay)
 {
-	until([&] { return is_vouched(); });
-	marks_.deletes = false;
+	until([&] { return is_heartbeat_fresh(); });
+	invalidations_.deletes = false;
 	for (std::int64_t id = 0; id < 20'000; id++)
-		marks_.marks.push_back({id, kAnn});
-	const int before = marks_.acknowledged;
+		invalidations_.invalidations.push_back({id, kAnn});
+	const int before = invalidations_.acknowledged;
 	sleep(500ms);
-	EXPECT_LT(marks_.acknowledged - before, 50);
+	EXPECT_LT(invalidations_.acknowledged - before, 50);
 }
 
 // Others must have time to see it; and it is one change, however often it is read (C19).
-TEST_F(SealingInvalidatorTest, ShowsWhatIsMarked)
+TEST_F(SealingInvalidatorTest, ShowsWhatIsInvalidated)
 {
-	until([&] { return is_vouched(); });
+	until([&] { return is_heartbeat_fresh(); });
 	const std::string entry = keys_.entries.key(kAnn);
 	set(entry);
-	marks_.marks = {{1, kAnn}};
+	invalidations_.invalidations = {{1, kAnn}};
 	const auto begun = std::chrono::steady_clock::now();
 	until([&] { return get(entry).empty(); });
 	set(entry);
-	const int before = marks_.looks;
-	until([&] { return marks_.marks.empty(); });
+	const int before = invalidations_.looks;
+	until([&] { return invalidations_.invalidations.empty(); });
 	EXPECT_GE(std::chrono::steady_clock::now() - begun, ChangeMemory::kShownFor);
-	EXPECT_GT(marks_.looks - before, 2);
+	EXPECT_GT(invalidations_.looks - before, 2);
 	EXPECT_EQ(get(entry), "value");
-	EXPECT_TRUE(is_vouched());
+	EXPECT_TRUE(is_heartbeat_fresh());
 }
 
 TEST_F(SealingInvalidatorTest, BeginsOneEpochForWhatItShows)
 {
-	until([&] { return is_vouched(); });
+	until([&] { return is_heartbeat_fresh(); });
 	const std::string before = coherence_.known->epoch.id;
-	marks_.marks = {{1, std::nullopt}};
-	until([&] { return coherence_.known && coherence_.known->epoch.id != before && is_vouched(); });
-	EXPECT_FALSE(marks_.marks.empty());
+	invalidations_.invalidations = {{1, std::nullopt}};
+	until([&] {
+		return coherence_.known && coherence_.known->epoch.id != before && is_heartbeat_fresh();
+	});
+	EXPECT_FALSE(invalidations_.invalidations.empty());
 	const std::string next = coherence_.known->epoch.id;
-	until([&] { return marks_.marks.empty(); });
+	until([&] { return invalidations_.invalidations.empty(); });
 	EXPECT_EQ(coherence_.known->epoch.id, next);
 }
 
 TEST_F(SealingInvalidatorTest, BelievesNothingOfBefore)
 {
-	until([&] { return is_vouched(); });
+	until([&] { return is_heartbeat_fresh(); });
 	const std::string entry = keys_.entries.key(kAnn), other = entry + "a";
 	const auto read_at = [](std::int64_t time) { return Fill{"", time, INT64_MAX}; };
-	const std::int64_t then = marks_.now + 1;
+	const std::int64_t then = invalidations_.now + 1;
 	EXPECT_FALSE(changes_.allows(other, read_at(999'999)));
 	until([&] { return changes_.allows(entry, read_at(then)); });
-	marks_.marks = {{1, kAnn}};
+	invalidations_.invalidations = {{1, kAnn}};
 	until([&] { return !changes_.allows(entry, read_at(then)); });
 	EXPECT_TRUE(changes_.allows(other, read_at(then)));
-	until([&] { return changes_.allows(entry, read_at(marks_.now)); });
-	EXPECT_FALSE(marks_.marks.empty()); // or what follows shows nothing
+	until([&] { return changes_.allows(entry, read_at(invalidations_.now)); });
+	EXPECT_FALSE(invalidations_.invalidations.empty()); // or what follows shows nothing
 	for (std::int64_t id = 2; id < 200'002; id++)
-		marks_.marks.push_back({id, kAnn});
+		invalidations_.invalidations.push_back({id, kAnn});
 	until([&] { return !changes_.allows(other, read_at(then)); });
 }
 
-TEST_F(SealingInvalidatorTest, DoesNotSpinOnMarksThatAreShown)
+TEST_F(SealingInvalidatorTest, DoesNotSpinOnInvalidationsThatAreShown)
 {
-	until([&] { return is_vouched(); });
+	until([&] { return is_heartbeat_fresh(); });
 	for (std::int64_t id = 0; id < 20'000; id++)
-		marks_.marks.push_back({id, kAnn});
-	const int before = marks_.looks;
-	until([&] { return marks_.marks.empty() && is_vouched(); });
-	EXPECT_LT(marks_.looks - before, 1000);
+		invalidations_.invalidations.push_back({id, kAnn});
+	const int before = invalidations_.looks;
+	until([&] { return invalidations_.invalidations.empty() && is_heartbeat_fresh(); });
+	EXPECT_LT(invalidations_.looks - before, 1000);
 }
 
 } // namespace sidecar::cache

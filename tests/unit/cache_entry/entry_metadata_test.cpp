@@ -17,16 +17,16 @@ const std::string kEpoch(32, 'e');
 constexpr std::string_view kValue = R"({"access_token":"ya29.A0"})";
 constexpr std::string_view kDetails = R"({"account_label":"a@example.com", "extra":{"x":1}})";
 
-std::string digest_of(const std::string &companion)
+std::string digest_of(const std::string &entry_metadata)
 {
-	return companion.substr(33, 64);
+	return entry_metadata.substr(33, 64);
 }
 
 } // namespace
 
-TEST(Companion, PlainForm)
+TEST(EntryMetadata, PlainForm)
 {
-	const CompanionFormat format{Secret()};
+	const EntryMetadataFormat format{Secret()};
 	const std::string text = format.write(kEpoch, samples::identity(), kValue, kDetails);
 	// As sha256sum tells of five lengths of 8 bytes and the five texts.
 	EXPECT_EQ(text, kEpoch + " e21bfbdc4ba4f6c4ce2e38e3d6c22a7b7a7e7150922e43d503038c9d3caa86ce " +
@@ -37,10 +37,10 @@ TEST(Companion, PlainForm)
 	EXPECT_EQ(read->details, kDetails);
 }
 
-TEST(Companion, WithoutDetails)
+TEST(EntryMetadata, WithoutDetails)
 {
 	for (const std::string_view key : {std::string_view(), samples::kCacheKey}) {
-		const CompanionFormat format{Secret(key)};
+		const EntryMetadataFormat format{Secret(key)};
 		for (const char *details : {"", "null", "-"}) {
 			const std::string text = format.write(kEpoch, samples::identity(), kValue, details);
 			EXPECT_TRUE(text.ends_with(" -")) << text;
@@ -51,10 +51,10 @@ TEST(Companion, WithoutDetails)
 	}
 }
 
-// C16: what the Python service SETEXes has no companion that fits.
-TEST(Companion, OfAnotherEntry)
+// C16: what the Python service SETEXes has no entry metadata that fits.
+TEST(EntryMetadata, OfAnotherEntry)
 {
-	const CompanionFormat format{Secret()};
+	const EntryMetadataFormat format{Secret()};
 	const std::string text = format.write(kEpoch, samples::identity(), kValue, kDetails);
 	const std::string value(kValue);
 	for (const std::string &other : {std::string(), value + " ", value.substr(1),
@@ -64,9 +64,9 @@ TEST(Companion, OfAnotherEntry)
 
 // C7, C17: no two identities share a digest, wherever one value ends and the
 // next begins.
-TEST(Companion, OfAnotherIdentity)
+TEST(EntryMetadata, OfAnotherIdentity)
 {
-	const CompanionFormat format{Secret()};
+	const EntryMetadataFormat format{Secret()};
 	const Identity given = {"w", "p", "user", "7"};
 	const std::string text = format.write(kEpoch, given, kValue, "");
 	ASSERT_TRUE(format.read(text, given, kValue));
@@ -85,10 +85,10 @@ TEST(Companion, OfAnotherIdentity)
 	EXPECT_FALSE(format.read(text, longer, ""));
 }
 
-TEST(Companion, Damage)
+TEST(EntryMetadata, Damage)
 {
 	for (const std::string_view key : {std::string_view(), samples::kCacheKey}) {
-		const CompanionFormat format{Secret(key)};
+		const EntryMetadataFormat format{Secret(key)};
 		const std::string text = format.write(kEpoch, samples::identity(), kValue, kDetails);
 		ASSERT_TRUE(format.read(text, samples::identity(), kValue));
 		// Another epoch is for the caller to see, and plain details are not signed.
@@ -107,9 +107,9 @@ TEST(Companion, Damage)
 	}
 }
 
-TEST(Companion, SealedDetails)
+TEST(EntryMetadata, SealedDetails)
 {
-	const CompanionFormat plain{Secret()}, sealed{Secret(samples::kCacheKey)},
+	const EntryMetadataFormat plain{Secret()}, sealed{Secret(samples::kCacheKey)},
 		other{Secret(samples::kOtherCacheKey)};
 	const Identity identity = samples::identity();
 	const std::string text = sealed.write(kEpoch, identity, kValue, kDetails);
@@ -121,7 +121,7 @@ TEST(Companion, SealedDetails)
 	EXPECT_FALSE(other.read(text, identity, kValue));
 	EXPECT_FALSE(sealed.read(plain.write(kEpoch, identity, kValue, kDetails), identity, kValue));
 
-	// Details of one companion are no good in another.
+	// Details of one entry metadata are no good in another.
 	Identity another = identity;
 	another.actor_id = "8";
 	std::string moved = sealed.write(kEpoch, another, kValue, kDetails);

@@ -34,8 +34,8 @@ TEST(Epoch, Text)
 	Epoch made = epoch();
 	EXPECT_EQ(made.text(), kText);
 	EXPECT_EQ(Epoch::parse(kText), made);
-	made.state = Epoch::State::dropping;
-	EXPECT_EQ(made.text(), replaced(kText, "ready", "dropping"));
+	made.state = Epoch::State::evicting;
+	EXPECT_EQ(made.text(), replaced(kText, "ready", "evicting"));
 	EXPECT_EQ(Epoch::parse(made.text()), made);
 	made.database = {"1", 4294967295, 4294967295, -1};
 	EXPECT_EQ(Epoch::parse(made.text()), made);
@@ -100,46 +100,49 @@ TEST(Epoch, NewIds)
 TEST(Epoch, Judge)
 {
 	const Epoch found = epoch();
-	const auto judge_as = [&](auto change) {
+	const auto classify_as = [&](auto change) {
 		Epoch own = found;
 		change(own);
-		return judge(found, own.database, own.incarnation, own.run_id);
+		return classify(found, own.database, own.registration_id, own.run_id);
 	};
-	EXPECT_EQ(judge_as([](Epoch &) {}), Claim::ours);
+	EXPECT_EQ(classify_as([](Epoch &) {}), EpochStatus::ours);
 	// While it is being dropped, it is ours all the same.
-	Epoch dropping = found;
-	dropping.state = Epoch::State::dropping;
-	EXPECT_EQ(judge(dropping, found.database, found.incarnation, found.run_id), Claim::ours);
+	Epoch evicting = found;
+	evicting.state = Epoch::State::evicting;
+	EXPECT_EQ(classify(evicting, found.database, found.registration_id, found.run_id),
+			  EpochStatus::ours);
 
-	EXPECT_EQ(judge_as([](Epoch &own) { own.incarnation[0] = '1'; }), Claim::take_over);
-	EXPECT_EQ(judge_as([](Epoch &own) { own.run_id[0] = '1'; }), Claim::take_over);
-	EXPECT_EQ(judge_as([](Epoch &own) { own.database.started_at++; }), Claim::take_over);
-	EXPECT_EQ(judge_as([](Epoch &own) { own.database.timeline++; }), Claim::take_over);
-	EXPECT_EQ(judge_as([](Epoch &own) {
+	EXPECT_EQ(classify_as([](Epoch &own) { own.registration_id[0] = '1'; }),
+			  EpochStatus::take_over);
+	EXPECT_EQ(classify_as([](Epoch &own) { own.run_id[0] = '1'; }), EpochStatus::take_over);
+	EXPECT_EQ(classify_as([](Epoch &own) { own.database.started_at++; }), EpochStatus::take_over);
+	EXPECT_EQ(classify_as([](Epoch &own) { own.database.timeline++; }), EpochStatus::take_over);
+	EXPECT_EQ(classify_as([](Epoch &own) {
 				  own.database.timeline++;
 				  own.database.started_at -= 1'000'000;
 			  }),
-			  Claim::take_over);
+			  EpochStatus::take_over);
 
-	// Even with the incarnation of a copy.
-	EXPECT_EQ(judge_as([](Epoch &own) { own.database.started_at--; }), Claim::deposed);
-	EXPECT_EQ(judge_as([](Epoch &own) { own.database.timeline--; }), Claim::deposed);
-	EXPECT_EQ(judge_as([](Epoch &own) {
+	// Even with the registration id of a copy.
+	EXPECT_EQ(classify_as([](Epoch &own) { own.database.started_at--; }), EpochStatus::deposed);
+	EXPECT_EQ(classify_as([](Epoch &own) { own.database.timeline--; }), EpochStatus::deposed);
+	EXPECT_EQ(classify_as([](Epoch &own) {
 				  own.database.timeline--;
 				  own.database.started_at += 1'000'000;
 			  }),
-			  Claim::deposed);
-	EXPECT_EQ(judge_as([](Epoch &own) {
+			  EpochStatus::deposed);
+	EXPECT_EQ(classify_as([](Epoch &own) {
 				  own.database.timeline--;
 				  own.run_id[0] = '1';
 			  }),
-			  Claim::deposed);
+			  EpochStatus::deposed);
 
-	EXPECT_EQ(judge_as([](Epoch &own) { own.database.system_identifier = "1"; }), Claim::foreign);
-	EXPECT_EQ(judge_as([](Epoch &own) { own.database.database++; }), Claim::foreign);
-	EXPECT_EQ(judge_as([](Epoch &own) {
+	EXPECT_EQ(classify_as([](Epoch &own) { own.database.system_identifier = "1"; }),
+			  EpochStatus::foreign);
+	EXPECT_EQ(classify_as([](Epoch &own) { own.database.database++; }), EpochStatus::foreign);
+	EXPECT_EQ(classify_as([](Epoch &own) {
 				  own.database.database++;
 				  own.database.timeline++;
 			  }),
-			  Claim::foreign);
+			  EpochStatus::foreign);
 }

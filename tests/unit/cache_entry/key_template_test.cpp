@@ -57,9 +57,9 @@ bool matches(const KeyTemplate &keys, const std::string &key)
 	return fnmatch(keys.scan_pattern().c_str(), key.c_str(), 0) == 0;
 }
 
-std::string fault(std::string_view text, std::string_view prefix = kPrefix)
+std::string error(std::string_view text, std::string_view prefix = kPrefix)
 {
-	return KeyTemplate::fault(text, prefix).value_or("");
+	return KeyTemplate::error(text, prefix).value_or("");
 }
 
 } // namespace
@@ -138,8 +138,8 @@ TEST(KeyTemplate, WithoutActorTypeUsersAlone)
 
 TEST(KeyTemplate, Faults)
 {
-	EXPECT_EQ(fault(""), "");
-	EXPECT_EQ(fault(kPython), "");
+	EXPECT_EQ(error(""), "");
+	EXPECT_EQ(error(kPython), "");
 	const std::pair<std::string_view, std::string_view> cases[] = {
 		{"t:{workspace_id}:{actor_id}", "{provider}"},
 		{"t:{provider}:{actor_id}", "{workspace_id}"},
@@ -154,7 +154,7 @@ TEST(KeyTemplate, Faults)
 		{"{provider}:{workspace_id}:{actor_id}", "begin with a text"},
 	};
 	for (const auto &[text, part] : cases) {
-		EXPECT_NE(fault(text).find(part), std::string::npos) << text << ": " << fault(text);
+		EXPECT_NE(error(text).find(part), std::string::npos) << text << ": " << error(text);
 		EXPECT_THROW(KeyTemplate{text}, std::invalid_argument) << text;
 	}
 }
@@ -189,6 +189,6 @@ TEST(KeyTemplate, KeysAreNeverTheCachesOwn)
 		{by_actor, "p", true},
 	};
 	for (const Case &test : cases)
-		EXPECT_EQ(fault(test.text, test.prefix).empty(), test.good)
+		EXPECT_EQ(error(test.text, test.prefix).empty(), test.good)
 			<< test.text << " " << test.prefix;
 }

@@ -11,13 +11,13 @@
 #include <csignal>
 #include <set>
 
-#include "database/token_store.hpp"
 #include "address/database_address.hpp"
+#include "database/token_store.hpp"
 #include "loop.hpp"
 #include "server.hpp"
 
 using sidecar::Secret;
-using sidecar::database::fault_of_url;
+using sidecar::database::error_of_url;
 using sidecar::database::Parameter;
 using sidecar::database::Pool;
 using sidecar::database::PoolLimits;
@@ -505,12 +505,12 @@ TEST(DatabaseUrl, IsTakenAsLibpqTakesIt)
 		 {"postgres://localhost/x", "postgresql://u:p%40ss@h:5432/db?sslmode=require",
 		  "postgresql://h1:1,h2:2/db", "postgresql:///db?host=/run/postgresql",
 		  "host=/tmp dbname=x", "postgresql://u:a?b#c@h/db", "postgresql://[::1]:5432/db"})
-		EXPECT_EQ(fault_of_url(Secret(good)), std::nullopt) << good;
+		EXPECT_EQ(error_of_url(Secret(good)), std::nullopt) << good;
 	for (const char *bad :
 		 {"", "x", "mysql://h/d", "postgres://u:hunter2@[::1/x", "postgres://u:hun%ter2@h/x",
 		  "postgres://u:hunter2@ss@h/d", "postgres://u:hunter2/ss@h/d",
 		  "postgres://u:12/hunter2@h/d", "password=a hunter2", "passwort=hunter2"}) {
-		const auto fault = fault_of_url(Secret(bad));
+		const auto fault = error_of_url(Secret(bad));
 		ASSERT_NE(fault, std::nullopt) << bad;
 		EXPECT_EQ(fault->find("hunter2"), fault->npos) << bad;
 		EXPECT_EQ(fault->find("ss@"), fault->npos) << bad;

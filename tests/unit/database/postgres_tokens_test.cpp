@@ -12,11 +12,11 @@
 
 using sidecar::Secret;
 using sidecar::database::Parameters;
-using sidecar::database::PendingMarks;
+using sidecar::database::PendingInvalidations;
 using sidecar::database::Pool;
-using sidecar::database::PostgresMarks;
+using sidecar::database::PostgresInvalidations;
 using sidecar::database::PostgresRevocations;
-using sidecar::database::PostgresStore;
+using sidecar::database::PostgresTokens;
 using sidecar::database::Registration;
 using sidecar::database::StoreError;
 using sidecar::oauth::Digest;
@@ -74,9 +74,9 @@ CREATE FUNCTION oauth_changes_pending(max_rows bigint = 1000) RETURNS TABLE (id 
 	provider text, actor_type text, actor_id text) LANGUAGE sql AS $$
 	SELECT 7, '11111111-1111-1111-1111-111111111111'::uuid, 'google.work', 'user', 'it''s "ann"' WHERE max_rows > 1
 	UNION ALL SELECT 9007199254740993, NULL, NULL, NULL, NULL WHERE max_rows > 1 $$;
-CREATE FUNCTION oauth_changes_ack(incarnation uuid, ids bigint[]) RETURNS bigint LANGUAGE sql AS $$
+CREATE FUNCTION oauth_changes_ack(registration_id uuid, ids bigint[]) RETURNS bigint LANGUAGE sql AS $$
 	INSERT INTO public.seen VALUES (ids::text);
-	SELECT cardinality(ids) WHERE incarnation = '22222222-2222-2222-2222-222222222222' $$;
+	SELECT cardinality(ids) WHERE registration_id = '22222222-2222-2222-2222-222222222222' $$;
 CREATE FUNCTION oauth_changes_wait(timeout interval = '1 s') RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
 CREATE FUNCTION oauth_tokens_current() RETURNS text LANGUAGE sql AS $$ SELECT 'bb51836389e7 (head)' $$;
 
@@ -137,10 +137,10 @@ CREATE FUNCTION connection(workspace_id uuid, provider text, actor_type text, ac
 	SELECT c.* FROM )" + kSchema +
 						  R"(.oauth_connections c
 		WHERE (c.workspace_id, c.provider, c.actor_type, c.actor_id) = ($1, $2, $3, $4) $$;
-CREATE FUNCTION cache_incarnation() RETURNS uuid LANGUAGE sql AS $$
+CREATE FUNCTION cache_registration_id() RETURNS uuid LANGUAGE sql AS $$
 	SELECT '22222222-2222-2222-2222-222222222222'::uuid $$;
-CREATE FUNCTION cache_registration() RETURNS TABLE (cache_id text, incarnation uuid, system_identifier text,
-	timeline integer, database oid, started_at timestamptz, drained_at timestamptz) LANGUAGE sql AS $$
+CREATE FUNCTION cache_registration() RETURNS TABLE (cache_id text, registration_id uuid, system_identifier text,
+	timeline integer, database oid, started_at timestamptz, acknowledged_at timestamptz) LANGUAGE sql AS $$
 	SELECT 'mine', '22222222-2222-2222-2222-222222222222'::uuid, '18446744073709551615', 3, 4294967295::oid,
 		'2026-11-22 09:32:37.123456+00'::timestamptz, clock_timestamp() - interval '3 s' $$;
 CREATE FUNCTION flow_purge() RETURNS bigint LANGUAGE sql AS $$ SELECT 5000000000 $$;
@@ -148,7 +148,7 @@ CREATE FUNCTION flow_purge() RETURNS bigint LANGUAGE sql AS $$ SELECT 5000000000
 
 const Identity kAnn{"11111111-1111-1111-1111-111111111111", "google.work", "user", "it's \"ann\""};
 
-class PostgresStoreTest : public testing::Test
+class PostgresTokensTest : public testing::Test
 {
 protected:
 	static void SetUpTestSuite() { server = new tests::Server; }
@@ -185,7 +185,7 @@ protected:
 	static inline tests::Server *server = nullptr;
 	asio::io_context io{1};
 	Pool pool{io.get_executor(), server->url()};
-	PostgresStore store{pool};
+	PostgresTokens store{pool};
 };
 
 Digest digest(unsigned char first)
@@ -203,7 +203,7 @@ std::string hex_of(const Digest &bytes)
 
 } // namespace
 
-TEST_F(PostgresStoreTest, Publishes)
+TEST_F(PostgresTokensTest, Publishes)
 {
 	sidecar::database::PublishedSettings settings;
 	settings.public_url = "https://a.example";
@@ -217,7 +217,7 @@ TEST_F(PostgresStoreTest, Publishes)
 	EXPECT_EQ(seen(), "https://a.example|00:01:30|1|google");
 }
 
-TEST_F(PostgresStoreTest, MakesLinks)
+TEST_F(PostgresTokensTest, MakesLinks)
 {
 	sidecar::oauth::Link link;
 	link.identity = kAnn;
@@ -235,9 +235,9 @@ TEST_F(PostgresStoreTest, MakesLinks)
 	EXPECT_EQ(state_of(store.authorize_url(link)), "22021");
 }
 
-TEST_F(PostgresStoreTest, OpensAttempts)
+TEST_F(PostgresTokensTest, OpensAttempts)
 {
-	sidecar::oauth::Endpoints endpoints;
+	sidecar::oauth::ProviderEndpoints endpoints;
 	endpoints.token = "https://op/token";
 	auto attempt = finish(io, store.open_attempt(digest(1), "google", endpoints, "C"));
 	EXPECT_EQ(seen(), hex_of(digest(1)) + "|google|NULL|https://op/token|C");
@@ -258,9 +258,9 @@ TEST_F(PostgresStoreTest, OpensAttempts)
 	EXPECT_EQ(seen(), hex_of(digest(2)) + "|google|https://op|https://op/token|C");
 }
 
-TEST_F(PostgresStoreTest, ClaimsAttempts)
+TEST_F(PostgresTokensTest, ClaimsAttempts)
 {
-	const sidecar::oauth::Claim right{digest(1), digest(7), "google"};
+	const sidecar::oauth::ClaimAttempt right{digest(1), digest(7), "google"};
 	const auto attempt = finish(io, store.claim(right));
 	ASSERT_TRUE(attempt);
 	EXPECT_EQ(attempt->ticket_hash, digest(7));
@@ -272,11 +272,11 @@ TEST_F(PostgresStoreTest, ClaimsAttempts)
 	EXPECT_EQ(attempt->issuer, "");
 	EXPECT_EQ(attempt->token_endpoint, "https://op/token");
 	EXPECT_EQ(attempt->client_id, "C");
-	const sidecar::oauth::Claim wrong{digest(2), digest(7), "google"};
+	const sidecar::oauth::ClaimAttempt wrong{digest(2), digest(7), "google"};
 	EXPECT_FALSE(finish(io, store.claim(wrong)));
 }
 
-TEST_F(PostgresStoreTest, StoresGrants)
+TEST_F(PostgresTokensTest, StoresGrants)
 {
 	sidecar::oauth::Grant grant;
 	grant.access_token = Secret("A\\x");
@@ -298,7 +298,7 @@ TEST_F(PostgresStoreTest, StoresGrants)
 	EXPECT_EQ(state_of(store.store(digest(3), grant)), "42804");
 }
 
-TEST_F(PostgresStoreTest, ReadsTokens)
+TEST_F(PostgresTokensTest, ReadsTokens)
 {
 	server->run("INSERT INTO " + kSchema +
 				R"(.tokens VALUES ('11111111-1111-1111-1111-111111111111', 'google.work',
@@ -311,7 +311,7 @@ TEST_F(PostgresStoreTest, ReadsTokens)
 	EXPECT_TRUE(token->has_refresh_token);
 	EXPECT_NEAR(token->now, static_cast<double>(time(nullptr)), 5);
 	EXPECT_EQ(token->details, R"({"account_id": "7"})");
-	EXPECT_EQ(token->incarnation, "22222222-2222-2222-2222-222222222222");
+	EXPECT_EQ(token->registration_id, "22222222-2222-2222-2222-222222222222");
 	EXPECT_TRUE(token->refresh_token.empty());
 	EXPECT_TRUE(finish(io, store.token(kAnn, true))->refresh_token.equals("R"));
 	const auto connection = finish(io, store.connection(kAnn));
@@ -329,17 +329,17 @@ TEST_F(PostgresStoreTest, ReadsTokens)
 	EXPECT_EQ(bare->scopes, std::nullopt);
 	EXPECT_FALSE(bare->has_refresh_token);
 	EXPECT_EQ(bare->details, "");
-	const auto erased = finish(io, store.erase(kAnn, Revoke::automatic));
+	const auto erased = finish(io, store.delete_token(kAnn, Revoke::automatic));
 	EXPECT_TRUE(erased.was_there);
 	EXPECT_TRUE(erased.is_queued);
-	EXPECT_FALSE(finish(io, store.erase(kAnn, Revoke::never)).was_there);
-	EXPECT_FALSE(finish(io, store.erase(kAnn, Revoke::never)).is_queued);
+	EXPECT_FALSE(finish(io, store.delete_token(kAnn, Revoke::never)).was_there);
+	EXPECT_FALSE(finish(io, store.delete_token(kAnn, Revoke::never)).is_queued);
 	EXPECT_FALSE(finish(io, store.token(kAnn, false)));
 	EXPECT_FALSE(finish(io, store.connection(kAnn)));
 	EXPECT_EQ(finish(io, store.purge()), 5000000000);
 }
 
-TEST_F(PostgresStoreTest, ClaimsRevocations)
+TEST_F(PostgresTokensTest, ClaimsRevocations)
 {
 	using Ended = sidecar::database::RevocationStore::Ended;
 	PostgresRevocations revocations(pool);
@@ -371,50 +371,51 @@ TEST_F(PostgresStoreTest, ClaimsRevocations)
 	EXPECT_EQ(finish(io, revocations.waiting()), 5000000000);
 }
 
-TEST_F(PostgresStoreTest, ReadsMarks)
+TEST_F(PostgresTokensTest, ReadsInvalidations)
 {
-	PostgresMarks marks(pool);
-	const std::string incarnation = "22222222-2222-2222-2222-222222222222";
-	const Registration registration = finish(io, marks.registration());
+	PostgresInvalidations invalidations(pool);
+	const std::string registration_id = "22222222-2222-2222-2222-222222222222";
+	const Registration registration = finish(io, invalidations.registration());
 	EXPECT_EQ(registration.cache_id, "mine");
-	EXPECT_EQ(registration.incarnation, incarnation);
+	EXPECT_EQ(registration.registration_id, registration_id);
 	const sidecar::cache::DatabaseId database{"18446744073709551615", 4294967295u, 3,
 											  1795339957123456};
 	EXPECT_EQ(registration.database, database);
-	EXPECT_NEAR(registration.undrained, 3, 2);
+	EXPECT_NEAR(registration.unacknowledged, 3, 2);
 
-	const PendingMarks pending = finish(io, marks.pending(10));
-	EXPECT_EQ(pending.incarnation, incarnation);
-	ASSERT_EQ(pending.marks.size(), 2u);
-	EXPECT_EQ(pending.marks[0].id, 7);
-	EXPECT_EQ(pending.marks[0].identity->actor_id, kAnn.actor_id);
-	EXPECT_EQ(pending.marks[1].id, 9007199254740993); // more than a double holds
-	EXPECT_FALSE(pending.marks[1].identity);
+	const PendingInvalidations pending = finish(io, invalidations.pending(10));
+	EXPECT_EQ(pending.registration_id, registration_id);
+	ASSERT_EQ(pending.invalidations.size(), 2u);
+	EXPECT_EQ(pending.invalidations[0].id, 7);
+	EXPECT_EQ(pending.invalidations[0].identity->actor_id, kAnn.actor_id);
+	EXPECT_EQ(pending.invalidations[1].id, 9007199254740993); // more than a double holds
+	EXPECT_FALSE(pending.invalidations[1].identity);
 	EXPECT_GT(pending.now, 1'700'000'000'000'000);
-	const PendingMarks none = finish(io, marks.pending(1));
-	EXPECT_EQ(none.incarnation, incarnation);
-	EXPECT_TRUE(none.marks.empty());
+	const PendingInvalidations none = finish(io, invalidations.pending(1));
+	EXPECT_EQ(none.registration_id, registration_id);
+	EXPECT_TRUE(none.invalidations.empty());
 
-	EXPECT_TRUE(finish(io, marks.acknowledge(incarnation, {7, 9007199254740993})));
+	EXPECT_TRUE(finish(io, invalidations.acknowledge(registration_id, {7, 9007199254740993})));
 	EXPECT_EQ(seen(), "{7,9007199254740993}");
-	EXPECT_TRUE(finish(io, marks.acknowledge(incarnation, {})));
-	EXPECT_FALSE(finish(io, marks.acknowledge("33333333-3333-3333-3333-333333333333", {7})));
-	finish(io, marks.enroll("theirs"));
-	EXPECT_TRUE(finish(io, marks.withdraw("mine")));
-	EXPECT_FALSE(finish(io, marks.withdraw("theirs")));
-	finish(io, marks.wait());
+	EXPECT_TRUE(finish(io, invalidations.acknowledge(registration_id, {})));
+	EXPECT_FALSE(
+		finish(io, invalidations.acknowledge("33333333-3333-3333-3333-333333333333", {7})));
+	finish(io, invalidations.register_cache("theirs"));
+	EXPECT_TRUE(finish(io, invalidations.unregister_cache("mine")));
+	EXPECT_FALSE(finish(io, invalidations.unregister_cache("theirs")));
+	finish(io, invalidations.wait());
 
 	server->run(
 		"CREATE OR REPLACE FUNCTION oauth_tokens_internal.cache_registration() RETURNS TABLE ("
-		"cache_id text, incarnation uuid, system_identifier text, timeline integer, database "
-		"oid, started_at timestamptz, drained_at timestamptz) LANGUAGE sql AS "
+		"cache_id text, registration_id uuid, system_identifier text, timeline integer, database "
+		"oid, started_at timestamptz, acknowledged_at timestamptz) LANGUAGE sql AS "
 		"'SELECT NULL::text, NULL::uuid, ''1'', 1, 5::oid, now(), NULL::timestamptz'");
-	EXPECT_EQ(finish(io, marks.registration()).incarnation, "");
-	EXPECT_EQ(finish(io, marks.pending(10)).incarnation, "");
-	EXPECT_TRUE(finish(io, marks.pending(10)).marks.empty());
+	EXPECT_EQ(finish(io, invalidations.registration()).registration_id, "");
+	EXPECT_EQ(finish(io, invalidations.pending(10)).registration_id, "");
+	EXPECT_TRUE(finish(io, invalidations.pending(10)).invalidations.empty());
 }
 
-TEST_F(PostgresStoreTest, FindsTheExtensionWhereverItIs)
+TEST_F(PostgresTokensTest, FindsTheExtensionWhereverItIs)
 {
 	EXPECT_EQ(finish(io, store.readiness()).fault, "");
 	server->run("ALTER SCHEMA " + kSchema + " RENAME TO there");
@@ -424,17 +425,17 @@ TEST_F(PostgresStoreTest, FindsTheExtensionWhereverItIs)
 	server->run("DELETE FROM pg_extension WHERE oid = 99999; DROP SCHEMA there CASCADE");
 	EXPECT_NE(finish(io, store.readiness()).fault, "");
 	EXPECT_NE(finish(io, store.readiness()).fault, "");
-	EXPECT_EQ(state_of(store.erase(kAnn, Revoke::never)), "42704");
+	EXPECT_EQ(state_of(store.delete_token(kAnn, Revoke::never)), "42704");
 }
 
-TEST_F(PostgresStoreTest, TellsMissingPrivileges)
+TEST_F(PostgresTokensTest, TellsMissingPrivileges)
 {
 	EXPECT_EQ(finish(io, store.missing_privileges()), std::vector<std::string>());
 	server->run("DROP ROLE IF EXISTS sidecar; CREATE ROLE sidecar LOGIN;"
 				"REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_begin FROM public;"
 				"GRANT USAGE ON SCHEMA oauth_tokens_internal TO sidecar");
 	Pool other(io.get_executor(), Secret(server->address("user=sidecar")));
-	PostgresStore lesser(other);
+	PostgresTokens lesser(other);
 	const std::vector<std::string> missing{R"(USAGE on schema o"dd Schema)",
 										   "EXECUTE on oauth_tokens_internal.flow_begin",
 										   R"(SELECT on o"dd Schema.oauth_connections)"};
@@ -453,12 +454,12 @@ TEST_F(PostgresStoreTest, TellsMissingPrivileges)
 	server->run("DROP OWNED BY sidecar; DROP ROLE sidecar");
 }
 
-TEST_F(PostgresStoreTest, KnowsWhetherFlowsAreConfirmed)
+TEST_F(PostgresTokensTest, KnowsWhetherFlowsAreConfirmed)
 {
 	EXPECT_FALSE(finish(io, store.confirms_flows()));
 	Pool other(io.get_executor(),
 			   Secret(server->address("options='-c oauth_tokens.confirm_flows=on'")));
-	PostgresStore strict(other);
+	PostgresTokens strict(other);
 	EXPECT_TRUE(finish(io, strict.confirms_flows()));
 	other.close();
 }

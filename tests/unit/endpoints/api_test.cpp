@@ -150,7 +150,7 @@ TEST(Api, ShowsWhatIsConnectedAndWhatIsNot)
 				  R"("has_refresh_token":false,"expires_at":null,"account":null,"extra":null,)"
 				  R"("connected_at":null,"updated_at":null,"reason":null,"since":null,)"
 				  R"("next_attempt_at":null,"refresh_expires_at":null})");
-	database::Connection connection;
+	database::ConnectedAccount connection;
 	connection.state = "backing_off";
 	connection.reason = "transient: HTTP 500";
 	connection.since = 1763803957;

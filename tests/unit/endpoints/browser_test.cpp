@@ -119,10 +119,10 @@ TEST(Callback, CallsNoProviderForAnAttemptThatIsNotThere)
 TEST(Callback, ConsumesNothingWhereNoCallOfTheProviderMayStart)
 {
 	Site site;
-	std::vector<Admission::Place> others;
+	std::vector<CallbackLimiter::Slot> others;
 	for (int i = 0; i < kMaxCallbacksOfProvider; i++)
-		others.push_back(site.admission.enter("plain"));
-	EXPECT_TRUE(site.admission.enter("another"));
+		others.push_back(site.callback_limiter.enter("plain"));
+	EXPECT_TRUE(site.callback_limiter.enter("another"));
 	const http::Response response = site.ask("GET", kCallback, false, cookie());
 	EXPECT_EQ(response.status, 503);
 	EXPECT_FALSE(header(response, "Retry-After").empty());
@@ -205,7 +205,7 @@ TEST(Router, HardensEveryAnswer)
 TEST(Router, KeepsTheApiOffTheBrowsersListenerAndTheReverse)
 {
 	Site site;
-	site.surface = http::Surface::browser;
+	site.audience = http::Audience::browser;
 	for (const char *target : {"/metrics", "/oauth/plain/status", "/oauth/plain/token"})
 		EXPECT_EQ(site.ask("GET", target, true).status, 404) << target;
 	EXPECT_EQ(
@@ -213,7 +213,7 @@ TEST(Router, KeepsTheApiOffTheBrowsersListenerAndTheReverse)
 			.status,
 		400);
 	EXPECT_EQ(site.ask("GET", "/healthz").status, 200);
-	site.surface = http::Surface::api;
+	site.audience = http::Audience::api;
 	EXPECT_EQ(site.ask("GET", kAuthorize).status, 401);
 	EXPECT_EQ(site.ask("GET", kCallback, false, cookie()).status, 404);
 	EXPECT_EQ(site.ask("GET", "/oauth/plain/done?oauth=connected").status, 404);

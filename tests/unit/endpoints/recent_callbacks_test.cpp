@@ -10,9 +10,9 @@ namespace
 
 using State = RecentCallbacks::State;
 
-oauth::Claim claim_of(int number, int browser = 1)
+oauth::ClaimAttempt claim_of(int number, int browser = 1)
 {
-	oauth::Claim claim{};
+	oauth::ClaimAttempt claim{};
 	claim.state_hash[0] = static_cast<unsigned char>(number);
 	claim.state_hash[1] = static_cast<unsigned char>(number >> 8);
 	claim.browser_hash[0] = static_cast<unsigned char>(browser);

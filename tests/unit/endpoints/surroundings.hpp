@@ -26,7 +26,7 @@ inline const std::string kTicket = "ttttttttttttttttttttttttttttttttttttttttttA"
 inline const std::string kState = "ssssssssssssssssssssssssssssssssssssssssssA";
 inline const std::string kBrowser = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbA";
 
-class FakeStore : public database::Store
+class FakeStore : public database::TokenStore
 {
 public:
 	// Thrown by every call, where set.
@@ -35,7 +35,7 @@ public:
 	bool has_attempt = true;
 	bool confirm = false;
 	std::optional<std::string> return_to;
-	std::optional<database::Connection> known_connection;
+	std::optional<database::ConnectedAccount> known_connection;
 	std::optional<database::StoredToken> known_token;
 	int attempts = 0, claims = 0, stores = 0, erased = 0, tokens = 0;
 	std::string stored_access_token;
@@ -54,7 +54,7 @@ public:
 	}
 	Awaitable<std::optional<oauth::OpenedAttempt>> open_attempt(const oauth::Digest &,
 																const std::string &,
-																const oauth::Endpoints &,
+																const oauth::ProviderEndpoints &,
 																const std::string &) override
 	{
 		fail();
@@ -70,7 +70,7 @@ public:
 		attempt.expires_in = 600;
 		co_return attempt;
 	}
-	Awaitable<std::optional<oauth::ClaimedAttempt>> claim(const oauth::Claim &) override
+	Awaitable<std::optional<oauth::ClaimedAttempt>> claim(const oauth::ClaimAttempt &) override
 	{
 		fail();
 		claims++;
@@ -96,7 +96,8 @@ public:
 		}
 		co_return result;
 	}
-	Awaitable<std::optional<database::Connection>> connection(const oauth::Identity &) override
+	Awaitable<std::optional<database::ConnectedAccount>>
+	connection(const oauth::Identity &) override
 	{
 		fail();
 		co_return known_connection;
@@ -107,11 +108,12 @@ public:
 		tokens++;
 		co_return std::move(known_token);
 	}
-	Awaitable<database::Erased> erase(const oauth::Identity &, oauth::Revoke revoke) override
+	Awaitable<database::DeletedToken> delete_token(const oauth::Identity &,
+												   oauth::Revoke revoke) override
 	{
 		fail();
 		erased_with = revoke;
-		database::Erased result;
+		database::DeletedToken result;
 		result.was_there = erased++ == 0;
 		result.is_queued = result.was_there && revoke != oauth::Revoke::never;
 		co_return result;
@@ -292,11 +294,11 @@ public:
 			result.lease.emplace().identity = identity;
 		co_return result;
 	}
-	void fill(cache::Lease, const database::StoredToken *found) override
+	void fill(cache::FillLease, const database::StoredToken *found) override
 	{
 		(found != nullptr ? filled : released)++;
 	}
-	boost::asio::awaitable<void> forget(const oauth::Identity &) override
+	boost::asio::awaitable<void> evict(const oauth::Identity &) override
 	{
 		forgotten++;
 		co_return;
@@ -329,7 +331,7 @@ public:
 	{
 		http::Request request;
 		request.id = "0123456789abcdef";
-		request.surface = surface;
+		request.audience = audience;
 		request.method = method;
 		request.path = target.substr(0, target.find('?'));
 		if (request.path.size() < target.size())
@@ -344,23 +346,24 @@ public:
 	http::Response run(http::Request request)
 	{
 		boost::asio::io_context context;
-		providers::Directory directory(context.get_executor(), settings.providers, client, {});
+		providers::ProviderRegistry directory(context.get_executor(), settings.providers, client,
+											  {});
 		const spool::Spool spool(place.path);
 		Workers workers(context.get_executor());
-		const refresh::Site refreshing{context.get_executor(),
-									   refreshes,
-									   client,
-									   directory,
-									   cache,
-									   spool,
-									   workers,
-									   metrics,
-									   std::chrono::seconds(15),
-									   [] { return 1763803957000LL; }};
+		const refresh::RefreshContext refreshing{context.get_executor(),
+												 refreshes,
+												 client,
+												 directory,
+												 cache,
+												 spool,
+												 workers,
+												 metrics,
+												 std::chrono::seconds(15),
+												 [] { return 1763803957000LL; }};
 		refresh::Replayer replayer(refreshing);
 		refresh::Refresher refresher(refreshing, replayer);
-		Router router({settings, store, store, cache, client, admission, directory, refresher,
-					   metrics, [] { return 1763803957000LL; }, [] { return true; },
+		Router router({settings, store, store, cache, client, callback_limiter, directory,
+					   refresher, metrics, [] { return 1763803957000LL; }, [] { return true; },
 					   [] { return true; }},
 					  [] { return Metrics::Gauges{}; });
 		std::optional<http::Response> response;
@@ -380,9 +383,9 @@ public:
 	SpoolPlace place;
 	FakeCache cache;
 	FakeClient client;
-	Admission admission;
+	CallbackLimiter callback_limiter;
 	Metrics metrics;
-	http::Surface surface = http::Surface::everything;
+	http::Audience audience = http::Audience::everything;
 };
 
 // The values of a header, in order.

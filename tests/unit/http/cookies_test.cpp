@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include "common/digest.hpp"
 #include "../oauth/samples.hpp"
+#include "common/digest.hpp"
 
 using namespace sidecar;
 using http::FlowCookies;

@@ -28,7 +28,7 @@ struct Case {
 	CallbackFlow &flow()
 	{
 		if (!flow_)
-			flow_.emplace(CallbackFlow::Site{samples::kPublicUrl, origins, provider, endpoints});
+			flow_.emplace(CallbackFlow::Config{samples::kPublicUrl, origins, provider, endpoints});
 		return *flow_;
 	}
 	Action start(std::string_view query)
@@ -39,7 +39,7 @@ struct Case {
 	Action claim(std::string_view query)
 	{
 		const Action action = start(query);
-		EXPECT_TRUE(std::holds_alternative<Claim>(action)) << query;
+		EXPECT_TRUE(std::holds_alternative<ClaimAttempt>(action)) << query;
 		return flow().claimed(std::move(attempt));
 	}
 	// Up to what follows the answer.
@@ -52,13 +52,13 @@ struct Case {
 	Action store(StoreResult::Kind kind, std::string_view code = "")
 	{
 		const Action action = answer(samples::answer(200, kAnswer));
-		EXPECT_TRUE(std::holds_alternative<Store>(action));
+		EXPECT_TRUE(std::holds_alternative<StoreGrant>(action));
 		return flow().stored({kind, Secret(code)});
 	}
 
 	Provider provider;
 	std::vector<std::string> origins = {"https://app.example"};
-	std::optional<Endpoints> endpoints;
+	std::optional<ProviderEndpoints> endpoints;
 	ClaimedAttempt attempt;
 	std::string cookie = samples::cookie(kState);
 
@@ -100,7 +100,7 @@ TEST(CallbackFlow, Connects)
 {
 	Case callback;
 	const Action first = callback.start(kCode);
-	const Claim &claim = std::get<Claim>(first);
+	const ClaimAttempt &claim = std::get<ClaimAttempt>(first);
 	EXPECT_EQ(claim.state_hash, sha256(kState));
 	EXPECT_EQ(claim.browser_hash, sha256(samples::kBrowserSecret));
 	EXPECT_EQ(claim.provider, "op");
@@ -115,7 +115,7 @@ TEST(CallbackFlow, Connects)
 				  std::string(samples::kVerifier));
 
 	const Action third = callback.flow().answered(samples::answer(200, kAnswer), samples::kNow);
-	const Store &store = std::get<Store>(third);
+	const StoreGrant &store = std::get<StoreGrant>(third);
 	EXPECT_EQ(store.ticket_hash, samples::claimed_attempt().ticket_hash);
 	EXPECT_EQ(store.grant.access_token.reveal(), "an access token");
 	EXPECT_EQ(store.grant.scopes, "calendar");
@@ -176,8 +176,8 @@ TEST(CallbackFlow, Malformed)
 	};
 	for (const auto &[query, reason] : queries)
 		expect_end(Case().start(query), Outcome::no_attempt, reason);
-	EXPECT_TRUE(
-		std::holds_alternative<Claim>(Case().start(state + "&code=" + std::string(4096, 'c'))));
+	EXPECT_TRUE(std::holds_alternative<ClaimAttempt>(
+		Case().start(state + "&code=" + std::string(4096, 'c'))));
 	Case extra;
 	extra.provider.callback_extra = {"shop"};
 	expect_end(extra.start(kCode + "&shop=a&shop=a"), Outcome::no_attempt,
@@ -189,7 +189,7 @@ TEST(CallbackFlow, Lenient)
 {
 	for (const auto *more : {"&x=1&x=2", "&x=%00", "&x=%0d%0a", "&x=%ff", "&x=%", "&%zz=1",
 							 "&error=", "&error_description=%0d%0a%ff%", "&error_description="})
-		EXPECT_TRUE(std::holds_alternative<Claim>(Case().start(kCode + more))) << more;
+		EXPECT_TRUE(std::holds_alternative<ClaimAttempt>(Case().start(kCode + more))) << more;
 	expect_end(Case().claim("code=&error=access_denied&state=" + std::string(kState)),
 			   Outcome::access_denied, "the provider answered access_denied");
 }
@@ -215,7 +215,7 @@ TEST(CallbackFlow, NoCookie)
 TEST(CallbackFlow, NotClaimed)
 {
 	Case callback;
-	ASSERT_TRUE(std::holds_alternative<Claim>(callback.start(kCode + "&iss=https://evil")));
+	ASSERT_TRUE(std::holds_alternative<ClaimAttempt>(callback.start(kCode + "&iss=https://evil")));
 	expect_end(callback.flow().claimed(std::nullopt), Outcome::no_attempt,
 			   "no attempt with this state and browser is open");
 }
@@ -375,7 +375,7 @@ TEST(CallbackFlow, Record)
 	EXPECT_EQ(std::get<Exchange>(action).request.url, samples::kTokenEndpoint);
 
 	Case other;
-	ASSERT_TRUE(std::holds_alternative<Claim>(other.start(kCode)));
+	ASSERT_TRUE(std::holds_alternative<ClaimAttempt>(other.start(kCode)));
 	other.attempt.link.identity.provider = "other";
 	other.attempt.link.return_to.reset();
 	const Action ended = other.flow().claimed(std::move(other.attempt));
@@ -399,7 +399,7 @@ TEST(CallbackFlow, IdTokenOfTheAttempt)
 	const std::string good = samples::replaced(
 		kAnswer, "}", ",\"id_token\":\"" + samples::id_token(samples::claims()) + "\"}");
 	const Action store = callback.answer(samples::answer(200, good));
-	EXPECT_NE(std::get<Store>(store).grant.details.find("alice-at-op"), std::string::npos);
+	EXPECT_NE(std::get<StoreGrant>(store).grant.details.find("alice-at-op"), std::string::npos);
 	Case other;
 	other.attempt.link.scopes = "openid";
 	other.attempt.nonce = Secret(samples::kVerifier);
@@ -414,7 +414,7 @@ TEST(CallbackFlow, CallbackExtra)
 	const Action exchange = callback.claim(kCode + "&realmId=42&other=1");
 	ASSERT_TRUE(std::holds_alternative<Exchange>(exchange));
 	const Action store = callback.flow().answered(samples::answer(200, kAnswer), samples::kNow);
-	EXPECT_EQ(std::get<Store>(store).grant.details,
+	EXPECT_EQ(std::get<StoreGrant>(store).grant.details,
 			  R"({"client_id":"client","extra":{"realmId":"42"}})");
 }
 
@@ -431,7 +431,7 @@ TEST(CallbackFlow, ReturnToIsCheckedAgain)
 TEST(CallbackFlow, Failed)
 {
 	Case before;
-	ASSERT_TRUE(std::holds_alternative<Claim>(before.start(kCode)));
+	ASSERT_TRUE(std::holds_alternative<ClaimAttempt>(before.start(kCode)));
 	const Action unknown = before.flow().failed("the database is away");
 	EXPECT_EQ(std::get<End>(unknown).location, "");
 	EXPECT_EQ(std::get<End>(unknown).outcome, Outcome::unavailable);
@@ -504,8 +504,8 @@ TEST(CallbackFlow, AnyQuery)
 		Case callback;
 		const Action action = callback.start(query);
 		ASSERT_FALSE(std::holds_alternative<Exchange>(action)) << query;
-		ASSERT_FALSE(std::holds_alternative<Store>(action)) << query;
-		if (std::holds_alternative<Claim>(action)) {
+		ASSERT_FALSE(std::holds_alternative<StoreGrant>(action)) << query;
+		if (std::holds_alternative<ClaimAttempt>(action)) {
 			const auto parsed =
 				http::Parameters::parse_only(query, {{"code", "state", "error"}, {}});
 			ASSERT_EQ(parsed.get("state"), kState) << query;

@@ -24,5 +24,5 @@ TEST(Messages, Request)
 	request.query = "code=a";
 	Request moved = std::move(request);
 	EXPECT_EQ(moved.query, "code=a");
-	EXPECT_EQ(moved.surface, Surface::everything);
+	EXPECT_EQ(moved.audience, Audience::everything);
 }

@@ -27,7 +27,7 @@ Provider discovering()
 
 bool reads(const Provider &provider, const std::string &document, int status = 200)
 {
-	return std::holds_alternative<Endpoints>(
+	return std::holds_alternative<ProviderEndpoints>(
 		read_metadata(provider, samples::answer(status, document)));
 }
 
@@ -46,7 +46,7 @@ TEST(Metadata, Address)
 TEST(Metadata, Reads)
 {
 	const auto read = read_metadata(discovering(), samples::answer(200, kDocument));
-	const auto &endpoints = std::get<Endpoints>(read);
+	const auto &endpoints = std::get<ProviderEndpoints>(read);
 	EXPECT_EQ(endpoints.issuer, "https://op.example");
 	EXPECT_EQ(endpoints.authorization, "https://op.example/authorize");
 	EXPECT_EQ(endpoints.token, "https://op.example/token");
@@ -61,8 +61,8 @@ TEST(Metadata, SettingsWin)
 	provider.endpoints.token = "https://elsewhere.example/token";
 	const auto document = replaced(kDocument, "\"https://op.example/token\"", "\"http://evil\"");
 	const auto read = read_metadata(provider, samples::answer(200, document));
-	EXPECT_EQ(std::get<Endpoints>(read).token, "https://elsewhere.example/token");
-	EXPECT_EQ(std::get<Endpoints>(read).authorization, "https://op.example/authorize");
+	EXPECT_EQ(std::get<ProviderEndpoints>(read).token, "https://elsewhere.example/token");
+	EXPECT_EQ(std::get<ProviderEndpoints>(read).authorization, "https://op.example/authorize");
 }
 
 TEST(Metadata, Silence)
@@ -70,10 +70,10 @@ TEST(Metadata, Silence)
 	const auto no_promise =
 		replaced(kDocument, ",\"authorization_response_iss_parameter_supported\":true", "");
 	const auto read = read_metadata(discovering(), samples::answer(200, no_promise));
-	EXPECT_FALSE(std::get<Endpoints>(read).iss_promised);
+	EXPECT_FALSE(std::get<ProviderEndpoints>(read).iss_promised);
 	EXPECT_TRUE(reads(discovering(), replaced(kDocument, "code_challenge_methods", "x")));
 	EXPECT_TRUE(reads(discovering(), replaced(kDocument, "revocation_endpoint", "x")));
-	EXPECT_FALSE(std::get<Endpoints>(
+	EXPECT_FALSE(std::get<ProviderEndpoints>(
 					 read_metadata(discovering(),
 								   samples::answer(200, replaced(kDocument, ":true", ":\"true\""))))
 					 .iss_promised);
@@ -183,7 +183,7 @@ TEST(Metadata, AuthMethods)
 			",\"token_endpoint_auth_methods_supported\":" + std::string(list) + "}";
 		const auto read = read_metadata(
 			discovering(), samples::answer(200, kDocument.substr(0, kDocument.size() - 1) + more));
-		return std::get<Endpoints>(read).auth_methods;
+		return std::get<ProviderEndpoints>(read).auth_methods;
 	};
 	EXPECT_TRUE(methods("[\"client_secret_basic\"]")->basic);
 	EXPECT_FALSE(methods("[\"client_secret_basic\"]")->post);

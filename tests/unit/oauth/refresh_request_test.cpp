@@ -38,13 +38,13 @@ TEST(RefreshRequest, Basic)
 	EXPECT_EQ(request.body.reveal(), kStart);
 }
 
-TEST(RefreshRequest, Endpoint)
+TEST(RefreshRequest, RedisAddress)
 {
 	Provider provider = samples::provider();
 	provider.endpoints.refresh = "https://op.example/refresh";
 	EXPECT_EQ(request_of(provider).url, "https://op.example/refresh");
 	// Of the metadata, where they tell it.
-	Endpoints found;
+	ProviderEndpoints found;
 	found.token = "https://elsewhere.example/token";
 	EXPECT_EQ(refresh_request(provider, found, "r", {}).url, found.token);
 }

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
+#include "common/digest.hpp"
 #include "http/cookies.hpp"
 #include "oauth/attempt.hpp"
-#include "common/digest.hpp"
 #include "oauth/provider.hpp"
 #include "oauth/provider_call.hpp"
 

@@ -129,7 +129,7 @@ TEST(TokenRequest, OfferedAuthentication)
 					  {AuthMethods{}, basic, false}};
 	for (const auto &row : rows) {
 		Provider provider = samples::provider();
-		std::optional<Endpoints> endpoints = provider.endpoints;
+		std::optional<ProviderEndpoints> endpoints = provider.endpoints;
 		endpoints->auth_methods = row.offered;
 		EXPECT_EQ(token_auth_of(provider, endpoints), row.taken);
 		EXPECT_EQ(token_auth_fault(provider, *endpoints).empty(), row.is_good);
@@ -142,7 +142,7 @@ TEST(TokenRequest, OfferedAuthentication)
 	}
 	Provider chosen = samples::provider();
 	chosen.token_auth_is_set = true;
-	Endpoints endpoints = chosen.endpoints;
+	ProviderEndpoints endpoints = chosen.endpoints;
 	endpoints.auth_methods = AuthMethods{false, true, false};
 	EXPECT_NE(token_auth_fault(chosen, endpoints).find("token_auth = \"basic\""),
 			  std::string::npos);

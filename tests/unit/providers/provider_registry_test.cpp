@@ -55,7 +55,7 @@ protected:
 		providers.emplace("some", std::move(provider));
 	}
 
-	void open(Directory::Ages ages)
+	void open(ProviderRegistry::Ages ages)
 	{
 		directory.emplace(io.get_executor(), providers, client, ages);
 	}
@@ -65,10 +65,11 @@ protected:
 	{
 		std::string known;
 		for (int i = 0; i < callers; i++)
-			boost::asio::co_spawn(io, directory->endpoints(providers.at("some")),
-								  [&](std::exception_ptr, std::optional<oauth::Endpoints> found) {
-									  known = found ? found->token : std::string();
-								  });
+			boost::asio::co_spawn(
+				io, directory->endpoints(providers.at("some")),
+				[&](std::exception_ptr, std::optional<oauth::ProviderEndpoints> found) {
+					known = found ? found->token : std::string();
+				});
 		io.restart();
 		io.run();
 		return known;
@@ -76,8 +77,8 @@ protected:
 
 	boost::asio::io_context io;
 	FakeClient client;
-	Directory::Providers providers;
-	std::optional<Directory> directory;
+	ProviderRegistry::Providers providers;
+	std::optional<ProviderRegistry> directory;
 };
 
 } // namespace

@@ -36,8 +36,7 @@ struct Outcome {
 	int running = 0;
 };
 
-asio::awaitable<void> read_often(Connection &connection, std::string key, int times,
-								 Outcome &outcome)
+asio::awaitable<void> read_often(Client &connection, std::string key, int times, Outcome &outcome)
 {
 	outcome.running++;
 	for (int i = 0; i < times; i++) {
@@ -241,7 +240,7 @@ TEST_F(RedisConnection, DiesAtAnyMoment)
 {
 	for (int turns = 0; turns < 40; turns++) {
 		asio::io_context io(1);
-		auto connection = std::make_unique<Connection>(
+		auto connection = std::make_unique<Client>(
 			io.get_executor(), tests::endpoint_of(server_->url()), limits_, "", "test");
 		connection->start();
 		int ended = 0;

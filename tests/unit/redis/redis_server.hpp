@@ -48,6 +48,6 @@ private:
 	pid_t pid_ = -1;
 };
 
-sidecar::redis::Endpoint endpoint_of(const std::string &url);
+sidecar::redis::RedisAddress endpoint_of(const std::string &url);
 
 } // namespace tests

@@ -30,7 +30,7 @@ inline constexpr std::chrono::milliseconds kPatience{20'000};
 class RedisTest : public testing::Test
 {
 protected:
-	using Connection = sidecar::redis::Connection;
+	using Client = sidecar::redis::Client;
 	using Limits = sidecar::redis::Limits;
 
 	RedisTest()
@@ -40,12 +40,12 @@ protected:
 	}
 
 	// Not yet started.
-	std::unique_ptr<Connection> make(const std::string &url, const std::string &ca_file = {})
+	std::unique_ptr<Client> make(const std::string &url, const std::string &ca_file = {})
 	{
-		return std::make_unique<Connection>(io_.get_executor(), endpoint_of(url), limits_, ca_file,
-											"test");
+		return std::make_unique<Client>(io_.get_executor(), endpoint_of(url), limits_, ca_file,
+										"test");
 	}
-	std::unique_ptr<Connection> connected(const std::string &url, const std::string &ca_file = {})
+	std::unique_ptr<Client> connected(const std::string &url, const std::string &ca_file = {})
 	{
 		auto connection = make(url, ca_file);
 		connection->start();
@@ -63,12 +63,12 @@ protected:
 		return connection->fault();
 	}
 
-	sidecar::redis::Reply run(Connection &connection, sidecar::redis::Command command)
+	sidecar::redis::Reply run(Client &connection, sidecar::redis::Command command)
 	{
 		return finish(io_, connection.run(std::move(command)));
 	}
 	// "code: text" of the Error, or nothing.
-	std::string error_of(Connection &connection, sidecar::redis::Command command)
+	std::string error_of(Client &connection, sidecar::redis::Command command)
 	{
 		try {
 			run(connection, std::move(command));

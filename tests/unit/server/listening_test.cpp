@@ -31,7 +31,7 @@ protected:
 		boost::asio::io_context context(1);
 		Server server(context, {}, {}, {}, {});
 		try {
-			server.listen(address, http::Surface::everything);
+			server.listen(address, http::Audience::everything);
 		} catch (const std::runtime_error &error) {
 			return error.what();
 		}
@@ -39,7 +39,7 @@ protected:
 	}
 	RunningServer::Prepare prepare() const
 	{
-		return [this](Server &server) { server.listen(address_, http::Surface::api); };
+		return [this](Server &server) { server.listen(address_, http::Audience::api); };
 	}
 	mode_t mode() const
 	{
@@ -137,7 +137,7 @@ TEST_F(ServerListening, ListensOnANameAndOnIPv6)
 	address.host = "localhost";
 	unsigned short port = 0;
 	RunningServer server(
-		{}, [&](Server &its) { port = its.listen(address, http::Surface::everything); });
+		{}, [&](Server &its) { port = its.listen(address, http::Audience::everything); });
 	EXPECT_NE(port, 0);
 }
 

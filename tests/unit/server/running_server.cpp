@@ -46,7 +46,7 @@ RunningServer::RunningServer(const Limits &limits, const Prepare &prepare)
 	: work_(asio::make_work_guard(context_))
 {
 	const auto handler = [this](http::Request request) { return handle(std::move(request)); };
-	const auto observer = [this](const Served &served) {
+	const auto observer = [this](const AccessRecord &served) {
 		const std::lock_guard lock(mutex_);
 		seen_.push_back({served.request_id, std::string(served.method), std::string(served.path),
 						 std::string(served.endpoint), served.status});
@@ -56,7 +56,7 @@ RunningServer::RunningServer(const Limits &limits, const Prepare &prepare)
 		prepare(*server_);
 	settings::Address address;
 	address.host = "127.0.0.1";
-	port_ = server_->listen(address, http::Surface::everything);
+	port_ = server_->listen(address, http::Audience::everything);
 	thread_ = std::thread([this] { context_.run(); });
 }
 

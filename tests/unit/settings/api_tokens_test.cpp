@@ -20,7 +20,7 @@ Loaded load_token(const std::string &block)
 TEST(ApiTokens, FromTheEnvironment)
 {
 	const Loaded loaded = load_environment({{"OAUTH_API_TOKENS", kToken + ", " + kOther}});
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const auto &tokens = loaded.settings.api_tokens;
 	ASSERT_EQ(tokens.size(), 2u);
 	EXPECT_EQ(tokens[0].digest, sha256(kToken));
@@ -36,11 +36,11 @@ TEST(ApiTokens, Bounds)
 	std::string many;
 	for (int i = 0; i < 65; i++)
 		many += (many.empty() ? "" : ",") + kToken + std::to_string(i);
-	EXPECT_TRUE(has_fault(load_environment({{"OAUTH_API_TOKENS", many}}), "OAUTH_API_TOKENS",
+	EXPECT_TRUE(has_error(load_environment({{"OAUTH_API_TOKENS", many}}), "OAUTH_API_TOKENS",
 						  "more than 64"));
-	EXPECT_TRUE(has_fault(load_environment({{"OAUTH_API_TOKENS", kToken + "," + kToken}}),
+	EXPECT_TRUE(has_error(load_environment({{"OAUTH_API_TOKENS", kToken + "," + kToken}}),
 						  "OAUTH_API_TOKENS", "same token"));
-	EXPECT_TRUE(has_fault(load_token("name = 'a'\ntoken = '" + kToken +
+	EXPECT_TRUE(has_error(load_token("name = 'a'\ntoken = '" + kToken +
 									 "'\n[[api_tokens]]\n"
 									 "name = 'b'\ntoken = '" +
 									 kToken + "'"),
@@ -57,12 +57,12 @@ TEST(ApiTokens, Blocks)
 				  "[[api_tokens]]\nname = 'worker'\nallow = 'token'\ntoken_sha256 = "
 				  "'9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08'\n",
 				  {{"PAGE", kToken}, {"GOOGLE_CLIENT_ID", "i"}, {"GOOGLE_CLIENT_SECRET", "s"}});
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const auto &tokens = loaded.settings.api_tokens;
 	ASSERT_EQ(tokens.size(), 2u);
 	EXPECT_EQ(tokens[0].name, "settings-page");
 	EXPECT_EQ(tokens[0].digest, sha256(kToken));
-	EXPECT_EQ(tokens[0].allow, ApiToken::status | ApiToken::authorize | ApiToken::erase);
+	EXPECT_EQ(tokens[0].allow, ApiToken::status | ApiToken::authorize | ApiToken::delete_);
 	EXPECT_EQ(tokens[0].workspaces,
 			  std::vector<std::string>{"abcdef11-1111-4111-8111-111111111111"});
 	EXPECT_EQ(tokens[0].providers, (std::vector<std::string>{"google", "google.work"}));
@@ -101,12 +101,12 @@ TEST(ApiTokens, FaultTable)
 	};
 	for (const Case &test : cases) {
 		const Loaded loaded = load_token(test.block);
-		EXPECT_TRUE(has_fault(loaded, std::string("api_tokens[1].") + test.key, test.part))
+		EXPECT_TRUE(has_error(loaded, std::string("api_tokens[1].") + test.key, test.part))
 			<< test.block;
 	}
-	EXPECT_TRUE(has_fault(load_token(good + "[[api_tokens]]\nname = 'a'\ntoken = '" + kOther + "'"),
+	EXPECT_TRUE(has_error(load_token(good + "[[api_tokens]]\nname = 'a'\ntoken = '" + kOther + "'"),
 						  "api_tokens[2].name", "another token has this name"));
-	EXPECT_TRUE(has_fault(load_toml("api_tokens = ['" + kToken + "']"), "api_tokens[1]", "block"));
-	EXPECT_TRUE(has_fault(load_toml("[api_tokens]\nname = 'a'"), "api_tokens", "block"));
-	EXPECT_TRUE(has_no_fault(load_toml("api_tokens = '" + kToken + "'")));
+	EXPECT_TRUE(has_error(load_toml("api_tokens = ['" + kToken + "']"), "api_tokens[1]", "block"));
+	EXPECT_TRUE(has_error(load_toml("[api_tokens]\nname = 'a'"), "api_tokens", "block"));
+	EXPECT_TRUE(has_no_error(load_toml("api_tokens = '" + kToken + "'")));
 }

@@ -8,13 +8,13 @@ namespace
 std::string url_of(const std::string &given)
 {
 	const Loaded loaded = load_environment({{"DATABASE_URL", given}});
-	EXPECT_TRUE(has_no_fault(loaded)) << given;
+	EXPECT_TRUE(has_no_error(loaded)) << given;
 	return std::string(loaded.settings.database_url.reveal());
 }
 
 testing::AssertionResult refuses(const std::string &given, std::string_view part)
 {
-	return has_fault(load_environment({{"DATABASE_URL", given}}), "DATABASE_URL", part);
+	return has_error(load_environment({{"DATABASE_URL", given}}), "DATABASE_URL", part);
 }
 
 } // namespace
@@ -55,7 +55,7 @@ TEST(DatabaseUrl, ParametersAboutOtherClientsAreIgnored)
 		  "pool_size=3", "command_timeout=3", "uselibpqcompat=true"}) {
 		const Loaded loaded = load_environment(
 			{{"DATABASE_URL", std::string("postgresql://h/d?") + name + "&application_name=me"}});
-		ASSERT_TRUE(has_no_fault(loaded)) << name;
+		ASSERT_TRUE(has_no_error(loaded)) << name;
 		EXPECT_EQ(loaded.settings.database_url.reveal(), "postgresql://h/d?application_name=me");
 		const std::string_view text(name);
 		EXPECT_TRUE(has_warning(loaded, "DATABASE_URL: the parameter " +
@@ -104,9 +104,9 @@ TEST(DatabaseUrl, WhatIsRefusedIsNamed)
 	for (const auto &[given, part] : cases) {
 		EXPECT_TRUE(refuses(given, part)) << given;
 		const Loaded loaded = load_environment({{"DATABASE_URL", given}});
-		ASSERT_EQ(loaded.faults.size(), 1U) << given;
-		EXPECT_EQ(loaded.faults[0].message.find("hunter2"), std::string::npos) << given;
-		EXPECT_EQ(loaded.faults[0].message.find("ter2"), std::string::npos) << given;
+		ASSERT_EQ(loaded.errors.size(), 1U) << given;
+		EXPECT_EQ(loaded.errors[0].message.find("hunter2"), std::string::npos) << given;
+		EXPECT_EQ(loaded.errors[0].message.find("ter2"), std::string::npos) << given;
 	}
 }
 

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+using sidecar::settings::Diagnostics;
 using sidecar::settings::Environment;
-using sidecar::settings::Findings;
 using sidecar::settings::parse_dotenv;
 
 namespace
@@ -46,9 +46,9 @@ TEST(Dotenv, Reads)
 		{"the later counts", "A=1\nA=2", {{"A", "2"}}},
 	};
 	for (const Case &test : cases) {
-		Findings findings;
-		EXPECT_EQ(parse_dotenv(test.text, findings), test.variables) << test.name;
-		EXPECT_TRUE(findings.faults.empty()) << test.name;
+		Diagnostics diagnostics;
+		EXPECT_EQ(parse_dotenv(test.text, diagnostics), test.variables) << test.name;
+		EXPECT_TRUE(diagnostics.errors.empty()) << test.name;
 	}
 }
 
@@ -62,20 +62,21 @@ TEST(Dotenv, FaultsWithLineAndWithoutContent)
 		{"A='hunter2'x", "follows"},     {std::string("A=hunter2\0", 10), "zero byte"},
 	};
 	for (const auto &[line, part] : cases) {
-		Findings findings;
-		parse_dotenv("X=1\n\n" + line + "\nY=2", findings);
-		ASSERT_EQ(findings.faults.size(), 1u) << line;
-		EXPECT_EQ(findings.faults[0].setting, ".env");
-		EXPECT_EQ(findings.faults[0].message.find("line 3: "), 0u) << findings.faults[0].message;
-		EXPECT_NE(findings.faults[0].message.find(part), std::string::npos) << line;
-		EXPECT_EQ(findings.faults[0].message.find("hunter2"), std::string::npos) << line;
+		Diagnostics diagnostics;
+		parse_dotenv("X=1\n\n" + line + "\nY=2", diagnostics);
+		ASSERT_EQ(diagnostics.errors.size(), 1u) << line;
+		EXPECT_EQ(diagnostics.errors[0].setting, ".env");
+		EXPECT_EQ(diagnostics.errors[0].message.find("line 3: "), 0u)
+			<< diagnostics.errors[0].message;
+		EXPECT_NE(diagnostics.errors[0].message.find(part), std::string::npos) << line;
+		EXPECT_EQ(diagnostics.errors[0].message.find("hunter2"), std::string::npos) << line;
 	}
 }
 
 TEST(Dotenv, AllFaultsAtOnce)
 {
-	Findings findings;
-	const Environment variables = parse_dotenv("a\nB=1\nc\nD='", findings);
-	EXPECT_EQ(findings.faults.size(), 3u);
+	Diagnostics diagnostics;
+	const Environment variables = parse_dotenv("a\nB=1\nc\nD='", diagnostics);
+	EXPECT_EQ(diagnostics.errors.size(), 3u);
 	EXPECT_EQ(variables.at("B"), "1");
 }

@@ -6,8 +6,8 @@
 
 #include "settings/help.hpp"
 
-using sidecar::settings::Fault;
 using sidecar::settings::load;
+using sidecar::settings::SettingError;
 
 namespace
 {
@@ -23,8 +23,8 @@ struct FaultCase {
 std::string all_messages(const Loaded &loaded)
 {
 	std::string text;
-	for (const Fault &fault : loaded.faults)
-		text += fault.setting + ": " + fault.message + "\n";
+	for (const SettingError &error : loaded.errors)
+		text += error.setting + ": " + error.message + "\n";
 	for (const std::string &warning : loaded.settings.warnings)
 		text += warning + "\n";
 	return text;
@@ -35,7 +35,7 @@ std::string all_messages(const Loaded &loaded)
 TEST(Load, Defaults)
 {
 	const Loaded loaded = load_environment({});
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const auto &settings = loaded.settings;
 	EXPECT_EQ(settings.database_url.reveal(), kDatabase);
 	EXPECT_TRUE(settings.redis_url.empty());
@@ -122,20 +122,20 @@ TEST(Load, FaultTable)
 	};
 	for (const FaultCase &test : cases) {
 		const Loaded loaded = load_environment({{test.setting, test.value}});
-		EXPECT_TRUE(has_fault(loaded, test.setting, test.part)) << test.value;
+		EXPECT_TRUE(has_error(loaded, test.setting, test.part)) << test.value;
 		EXPECT_EQ(all_messages(loaded).find("hunter2"), std::string::npos) << all_messages(loaded);
 	}
 }
 
 TEST(Load, MissingDatabase)
 {
-	Directory directory;
-	EXPECT_TRUE(has_fault(load({}, directory.path()), "DATABASE_URL", "missing"));
+	TestDirectory directory;
+	EXPECT_TRUE(has_error(load({}, directory.path()), "DATABASE_URL", "missing"));
 }
 
 TEST(Load, AllFaultsAtOnce)
 {
-	Directory directory;
+	TestDirectory directory;
 	directory.write(".env", "oops\nOAUTH_STATE_TTL_SECONDS=x\n");
 	directory.write("oauth-sidecar.toml", "listne = '1'\nlog_level = 'loud'\n"
 										  "[providers.a]\nissuer = 'http://example.com'\n"
@@ -160,7 +160,7 @@ TEST(Load, AllFaultsAtOnce)
 
 TEST(Load, Precedence)
 {
-	Directory directory;
+	TestDirectory directory;
 	directory.write("oauth-sidecar.toml",
 					"database_url = 'postgresql://toml@h/d'\n"
 					"listen = '127.0.0.1:1'\nlog_level = 'debug'\n"
@@ -170,7 +170,7 @@ TEST(Load, Precedence)
 	const Loaded loaded =
 		load({{"OAUTH_LISTEN", "127.0.0.1:3"}, {"OAUTH_RETURN_TO", "https://b.example"}},
 			 directory.path());
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_EQ(loaded.settings.listen.port, 3);
 	EXPECT_EQ(loaded.settings.database_url.reveal(), "postgresql://dotenv@h/d");
 	EXPECT_EQ(loaded.settings.state_ttl.count(), 61);
@@ -180,7 +180,7 @@ TEST(Load, Precedence)
 
 TEST(Load, SecretFiles)
 {
-	Directory directory;
+	TestDirectory directory;
 	const std::string path = directory.write("url", "postgresql://file@h/d\r\n");
 	directory.write("relative", "postgresql://relative@h/d");
 	directory.write("two", "a\nb\n");
@@ -188,14 +188,14 @@ TEST(Load, SecretFiles)
 	directory.write("open", "postgresql://open@h/d\n", 0644);
 
 	Loaded loaded = load({{"DATABASE_URL_FILE", path}}, directory.path());
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_EQ(loaded.settings.database_url.reveal(), "postgresql://file@h/d");
 	EXPECT_FALSE(has_warning(loaded, "DATABASE_URL"));
 	loaded = load({{"DATABASE_URL_FILE", "relative"}}, directory.path());
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_EQ(loaded.settings.database_url.reveal(), "postgresql://relative@h/d");
 	loaded = load({{"DATABASE_URL_FILE", "open"}}, directory.path());
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_TRUE(has_warning(loaded, "DATABASE_URL_FILE: the file can be read by group or others"));
 
 	const FaultCase cases[] = {{"DATABASE_URL_FILE", "two", "control characters"},
@@ -205,43 +205,43 @@ TEST(Load, SecretFiles)
 							   {"DATABASE_URL_FILE", ".", "not a regular file"}};
 	for (const FaultCase &test : cases) {
 		loaded = load({{test.setting, test.value}}, directory.path());
-		EXPECT_TRUE(has_fault(loaded, test.setting, test.part)) << test.value;
+		EXPECT_TRUE(has_error(loaded, test.setting, test.part)) << test.value;
 		EXPECT_EQ(all_messages(loaded).find("hunter2"), std::string::npos);
 	}
 }
 
 TEST(Load, SecretGivenTwice)
 {
-	Directory directory;
+	TestDirectory directory;
 	directory.write("url", "postgresql://file@h/d");
 	for (const char *name : {"DATABASE_URL", "GOOGLE_CLIENT_SECRET", "OAUTH_API_TOKENS",
 							 "REDIS_URL", "MICROSOFT_CLIENT_SECRET", "OAUTH_CACHE_KEY"}) {
 		Environment environment = {{name, "x"}, {std::string(name) + "_FILE", "url"}};
 		environment.try_emplace("DATABASE_URL", kDatabase);
-		EXPECT_TRUE(has_fault(load(environment, directory.path()), name, "twice")) << name;
+		EXPECT_TRUE(has_error(load(environment, directory.path()), name, "twice")) << name;
 	}
 	directory.write("oauth-sidecar.toml", "database_url = 'a=b'\ndatabase_url_file = 'url'\n");
-	EXPECT_TRUE(has_fault(load({}, directory.path()), "database_url", "more than once"));
+	EXPECT_TRUE(has_error(load({}, directory.path()), "database_url", "more than once"));
 	// The environment wins over .env, in whatever form either has it.
 	directory.write(".env", "DATABASE_URL=postgresql://dotenv@h/d\n");
 	const Loaded loaded = load({{"DATABASE_URL_FILE", "url"}}, directory.path());
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_EQ(loaded.settings.database_url.reveal(), "postgresql://file@h/d");
 }
 
 TEST(Load, SecretsInToml)
 {
-	Directory directory;
+	TestDirectory directory;
 	directory.write("url", "postgresql://file@h/d\n");
 	directory.write("oauth-sidecar.toml", "database_url_file = 'url'\n");
 	EXPECT_EQ(load({}, directory.path()).settings.database_url.reveal(), "postgresql://file@h/d");
 	directory.write("oauth-sidecar.toml", "database_url_env = 'PGURL'\n");
 	EXPECT_EQ(load({{"PGURL", "dbname=d user=u"}}, directory.path()).settings.database_url.reveal(),
 			  "dbname=d user=u");
-	EXPECT_TRUE(has_fault(load({}, directory.path()), "database_url_env", "not set"));
+	EXPECT_TRUE(has_error(load({}, directory.path()), "database_url_env", "not set"));
 	directory.write("oauth-sidecar.toml", "database_url_env = 'postgresql://hunter2@h'\n");
 	const Loaded loaded = load({}, directory.path());
-	EXPECT_TRUE(has_fault(loaded, "database_url_env", "name of an environment variable"));
+	EXPECT_TRUE(has_error(loaded, "database_url_env", "name of an environment variable"));
 	EXPECT_EQ(all_messages(loaded).find("hunter2"), std::string::npos);
 }
 
@@ -260,7 +260,7 @@ TEST(Load, DatabaseUrlForms)
 	};
 	for (const auto &[given, normal] : cases) {
 		const Loaded loaded = load_environment({{"DATABASE_URL", given}});
-		EXPECT_TRUE(has_no_fault(loaded)) << given;
+		EXPECT_TRUE(has_no_error(loaded)) << given;
 		EXPECT_EQ(loaded.settings.database_url.reveal(), normal);
 	}
 }
@@ -275,14 +275,14 @@ TEST(Load, Addresses)
 	EXPECT_EQ(listen("localhost:80").settings.listen.host, "127.0.0.1");
 	EXPECT_EQ(listen("unix:/run/s").settings.listen.unix_path, "/run/s");
 	for (const char *local : {"[::1]:80", "localhost:80", "127.1.2.3:80", "unix:/run/s"}) {
-		EXPECT_TRUE(has_no_fault(listen(local))) << local;
+		EXPECT_TRUE(has_no_error(listen(local))) << local;
 		EXPECT_FALSE(has_warning(listen(local), "plain HTTP")) << local;
 	}
 	for (const char *open : {"0.0.0.0:80", "[::]:80", "10.0.0.1:80"}) {
-		EXPECT_TRUE(has_no_fault(listen(open))) << open;
+		EXPECT_TRUE(has_no_error(listen(open))) << open;
 		EXPECT_TRUE(has_warning(listen(open), "OAUTH_LISTEN: other machines")) << open;
 	}
-	EXPECT_TRUE(has_fault(load_environment({{"OAUTH_LISTEN", "unix:/run/s"}}), "OAUTH_PUBLIC_URL",
+	EXPECT_TRUE(has_error(load_environment({{"OAUTH_LISTEN", "unix:/run/s"}}), "OAUTH_PUBLIC_URL",
 						  "missing"));
 	EXPECT_FALSE(load_environment({{"OAUTH_API_LISTEN", "127.0.0.1:8090"}}).settings.api_listen);
 	EXPECT_TRUE(load_environment({{"OAUTH_API_LISTEN", "127.0.0.1:8091"}}).settings.api_listen);
@@ -296,37 +296,37 @@ TEST(Load, PublicUrlAndOrigins)
 		 {"https://app.example.com", "https://app.example.com/", "http://localhost:3000",
 		  "http://127.0.0.1", "http://[::1]:80", "https://app.example.com/connect/"}) {
 		const Loaded loaded = load_environment({{"OAUTH_PUBLIC_URL", url}});
-		EXPECT_TRUE(has_no_fault(loaded)) << url;
+		EXPECT_TRUE(has_no_error(loaded)) << url;
 		EXPECT_FALSE(loaded.settings.public_url.ends_with('/')) << url;
 	}
 	const Loaded loaded =
 		load_environment({{"OAUTH_RETURN_TO",
 						   "https://a.example.com,https://*.example.com, https://a.example.com"}});
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_EQ(loaded.settings.return_to_origins,
 			  (std::vector<std::string>{"https://a.example.com", "https://*.example.com"}));
-	EXPECT_TRUE(has_fault(load_toml("return_to = [1]"), "return_to", "array of texts"));
+	EXPECT_TRUE(has_error(load_toml("return_to = [1]"), "return_to", "array of texts"));
 }
 
 TEST(Load, Tls)
 {
-	Directory directory;
+	TestDirectory directory;
 	directory.write("c.pem", "certificate", 0644);
 	directory.write("k.pem", "key");
 	Environment environment = {{"DATABASE_URL", kDatabase},
 							   {"OAUTH_LISTEN", "0.0.0.0:443"},
 							   {"OAUTH_TLS_CERTIFICATE", "c.pem"}};
-	EXPECT_TRUE(has_fault(load(environment, directory.path()), "OAUTH_TLS_KEY", "missing"));
+	EXPECT_TRUE(has_error(load(environment, directory.path()), "OAUTH_TLS_KEY", "missing"));
 	environment["OAUTH_TLS_KEY"] = "k.pem";
 	Loaded loaded = load(environment, directory.path());
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_EQ(loaded.settings.tls_key, directory.path() + "/k.pem");
 	EXPECT_EQ(loaded.settings.public_url, "https://localhost:443");
 	EXPECT_FALSE(has_warning(loaded, "OAUTH_"));
 	directory.write("k.pem", "key", 0640);
 	EXPECT_TRUE(has_warning(load(environment, directory.path()), "OAUTH_TLS_KEY: the file"));
 	environment["OAUTH_TLS_KEY"] = "none.pem";
-	EXPECT_TRUE(has_fault(load(environment, directory.path()), "OAUTH_TLS_KEY", "cannot be read"));
+	EXPECT_TRUE(has_error(load(environment, directory.path()), "OAUTH_TLS_KEY", "cannot be read"));
 }
 
 TEST(Load, UnknownNames)
@@ -335,16 +335,16 @@ TEST(Load, UnknownNames)
 									  {"OAUTH_X\x1b", "hunter2"},
 									  {"OAUTH_ENCRYPTION_KEY", "hunter2"},
 									  {"OTHER", "x"}});
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_TRUE(has_warning(loaded, "OAUTH_LISTNE: no such setting (did you mean OAUTH_LISTEN?)"));
 	EXPECT_TRUE(has_warning(loaded, "(a name with odd characters): no such setting"));
 	EXPECT_TRUE(has_warning(loaded, "OAUTH_ENCRYPTION_KEY: it is the database server's"));
 	EXPECT_FALSE(has_warning(loaded, "OTHER"));
 	EXPECT_EQ(all_messages(loaded).find("hunter2"), std::string::npos);
 
-	EXPECT_TRUE(has_fault(load_toml("lissten = 'x'"), "lissten", "did you mean listen?"));
-	EXPECT_TRUE(has_fault(load_toml("config = 'x'"), "config", "no such key"));
-	EXPECT_TRUE(has_fault(load_toml("oauth_listen = 'x'"), "oauth_listen", "no such key"));
+	EXPECT_TRUE(has_error(load_toml("lissten = 'x'"), "lissten", "did you mean listen?"));
+	EXPECT_TRUE(has_error(load_toml("config = 'x'"), "config", "no such key"));
+	EXPECT_TRUE(has_error(load_toml("oauth_listen = 'x'"), "oauth_listen", "no such key"));
 	// A variable that a block asks for is no stranger.
 	loaded = load_toml("database_url_env = 'OAUTH_DB'", {{"OAUTH_DB", kDatabase}});
 	EXPECT_FALSE(has_warning(load_toml("[providers.a]\nissuer = 'https://a.example'\n"
@@ -358,18 +358,18 @@ TEST(Load, BrokenToml)
 	for (const char *toml :
 		 {"a = 'hunter2", "= hunter2", "a = 1\na = 'hunter2'", "[x\n", "a = hunter2", "\xff = 1"}) {
 		const Loaded loaded = load_toml(toml);
-		EXPECT_TRUE(has_fault(loaded, "oauth-sidecar.toml", "line ")) << toml;
+		EXPECT_TRUE(has_error(loaded, "oauth-sidecar.toml", "line ")) << toml;
 		EXPECT_EQ(all_messages(loaded).find("hunter2"), std::string::npos);
 	}
-	EXPECT_TRUE(has_fault(load_toml("providers = 1"), "providers", "[providers.NAME]"));
-	EXPECT_TRUE(has_fault(load_toml("listen = 1979-05-27"), "listen", "text in quotes"));
-	EXPECT_TRUE(has_fault(load_toml("listen = ['a']"), "listen", "text in quotes"));
-	EXPECT_TRUE(has_no_fault(load_toml("state_ttl_seconds = 60\ncache_refresh_token = true")));
+	EXPECT_TRUE(has_error(load_toml("providers = 1"), "providers", "[providers.NAME]"));
+	EXPECT_TRUE(has_error(load_toml("listen = 1979-05-27"), "listen", "text in quotes"));
+	EXPECT_TRUE(has_error(load_toml("listen = ['a']"), "listen", "text in quotes"));
+	EXPECT_TRUE(has_no_error(load_toml("state_ttl_seconds = 60\ncache_refresh_token = true")));
 }
 
 TEST(Load, SecretsInAnOpenConfig)
 {
-	Directory directory;
+	TestDirectory directory;
 	directory.write("oauth-sidecar.toml", "database_url = 'dbname=d'", 0640);
 	EXPECT_TRUE(has_warning(load({}, directory.path()), "database_url: it stands in a file"));
 	directory.write("oauth-sidecar.toml", "database_url_env = 'PGURL'", 0644);
@@ -378,11 +378,11 @@ TEST(Load, SecretsInAnOpenConfig)
 
 TEST(Load, NamedConfig)
 {
-	Directory directory;
+	TestDirectory directory;
 	const std::string path = directory.write("other.toml", "log_level = 'error'");
 	const Loaded loaded =
 		load({{"DATABASE_URL", kDatabase}, {"OAUTH_CONFIG", path}}, directory.path());
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_EQ(loaded.settings.log_level, "error");
 	directory.write(".env", "OAUTH_CONFIG=other.toml\nDATABASE_URL=a=b", 0644);
 	EXPECT_EQ(load({}, directory.path()).settings.log_level, "error");

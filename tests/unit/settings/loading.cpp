@@ -9,9 +9,9 @@
 
 #include "settings/diagnostics.hpp"
 
-using sidecar::settings::Fault;
+using sidecar::settings::SettingError;
 
-Directory::Directory()
+TestDirectory::TestDirectory()
 {
 	std::string name = testing::TempDir() + "settingsXXXXXX";
 	if (mkdtemp(name.data()) == nullptr)
@@ -19,12 +19,12 @@ Directory::Directory()
 	path_ = name;
 }
 
-Directory::~Directory()
+TestDirectory::~TestDirectory()
 {
 	std::filesystem::remove_all(path_);
 }
 
-std::string Directory::write(const std::string &name, std::string_view content, unsigned mode)
+std::string TestDirectory::write(const std::string &name, std::string_view content, unsigned mode)
 {
 	const std::string path = path_ + "/" + name;
 	std::ofstream(path) << content;
@@ -34,7 +34,7 @@ std::string Directory::write(const std::string &name, std::string_view content, 
 
 Loaded load_toml(std::string_view toml, Environment environment)
 {
-	Directory directory;
+	TestDirectory directory;
 	directory.write("oauth-sidecar.toml", toml);
 	environment.try_emplace("DATABASE_URL", "postgresql://app@localhost/app");
 	return sidecar::settings::load(environment, directory.path());
@@ -42,7 +42,7 @@ Loaded load_toml(std::string_view toml, Environment environment)
 
 Loaded load_environment(Environment environment)
 {
-	Directory directory;
+	TestDirectory directory;
 	environment.try_emplace("DATABASE_URL", "postgresql://app@localhost/app");
 	return sidecar::settings::load(environment, directory.path());
 }
@@ -57,26 +57,26 @@ Loaded load_provider(std::string_view block)
 std::vector<std::string> faulted(const Loaded &loaded)
 {
 	std::vector<std::string> names;
-	for (const Fault &fault : loaded.faults)
-		names.push_back(fault.setting);
+	for (const SettingError &error : loaded.errors)
+		names.push_back(error.setting);
 	return names;
 }
 
-testing::AssertionResult has_fault(const Loaded &loaded, std::string_view setting,
+testing::AssertionResult has_error(const Loaded &loaded, std::string_view setting,
 								   std::string_view part)
 {
-	if (loaded.faults.size() == 1 && loaded.faults[0].setting == setting &&
-		loaded.faults[0].message.find(part) != std::string::npos)
+	if (loaded.errors.size() == 1 && loaded.errors[0].setting == setting &&
+		loaded.errors[0].message.find(part) != std::string::npos)
 		return testing::AssertionSuccess();
 	return testing::AssertionFailure() << "wanted " << setting << ": …" << part << "…, got\n"
-									   << sidecar::settings::describe_faults(loaded.faults);
+									   << sidecar::settings::describe_errors(loaded.errors);
 }
 
-testing::AssertionResult has_no_fault(const Loaded &loaded)
+testing::AssertionResult has_no_error(const Loaded &loaded)
 {
-	if (loaded.faults.empty())
+	if (loaded.errors.empty())
 		return testing::AssertionSuccess();
-	return testing::AssertionFailure() << sidecar::settings::describe_faults(loaded.faults);
+	return testing::AssertionFailure() << sidecar::settings::describe_errors(loaded.errors);
 }
 
 bool has_warning(const Loaded &loaded, std::string_view part)

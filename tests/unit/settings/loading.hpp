@@ -13,13 +13,13 @@ using sidecar::settings::Environment;
 using sidecar::settings::Loaded;
 
 // A directory that goes when its owner does.
-class Directory
+class TestDirectory
 {
 public:
-	Directory();
-	~Directory();
-	Directory(const Directory &) = delete;
-	Directory &operator=(const Directory &) = delete;
+	TestDirectory();
+	~TestDirectory();
+	TestDirectory(const TestDirectory &) = delete;
+	TestDirectory &operator=(const TestDirectory &) = delete;
 
 	const std::string &path() const noexcept { return path_; }
 	std::string write(const std::string &name, std::string_view content, unsigned mode = 0600);
@@ -36,8 +36,8 @@ Loaded load_provider(std::string_view block);
 
 // The settings that are faulted, in order.
 std::vector<std::string> faulted(const Loaded &loaded);
-// Whether there is exactly one fault, for `setting`, with `part` in its message.
-testing::AssertionResult has_fault(const Loaded &loaded, std::string_view setting,
+// Whether there is exactly one error, for `setting`, with `part` in its message.
+testing::AssertionResult has_error(const Loaded &loaded, std::string_view setting,
 								   std::string_view part);
-testing::AssertionResult has_no_fault(const Loaded &loaded);
+testing::AssertionResult has_no_error(const Loaded &loaded);
 bool has_warning(const Loaded &loaded, std::string_view part);

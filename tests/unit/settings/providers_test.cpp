@@ -1,7 +1,7 @@
 #include "loading.hpp"
 
 using namespace sidecar::oauth;
-using sidecar::settings::Fault;
+using sidecar::settings::SettingError;
 
 namespace
 {
@@ -17,7 +17,7 @@ Environment with(Environment environment, const std::string &name, const std::st
 	return environment;
 }
 
-// A block that has no fault, for `more` to spoil.
+// A block that has no error, for `more` to spoil.
 std::string block(const std::string &more)
 {
 	return "client_secret = 'secret'\nauthorization_endpoint = 'https://a.example/authorize'\n"
@@ -31,7 +31,7 @@ std::string block(const std::string &more)
 TEST(Presets, Google)
 {
 	const Loaded loaded = load_environment(kGoogle);
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	ASSERT_EQ(loaded.settings.providers.size(), 1u);
 	const Provider &google = loaded.settings.providers.at("google");
 	EXPECT_EQ(google.name, "google");
@@ -59,7 +59,7 @@ TEST(Presets, Google)
 TEST(Presets, Microsoft)
 {
 	const Loaded loaded = load_environment(kMicrosoft);
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const Provider &microsoft = loaded.settings.providers.at("microsoft");
 	const std::string base = "https://login.microsoftonline.com/common";
 	EXPECT_EQ(microsoft.endpoints.issuer, base + "/v2.0");
@@ -80,7 +80,7 @@ TEST(Presets, Tenants)
 {
 	for (const char *tenant : {"common", "organizations", "consumers", "contoso.onmicrosoft.com"}) {
 		const Loaded loaded = load_environment(with(kMicrosoft, "MICROSOFT_TENANT", tenant));
-		ASSERT_TRUE(has_no_fault(loaded)) << tenant;
+		ASSERT_TRUE(has_no_error(loaded)) << tenant;
 		const Provider &microsoft = loaded.settings.providers.at("microsoft");
 		EXPECT_TRUE(microsoft.issuer_per_tenant) << tenant;
 		EXPECT_EQ(microsoft.endpoints.token, "https://login.microsoftonline.com/" +
@@ -91,7 +91,7 @@ TEST(Presets, Tenants)
 									"client_secret = 's'\ntenant = 'ABCDEF00-0000-0000-0000-"
 									"000000000000'",
 									with(kMicrosoft, "MICROSOFT_TENANT", kGuid));
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const Provider &fixed = loaded.settings.providers.at("microsoft");
 	EXPECT_FALSE(fixed.issuer_per_tenant);
 	EXPECT_EQ(fixed.endpoints.issuer,
@@ -102,11 +102,11 @@ TEST(Presets, Tenants)
 
 TEST(Presets, HalfAClient)
 {
-	EXPECT_TRUE(has_fault(load_environment({{"GOOGLE_CLIENT_ID", "i"}}), "GOOGLE_CLIENT_SECRET",
+	EXPECT_TRUE(has_error(load_environment({{"GOOGLE_CLIENT_ID", "i"}}), "GOOGLE_CLIENT_SECRET",
 						  "missing"));
-	EXPECT_TRUE(has_fault(load_environment({{"GOOGLE_CLIENT_SECRET", "s"}}), "GOOGLE_CLIENT_ID",
+	EXPECT_TRUE(has_error(load_environment({{"GOOGLE_CLIENT_SECRET", "s"}}), "GOOGLE_CLIENT_ID",
 						  "missing"));
-	EXPECT_TRUE(has_fault(
+	EXPECT_TRUE(has_error(
 		load_environment({{"MICROSOFT_CLIENT_ID", "i"}, {"MICROSOFT_CLIENT_SECRET_FILE", "/no"}}),
 		"MICROSOFT_CLIENT_SECRET_FILE", "No such file"));
 }
@@ -121,7 +121,7 @@ TEST(Presets, BlockAndEnvironment)
 				  "authorize_params = { hd = 'example.com', prompt = 'select_account',"
 				  " include_granted_scopes = '' }\n",
 				  {{"GOOGLE_CLIENT_SECRET", "g-secret"}});
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const Provider &google = loaded.settings.providers.at("google");
 	EXPECT_EQ(google.client_id, "block-id");
 	EXPECT_EQ(google.client_secret.reveal(), "g-secret");
@@ -135,7 +135,7 @@ TEST(Presets, BlockAndEnvironment)
 	const Loaded both = load_toml("[providers.google]\nclient_id = 'block-id'\n"
 								  "client_secret_file = '/nowhere'\n",
 								  kGoogle);
-	ASSERT_TRUE(has_no_fault(both));
+	ASSERT_TRUE(has_no_error(both));
 	EXPECT_EQ(both.settings.providers.at("google").client_id, "g-id");
 	EXPECT_EQ(both.settings.providers.at("google").client_secret.reveal(), "g-secret");
 }
@@ -145,12 +145,12 @@ TEST(Presets, UnderAnotherName)
 	const Loaded loaded = load_toml("[providers.calendar]\npreset = 'google'\nclient_id = 'c-id'\n"
 									"client_secret = 'c-secret'\n",
 									kGoogle);
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_EQ(loaded.settings.providers.size(), 2u);
 	EXPECT_EQ(loaded.settings.providers.at("calendar").client_id, "c-id");
 	EXPECT_EQ(loaded.settings.providers.at("calendar").own_scopes.size(), 2u);
 	EXPECT_TRUE(
-		has_fault(load_toml("[providers.calendar]\npreset = 'google'\nclient_id = 'c'\n", kGoogle),
+		has_error(load_toml("[providers.calendar]\npreset = 'google'\nclient_id = 'c'\n", kGoogle),
 				  "providers.calendar.client_secret", "missing"));
 }
 
@@ -159,7 +159,7 @@ TEST(Presets, OfItsOwnWhereItSaysWhere)
 {
 	const Loaded loaded =
 		load_toml("[providers.google]\nissuer = 'http://localhost:4000'\n", kGoogle);
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const Provider &google = loaded.settings.providers.at("google");
 	EXPECT_TRUE(google.discovers);
 	EXPECT_TRUE(google.endpoints.token.empty());
@@ -173,7 +173,7 @@ TEST(Presets, NotTheirClientWhereAnotherProviderHasItsOwn)
 	const Loaded loaded = load_toml("[providers.google]\nissuer = 'http://localhost:4000'\n"
 									"client_id = 'other'\nclient_secret = 'of the other'\n",
 									kGoogle);
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const Provider &google = loaded.settings.providers.at("google");
 	EXPECT_EQ(google.client_id, "other");
 	EXPECT_EQ(google.client_secret.reveal(), "of the other");
@@ -184,9 +184,9 @@ TEST(Providers, OpenidNeedsAnIssuer)
 	const std::string endpoints = "authorization_endpoint = 'https://a.example/authorize'\n"
 								  "token_endpoint = 'https://a.example/token'\n"
 								  "client_secret = 'x'\nscopes = ['openid']\n";
-	EXPECT_TRUE(has_fault(load_provider(endpoints), "providers.some.scopes", "issuer"));
-	EXPECT_TRUE(has_no_fault(load_provider(endpoints + "id_token = 'optional'\n")));
-	EXPECT_TRUE(has_no_fault(load_provider(endpoints + "issuer = 'https://a.example'\n")));
+	EXPECT_TRUE(has_error(load_provider(endpoints), "providers.some.scopes", "issuer"));
+	EXPECT_TRUE(has_no_error(load_provider(endpoints + "id_token = 'optional'\n")));
+	EXPECT_TRUE(has_no_error(load_provider(endpoints + "issuer = 'https://a.example'\n")));
 }
 
 TEST(Providers, EveryKey)
@@ -212,7 +212,7 @@ TEST(Providers, EveryKey)
 		"keep_alive = 7776000\nrefreshes_per_second = 20\ndefault_refresh_expires_in = 5184000\n"
 		"failures = { 'invalid_grant: locked' = 'needs_interaction', '504' = 'no_answer' }\n"
 		"revoke = 'never'\n");
-	EXPECT_TRUE(has_fault(loaded, "providers.some.client_secret_env", "not set"));
+	EXPECT_TRUE(has_error(loaded, "providers.some.client_secret_env", "not set"));
 	const Provider &some = loaded.settings.providers.at("some");
 	EXPECT_EQ(some.endpoints.issuer, "https://a.example/");
 	EXPECT_FALSE(some.discovers);
@@ -265,7 +265,7 @@ TEST(Providers, EveryKey)
 TEST(Providers, Defaults)
 {
 	const Loaded loaded = load_provider(block(""));
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const Provider &some = loaded.settings.providers.at("some");
 	EXPECT_EQ(some.token_auth, TokenAuth::basic);
 	EXPECT_EQ(some.body, Body::form);
@@ -289,12 +289,12 @@ TEST(Providers, Rotations)
 		{"auto", Rotation::Kind::automatic}};
 	for (const auto &[text, kind] : rotations) {
 		const Loaded loaded = load_provider(block("rotation = '" + std::string(text) + "'"));
-		ASSERT_TRUE(has_no_fault(loaded)) << text;
+		ASSERT_TRUE(has_no_error(loaded)) << text;
 		EXPECT_EQ(loaded.settings.providers.at("some").rotation.kind, kind);
 	}
 	const Loaded loaded =
 		load_provider(block("refresh_scopes = true\nrefresh_ahead = 300\nfailures = {}"));
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_TRUE(loaded.settings.providers.at("some").refresh_scopes);
 	EXPECT_EQ(loaded.settings.providers.at("some").refresh_ahead.count(), 300);
 }
@@ -405,7 +405,7 @@ TEST(Providers, FaultTable)
 	};
 	for (const Case &test : cases) {
 		const std::string setting = std::string("providers.some.") + test.key;
-		EXPECT_TRUE(has_fault(load_provider(test.block), setting, test.part)) << test.block;
+		EXPECT_TRUE(has_error(load_provider(test.block), setting, test.part)) << test.block;
 	}
 }
 
@@ -416,7 +416,7 @@ TEST(Providers, AuthorizeParametersAreOurs)
 		 {"client_id", "redirect_uri", "response_type", "response_mode", "state", "scope",
 		  "code_challenge", "code_challenge_method", "nonce", "request_uri", "State"}) {
 		const std::string line = "authorize_params = { " + std::string(name) + " = 'x' }";
-		EXPECT_TRUE(has_fault(load_provider(block(line)), "providers.some.authorize_params",
+		EXPECT_TRUE(has_error(load_provider(block(line)), "providers.some.authorize_params",
 							  "the protocol sets itself"))
 			<< name;
 	}
@@ -424,20 +424,20 @@ TEST(Providers, AuthorizeParametersAreOurs)
 
 TEST(Providers, Clients)
 {
-	EXPECT_TRUE(has_fault(load_toml("[providers.a]\nissuer = 'https://a.example'\n"
+	EXPECT_TRUE(has_error(load_toml("[providers.a]\nissuer = 'https://a.example'\n"
 									"client_secret = 's'"),
 						  "providers.a.client_id", "missing"));
-	EXPECT_TRUE(has_fault(load_toml("[providers.a]\nissuer = 'https://a.example'\nclient_id = 'i'\n"
+	EXPECT_TRUE(has_error(load_toml("[providers.a]\nissuer = 'https://a.example'\nclient_id = 'i'\n"
 									"client_id_env = 'A'\nclient_secret = 's'",
 									{{"A", "x"}}),
 						  "providers.a.client_id", "twice"));
-	EXPECT_TRUE(has_fault(load_toml("[providers.a]\nissuer = 'https://a.example'\n"
+	EXPECT_TRUE(has_error(load_toml("[providers.a]\nissuer = 'https://a.example'\n"
 									"client_id = 'i d'\nclient_secret = 's'"),
 						  "providers.a.client_id", "visible"));
 	const Loaded loaded = load_toml("[providers.a]\nissuer = 'https://a.example'\n"
 									"client_id_env = 'A'\ntoken_auth = 'none'",
 									{{"A", "id"}});
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	EXPECT_EQ(loaded.settings.providers.at("a").client_id, "id");
 	EXPECT_TRUE(loaded.settings.providers.at("a").client_secret.empty());
 }
@@ -445,18 +445,18 @@ TEST(Providers, Clients)
 TEST(Providers, Names)
 {
 	for (const char *name : {"Google", "-a", "_a", "'a b'", "\"google.work\"", "''"})
-		EXPECT_EQ(load_toml("[providers." + std::string(name) + "]\n").faults.size(), 1u) << name;
-	EXPECT_TRUE(has_fault(load_toml("[providers]\na = 1"), "providers.a", "block"));
+		EXPECT_EQ(load_toml("[providers." + std::string(name) + "]\n").errors.size(), 1u) << name;
+	EXPECT_TRUE(has_error(load_toml("[providers]\na = 1"), "providers.a", "block"));
 	const Loaded loaded = load_toml("[providers.a-1_b]\nissuer = 'https://a.example'\n"
 									"client_id = 'i'\nclient_secret = 's'");
-	EXPECT_TRUE(has_no_fault(loaded));
+	EXPECT_TRUE(has_no_error(loaded));
 }
 
 TEST(Providers, PartlyDiscovered)
 {
 	const Loaded loaded = load_provider("client_secret = 's'\nissuer = 'https://a.example'\n"
 										"token_endpoint = 'https://b.example/token'");
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const Provider &some = loaded.settings.providers.at("some");
 	EXPECT_TRUE(some.discovers);
 	EXPECT_EQ(some.endpoints.token, "https://b.example/token");

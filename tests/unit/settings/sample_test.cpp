@@ -26,12 +26,12 @@ TEST(Sample, LoadsAsItIs)
 	for (const std::string &line : read_lines("packaging/oauth-sidecar.toml.sample"))
 		text += line + "\n";
 	ASSERT_FALSE(text.empty());
-	EXPECT_TRUE(has_no_fault(load_toml(text)));
+	EXPECT_TRUE(has_no_error(load_toml(text)));
 }
 
 TEST(Sample, EnvironmentFileLoads)
 {
-	Directory directory;
+	TestDirectory directory;
 	std::string as_it_is, all;
 	for (const std::string &line : read_lines("packaging/oauth-sidecar.env.sample")) {
 		as_it_is += line + "\n";
@@ -42,11 +42,11 @@ TEST(Sample, EnvironmentFileLoads)
 			all += setting + "\n";
 	}
 	directory.write(".env", as_it_is);
-	EXPECT_TRUE(has_no_fault(sidecar::settings::load({}, directory.path())));
+	EXPECT_TRUE(has_no_error(sidecar::settings::load({}, directory.path())));
 	directory.write(".env", all);
 	directory.write("oauth-sidecar.toml", "");
 	const Loaded loaded = sidecar::settings::load({}, directory.path());
-	EXPECT_TRUE(has_no_fault(loaded));
+	EXPECT_TRUE(has_no_error(loaded));
 	EXPECT_FALSE(has_warning(loaded, "no such setting"));
 }
 
@@ -61,14 +61,14 @@ TEST(Sample, EverySettingAboveTheBlocks)
 		for (const auto &[name, value] : sample.variables)
 			if (line.find('"' + name + '"') != line.npos)
 				variables.try_emplace(name, value);
-		Directory directory;
+		TestDirectory directory;
 		directory.write("oauth-sidecar.toml", line);
 		const Loaded loaded = sidecar::settings::load(variables, directory.path());
-		for (const auto &fault : loaded.faults) {
+		for (const auto &error : loaded.errors) {
 			// The paths in the sample are not there, and half a pair is no pair.
-			const bool expected = fault.message.find("cannot be read") != std::string::npos ||
-								  fault.message.find("it is missing") != std::string::npos;
-			EXPECT_TRUE(expected) << line << ": " << fault.setting << ": " << fault.message;
+			const bool expected = error.message.find("cannot be read") != std::string::npos ||
+								  error.message.find("it is missing") != std::string::npos;
+			EXPECT_TRUE(expected) << line << ": " << error.setting << ": " << error.message;
 		}
 	}
 }
@@ -78,7 +78,7 @@ TEST(Sample, EveryProvider)
 	using enum Rotation::Kind;
 	const Sample sample = read_sample();
 	const Loaded loaded = load_toml(sample.blocks, sample.variables);
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	ASSERT_FALSE(loaded.settings.api_tokens.empty());
 	EXPECT_EQ(loaded.settings.api_tokens.back().name, "settings-page");
 
@@ -112,7 +112,7 @@ TEST(Sample, EveryProvider)
 	for (const Wanted &want : wanted) {
 		ASSERT_TRUE(loaded.settings.providers.contains(want.name)) << want.name;
 		const Provider &provider = loaded.settings.providers.at(want.name);
-		const Endpoints &endpoints = provider.endpoints;
+		const ProviderEndpoints &endpoints = provider.endpoints;
 		EXPECT_EQ(provider.discovers ? endpoints.issuer : endpoints.token, want.token_endpoint);
 		for (const std::string &address :
 			 {endpoints.authorization, endpoints.token, endpoints.revocation, endpoints.issuer})
@@ -133,7 +133,7 @@ TEST(Sample, Quirks)
 {
 	const Sample sample = read_sample();
 	const Loaded loaded = load_toml(sample.blocks, sample.variables);
-	ASSERT_TRUE(has_no_fault(loaded));
+	ASSERT_TRUE(has_no_error(loaded));
 	const auto &providers = loaded.settings.providers;
 	EXPECT_EQ(providers.at("salesforce").extra, std::vector<std::string>{"instance_url"});
 	EXPECT_EQ(providers.at("salesforce").default_expires_in, std::optional(7200));

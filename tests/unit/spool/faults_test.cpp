@@ -40,7 +40,7 @@ bool fill(const std::string &path, std::size_t leave)
 
 TEST(SpoolFaults, ADirectoryThatIsMissingOrNone)
 {
-	const Place place;
+	const SpoolFixture place;
 	place.put("file", "");
 	EXPECT_TRUE(is_refused(place.file("missing"), "is missing: make the directory"));
 	EXPECT_TRUE(is_refused(place.file("file"), "is not a directory"));
@@ -50,7 +50,7 @@ TEST(SpoolFaults, ADirectoryThatIsMissingOrNone)
 
 TEST(SpoolFaults, ADirectoryThatOthersMayUse)
 {
-	const Place place;
+	const SpoolFixture place;
 	for (const unsigned mode : {0755U, 0701U, 0770U, 01777U, 0600U, 0500U}) {
 		chmod(place.path().c_str(), mode);
 		EXPECT_TRUE(is_refused(place.path(), "chmod 0700 " + place.path())) << mode;
@@ -68,14 +68,14 @@ TEST(SpoolFaults, ADirectoryOfAnother)
 		EXPECT_TRUE(is_refused("/root", "/root"));
 		return;
 	}
-	const Place place;
+	const SpoolFixture place;
 	ASSERT_EQ(chown(place.path().c_str(), 65534, 65534), 0);
 	EXPECT_TRUE(is_refused(place.path(), "belongs to uid 65534"));
 }
 
 TEST(SpoolFaults, ALimitOfTheProcess)
 {
-	const Place place;
+	const SpoolFixture place;
 	const auto is_refused_below = [&place](auto resource, rlim_t limit, const char *reason) {
 		return in_child([&] {
 			const rlimit low{limit, limit};
@@ -91,7 +91,7 @@ TEST(SpoolFaults, ALimitOfTheProcess)
 
 TEST(SpoolFaults, AFullDisk)
 {
-	const Place place;
+	const SpoolFixture place;
 	on_tmpfs(place.path(), 1024 * 1024, [&place] {
 		return fill(place.path(), 256 * 1024) && is_refused(place.path(), "full: free space") &&
 			   place.names() == std::vector<std::string>{"full"};
@@ -101,7 +101,7 @@ TEST(SpoolFaults, AFullDisk)
 // The disk fills up between the reservation and the answer, which is written all the same.
 TEST(SpoolFaults, ADiskThatFillsUpAfterTheReservation)
 {
-	const Place place;
+	const SpoolFixture place;
 	on_tmpfs(place.path(), 1024 * 1024, [&place] {
 		Reservation reservation = place.spool().reserve(7);
 		if (!fill(place.path(), 0) || !is_refused(place.path(), "full: free space"))
@@ -115,7 +115,7 @@ TEST(SpoolFaults, ADiskThatFillsUpAfterTheReservation)
 // Larger than what is reserved: it is taken if there is room, and else nothing is left.
 TEST(SpoolFaults, AnAnswerBeyondTheReservation)
 {
-	const Place place;
+	const SpoolFixture place;
 	on_tmpfs(place.path(), 1024 * 1024, [&place] {
 		const Entry large = entry_of(7, std::string(2 * kReservedBytes, 'x'));
 		place.spool().remove(place.spool().reserve(7).write(large));
@@ -131,7 +131,7 @@ TEST(SpoolFaults, AnAnswerBeyondTheReservation)
 
 TEST(SpoolFaults, AReadOnlyFileSystem)
 {
-	const Place place;
+	const SpoolFixture place;
 	on_tmpfs(place.path(), 1024 * 1024, [&place] {
 		place.put("7.spool", write_entry(entry_of(7)));
 		if (mount("none", place.path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) != 0)
@@ -170,7 +170,7 @@ TEST(SpoolFaults, EachErrorSaysWhatToDo)
 
 TEST(SpoolFaults, ADirectoryThatMayNotLast)
 {
-	const Place place; // in /tmp, as testing::TempDir() is unless told otherwise
+	const SpoolFixture place; // in /tmp, as testing::TempDir() is unless told otherwise
 	const bool is_in_tmp = std::filesystem::canonical(place.path()).string().starts_with("/tmp/");
 	EXPECT_TRUE(contains(doubt_about_lasting(place.path()), is_in_tmp ? "is in /tmp" : ""));
 	EXPECT_EQ(doubt_about_lasting("/usr/share"), "");

@@ -46,7 +46,7 @@ bool mount_tmpfs(const std::string &path, std::size_t bytes)
 
 } // namespace
 
-Place::Place()
+SpoolFixture::SpoolFixture()
 {
 	std::string name = testing::TempDir() + "spoolXXXXXX";
 	if (mkdtemp(name.data()) == nullptr)
@@ -54,26 +54,26 @@ Place::Place()
 	path_ = name;
 }
 
-Place::~Place()
+SpoolFixture::~SpoolFixture()
 {
 	chmod(path_.c_str(), 0700);
 	std::filesystem::remove_all(path_);
 }
 
-void Place::put(std::string_view name, std::string_view content, unsigned mode) const
+void SpoolFixture::put(std::string_view name, std::string_view content, unsigned mode) const
 {
 	std::ofstream(file(name)) << content;
 	chmod(file(name).c_str(), mode);
 }
 
-std::string Place::content(std::string_view name) const
+std::string SpoolFixture::content(std::string_view name) const
 {
 	std::stringstream content;
 	content << std::ifstream(file(name)).rdbuf();
 	return content.str();
 }
 
-std::vector<std::string> Place::names() const
+std::vector<std::string> SpoolFixture::names() const
 {
 	std::vector<std::string> names;
 	for (const auto &found : std::filesystem::directory_iterator(path_))

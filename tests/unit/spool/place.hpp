@@ -14,13 +14,13 @@ namespace sidecar::spool
 {
 
 // With mode 0700; it goes when its owner does.
-class Place
+class SpoolFixture
 {
 public:
-	Place();
-	~Place();
-	Place(const Place &) = delete;
-	Place &operator=(const Place &) = delete;
+	SpoolFixture();
+	~SpoolFixture();
+	SpoolFixture(const SpoolFixture &) = delete;
+	SpoolFixture &operator=(const SpoolFixture &) = delete;
 
 	const std::string &path() const noexcept { return path_; }
 	Spool spool() const { return Spool(path_); }

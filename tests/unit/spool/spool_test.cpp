@@ -14,7 +14,7 @@ namespace
 
 using Names = std::vector<std::string>;
 
-std::string damage(const Place &place, const std::string &name)
+std::string damage(const SpoolFixture &place, const std::string &name)
 {
 	const Reading reading = place.spool().read(name);
 	return reading.state == Reading::State::damaged ? reading.reason : "";
@@ -24,7 +24,7 @@ std::string damage(const Place &place, const std::string &name)
 
 TEST(Spool, AnAnswerIsWrittenListedReadAndRemoved)
 {
-	const Place place;
+	const SpoolFixture place;
 	const Spool spool = place.spool();
 	EXPECT_EQ(spool.probe(), "");
 	EXPECT_EQ(place.names(), Names{}) << "the probe leaves nothing";
@@ -52,7 +52,7 @@ TEST(Spool, AnAnswerIsWrittenListedReadAndRemoved)
 
 TEST(Spool, AReservationHasItsBlocksAndGivesThemBack)
 {
-	const Place place;
+	const SpoolFixture place;
 	const Spool spool = place.spool();
 	struct stat file;
 	{
@@ -67,7 +67,7 @@ TEST(Spool, AReservationHasItsBlocksAndGivesThemBack)
 
 TEST(Spool, AReservationThatIsNotUsedLeavesNothing)
 {
-	const Place place;
+	const SpoolFixture place;
 	{
 		const Reservation reservation = place.spool().reserve(7);
 		EXPECT_EQ(place.names(), Names{".7.tmp"});
@@ -83,7 +83,7 @@ TEST(Spool, AReservationThatIsNotUsedLeavesNothing)
 // Another process' reservation is left alone while that lives, and goes after it.
 TEST(Spool, WhatADeadProcessReservedGoes)
 {
-	const Place place;
+	const SpoolFixture place;
 	int ready[2];
 	ASSERT_EQ(pipe(ready), 0);
 	const pid_t child = fork();
@@ -106,7 +106,7 @@ TEST(Spool, WhatADeadProcessReservedGoes)
 // The process died between write and rename.
 TEST(Spool, AnAnswerWithoutItsNameIsFound)
 {
-	const Place place;
+	const SpoolFixture place;
 	place.put(".7.tmp", write_entry(entry_of(7)));
 	EXPECT_EQ(place.spool().list().answers, Names{"7.spool"});
 	EXPECT_EQ(place.spool().read("7.spool").state, Reading::State::answer);
@@ -115,7 +115,7 @@ TEST(Spool, AnAnswerWithoutItsNameIsFound)
 
 TEST(Spool, HalfAnAnswerIsKeptAndToldOf)
 {
-	const Place place;
+	const SpoolFixture place;
 	const std::string line = write_entry(entry_of(7));
 	place.put(".7.tmp", line.substr(0, line.size() / 2));
 	place.put(".8.tmp", line.substr(0, line.size() / 2) + std::string(1000, '\0'));
@@ -130,7 +130,7 @@ TEST(Spool, HalfAnAnswerIsKeptAndToldOf)
 TEST(Spool, NoWrittenAnswerIsLostToAKill)
 {
 	for (int round = 0; round < 20; ++round) {
-		const Place place;
+		const SpoolFixture place;
 		int written[2];
 		ASSERT_EQ(pipe(written), 0);
 		const pid_t child = fork();
@@ -166,7 +166,7 @@ TEST(Spool, NoWrittenAnswerIsLostToAKill)
 
 TEST(Spool, ANameThatIsTakenIsNotOverwritten)
 {
-	const Place place;
+	const SpoolFixture place;
 	const Spool spool = place.spool();
 	place.put("7.spool", "of another database");
 	{
@@ -184,7 +184,7 @@ TEST(Spool, ANameThatIsTakenIsNotOverwritten)
 
 TEST(Spool, WhatIsDamagedIsNamedAndSetAside)
 {
-	const Place place;
+	const SpoolFixture place;
 	const Spool spool = place.spool();
 	const std::string good = write_entry(entry_of(7));
 	place.put("1.spool", "");
@@ -232,7 +232,7 @@ TEST(Spool, WhatIsDamagedIsNamedAndSetAside)
 
 TEST(Spool, WhatIsAsideIsNeverOverwritten)
 {
-	const Place place;
+	const SpoolFixture place;
 	for (const char *content : {"first", "second", "third"}) {
 		place.put("7.spool", content);
 		place.spool().set_aside("7.spool", "it is damaged");
@@ -245,7 +245,7 @@ TEST(Spool, WhatIsAsideIsNeverOverwritten)
 
 TEST(Spool, OtherFilesAreLeftAlone)
 {
-	const Place place;
+	const SpoolFixture place;
 	const Names others = {
 		".0.tmp", ".tmp", ".x.tmp", "7", "7.spool~", "7.tmp", "oauth-sidecar.toml"};
 	for (const std::string &name : others)
@@ -258,7 +258,7 @@ TEST(Spool, OtherFilesAreLeftAlone)
 // Several at a time on one directory: each answer is read or gone, and none is lost.
 TEST(Spool, ProcessesShareADirectory)
 {
-	const Place place;
+	const SpoolFixture place;
 	const auto work = [&place](std::int64_t first) {
 		const Spool spool = place.spool();
 		for (std::int64_t fence = first; fence < first + 50; ++fence) {
