@@ -152,9 +152,9 @@ void tell_alembic(Migrated migrated, const char *before, const char *head)
 			 kDetailsName),
 		 migrated == Migrated::made
 			 ? errhint("If revision %s of yours would make oauth_tokens, too: alembic stamp %s. "
-					   "README shows the rest.",
+					   "docs/adopting.md shows the rest.",
 					   head, head)
-			 : errhint("README shows how.")));
+			 : errhint("docs/adopting.md shows how.")));
 }
 
 } // namespace oauth_tokens

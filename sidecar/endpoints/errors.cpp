@@ -59,7 +59,7 @@ const Description &description_of(Error error)
 						 [error](const Description &known) { return known.error == error; });
 }
 
-// What the extension's errors mean (README, "Errors").
+// What the extension's errors mean (docs/sql.md, "Errors").
 struct Meaning {
 	std::string_view sqlstate;
 	Error error;

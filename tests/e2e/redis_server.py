@@ -155,7 +155,7 @@ def is_trusted(client, whose, template=None, prefix=PREFIX):
 
 
 def trusted_entry(client, whose, template=None, prefix=PREFIX):
-    """The same as README has it: only while the heartbeat vouches for it."""
+    """As the client in docs/cache.md: only with a fresh heartbeat."""
     value = _trusted_value(client, whose, template, prefix)
     return None if value is None else json.loads(value)
 

@@ -1,4 +1,4 @@
-"""README's recipes for moving tokens over, as README prints them."""
+"""The recipes of docs/adopting.md, as printed."""
 
 import os
 import re
@@ -19,8 +19,8 @@ TABLE = """CREATE TYPE actor_type_enum AS ENUM ('user', 'api_key');
 
 
 def recipe(text):
-    """The SQL block of README that holds this text."""
-    blocks = re.findall(r"```sql\n(.*?)```", (CHECKOUT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    """The SQL block of docs/adopting.md that contains this text."""
+    blocks = re.findall(r"```sql\n(.*?)```", (CHECKOUT / "docs/adopting.md").read_text(encoding="utf-8"), re.DOTALL)
     found = [block for block in blocks if text in block]
     assert len(found) == 1
     return found[0]

@@ -1,4 +1,4 @@
-"""A service whose Alembic migrations own the table: what README tells it to do, as printed."""
+"""A service whose Alembic migrations own the table: what docs/adopting.md tells it to do, as printed."""
 
 import re
 import subprocess
@@ -90,8 +90,8 @@ CREATE_TABLE = """op.create_table(
 
 
 def readme(words):
-    """The Python block of README with these words."""
-    blocks = re.findall(r"```python\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+    """The Python block of docs/adopting.md with these words."""
+    blocks = re.findall(r"```python\n(.*?)```", (CHECKOUT / "docs/adopting.md").read_text(), re.DOTALL)
     return next(block for block in blocks if words in block)
 
 

@@ -201,6 +201,6 @@ def test_what_another_setting_allows_is_refused(sidecar, fake, name, claims, hea
 
 
 def test_what_is_not_supported_is_written():
-    readme = (CHECKOUT / "README.md").read_text("utf-8")
+    page = (CHECKOUT / "docs/daemon.md").read_text("utf-8")
     for name in ("Shopify", "Zoho", "form_post", "spapi_oauth_code"):
-        assert name in readme
+        assert name in page

@@ -343,7 +343,7 @@ def done(cluster, user, calls):
 
 
 def test_an_owner_with_the_capability_is_trusted(adopted):  # E20
-    """Its trigger and policies hold for those who are no superuser, as README says."""
+    """Its trigger and policies hold for those who are no superuser, as docs/security.md says."""
     adopted.rows(TOUCHED, user="app_owner")
     assert state_of(adopted, "app", WRITES[0]) == "42501"
     adopted.rows("SELECT oauth_tokens_grant('app_owner', 'admin')")

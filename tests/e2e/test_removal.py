@@ -1,4 +1,4 @@
-"""README's order to remove everything, as printed."""
+"""How docs/install.md removes everything, as printed."""
 
 import re
 
@@ -11,7 +11,7 @@ DATABASES = {DATABASE: None, "other": "vault"}  # and the extension's schema
 
 
 def statements():
-    removing = (CHECKOUT / "README.md").read_text().split("\n### Removing\n")[1]
+    removing = (CHECKOUT / "docs/install.md").read_text("utf-8").split("\n## Removing\n")[1]
     block = re.search(r"```sql\n(.*?)```", removing, re.DOTALL).group(1)
     drop_role = re.search(r"`(DROP ROLE .*?)`", removing).group(1)
     return re.split(r";\s*", re.sub(r"--.*", "", block).strip().removesuffix(";")), drop_role

@@ -1,4 +1,4 @@
-"""pg_upgrade carries the extension to another server, as README's "Upgrading" says. Of one major version
+"""pg_upgrade carries the extension to another server, as docs/install.md, "Upgrading", says. Of one major version
 here: what it does to our objects is the same."""
 
 import subprocess

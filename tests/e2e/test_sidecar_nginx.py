@@ -1,4 +1,4 @@
-"""The reverse proxy of the README: Debian's nginx with packaging/nginx.conf.sample, of which only
+"""The reverse proxy of docs/daemon.md: Debian's nginx with packaging/nginx.conf.sample, of which only
 addresses and paths are changed, before a daemon."""
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What README says about reading from Redis, as it stands there."""
+"""What docs/cache.md says about reading from Redis, as it stands there."""
 
 import json
 import re
@@ -13,8 +13,8 @@ from sidecar import someone
 
 @pytest.fixture(scope="module")
 def cached_access_token():
-    """The function in README."""
-    block = next(block for block in re.findall(r"```python\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+    """The function in docs/cache.md."""
+    block = next(block for block in re.findall(r"```python\n(.*?)```", (CHECKOUT / "docs/cache.md").read_text("utf-8"), re.DOTALL)
                  if "def cached_access_token" in block)
     names = {"json": json, "sha256": sha256}
     exec(block, names)  # pylint: disable=exec-used
