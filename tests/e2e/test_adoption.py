@@ -52,7 +52,7 @@ def fill(cluster, rows, type="text"):
 
 def adopt(cluster):
     """The first recipe, as its owner; in a database that has the extension by now."""
-    script = recipe("-- if it held plaintext until now")
+    script = recipe("-- if it contained plaintext until now")
     cluster.rows("DROP ROLE IF EXISTS app_owner")
     cluster.rows("CREATE ROLE app_owner")
     cluster.rows("ALTER TABLE oauth_tokens OWNER TO app_owner")

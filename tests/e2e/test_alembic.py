@@ -89,7 +89,7 @@ CREATE_TABLE = """op.create_table(
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False))"""
 
 
-def readme(words):
+def page(words):
     """The Python block of docs/adopting.md with these words."""
     blocks = re.findall(r"```python\n(.*?)```", (CHECKOUT / "docs/adopting.md").read_text(), re.DOTALL)
     return next(block for block in blocks if words in block)
@@ -180,11 +180,11 @@ def test_autogenerate_after_adoption(server, alembic, include_schemas):
     for added in ("uq_oauth_tokens_identity", "idx_oauth_tokens_workspace_id", "idx_oauth_tokens_workspace_provider"):
         assert added in proposed
     assert proposed.count("server_default") == 3
-    model = readme("class OAuthToken(Base)")
+    model = page("class OAuthToken(Base)")
     for line in re.findall(r"UniqueConstraint.*\)|Index.*\)|server_default=.*\)\)?", model):
         assert line.removesuffix(")") in notices
     alembic.models(model.replace("Column(DateTime", "Column(DateTime(timezone=True)"))
-    alembic.env(readme("def include_name"), include_schemas)
+    alembic.env(page("def include_name"), include_schemas)
     assert alembic.autogenerate() == NOTHING
     server.rows("SELECT oauth_tokens_enable_background_refresh()")
     assert alembic.autogenerate() == NOTHING
@@ -193,8 +193,8 @@ def test_autogenerate_after_adoption(server, alembic, include_schemas):
 def test_a_table_that_the_extension_made(server, alembic):
     alembic.succeed("upgrade", "ce6ac882b60d")
     assert "alembic stamp bb51836389e7" in "\n".join(upgrade(server))
-    alembic.models(readme("class OAuthToken(Base)"))
-    alembic.env(readme("def include_name"))
+    alembic.models(page("class OAuthToken(Base)"))
+    alembic.env(page("def include_name"))
     assert "already exists" in alembic.run("upgrade", "head").stdout
     alembic.succeed("stamp", "bb51836389e7")
     alembic.succeed("upgrade", "head")
@@ -223,7 +223,7 @@ def test_down_and_up_again(server, alembic):
 
     failed = alembic.run("downgrade", "base")
     assert failed.returncode != 0 and "oauth_token_details" in failed.stdout
-    alembic.revision("bb51836389e7", "ce6ac882b60d", CREATE_TABLE, readme("DROP TABLE IF EXISTS oauth_token_details"))
+    alembic.revision("bb51836389e7", "ce6ac882b60d", CREATE_TABLE, page("DROP TABLE IF EXISTS oauth_token_details"))
     alembic.succeed("downgrade", "base")
     alembic.succeed("upgrade", "head")
     told = [notice for notice in upgrade(server) if "capability" in notice]
