@@ -2,7 +2,9 @@
 //
 // OAUTH_FUNCTION(name) { ... } defines and exports `Datum name(PG_FUNCTION_ARGS)`.
 // No C++ exception leaves it: each becomes an ereport that is raised after the
-// handler has ended, with nothing but plain data alive.
+// handler has ended, with nothing but plain data alive. It is an error; but if the
+// exception left a PG_TRY on its way, it ends the session, because nothing has cleaned
+// up there: what a PG_CATCH sets back is not set back, and a subtransaction stays open.
 //
 // The other direction has a rule and no wrapper: a PostgreSQL error longjmps,
 // so code that calls PostgreSQL holds no object with a destructor. What needs
@@ -29,11 +31,11 @@ inline void refuse_null_argument(FunctionCallInfo fcinfo, int argument, const ch
 
 enum class Caught { nothing, out_of_memory, other };
 
-[[noreturn]] inline void raise_caught(Caught caught, const char *function)
+[[noreturn]] inline void raise_caught(int level, Caught caught, const char *function)
 {
 	if (caught == Caught::out_of_memory)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory in %s", function)));
-	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("unexpected failure in %s", function),
+		ereport(level, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory in %s", function)));
+	ereport(level, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("unexpected failure in %s", function),
 					errhint("This is a bug in oauth_tokens; please report it.")));
 	pg_unreachable();
 }
@@ -42,6 +44,8 @@ enum class Caught { nothing, out_of_memory, other };
 template <typename Body>
 inline Datum without_exceptions(const char *function, FunctionCallInfo fcinfo, Body body)
 {
+	sigjmp_buf *const handler = PG_exception_stack;
+	ErrorContextCallback *const context = error_context_stack;
 	Caught caught = Caught::nothing;
 	try {
 		return body(fcinfo);
@@ -50,7 +54,11 @@ inline Datum without_exceptions(const char *function, FunctionCallInfo fcinfo, B
 	} catch (...) {
 		caught = Caught::other;
 	}
-	raise_caught(caught, function);
+	// Both may lead into frames that the exception has left.
+	const bool left_a_try = PG_exception_stack != handler;
+	PG_exception_stack = handler;
+	error_context_stack = context;
+	raise_caught(left_a_try ? FATAL : ERROR, caught, function);
 }
 
 template <typename Body>

@@ -9,6 +9,7 @@ import time
 import psycopg
 import pytest
 from harness import DATABASE
+from thrown_exception import ThrownException
 from tokens import get, identity, new_key, set_ring, store
 
 WHOSE = "'11111111-1111-4111-8111-111111111111', 'google', 'user'"
@@ -231,3 +232,42 @@ def test_recursion(server):  # E7
     finally:
         server.rows("DROP TRIGGER again ON oauth_tokens")
         server.rows("DELETE FROM oauth_tokens WHERE actor_id LIKE 'deep%'")
+
+
+@pytest.fixture(scope="module")
+def throwing(module_cluster):
+    """A server whose sealings throw a C++ exception within `with throwing.exception`."""
+    exception = ThrownException()
+    cluster = module_cluster(env=exception.env)
+    cluster.exception = exception
+    cluster.fresh_database(DATABASE)
+    cluster.rows("CREATE ROLE tenant LOGIN")
+    cluster.rows("SELECT oauth_tokens_grant('tenant', 'access'), oauth_tokens_grant('tenant', 'writer')")
+    cluster.rows("ALTER DATABASE app SET oauth_tokens.public_url = 'http://localhost'")
+    cluster.rows("ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY")
+    cluster.rows("CREATE POLICY all_of_them ON oauth_tokens USING (true)")
+    return cluster
+
+
+def test_exception_becomes_an_error(throwing):  # E7
+    with throwing.connect(autocommit=True) as connection:
+        with throwing.exception, pytest.raises(psycopg.errors.OutOfMemory, match="out of memory in oauth_store"):
+            store(connection, identity("7"), "x")
+        store(connection, identity("7"), "y")
+        assert get(connection, identity("7"))[0] == "y"
+
+
+def test_exception_past_a_handler_ends_the_session(throwing):  # E7
+    """Under row security a link is tried in a subtransaction: PG_CATCH would undo that, and does not
+    see the exception."""
+    position = throwing.log_position()
+    with throwing.connect(autocommit=True) as other, throwing.connect(user="tenant", autocommit=True) as connection:
+        link = f"SELECT oauth_authorize_url({WHOSE}, '7')"
+        connection.execute(link)
+        with throwing.exception, pytest.raises(psycopg.Error, match="out of memory in oauth_authorize_url"):
+            connection.execute(link)
+        assert connection.broken
+        assert other.execute("SELECT 1").fetchone() == (1,)
+    assert "FATAL:  out of memory in oauth_authorize_url" in throwing.log(position)
+    with throwing.connect(user="tenant", autocommit=True) as connection:
+        connection.execute(link)
