@@ -35,7 +35,7 @@ export PG_CONFIG
 # SIDECAR=no leaves the daemon out, on a database server that needs none.
 SIDECAR     ?= yes
 
-.PHONY: help sidecar deps quickstart psql stop check check-static check-unit check-sanitize check-fuzz \
+.PHONY: help sidecar deps quickstart psql stop check test-fast check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-e2e check-sanitize-e2e bench \
         bench-core bench-sidecar bench-cache bench-refresh bench-backlog bench-deps check-debian13 soak format stamp dist stopped
 
@@ -65,6 +65,8 @@ stop:           ## stop what quickstart started
 	@scripts/quickstart stop
 
 check:          ## run every test
+test-fast:      ## run static, unit and regression tests: a minute, without browser, node or spin
+	@scripts/check static unit regress
 
 check-static:   ## check versions, layout and scripts
 check-unit:     ## run the unit tests (T=regular expression)
@@ -74,7 +76,9 @@ check-model:    ## check the models of cache and refresh, and that their weakene
 check-regress:  ## run the regression tests on a private server (T=test names)
 check-e2e:      ## run the end-to-end tests (T=pytest arguments)
 check-sanitize-e2e: ## run the daemon's end-to-end tests on its sanitizer build (T=pytest arguments)
-check-static check-unit check-sanitize check-fuzz check-model check-regress check-e2e check-sanitize-e2e:
+check-unit check-sanitize:
+	@scripts/$@ '$(T)'
+check-static check-fuzz check-model check-regress check-e2e check-sanitize-e2e:
 	@scripts/deps $(if $(filter check-model,$@),,build) $(@:check-%=%)
 	@scripts/$@ $(T)
 

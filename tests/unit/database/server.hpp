@@ -30,6 +30,8 @@ public:
 	std::string run(const std::string &sql) const;
 
 private:
+	void make_data() const;
+
 	std::string directory_;
 	pid_t pid_ = -1;
 };
