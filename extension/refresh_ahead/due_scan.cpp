@@ -21,8 +21,8 @@ DueScan read_scan(const DueRules &rules, DueBy by)
 		bool is_null;
 		const Datum time = returned(2 * i + 1, &is_null);
 		if (!is_null)
-			(i == 0 ? scan.waiting : scan.recent) = {DatumGetTimestampTz(time),
-													 *DatumGetUUIDP(returned(2 * i + 2))};
+			(i == 0 ? scan.waiting : scan.recent) =
+				DueCursor{DatumGetTimestampTz(time), *DatumGetUUIDP(returned(2 * i + 2))};
 	}
 	return scan;
 }
