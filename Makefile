@@ -6,6 +6,8 @@ EXTVERSION  := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSI
 PG_CONFIG   ?= pg_config
 # Warnings are errors in our own checks alone (.ci/run): the next compiler has new ones.
 WERROR      ?=
+# DEBUG=yes is for a debugger, after `make clean`.
+DEBUG       ?=
 BUILD       := build
 
 SQL_PARTS   := $(sort $(wildcard extension/sql/*.sql))
@@ -19,7 +21,7 @@ REGRESS      = $(basename $(notdir $(sort $(wildcard sql/*.sql))))
 EXTRA_CLEAN  = $(OBJS:.o=.d) $(filter-out $(BUILD)/state,$(wildcard $(BUILD)/*))
 
 PG_CPPFLAGS  = -I. -Iextension -MMD -MP -DOAUTH_TOKENS_VERSION='"$(EXTVERSION)"'
-PG_CXXFLAGS  = -std=c++20 -O2 -Wall -Wextra $(WERROR) -Wno-register -Wno-unused-parameter \
+PG_CXXFLAGS  = -std=c++20 $(if $(filter yes,$(DEBUG)),-Og -g3,-O2) -Wall -Wextra $(WERROR) -Wno-register -Wno-unused-parameter \
                -fvisibility=hidden
 SHLIB_LINK   = -lcrypto -lstdc++
 
@@ -29,13 +31,13 @@ override with_llvm = no
 # Arguments of the check-… targets, such as T=one_test.
 T           ?=
 
-export PG_CONFIG
+export PG_CONFIG DEBUG
 .DEFAULT_GOAL := all
 
 # SIDECAR=no leaves the daemon out, on a database server that needs none.
 SIDECAR     ?= yes
 
-.PHONY: help sidecar deps quickstart psql stop check test-fast check-static check-unit check-sanitize check-fuzz \
+.PHONY: help sidecar compile-commands deps quickstart psql stop check test-fast check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-e2e check-sanitize-e2e bench \
         bench-core bench-sidecar bench-cache bench-refresh bench-backlog bench-deps check-debian13 soak format stamp dist stopped
 
@@ -51,6 +53,10 @@ help:           ## list the targets
 
 sidecar:        ## build the daemon, build/oauth-sidecar
 	@scripts/sidecar
+
+compile-commands: ## write build/compile_commands.json, where clangd looks for it
+	@scripts/deps build
+	@scripts/compile-commands
 
 deps:           ## install the Debian packages that building wants and that are missing
 	@scripts/deps build
