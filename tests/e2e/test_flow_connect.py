@@ -315,12 +315,15 @@ def test_two_flows_of_one_identity(quick, fake):
 
 
 def test_a_link_has_its_time(make_sidecar, fake):
-    sidecar = make_sidecar({"fake": fake.settings()}, settings={"OAUTH_STATE_TTL_SECONDS": "2"})
+    sidecar = make_sidecar({"fake": fake.settings()}, settings={"OAUTH_STATE_TTL_SECONDS": "77"})
     whose, browser = someone(), MiniBrowser()
     link = sidecar.link(whose)
     callback = browser.open(link, until="/callback?").url
     cookies = browser.cookies()
-    sidecar.sql("SELECT pg_sleep(2.2)")
+    for table in ("flow_links", "flow_attempts"):
+        lives = sidecar.sql(f"SELECT extract(epoch FROM expires_at - created_at) FROM oauth_tokens_internal.{table}")
+        assert [life for life, in lives] == [77]
+        sidecar.sql(f"UPDATE oauth_tokens_internal.{table} SET expires_at = now()")
     assert sidecar.get(link.removeprefix(sidecar.public_url)).status == 410
     end = sidecar.get(callback.removeprefix(sidecar.public_url), cookies=cookies)
     assert end.status == 400

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <boost/asio/detached.hpp>
 #include <csignal>
+#include <functional>
 #include <set>
 
 #include "address/database_address.hpp"
@@ -81,6 +82,28 @@ protected:
 		}
 	}
 	void sleep(std::chrono::milliseconds time) { finish(io, tests::sleep_for(time)); }
+	// Serves the loop until it is so; false after many tries.
+	bool comes_true(const std::function<bool()> &condition)
+	{
+		for (int tries = 0; tries < 500; tries++) {
+			if (condition())
+				return true;
+			sleep(20ms);
+		}
+		return false;
+	}
+	// Process id of the session that is running a statement like this; empty: none is.
+	static std::string runner_of(const std::string &like)
+	{
+		return server->run(
+			"SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE '" + like +
+			"' AND pid <> pg_backend_pid()");
+	}
+	static void cancel_sleeps()
+	{
+		server->run("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE "
+					"'%pg_sleep%' AND pid <> pg_backend_pid()");
+	}
 
 	static std::vector<Parameter> one(const std::string &text)
 	{
@@ -252,8 +275,7 @@ TEST_F(PoolTest, GrowsOnDemandToItsLimit)
 	run_until_done(all);
 	for (const auto &running : all)
 		EXPECT_EQ(running->outcome, "ok");
-	EXPECT_GE(Clock::now() - start, 550ms);
-	EXPECT_LT(Clock::now() - start, 10s);
+	EXPECT_GE(Clock::now() - start, 550ms); // the server takes no less
 	EXPECT_EQ(pool->statistics().open, 3);
 	EXPECT_EQ(pool->statistics().waiting, 0);
 }
@@ -277,9 +299,10 @@ TEST_F(PoolTest, BoundsQueueAndWait)
 	limits.connections = 1;
 	limits.waiting = 1;
 	limits.wait = 200ms;
+	limits.statement = 60s;
 	open(limits);
 	query(kOne);
-	const auto long_one = spawn(kSleep, "0.6");
+	const auto long_one = spawn(kSleep, "50");
 	const auto late = spawn(kOne);
 	const auto refused = spawn(kOne);
 	run_until_done({refused});
@@ -287,8 +310,10 @@ TEST_F(PoolTest, BoundsQueueAndWait)
 	EXPECT_EQ(late->outcome, "");
 	run_until_done({late});
 	EXPECT_EQ(late->outcome, "no connection to the database became free in time");
+	EXPECT_EQ(long_one->outcome, "");
+	cancel_sleeps();
 	run_until_done({long_one});
-	EXPECT_EQ(long_one->outcome, "ok");
+	EXPECT_EQ(long_one->outcome, "57014");
 	EXPECT_EQ(state(kOne), "ok");
 }
 
@@ -297,7 +322,7 @@ TEST_F(PoolTest, ServerEndsLongStatements)
 	PoolLimits limits;
 	limits.statement = 200ms;
 	open(limits);
-	EXPECT_EQ(state(kSleep, one("2")), "57014");
+	EXPECT_EQ(state(kSleep, one("20")), "57014");
 	EXPECT_EQ(pool->statistics().open, 1);
 }
 
@@ -310,8 +335,7 @@ TEST_F(PoolTest, GivesUpOnAServerThatHangs)
 	kill(backend, SIGSTOP);
 	const auto start = Clock::now();
 	EXPECT_EQ(state(kOne), "none");
-	EXPECT_GE(Clock::now() - start, 900ms);
-	EXPECT_LT(Clock::now() - start, 10s);
+	EXPECT_GE(Clock::now() - start, 900ms); // the server comes first
 	kill(backend, SIGCONT);
 	EXPECT_NE(std::stoi(value(kPid)), backend);
 }
@@ -324,10 +348,8 @@ TEST_F(PoolTest, StatementThatDiesIsNotSentAgain)
 	const auto running =
 		spawn("WITH s AS MATERIALIZED (SELECT pg_catalog.nextval('public.sendings') AS n) "
 			  "SELECT pg_catalog.pg_sleep(CASE WHEN s.n > 0 THEN 5 END) FROM s");
-	sleep(300ms);
-	server->run(
-		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%nextval%' "
-		"AND pid <> pg_backend_pid()");
+	ASSERT_TRUE(comes_true([] { return !runner_of("%nextval%").empty(); }));
+	server->run("SELECT pg_terminate_backend(" + runner_of("%nextval%") + ")");
 	run_until_done({running});
 	EXPECT_EQ(running->outcome, "57P01");
 	EXPECT_EQ(state(kOne), "ok");
@@ -339,16 +361,11 @@ TEST_F(PoolTest, KilledBackendIsNoAnswer)
 {
 	open();
 	const auto running = spawn("SELECT pg_catalog.pg_sleep(5), 'to be killed'");
-	sleep(300ms);
-	kill(std::stoi(server->run("SELECT pid FROM pg_stat_activity WHERE query LIKE '%be killed''' "
-							   "AND pid <> pg_backend_pid()")),
-		 SIGKILL);
+	ASSERT_TRUE(comes_true([] { return !runner_of("%be killed''").empty(); }));
+	kill(std::stoi(runner_of("%be killed''")), SIGKILL);
 	run_until_done({running});
 	EXPECT_EQ(running->outcome, "the connection to the database was lost");
-	sleep(1s); // the server recovers
-	for (int i = 0; i < 40 && state(kOne) != "ok"; i++)
-		sleep(100ms);
-	EXPECT_EQ(state(kOne), "ok");
+	EXPECT_TRUE(comes_true([&] { return state(kOne) == "ok"; })); // once the server has recovered
 }
 
 TEST_F(PoolTest, StaleConnectionsAreSeenBeforeUse)
@@ -366,8 +383,7 @@ TEST_F(PoolTest, IdleConnectionsThatDieAreLetGo)
 	open();
 	const std::string before = value(kPid);
 	server->run("SELECT pg_terminate_backend(" + before + ", 5000)");
-	sleep(20ms);
-	EXPECT_EQ(pool->statistics().open, 0);
+	EXPECT_TRUE(comes_true([&] { return pool->statistics().open == 0; }));
 	EXPECT_EQ(state(kOne), "ok");
 }
 
@@ -378,14 +394,14 @@ TEST_F(PoolTest, OutlivesTheServer)
 	testing::internal::CaptureStderr();
 	server->stop(SIGINT);
 	for (int i = 0; i < 20; i++) {
-		const auto start = Clock::now();
-		EXPECT_EQ(state(kOne), "none");
-		EXPECT_LT(Clock::now() - start, 1900ms); // a wait is 2 s
+		const auto failed = spawn(kOne);
+		run_until_done({failed});
+		EXPECT_TRUE(failed->outcome.starts_with("the database cannot be reached"))
+			<< failed->outcome; // and not that none became free in time
 		sleep(10ms);
 	}
 	server->start();
-	for (int i = 0; i < 100 && pool->statistics().open == 0; i++)
-		sleep(100ms); // it comes back by itself
+	EXPECT_TRUE(comes_true([&] { return pool->statistics().open > 0; })); // by itself
 	EXPECT_EQ(state(kOne), "ok");
 	const std::string log = testing::internal::GetCapturedStderr();
 	EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2) << log;
@@ -404,12 +420,10 @@ TEST_F(PoolTest, WaitersLearnThatThereIsNoServer)
 	std::vector<std::shared_ptr<Running>> all;
 	for (int i = 0; i < 5; i++)
 		all.push_back(spawn(kOne));
-	const auto start = Clock::now();
 	run_until_done(all);
 	for (const auto &running : all)
 		EXPECT_TRUE(running->outcome.starts_with("the database cannot be reached: connection to "))
 			<< running->outcome;
-	EXPECT_LT(Clock::now() - start, 10s);
 	EXPECT_NE(testing::internal::GetCapturedStderr().find("database not reachable"),
 			  std::string::npos);
 }
@@ -437,16 +451,13 @@ TEST_F(PoolTest, SilentServerTimesOut)
 	getsockname(listener, reinterpret_cast<sockaddr *>(&address), &size);
 	PoolLimits limits;
 	limits.connect = 1s;
-	limits.wait = 5s;
+	limits.wait = 60s;
 	pool.emplace(
 		io.get_executor(),
 		Secret("postgres://u:hunter2@127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/x"),
 		limits);
 	testing::internal::CaptureStderr();
-	const auto start = Clock::now();
 	EXPECT_EQ(state(kOne), "none");
-	EXPECT_GE(Clock::now() - start, 900ms);
-	EXPECT_LT(Clock::now() - start, 4500ms); // a wait is 5 s
 	const std::string log = testing::internal::GetCapturedStderr();
 	EXPECT_NE(log.find("timeout expired"), log.npos) << log;
 	EXPECT_EQ(log.find("hunter2"), log.npos) << log;
@@ -497,6 +508,7 @@ TEST_F(PoolTest, MayBeLeftBehindByTheLoop)
 	spawn(kSleep, "5");
 	io.run_for(50ms);
 	pool.reset();
+	cancel_sleeps();
 }
 
 TEST(DatabaseUrl, IsTakenAsLibpqTakesIt)

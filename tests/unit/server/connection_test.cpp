@@ -194,9 +194,10 @@ TEST(ServerConnection, LetsTheHandlerFinishWhenTheClientIsGone)
 {
 	RunningServer server;
 	Client gone(server.port());
-	gone.send(get("/wait/100"));
+	gone.send(get("/hold"));
 	ASSERT_TRUE(server.settles(1, 1));
 	gone.reset();
+	server.release();
 	ASSERT_TRUE(server.settles(0, 0));
 	EXPECT_EQ(server.handled(), 1);
 	Client partial(server.port());

@@ -56,16 +56,16 @@ TEST(ServerLimits, EndsSlowLoris)
 	Client client(server.port());
 	const auto begin = Clock::now();
 	client.send("GET / HTTP/1.1\r\n");
-	while (!client.is_closed(20ms) && Clock::now() - begin < 2s && client.send("X: a\r\n"))
+	while (!client.is_closed(20ms) && Clock::now() - begin < 20s && client.send("X: a\r\n"))
 		if (server.statistics().connections == 0)
 			break;
-	EXPECT_LE(Clock::now() - begin, 1900ms);
+	EXPECT_LE(Clock::now() - begin, 10s);
 	EXPECT_TRUE(server.settles(0));
 }
 
 TEST(ServerLimits, ClosesTheIdleWithoutAWord)
 {
-	RunningServer server(limits([](Limits &l) { l.idle = 150ms; }));
+	RunningServer server(limits([](Limits &l) { l.idle = 600ms; }));
 	Client fresh(server.port());
 	Client used(server.port());
 	EXPECT_EQ(used.ask(get("/")).status, 200);
@@ -88,11 +88,12 @@ TEST(ServerLimits, AnswersForAHandlerThatTakesTooLong)
 {
 	RunningServer server(limits([](Limits &l) { l.handler = 100ms; }));
 	Client client(server.port());
-	const Answer answer = client.ask(get("/wait/400"));
+	const Answer answer = client.ask(get("/hold"));
 	EXPECT_EQ(answer.status, 503);
 	EXPECT_TRUE(client.is_closed());
 	EXPECT_EQ(server.handled(), 0);
 	EXPECT_EQ(server.statistics().requests, 1);
+	server.release();
 	EXPECT_TRUE(server.settles(0, 0));
 	EXPECT_EQ(server.handled(), 1); // it was left to finish
 	EXPECT_EQ(server.seen().size(), 1U);
@@ -118,11 +119,12 @@ TEST(ServerLimits, ClosesANewConnectionWhereNoneIsIdle)
 	RunningServer server(limits([](Limits &l) { l.connections = 2; }));
 	Client first(server.port());
 	Client second(server.port());
-	first.send(get("/wait/300"));
-	second.send(get("/wait/300"));
+	first.send(get("/hold"));
+	second.send(get("/hold"));
 	ASSERT_TRUE(server.settles(2, 2));
 	Client third(server.port());
 	EXPECT_TRUE(third.is_closed());
+	server.release();
 	EXPECT_EQ(first.receive().status, 200);
 	EXPECT_EQ(second.receive().status, 200);
 }

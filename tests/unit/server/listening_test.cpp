@@ -78,11 +78,11 @@ TEST_F(ServerListening, TakesItsUnixSocketAwayWhenDraining)
 {
 	RunningServer server({}, prepare());
 	Client client(address_.unix_path);
-	server.start_drain(3s);
+	server.start_drain(60s);
 	ASSERT_TRUE(server.settles(1));
 	EXPECT_FALSE(is_there());
 	EXPECT_EQ(client.ask(get("/")).status, 200);
-	EXPECT_TRUE(server.wait_drained(3s));
+	EXPECT_TRUE(server.wait_drained());
 }
 
 TEST_F(ServerListening, LeavesASuccessorsUnixSocketAlone)

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <future>
@@ -43,7 +44,7 @@ int connect_to(int family, const void *address, socklen_t size)
 } // namespace
 
 RunningServer::RunningServer(const Limits &limits, const Prepare &prepare)
-	: work_(asio::make_work_guard(context_))
+	: work_(asio::make_work_guard(context_)), held_(context_, Clock::time_point::max())
 {
 	const auto handler = [this](http::Request request) { return handle(std::move(request)); };
 	const auto observer = [this](const AccessRecord &served) {
@@ -63,17 +64,23 @@ RunningServer::RunningServer(const Limits &limits, const Prepare &prepare)
 RunningServer::~RunningServer()
 {
 	on_thread([this](Server &) { server_.reset(); });
+	asio::post(context_, [this] { held_.cancel(); });
 	work_.reset();
 	thread_.join();
 }
 
-// /echo tells what arrived; /wait/<ms> takes its time; /throw and /inject misbehave.
+// /echo tells what arrived; /hold waits for release(), and /wait/<ms> so long; /throw and /inject
+// misbehave.
 asio::awaitable<http::Response> RunningServer::handle(http::Request request)
 {
 	if (request.path.starts_with("/wait/")) {
 		asio::steady_timer timer(context_);
 		timer.expires_after(milliseconds(std::stoi(request.path.substr(6))));
 		co_await timer.async_wait(asio::use_awaitable);
+	}
+	if (request.path == "/hold") {
+		boost::system::error_code released;
+		co_await held_.async_wait(asio::redirect_error(asio::use_awaitable, released));
 	}
 	handled_++;
 	if (request.path == "/throw")
@@ -110,10 +117,14 @@ Statistics RunningServer::statistics()
 	return statistics;
 }
 
+void RunningServer::release()
+{
+	on_thread([this](Server &) { held_.cancel(); });
+}
+
 bool RunningServer::settles(int connections, int requests)
 {
-	const auto end = Clock::now() + std::chrono::seconds(5);
-	while (Clock::now() < end) {
+	for (int tries = 0; tries < 2000; tries++) {
 		const Statistics now = statistics();
 		if (now.connections == connections && now.requests == requests)
 			return true;
@@ -132,10 +143,9 @@ void RunningServer::start_drain(milliseconds deadline)
 	});
 }
 
-bool RunningServer::wait_drained(milliseconds at_most)
+bool RunningServer::wait_drained()
 {
-	const auto end = Clock::now() + at_most;
-	while (drained_ < 0 && Clock::now() < end)
+	for (int tries = 0; drained_ < 0 && tries < 4000; tries++)
 		std::this_thread::sleep_for(milliseconds(5));
 	return drained_ >= 0;
 }

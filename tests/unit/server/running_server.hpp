@@ -6,6 +6,7 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -38,12 +39,13 @@ public:
 	// Runs something on the server's thread and waits for it.
 	void on_thread(const std::function<void(Server &)> &action);
 	Statistics statistics();
-	// Until connections and requests are as wanted; false after five seconds.
+	void release(); // ends the waiting of each /hold
+	// Until connections and requests are as wanted; false after many tries.
 	bool settles(int connections, int requests = 0);
 	void start_drain(std::chrono::milliseconds deadline);
 	// Milliseconds that draining took, or -1 while it goes on.
 	int drained() const { return drained_; }
-	bool wait_drained(std::chrono::milliseconds at_most);
+	bool wait_drained();
 
 	std::vector<Seen> seen();
 	int handled() const { return handled_; }
@@ -53,6 +55,7 @@ private:
 
 	boost::asio::io_context context_{1};
 	boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+	boost::asio::steady_timer held_; // each /hold waits for it, and it is cancelled only
 	std::unique_ptr<Server> server_;
 	unsigned short port_ = 0;
 	std::atomic<int> drained_ = -1;
@@ -84,7 +87,7 @@ public:
 	Answer receive(bool has_body = true);
 	Answer ask(const std::string &bytes, bool has_body = true);
 	// Nothing more comes and the other end has closed, within that time.
-	bool is_closed(std::chrono::milliseconds within = std::chrono::seconds(3));
+	bool is_closed(std::chrono::milliseconds within = std::chrono::seconds(10));
 	void finish(); // shuts our direction down
 	void reset();  // closes with RST
 	int socket() const { return socket_; }

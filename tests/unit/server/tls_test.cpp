@@ -140,11 +140,12 @@ TEST_F(ServerTls, DrainsWithoutLosingARequest)
 {
 	RunningServer server({}, prepare());
 	Client client(server.port(), true);
-	client.send(get("/wait/200"));
+	client.send(get("/hold"));
 	ASSERT_TRUE(server.settles(1, 1));
-	server.start_drain(3s);
+	server.start_drain(60s);
+	server.release();
 	EXPECT_EQ(client.receive().header("Connection"), "close");
-	EXPECT_TRUE(server.wait_drained(3s));
+	EXPECT_TRUE(server.wait_drained());
 }
 
 TEST_F(ServerTls, SaysWhatIsWrongWithTheFiles)
