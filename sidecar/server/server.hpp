@@ -72,7 +72,7 @@ public:
 	Statistics statistics() const noexcept;
 
 	// Accepts what already waits, then nothing more; answers what comes on open
-	// connections with HttpConnection: close; ends when all are closed or at the
+	// connections with Connection: close; ends when all are closed or at the
 	// deadline. Nobody who was let in is left without an answer (docs/design/threats.md, C9).
 	boost::asio::awaitable<void> drain(std::chrono::milliseconds deadline);
 

@@ -141,9 +141,10 @@ void Server::make_data() const
 	const std::string earlier = cluster_to_copy();
 	if (std::filesystem::exists(earlier) && copy(earlier, data))
 		return;
-	const pid_t child = spawn({program("initdb"), "--pgdata=" + data, "--username=postgres",
-							   "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"},
-							  directory_ + "/log");
+	const pid_t child =
+		spawn({program("initdb"), "--pgdata=" + data, "--username=postgres", "--auth=trust",
+			   "--encoding=UTF8", "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync"},
+			  directory_ + "/log");
 	int status = 0;
 	if (waitpid(child, &status, 0) != child || status != 0)
 		throw std::runtime_error("initdb failed");
