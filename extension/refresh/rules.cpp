@@ -188,8 +188,8 @@ OAUTH_FUNCTION(oauth_publish_refresh_rules)
 	JsonbIterator *iterator = JsonbIteratorInit(&rules->root);
 	JsonbValue name;
 	JsonbValue value;
-	JsonbIteratorToken token = JsonbIteratorNext(&iterator, &name, true); // the object's begin
-	while ((token = JsonbIteratorNext(&iterator, &name, true)) == WJB_KEY) {
+	JsonbIteratorNext(&iterator, &name, true); // the object's begin
+	while (JsonbIteratorNext(&iterator, &name, true) == WJB_KEY) {
 		JsonbIteratorNext(&iterator, &value, true);
 		if (value.type != jbvBinary || !JsonContainerIsObject(value.val.binary.data))
 			raise_bad_rules("The value of a provider is not an object");
