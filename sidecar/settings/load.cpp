@@ -24,7 +24,8 @@ constexpr std::string_view kLogLevels[] = {"debug", "info", "warning", "error"};
 
 constexpr long long kLongestLinkSeconds = 24 * 3600;
 constexpr long long kMostConnections = 1'000'000;
-// A refresh's lease of 60 s must outlast the call by 30 s (docs/design/refresh.md, "Lease").
+// A refresh's lease is this and 35 s (docs/design/refresh.md, "Lease"): if the daemon dies, others
+// wait for so long.
 constexpr long long kLongestProviderTimeout = 30;
 constexpr long long kLargestPool = 200;
 
