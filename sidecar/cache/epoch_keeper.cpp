@@ -3,7 +3,7 @@
 #include <functional>
 
 #include "base/log.hpp"
-#include "cache/eviction.hpp"
+#include "cache/evict_all.hpp"
 #include "cache/scripts.hpp"
 
 namespace sidecar::cache
@@ -142,7 +142,7 @@ EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::finish_eviction(Epoch
 		const std::vector<std::int64_t> none;
 		co_await invalidations_.acknowledge(epoch.registration_id, none);
 	};
-	bool is_ready = co_await evict_entries(connection_, keys_, evicting, keep_alive);
+	bool is_ready = co_await evict_all(connection_, keys_, evicting, keep_alive);
 	if (is_ready)
 		is_ready = co_await swap(evicting, epoch);
 	if (!is_ready) {

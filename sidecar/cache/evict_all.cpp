@@ -1,4 +1,4 @@
-#include "cache/eviction.hpp"
+#include "cache/evict_all.hpp"
 
 #include <chrono>
 
@@ -75,9 +75,9 @@ private:
 } // namespace
 
 // No part of a prefix means anything in a pattern (settings/cache.cpp).
-asio::awaitable<bool> evict_entries(redis::Client &connection, const Keys &keys,
-									const std::string &epoch,
-									const std::function<asio::awaitable<void>()> &keep_alive)
+asio::awaitable<bool> evict_all(redis::Client &connection, const Keys &keys,
+								const std::string &epoch,
+								const std::function<asio::awaitable<void>()> &keep_alive)
 {
 	const std::string patterns[] = {keys.lease_prefix + "*", keys.entries.scan_pattern(),
 									keys.metadata_prefix + "*"};

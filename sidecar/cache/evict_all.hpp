@@ -1,4 +1,4 @@
-// Drops every entry, of whatever epoch.
+// Evicts every entry, of whatever epoch.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -16,7 +16,7 @@ namespace sidecar::cache
 // scan. `keep_alive` is called about once a second meanwhile. False where the epoch (its text) is
 // another by now, and somebody else drops. Throws redis::Error.
 boost::asio::awaitable<bool>
-evict_entries(redis::Client &connection, const Keys &keys, const std::string &epoch,
-			  const std::function<boost::asio::awaitable<void>()> &keep_alive);
+evict_all(redis::Client &connection, const Keys &keys, const std::string &epoch,
+		  const std::function<boost::asio::awaitable<void>()> &keep_alive);
 
 } // namespace sidecar::cache
