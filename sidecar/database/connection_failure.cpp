@@ -24,6 +24,7 @@ constexpr Advice kAdvice[] = {
 	{"3D000", "correct the database's name in DATABASE_URL, or create it"},
 	{"denied to set role", "leave the role out of options in DATABASE_URL, or GRANT it"},
 	{"start walsender", "leave replication out of DATABASE_URL"},
+	{"start WAL sender", "leave replication out of DATABASE_URL"}, // from PostgreSQL 17 on
 	{"42501", "GRANT CONNECT ON DATABASE to the user of DATABASE_URL"},
 	{"53300", "raise max_connections of the server, or lower OAUTH_DATABASE_POOL"},
 	{"57P03", "the server is starting or stopping; wait for it"},

@@ -184,7 +184,7 @@ def test_two_at_once_and_writers_in_any_order(db):  # E14
             wait_until(
                 lambda: db.value("SELECT count(*) FROM oauth_tokens_internal.key_rotations"
                                  " WHERE values_rotated > 0") >= rounds + 1,
-                what="progress",
+                60, what="progress",
             )
             rounds += 1
             for call in (one, two):
