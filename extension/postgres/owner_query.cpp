@@ -1,31 +1,10 @@
 #include "postgres/owner_query.hpp"
 
+#include "postgres/extension_row.hpp"
 #include "postgres/safe_settings.hpp"
 
 namespace oauth_tokens
 {
-
-namespace
-{
-
-Oid extension_owner()
-{
-	const Oid extension = get_extension_oid("oauth_tokens", false);
-	Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(extension));
-	SysScanDesc scan = systable_beginscan(catalog, ExtensionOidIndexId, true, nullptr, 1, &key);
-	const HeapTuple tuple = systable_getnext(scan);
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "extension oauth_tokens is gone");
-	const Oid owner = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple))->extowner;
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return owner;
-}
-
-} // namespace
 
 // An error undoes the change of user with the transaction.
 std::uint64_t run_owner_query(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
@@ -34,7 +13,7 @@ std::uint64_t run_owner_query(const char *sql, int parameters, Oid *types, SPIPl
 	Oid caller;
 	int context;
 	GetUserIdAndSecContext(&caller, &context);
-	SetUserIdAndSecContext(extension_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(find_extension().owner, context | SECURITY_LOCAL_USERID_CHANGE);
 	const std::uint64_t rows =
 		run_member_query(sql, parameters, types, plan, values, nulls, only_read);
 	SetUserIdAndSecContext(caller, context);
@@ -55,7 +34,7 @@ void let_dump(Oid role)
 	Oid caller;
 	int context;
 	GetUserIdAndSecContext(&caller, &context);
-	SetUserIdAndSecContext(extension_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(find_extension().owner, context | SECURITY_LOCAL_USERID_CHANGE);
 	const char *name = quote_identifier(GetUserNameFromId(role, false));
 	execute_safely(psprintf("GRANT USAGE ON SCHEMA oauth_tokens_internal TO %s", name));
 	execute_safely(psprintf("GRANT SELECT ON %s TO %s", tables, name));

@@ -4,6 +4,7 @@
 
 #include "errors.hpp"
 #include "postgres/interval.hpp"
+#include "postgres/subtransaction.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -33,32 +34,17 @@ bool is_of_the_text(int sqlstate)
 // they are caught, which takes a subtransaction. Null where it is no JSON.
 Jsonb *parse(char *json)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	Jsonb *volatile parsed = nullptr;
-	BeginInternalSubTransaction(nullptr);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
+	Jsonb *parsed = nullptr;
+	ErrorData *error = error_of(Keep::yes, [&] {
 		parsed = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		ErrorData *error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		CurrentResourceOwner = owner;
-		// Want of memory, say, tells nothing of the answer, which would be put aside for it.
-		if (!is_of_the_text(error->sqlerrcode))
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return parsed;
+	});
+	if (error == nullptr)
+		return parsed;
+	// Want of memory, say, tells nothing of the answer, which would be put aside for it.
+	if (!is_of_the_text(error->sqlerrcode))
+		ReThrowError(error);
+	FreeErrorData(error);
+	return nullptr;
 }
 
 JsonbValue *member(Jsonb *json, const char *name, jbvType type)

@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "postgres/function.hpp"
+#include "postgres/subtransaction.hpp"
 #include "schema/owner_boundary.hpp"
 #include "tokens/token_store.hpp"
 
@@ -12,7 +13,7 @@ namespace
 {
 
 const Identity *checked = nullptr;
-bool everyone_vouched = false;
+bool checks_are_off = false;
 
 bool same_identity(const Identity &a, const Identity &b)
 {
@@ -37,26 +38,7 @@ void store_dummy(const TokenTable &table, const Identity &identity)
 // exactly: policies may differ by command, and call anything. Null, or why not.
 ErrorData *try_to_store(const TokenTable &table, const Identity &identity)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile refusal = nullptr;
-	BeginInternalSubTransaction(nullptr);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		store_dummy(table, identity);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		refusal = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return refusal;
+	return error_of(Keep::no, [&] { store_dummy(table, identity); });
 }
 
 } // namespace
@@ -91,7 +73,7 @@ void set_checked(const Identity *identity)
 
 void set_checks_off(bool on)
 {
-	everyone_vouched = on;
+	checks_are_off = on;
 }
 
 } // namespace oauth_tokens
@@ -100,7 +82,7 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(oauth_may_store)
 {
-	if (everyone_vouched)
+	if (checks_are_off)
 		PG_RETURN_BOOL(true);
 	const TokenTable &table = token_table();
 	if (!row_security_applies(table))

@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "keys/refresh_token_digest.hpp"
+#include "postgres/subtransaction.hpp"
 #include "refresh/state.hpp"
 #include "schema/owner_boundary.hpp"
 #include "tokens/indexed_plan.hpp"
@@ -77,33 +78,14 @@ int execute_guarded(SPIPlanPtr plan, Datum *values, const char *nulls)
 // In a subtransaction; 0 if it ended with a violation of uniqueness and was undone.
 int execute_unless_taken(SPIPlanPtr plan, Datum *values, const char *nulls)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile int result = 0;
-	BeginInternalSubTransaction(nullptr);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		result = execute_guarded(plan, values, nulls);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		ErrorData *error = CopyErrorData();
-		FlushErrorState();
-		// Before the error goes on: whoever catches it knows nothing of a subtransaction, and
-		// a session outside of a transaction block would stay in an aborted one.
-		RollbackAndReleaseCurrentSubTransaction();
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return result;
+	int result = 0;
+	ErrorData *error = error_of(Keep::yes, [&] { result = execute_guarded(plan, values, nulls); });
+	if (error == nullptr)
+		return result;
+	if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+		ReThrowError(error);
+	FreeErrorData(error);
+	return 0;
 }
 
 // ON CONFLICT does not know an index that REINDEX or CREATE INDEX CONCURRENTLY is

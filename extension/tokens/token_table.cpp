@@ -1,6 +1,7 @@
 #include "tokens/token_table.hpp"
 
 #include "errors.hpp"
+#include "postgres/extension_row.hpp"
 #include "tokens/indexed_plan.hpp"
 #include "tokens/row_storage.hpp"
 
@@ -180,18 +181,7 @@ void token_table_init()
 
 Oid extension_schema()
 {
-	const Oid extension = get_extension_oid("oauth_tokens", false);
-	Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(extension));
-	SysScanDesc scan = systable_beginscan(catalog, ExtensionOidIndexId, true, nullptr, 1, &key);
-	const HeapTuple tuple = systable_getnext(scan);
-	const Oid schema =
-		HeapTupleIsValid(tuple) ? ((Form_pg_extension)GETSTRUCT(tuple))->extnamespace : InvalidOid;
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return schema;
+	return find_extension().schema;
 }
 
 char *extension_relation_name(const char *relation)
