@@ -226,8 +226,8 @@ OAUTH_FUNCTION(oauth_flow_begin)
 	InitMaterializedSRF(fcinfo, 0);
 	SPI_connect();
 	const TimestampTz now = GetCurrentTimestamp();
-	sweep_links(now, kSweptRows);
-	sweep_confirmations(now, kSweptRows);
+	purge_links(now, kPurgedByTheWay);
+	purge_confirmations(now, kPurgedByTheWay);
 	if (take_link(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), now))
 		open_attempt(fcinfo, now);
 	SPI_finish();

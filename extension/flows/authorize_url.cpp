@@ -135,7 +135,7 @@ void keep_link(const TokenTable &table, const LinkRequest &request, const flow::
 	const TimestampTz now = GetCurrentTimestamp();
 	// Under row security each row of another identity would have to be asked for.
 	if (!row_security_applies(table))
-		sweep_links(now, kSweptRows);
+		purge_links(now, kPurgedByTheWay);
 	insert_link(request, ticket_hash, now);
 	trim_links(request, now);
 }

@@ -164,7 +164,7 @@ bool take_confirmation(const TokenTable &table, const Identity &identity, std::s
 	return true;
 }
 
-std::uint64_t sweep_confirmations(TimestampTz now, int at_most)
+std::uint64_t purge_confirmations(TimestampTz now, int at_most)
 {
 	static MemberQuery<2> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_confirmations WHERE flow_hash"

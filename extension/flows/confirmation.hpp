@@ -23,7 +23,7 @@ using GrantStorer = pg_uuid_t (*)(const TokenTable &table, Grant grant);
 bool take_confirmation(const TokenTable &table, const Identity &identity, std::string_view code,
 					   GrantStorer store, pg_uuid_t *id);
 
-// As sweep_links().
-std::uint64_t sweep_confirmations(TimestampTz now, int at_most);
+// As purge_links().
+std::uint64_t purge_confirmations(TimestampTz now, int at_most);
 
 } // namespace oauth_tokens

@@ -17,7 +17,7 @@ namespace
 // call, where one statement for all of it would run into a timeout each time.
 constexpr int kPurgedRows = 5000;
 
-std::uint64_t sweep_attempts(TimestampTz now, int at_most)
+std::uint64_t purge_attempts(TimestampTz now, int at_most)
 {
 	static MemberQuery<2> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_attempts WHERE state_hash"
@@ -29,20 +29,20 @@ std::uint64_t sweep_attempts(TimestampTz now, int at_most)
 	return run(statement, values);
 }
 
-std::uint64_t sweep_flows(TimestampTz now)
+std::uint64_t purge_flows(TimestampTz now)
 {
-	return sweep_attempts(now, kPurgedRows) + sweep_links(now, kPurgedRows) +
-		   sweep_confirmations(now, kPurgedRows);
+	return purge_attempts(now, kPurgedRows) + purge_links(now, kPurgedRows) +
+		   purge_confirmations(now, kPurgedRows);
 }
 
 // A policy would store a dummy for each row to find out whose it is.
-std::uint64_t sweep_flows_of_everyone(TimestampTz now)
+std::uint64_t purge_flows_of_everyone(TimestampTz now)
 {
-	std::uint64_t swept = 0;
+	std::uint64_t purged = 0;
 	PG_TRY();
 	{
 		set_checks_off(true);
-		swept = sweep_flows(now);
+		purged = purge_flows(now);
 	}
 	PG_CATCH();
 	{
@@ -51,7 +51,7 @@ std::uint64_t sweep_flows_of_everyone(TimestampTz now)
 	}
 	PG_END_TRY();
 	set_checks_off(false);
-	return swept;
+	return purged;
 }
 
 } // namespace
@@ -64,7 +64,7 @@ OAUTH_FUNCTION(oauth_flow_purge)
 {
 	PreventCommandIfReadOnly("flow_purge()");
 	SPI_connect();
-	const std::uint64_t purged = sweep_flows_of_everyone(GetCurrentTimestamp());
+	const std::uint64_t purged = purge_flows_of_everyone(GetCurrentTimestamp());
 	SPI_finish();
 	PG_RETURN_INT64(static_cast<int64>(purged));
 }

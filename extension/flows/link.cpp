@@ -61,7 +61,7 @@ void trim_links(const LinkRequest &request, TimestampTz now)
 	run(statement, values);
 }
 
-std::uint64_t sweep_links(TimestampTz now, int at_most)
+std::uint64_t purge_links(TimestampTz now, int at_most)
 {
 	static MemberQuery<2> statement = {
 		"DELETE FROM oauth_tokens_internal.flow_links WHERE ticket_hash"

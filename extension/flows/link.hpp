@@ -17,7 +17,7 @@ inline constexpr int kMaxAttemptSeconds = 600;
 // endpoint: that long, the link outlives the last attempt.
 inline constexpr int kExchangeSeconds = 120;
 // Expired rows that a call clears away for others; more would be felt.
-inline constexpr int kSweptRows = 10;
+inline constexpr int kPurgedByTheWay = 10;
 
 struct LinkRequest {
 	Identity identity;
@@ -35,6 +35,6 @@ void trim_links(const LinkRequest &request, TimestampTz now);
 
 // Deletes links, with their attempts, that have vanished by `now`: at most so many,
 // the longest gone first. Waits for nobody. How many.
-std::uint64_t sweep_links(TimestampTz now, int at_most);
+std::uint64_t purge_links(TimestampTz now, int at_most);
 
 } // namespace oauth_tokens

@@ -47,6 +47,21 @@ Record lock_record(const RefreshClient &client, TimestampTz now)
 			DatumGetBool(returned(4)), DatumGetTimestampTz(returned(5))};
 }
 
+// ON CONFLICT locks the row also where nothing is to be written, and all refreshes of a client
+// would wait there for each other's commit.
+bool is_known_to_succeed(const RefreshClient &client, bool rotated)
+{
+	static MemberQuery<3> statement = {
+		"SELECT FROM oauth_tokens_internal.refresh_clients"
+		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
+		" AND client_id OPERATOR(pg_catalog.=) $2 AND failures OPERATOR(pg_catalog.=) 0"
+		" AND dead_grants OPERATOR(pg_catalog.=) 0 AND paused_until IS NULL"
+		" AND rotates OPERATOR(pg_catalog.=) $3",
+		{TEXTOID, TEXTOID, BOOLOID}};
+	Datum values[] = {client.provider, client.client_id, BoolGetDatum(rotated)};
+	return look_as_owner(statement, values) > 0;
+}
+
 } // namespace
 
 Datum client_name(std::string_view client_id)
@@ -91,21 +106,6 @@ TimestampTz client_pause(const RefreshClient &client, TimestampTz now, Timestamp
 	if (!speaks_for_clients())
 		return 0; // nobody shall wait for what it finds out
 	return run_as_owner(probe, values) > 0 ? 0 : lease_until;
-}
-
-// ON CONFLICT locks the row also where nothing is to be written, and all refreshes of a client
-// would wait there for each other's commit.
-static bool is_known_to_succeed(const RefreshClient &client, bool rotated)
-{
-	static MemberQuery<3> statement = {
-		"SELECT FROM oauth_tokens_internal.refresh_clients"
-		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
-		" AND client_id OPERATOR(pg_catalog.=) $2 AND failures OPERATOR(pg_catalog.=) 0"
-		" AND dead_grants OPERATOR(pg_catalog.=) 0 AND paused_until IS NULL"
-		" AND rotates OPERATOR(pg_catalog.=) $3",
-		{TEXTOID, TEXTOID, BOOLOID}};
-	Datum values[] = {client.provider, client.client_id, BoolGetDatum(rotated)};
-	return look_as_owner(statement, values) > 0;
 }
 
 void client_succeeded(const RefreshClient &client, bool rotated, TimestampTz now)

@@ -14,7 +14,7 @@ namespace
 
 constexpr TimestampTz kSecond = USECS_PER_SEC;
 constexpr TimestampTz kDay = SECS_PER_DAY * kSecond;
-constexpr TimestampTz kForgotten = 30 * kDay;
+constexpr TimestampTz kLongestWait = 30 * kDay;
 // By then an attempt of which nobody has told may be made again (doubt.cpp).
 constexpr TimestampTz kDoubt = 120 * kSecond;
 // By how much of the margin before its expiry a token may be later than others.
@@ -89,7 +89,7 @@ DueTimes due_times(const DueRules &rules, DueBy by, TimestampTz now)
 		return {now, now + part(margin, 1 - kJitter), now + margin};
 	}
 	if (rules.ahead > 0)
-		return {now - std::max(kForgotten, 2 * rules.keep_alive), now, now + rules.ahead};
+		return {now - std::max(kLongestWait, 2 * rules.keep_alive), now, now + rules.ahead};
 	return {now - 2 * rules.keep_alive, now - part(rules.keep_alive, kIdle + 0.1),
 			now - part(rules.keep_alive, kIdle)};
 }

@@ -40,7 +40,7 @@ CREATE FUNCTION oauth_cache_register(cache_id text) RETURNS uuid
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON FUNCTION oauth_cache_register(text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_cache_register(text) IS
-    'registers the one cache of this database, whose changes are recorded from now on; returns the registration_id, under which it may keep what it reads after this has committed. The same as before where this cache is registered already. Where it is not, locks writers out until the transaction ends: call it by itself. Errors: OT004, OT005 table; OT016 another cache is registered and was seen within 30 s; 22004 null; 22023 cache_id of no or over 1,024 bytes; 25006 read-only; 55P03 a writer was under way for 100 ms, or another session is registering: try again';
+    'registers the one cache of this database, whose changes are recorded from now on; returns the registration id, under which it may keep what it reads after this has committed. The same as before where this cache is registered already. Where it is not, locks writers out until the transaction ends: call it by itself. Errors: OT004, OT005 table; OT016 another cache is registered and was seen within 30 s; 22004 null; 22023 cache_id of no or over 1,024 bytes; 25006 read-only; 55P03 a writer was under way for 100 ms, or another session is registering: try again';
 
 CREATE FUNCTION oauth_cache_unregister(cache_id text) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -64,7 +64,7 @@ CREATE FUNCTION oauth_changes_ack(registration_id uuid, ids bigint[]) RETURNS bi
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON FUNCTION oauth_changes_ack(uuid, bigint[]) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_changes_ack(uuid, bigint[]) IS
-    'says that the cache has dropped its copies for these changes, and that it lives (call it with no ids, too); how many of them were still there and in nobody else''s hands. NULL, and nothing done, where this registration_id is not the registered one: its copies are void. Errors: 22004 null; 25006 read-only';
+    'says that the cache has dropped its copies for these changes, and that it lives (call it with no ids, too); how many of them were still there and in nobody else''s hands. NULL, and nothing done, where this registration id is not the registered one: its copies are void. Errors: 22004 null; 25006 read-only';
 
 CREATE FUNCTION oauth_changes_wait(timeout interval DEFAULT '1 s') RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -87,4 +87,4 @@ CREATE FUNCTION oauth_tokens_internal.cache_registration_id() RETURNS uuid
     AS 'MODULE_PATHNAME', 'oauth_cache_registration_id';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.cache_registration_id() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.cache_registration_id() IS
-    'under which registration_id a cache may keep what this statement reads; null where none is registered, and on a standby';
+    'under which registration id a cache may keep what this statement reads; null where none is registered, and on a standby';

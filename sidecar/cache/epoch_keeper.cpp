@@ -17,7 +17,7 @@ namespace
 constexpr std::string_view kRegisteredElsewhere = "OT016";
 constexpr int kTries = 3;
 // Seconds: a heartbeat's life, and what passes between two that the database hears of.
-constexpr double kForgotten = 7;
+constexpr double kSilentSeconds = 7;
 
 Epoch next_epoch(const database::Registration &registration, const std::string &run_id)
 {
@@ -51,9 +51,9 @@ EpochKeeper::register_cache(const std::string &cache_id)
 {
 	database::Registration found = co_await invalidations_.registration();
 	if (!held_.empty() && held_ != cache_id && found.cache_id == held_) {
-		if (found.unacknowledged < kForgotten)
-			throw Refused(
-				"Redis is not the one that it was; waiting until nobody vouches for that one");
+		if (found.unacknowledged < kSilentSeconds)
+			throw Refused("Redis is not the one that it was; waiting until nobody works with that "
+						  "one any more");
 		co_await invalidations_.unregister_cache(held_);
 		held_.clear();
 	}

@@ -47,7 +47,7 @@ RedisCache::RedisCache(asio::any_io_executor executor, redis::Client &connection
 					   const settings::Cache &settings, Metrics &metrics)
 	: executor_(std::move(executor)), connection_(connection), keys_(keys), coherence_(coherence),
 	  changes_(changes), settings_(settings), metrics_(metrics), entries_(settings.key),
-	  companions_(settings.key)
+	  metadata_format_(settings.key)
 {
 }
 
@@ -121,7 +121,7 @@ std::optional<CachedToken> RedisCache::open(const oauth::Identity &identity, con
 											const Coherence::Known &known)
 {
 	const std::string_view value = values[0].text();
-	auto entry_metadata = companions_.read(values[1].text(), identity, value);
+	auto entry_metadata = metadata_format_.read(values[1].text(), identity, value);
 	if (!entry_metadata || entry_metadata->epoch_id != known.epoch.id)
 		return std::nullopt;
 	auto entry = entries_.read(key, value);
@@ -197,7 +197,7 @@ RedisCache::Filling RedisCache::filling_of(const FillLease &lease,
 				.text();
 	filling.value = entries_.write(lease.entry_key, entry);
 	filling.entry_metadata =
-		companions_.write(epoch.id, lease.identity, filling.value.reveal(), found->details);
+		metadata_format_.write(epoch.id, lease.identity, filling.value.reveal(), found->details);
 	return filling;
 }
 
@@ -205,10 +205,10 @@ asio::awaitable<void> RedisCache::store(FillLease lease, Filling filling)
 {
 	const std::string key_count = "4";
 	const std::string lease_name = keys_.lease(lease.entry_key);
-	const std::string companion_name = keys_.entry_metadata(lease.entry_key);
+	const std::string metadata_key = keys_.entry_metadata(lease.entry_key);
 	const std::string milliseconds = std::to_string(filling.life.count());
-	redis::Command fill{"EVAL",          kFillScript,    key_count,         keys_.epoch, lease_name,
-						lease.entry_key, companion_name, lease.known->text, lease.id};
+	redis::Command fill{"EVAL",          kFillScript,  key_count,         keys_.epoch, lease_name,
+						lease.entry_key, metadata_key, lease.known->text, lease.id};
 	fill.add(filling.value);
 	fill.add(filling.entry_metadata);
 	fill.add(milliseconds);

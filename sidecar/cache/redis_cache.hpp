@@ -60,7 +60,7 @@ private:
 	const settings::Cache &settings_;
 	Metrics &metrics_;
 	const EntryFormat entries_;
-	const EntryMetadataFormat companions_;
+	const EntryMetadataFormat metadata_format_;
 	Circuit circuit_;
 };
 

@@ -19,7 +19,7 @@ extern const std::string_view kReleaseScript;
 extern const std::string_view kHeartbeatScript;
 
 // KEYS epoch, live; ARGV the epoch expected (empty: none), the new one. 1, or 0 where
-// another stands. The heartbeat then vouches for nothing, and shows to other databases
+// another stands. The heartbeat then says nothing of entries, and shows to other databases
 // that this Redis is taken.
 extern const std::string_view kSwapScript;
 

@@ -1,4 +1,4 @@
-// The epoch: which Redis vouches for which database (docs/design/cache.md, "Epoch").
+// The epoch: which Redis is the cache of which database (docs/design/cache.md, "Epoch").
 //
 //   <epoch id> <state> <registration id> <redis run id> <database>
 //

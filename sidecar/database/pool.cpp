@@ -17,7 +17,7 @@ using Clock = Backoff::Clock;
 
 constexpr std::size_t kKeptIdle = 2;
 constexpr std::chrono::minutes kIdleLife{3};
-constexpr std::chrono::seconds kSweep{30};
+constexpr std::chrono::seconds kIdleCheck{30};
 // Anybody's request may meet a read-only server, and would have sessions opened anew.
 constexpr std::chrono::seconds kStay{2};
 
@@ -135,8 +135,8 @@ void Pool::Impl::hand_out(const SessionPtr &session)
 		if (const auto self = weak.lock())
 			self->forget_idle(dead);
 	});
-	if (!is_sweeping)
-		purge();
+	if (!is_watching_idle)
+		close_idle();
 }
 
 void Pool::Impl::forget_idle(const Session *session)
@@ -162,15 +162,15 @@ void Pool::Impl::refuse_waiters()
 		waiters.front()->end(nullptr);
 }
 
-void Pool::Impl::purge()
+void Pool::Impl::close_idle()
 {
-	is_sweeping = true;
+	is_watching_idle = true;
 	while (idle.size() > kKeptIdle && Clock::now() - idle.front().since > kIdleLife)
 		forget_idle(idle.front().session.get());
-	sweeper.expires_after(kSweep);
-	sweeper.async_wait([weak = weak_from_this()](boost::system::error_code aborted) {
+	idle_timer.expires_after(kIdleCheck);
+	idle_timer.async_wait([weak = weak_from_this()](boost::system::error_code aborted) {
 		if (const auto self = weak.lock(); self && !aborted)
-			self->purge();
+			self->close_idle();
 	});
 }
 
@@ -179,7 +179,7 @@ void Pool::Impl::close()
 {
 	is_closed = true;
 	retry.cancel();
-	sweeper.cancel();
+	idle_timer.cancel();
 	while (!idle.empty())
 		forget_idle(idle.front().session.get());
 }

@@ -67,7 +67,7 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	Impl(boost::asio::any_io_executor on, Secret url, PoolLimits bounds)
 		: executor(on), limits(bounds), settings(session_settings(bounds.statement)),
 		  connector(std::make_unique<Connector>(on, std::move(url), bounds.connect)), retry(on),
-		  sweeper(on)
+		  idle_timer(on)
 	{
 	}
 
@@ -93,7 +93,7 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	void failed(const std::string &error);
 	StoreError unreachable() const;
 	void refuse_waiters();
-	void purge();
+	void close_idle();
 	void close();
 	const Statement &statement_of(const std::string &sql);
 
@@ -102,7 +102,7 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	const std::string settings;
 	std::unique_ptr<Connector> connector;
 	boost::asio::steady_timer retry;
-	boost::asio::steady_timer sweeper;
+	boost::asio::steady_timer idle_timer;
 	Backoff backoff;
 	std::unordered_map<std::string, Statement> statements;
 	std::list<Idle> idle; // the one used last at the end
@@ -114,7 +114,7 @@ struct Pool::Impl : std::enable_shared_from_this<Impl> {
 	unsigned generation = 0;                // of the sessions that are trusted
 	Backoff::Clock::time_point stays_until; // whatever says that the server is read-only
 	bool is_reachable = true;
-	bool is_sweeping = false;
+	bool is_watching_idle = false;
 	bool is_closed = false;
 };
 

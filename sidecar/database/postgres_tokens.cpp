@@ -182,10 +182,10 @@ PostgresTokens::delete_token(const oauth::Identity &identity, oauth::Revoke revo
 	parameters.add(std::string(oauth::name_of(revoke)));
 	const Rows rows = co_await caller_.run(&Statements::delete_token, std::move(parameters));
 	Columns columns(rows);
-	DeletedToken erased;
-	erased.was_there = columns.boolean();
-	erased.is_queued = columns.text() == "queued";
-	co_return erased;
+	DeletedToken deleted;
+	deleted.was_there = columns.boolean();
+	deleted.is_queued = columns.text() == "queued";
+	co_return deleted;
 }
 
 PostgresTokens::Awaitable<std::int64_t> PostgresTokens::purge()

@@ -118,16 +118,16 @@ Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
 	if (request.is_prefetch)
 		co_return page(Page::unavailable);
 	// Before anything is consumed: whoever reloads the page may still succeed.
-	const CallbackLimiter::Slot place = context.callback_limiter.enter(provider->name);
-	if (!place)
+	const CallbackLimiter::Slot slot = context.callback_limiter.enter(provider->name);
+	if (!slot)
 		co_return page(Page::unavailable);
 
 	const settings::Settings &settings = context.settings;
 	const std::optional<oauth::ProviderEndpoints> endpoints =
 		co_await context.registry.endpoints(*provider);
-	const CallbackFlow::Config site{settings.public_url, settings.return_to_origins, *provider,
-									endpoints};
-	CallbackFlow flow(site);
+	const CallbackFlow::Config config{settings.public_url, settings.return_to_origins, *provider,
+									  endpoints};
+	CallbackFlow flow(config);
 	const http::FlowCookies cookies =
 		http::FlowCookies::parse(request.cookie, settings.public_url.starts_with("http://"));
 

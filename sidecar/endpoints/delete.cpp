@@ -47,10 +47,10 @@ Awaitable<http::Response> delete_token(Context &context, const http::Request &re
 	if (!wanted)
 		co_return error_response(Error::invalid_request, request.id, "revoke");
 	const bool is_supported = can_revoke(context, call.provider);
-	database::DeletedToken erased;
+	database::DeletedToken deleted;
 	std::optional<http::Response> failure;
 	try {
-		erased = co_await context.api_store.delete_token(
+		deleted = co_await context.api_store.delete_token(
 			call.identity, is_supported ? *wanted : oauth::Revoke::never);
 	} catch (const database::StoreError &error) {
 		failure = database_error_response(error, request);
@@ -59,15 +59,15 @@ Awaitable<http::Response> delete_token(Context &context, const http::Request &re
 	co_await context.cache.evict(call.identity);
 	if (failure)
 		co_return std::move(*failure);
-	if (erased.is_queued)
+	if (deleted.is_queued)
 		context.revoke_soon();
 	const bool is_unsupported =
-		!is_supported && erased.was_there && *wanted != oauth::Revoke::never;
+		!is_supported && deleted.was_there && *wanted != oauth::Revoke::never;
 	JsonObject body;
-	body.add("deleted", erased.was_there)
-		.add("revocation", erased.is_queued ? "queued"
-						   : is_unsupported ? "unsupported"
-											: "skipped");
+	body.add("deleted", deleted.was_there)
+		.add("revocation", deleted.is_queued ? "queued"
+						   : is_unsupported  ? "unsupported"
+											 : "skipped");
 	co_return http::Response(200, "application/json", std::move(body).finish());
 }
 

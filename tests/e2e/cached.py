@@ -7,7 +7,7 @@ import threading
 import time
 
 from harness import wait_until
-from redis_server import PREFIX, companion_key, entry_key, is_trusted
+from redis_server import PREFIX, metadata_key, entry_key, is_trusted
 from sidecar import API_TOKEN, metrics
 
 # Nobody asks it for anything in the tests of the cache.
@@ -71,7 +71,7 @@ def fill(sidecar, client, whose, **where):
 
 def store_and_fill(sidecar, client, whose, access, **parameters):
     sidecar.store(whose, access, **parameters)
-    wait_drained(sidecar)  # or what was there before may be trusted a little longer
+    wait_acknowledged(sidecar)  # or what was there before may be trusted a little longer
     assert fill(sidecar, client, whose) == access
 
 
@@ -80,7 +80,7 @@ def wait_dropped(client, whose, timeout=20, **where):
                what="the end of the entry")
 
 
-def wait_drained(sidecar, timeout=20):
+def wait_acknowledged(sidecar, timeout=20):
     """Until every change that was committed before has been dropped from Redis."""
     wait_until(lambda: sidecar.count("oauth_tokens_internal.cache_invalidations") == 0, timeout, interval=0.005,
                what="the end of the invalidations")
@@ -91,7 +91,7 @@ def epoch(client, prefix=PREFIX):
     return (client.get(f"{prefix}:epoch") or "").split(" ")
 
 
-def companion_of(epoch_id, whose, value):
+def metadata_of(epoch_id, whose, value):
     """The entry_metadata of an entry, as whoever may write to Redis can make one."""
     texts = [str(text).encode() for text in (*whose, value)]
     lengths = b"".join(struct.pack(">Q", len(text)) for text in texts)
@@ -102,7 +102,7 @@ def plant(client, whose, value, epoch_id=None):
     """Writes an entry and its entry_metadata, as good as the sidecar's own."""
     epoch_id = epoch_id or epoch(client)[0]
     client.mset({entry_key(whose): value,
-                 companion_key(whose): companion_of(epoch_id, whose, value)})
+                 metadata_key(whose): metadata_of(epoch_id, whose, value)})
 
 
 class Watch:

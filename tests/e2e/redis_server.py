@@ -139,7 +139,7 @@ def entry_key(whose, template=None):
                            actor_id=actor_id)
 
 
-def companion_key(whose, template=None, prefix=PREFIX):
+def metadata_key(whose, template=None, prefix=PREFIX):
     return f"{prefix}:meta:{entry_key(whose, template)}"
 
 
@@ -162,7 +162,7 @@ def trusted_entry(client, whose, template=None, prefix=PREFIX):
 
 def _trusted_value(client, whose, template, prefix):
     value, entry_metadata, live = client.mget(
-        entry_key(whose, template), companion_key(whose, template, prefix), f"{prefix}:live"
+        entry_key(whose, template), metadata_key(whose, template, prefix), f"{prefix}:live"
     )
     if not (value and entry_metadata and live):
         return None

@@ -5,9 +5,9 @@ import re
 from hashlib import sha256
 
 import pytest
-from cached import PROVIDERS, fill, wait_cache, wait_drained, wait_dropped
+from cached import PROVIDERS, fill, wait_cache, wait_acknowledged, wait_dropped
 from harness import CHECKOUT
-from redis_server import PREFIX, companion_key, entry_key
+from redis_server import PREFIX, metadata_key, entry_key
 from sidecar import someone
 
 
@@ -31,7 +31,7 @@ def test_reading_from_redis(make_sidecar, make_redis, cached_access_token):  # C
     with redis.client as client:
         assert cached_access_token(bare, *texts) is None
         sidecar.store(whose, "first")
-        wait_drained(sidecar)
+        wait_acknowledged(sidecar)
         fill(sidecar, client, whose)
         assert cached_access_token(bare, *texts) == "first"
         sidecar.store(whose, "second")
@@ -41,7 +41,7 @@ def test_reading_from_redis(make_sidecar, make_redis, cached_access_token):  # C
         # Somebody who does not know of entry_metadata writes late.
         client.setex(entry_key(whose), 600, json.dumps({"access_token": "first", "expires_at": None}))
         assert cached_access_token(bare, *texts) is None
-        client.delete(entry_key(whose), companion_key(whose))
+        client.delete(entry_key(whose), metadata_key(whose))
         assert fill(sidecar, client, whose) == "second" == cached_access_token(bare, *texts)
         # With every daemon dead it is over in five seconds; here at once.
         sidecar.kill()

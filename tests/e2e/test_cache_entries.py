@@ -6,10 +6,10 @@ import uuid
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from cached import (PROVIDER, PROVIDERS, count, epoch, fill, hits, read, store_and_fill, wait_cache, wait_drained,
+from cached import (PROVIDER, PROVIDERS, count, epoch, fill, hits, read, store_and_fill, wait_cache, wait_acknowledged,
                     wait_dropped)
 from harness import wait_until
-from redis_server import PREFIX, companion_key, entry, entry_key, is_trusted
+from redis_server import PREFIX, metadata_key, entry, entry_key, is_trusted
 from sidecar import someone
 from tokens import WORKSPACE
 
@@ -75,14 +75,14 @@ def test_how_long_an_entry_lives(three, kind, longest):  # C5
     sidecar = made[longest]
     parameters, life = LIVES[kind]
     sidecar.store(whose, "token", **(parameters() if callable(parameters) else parameters))
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     with redis.client as client:
         if life is None:
             expired = kind in ("at once", "long ago")
             for _ in range(3):
                 reply = sidecar.api("token", whose)
                 assert reply.status == (409 if expired else 200), reply
-            assert client.mget(entry_key(whose), companion_key(whose)) == [None, None]
+            assert client.mget(entry_key(whose), metadata_key(whose)) == [None, None]
             return
         fill(sidecar, client, whose)
         least, most = (min(bound, longest) for bound in life)
@@ -90,7 +90,7 @@ def test_how_long_an_entry_lives(three, kind, longest):  # C5
             least, most = 9900, 9970
         if longest == 100:
             least = min(least, 80)
-        for key in (entry_key(whose), companion_key(whose)):
+        for key in (entry_key(whose), metadata_key(whose)):
             left = client.pttl(key)
             assert least * 1000 < left <= most * 1000, (key, left)
 
@@ -99,7 +99,7 @@ def test_an_entry_ends_before_its_token(cached, client):  # C5
     """Thirty seconds before; and then nothing is cached any more."""
     sidecar, whose = cached(), someone()
     sidecar.store(whose, "token", expires_in=34)
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     fill(sidecar, client, whose)
     wait_dropped(client, whose)
     for _ in range(3):
@@ -139,7 +139,7 @@ def test_refresh_tokens_only_where_asked_for(cached, client, redis):
     before = hits(sidecar)
     assert "refresh" not in sidecar.api("token", whose).text and hits(sidecar) == before + 1
     sidecar.store(whose, "token", keep_refresh_token=False)
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     fill(sidecar, client, whose)
     assert entry(client, whose)["refresh_token"] is None
 
@@ -158,7 +158,7 @@ def test_identities_do_not_collide(cached, client):  # C7
     assert len(set(keys)) == len(people)
     for number, whose in enumerate(people):
         sidecar.store(whose, f"token {number}")
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     for number, whose in enumerate(people):
         assert read(sidecar, whose) == f"token {number}"
     for number, whose in enumerate(people):
@@ -172,7 +172,7 @@ def test_identities_do_not_collide(cached, client):  # C7
     changed = people[::7]
     for whose in changed:
         sidecar.store(whose, "changed")
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     gone = [whose for whose in people if client.get(entry_key(whose)) is None]
     assert gone == changed
     # One whose provider could not be in a path: dropped by its key all the same.
@@ -181,7 +181,7 @@ def test_identities_do_not_collide(cached, client):  # C7
     with sidecar.cluster.connect(sidecar.db, autocommit=True) as connection:
         connection.execute("INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id,"
                            " encrypted_access_token) VALUES (%s, %s, %s, %s, 'x')", odd)
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     assert client.get(entry_key(odd)) is None and "fake%3Aa%25" in entry_key(odd)
 
 
@@ -199,7 +199,7 @@ def test_two_identities_of_one_key(cached, client):  # C7
     # The last read's fill may still be under way, after the answer.
     wait_until(lambda: is_trusted(client, one, template) != is_trusted(client, two, template), 5, what="the last fill")
     sidecar.store(one, "of one, newer")
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     for _ in range(3):
         assert read(sidecar, two) == "of two"
         assert read(sidecar, one) == "of one, newer"
@@ -226,7 +226,7 @@ def test_what_is_not_ours_stays(cached, client):
     left = set(client.scan_iter()) - set(strange)
     assert left == {f"{PREFIX}:live", f"{PREFIX}:epoch"}
     sidecar.sql("TRUNCATE oauth_tokens")
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     assert client.mget(strange) == ["theirs"] * len(strange)
 
 
@@ -292,7 +292,7 @@ def test_the_python_service_reads_ours(shared):  # C16
     shared.fill(whose)
     assert shared.get(whose) == {"access_token": "token", "refresh_token": None, "expires_at": at, "scope": "openid"}
     sidecar.store(whose, "newer")
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     assert shared.get(whose) is None
     assert shared.fill(whose) == "newer" == shared.get(whose)["access_token"]
     # It may drop what it likes.
@@ -305,7 +305,7 @@ def test_a_late_write_of_the_python_service(shared, client):  # C16
     sidecar, whose = shared.sidecar, someone()
     for number in range(10):
         sidecar.store(whose, f"token {number}")
-        wait_drained(sidecar)
+        wait_acknowledged(sidecar)
         if number % 2:
             assert shared.fill(whose) == f"token {number}"
         shared.set(whose, f"late {number}", "its refresh token", scope="openid")
@@ -318,11 +318,11 @@ def test_a_late_write_of_the_python_service(shared, client):  # C16
     shared.set(whose, "before there was one")
     assert sidecar.api("token", whose).status == 404
     sidecar.store(whose, "stored")
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     assert shared.get(whose) is None
     shared.set(whose, "late")
     assert sidecar.api("token", whose, method="DELETE").json["deleted"]
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     assert shared.get(whose) is None and sidecar.api("token", whose).status == 404
     shared.set(whose, "later still")
     assert sidecar.api("token", whose).status == 404
@@ -334,13 +334,13 @@ def test_a_user_and_an_api_key_of_one_id(shared, client):  # C17
     key = (*user[:2], "api_key", user[3])
     assert entry_key(user, PYTHON_TEMPLATE) == entry_key(key, PYTHON_TEMPLATE)
     sidecar.store(key, "of the API key")
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     for _ in range(3):
         assert read(sidecar, key) == "of the API key"
         assert sidecar.api("token", user).status == 404
     assert shared.get(user) is None
     sidecar.store(user, "of the user")
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     bypasses = count(sidecar, "cache_reads_total", result="bypass")
     for _ in range(5):
         assert shared.fill(user) == "of the user" == shared.get(user)["access_token"]
@@ -349,7 +349,7 @@ def test_a_user_and_an_api_key_of_one_id(shared, client):  # C17
     assert client.keys("*lease*") == []
     # A change of the API key may drop the user's entry, but brings nothing into it.
     sidecar.store(key, "of the API key, newer")
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     assert (shared.get(user) or {"access_token": "of the user"})["access_token"] == "of the user"
     assert read(sidecar, key) == "of the API key, newer" and read(sidecar, user) == "of the user"
 

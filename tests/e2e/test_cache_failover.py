@@ -4,7 +4,7 @@ import shutil
 import time
 
 import pytest
-from cached import PROVIDERS, cache_state, epoch, read, store_and_fill, wait_cache, wait_drained
+from cached import PROVIDERS, cache_state, epoch, read, store_and_fill, wait_cache, wait_acknowledged
 from forward import Forward
 from redis_server import PREFIX, trusted_entry
 from sidecar import someone
@@ -41,14 +41,14 @@ def test_one_of_two_is_led_elsewhere(make_sidecar, make_redis, make_forward):  #
         while time.monotonic() < end:
             number += 1
             stays.store(whose, f"token {number}")
-            wait_drained(stays)
+            wait_acknowledged(stays)
             for one in (stays, moves):
                 assert read(one, whose) == f"token {number}"
             time.sleep(0.2)
         assert epoch(client) == before and cache_state(stays) == "ok"
         assert cache_state(moves) == "off"
     assert second.everything() == ""
-    # Without the first sidecar nobody vouches for the first Redis any more.
+    # Without the first sidecar the first Redis has no heartbeat any more.
     stays.kill()
     wait_cache(moves, timeout=40)
     with second.client as client:
@@ -67,7 +67,7 @@ def test_a_proxy_leads_to_a_copy(make_sidecar, make_redis, make_forward):  # C12
         client.save()
         shutil.copy(first.path / "dump.rdb", second.path / "dump.rdb")
         sidecar.store(whose, "new")
-        wait_drained(sidecar)
+        wait_acknowledged(sidecar)
     second.start()
     with second.client as client:
         last = client.execute_command("PEXPIRETIME", f"{PREFIX}:live")
@@ -83,7 +83,7 @@ def test_a_proxy_leads_to_a_copy(make_sidecar, make_redis, make_forward):  # C12
 
 
 def planted(client, change):
-    """The epoch in Redis, changed by somebody; with nobody alive who vouches for it."""
+    """The epoch in Redis, changed by somebody; with no sidecar alive that keeps its heartbeat."""
     words = epoch(client)
     system, database, timeline, start = words[4].split("/")
     words[2] = "99999999-9999-4999-8999-999999999999"

@@ -11,7 +11,7 @@ import pytest
 from harness import DATABASE, wait_until
 from tokens import identity, in_background, store
 
-INCARNATION = "SELECT oauth_tokens_internal.cache_registration_id()"
+REGISTRATION_ID = "SELECT oauth_tokens_internal.cache_registration_id()"
 LEVELS = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 A_WHILE = 0.3  # seconds in which what must wait shows that it does
 
@@ -82,7 +82,7 @@ def test_registration_waits_for_a_writer(server, session, prepared):  # C13
         if prepared:
             writer.execute("PREPARE TRANSACTION 'early'")
         assert sqlstate(session, "SELECT oauth_cache_register('redis')") == "55P03"
-        assert session.execute(INCARNATION).fetchone() == (None,)
+        assert session.execute(REGISTRATION_ID).fetchone() == (None,)
         writer.execute("COMMIT PREPARED 'early'" if prepared else "COMMIT")
     assert register(session) is not None
     assert pending(session) == []
@@ -172,7 +172,7 @@ def test_changes_that_leave_no_mark_end_it(server, session, change):
     with server.connect(autocommit=True) as other:
         other.execute(f"BEGIN; {change}; COMMIT")
     try:
-        assert session.execute(INCARNATION).fetchone() == (None,)
+        assert session.execute(REGISTRATION_ID).fetchone() == (None,)
         assert ack(session, []) is None
     finally:
         session.execute("DROP TABLE IF EXISTS child")
@@ -251,7 +251,7 @@ def test_serializable_writers_beside_readers_of_invalidations(server, session):
         for connection in (one, other):
             begin(connection, "SERIALIZABLE")
             assert invalidated(connection) == ["before"]
-            connection.execute(INCARNATION)
+            connection.execute(REGISTRATION_ID)
         for connection, name in ((one, "one"), (other, "other")):
             connection.execute(
                 "INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id,"
@@ -317,7 +317,7 @@ def test_a_crash_ends_the_registration(server, session):  # C14
             victim.execute("SELECT pg_sleep(60)")
     server.wait_ready()
     with server.connect(autocommit=True) as after:
-        assert after.execute(INCARNATION).fetchone() == (None,)
+        assert after.execute(REGISTRATION_ID).fetchone() == (None,)
         assert after.execute(
             "SELECT cache_id, registration_id FROM oauth_tokens_internal.cache_registration()"
         ).fetchone() == (None, None)
@@ -335,7 +335,7 @@ def test_a_restart_ends_the_registration(server, session, mode):
     store(session, identity("a"), "a")
     server.restart(mode)
     with server.connect(autocommit=True) as after:
-        assert after.execute(INCARNATION).fetchone() == (None,)
+        assert after.execute(REGISTRATION_ID).fetchone() == (None,)
         assert ack(after, [], session.registration_id) is None
         store(after, identity("a"), "unrecorded")
         assert register(after, "another") != session.registration_id  # nobody's turn to wait
@@ -350,11 +350,11 @@ def test_a_copy_of_the_database_has_no_cache(server, session):
         "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = %s", [DATABASE], db="postgres"))
     server.rows(f"CREATE DATABASE copy TEMPLATE {DATABASE}", db="postgres")
     with server.connect("copy", autocommit=True) as copy:
-        assert copy.execute(INCARNATION).fetchone() == (None,)
+        assert copy.execute(REGISTRATION_ID).fetchone() == (None,)
         assert ack(copy, [], session.registration_id) is None
         assert register(copy) != session.registration_id
         assert pending(copy) == []
-    assert server.value(INCARNATION) == session.registration_id
+    assert server.value(REGISTRATION_ID) == session.registration_id
 
 
 def test_standby_and_promotion(server, session):
@@ -363,7 +363,7 @@ def test_standby_and_promotion(server, session):
     standby = server.standby()
     try:
         with standby.connect(autocommit=True) as replica:
-            assert replica.execute(INCARNATION).fetchone() == (None,)
+            assert replica.execute(REGISTRATION_ID).fetchone() == (None,)
             cache, registration_id, system, timeline, database, _, drained = replica.execute(
                 "SELECT * FROM oauth_tokens_internal.cache_registration()").fetchone()
             assert (cache, registration_id, drained) == (None, None, None)
@@ -380,7 +380,7 @@ def test_standby_and_promotion(server, session):
             assert replica.execute("SELECT oauth_tokens_current()").fetchone() == ("bb51836389e7 (head)",)
         standby.promote()
         with standby.connect(autocommit=True) as promoted:
-            assert promoted.execute(INCARNATION).fetchone() == (None,)
+            assert promoted.execute(REGISTRATION_ID).fetchone() == (None,)
             assert promoted.execute(
                 "SELECT timeline FROM oauth_tokens_internal.cache_registration()").fetchone()[0] > timeline
             assert ack(promoted, [], session.registration_id) is None
@@ -483,7 +483,7 @@ def test_a_crash_with_a_prepared_transaction(server, session):  # C13, C14
     server.kill()
     server.start()
     with server.connect(autocommit=True) as after:
-        assert after.execute(INCARNATION).fetchone() == (None,)
+        assert after.execute(REGISTRATION_ID).fetchone() == (None,)
         assert sqlstate(after, "SELECT oauth_cache_register('redis')") == "55P03"
         server.rows("COMMIT PREPARED 'two'")
         assert register(after) is not None
@@ -607,7 +607,7 @@ def test_dump_and_restore(server, session):
         server.restore(dump, db="restored")
         assert triggers(server, "restored") == ALWAYS
         assert server.value("SELECT oauth_tokens_current()", db="restored") == "bb51836389e7 (head)"
-        assert server.value(INCARNATION, db="restored") is None
+        assert server.value(REGISTRATION_ID, db="restored") is None
         assert server.rows("SELECT * FROM oauth_changes_pending()", db="restored") == []
         server.rows("DROP EXTENSION oauth_tokens", db="restored")
         assert triggers(server, "restored") == []

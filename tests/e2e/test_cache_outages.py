@@ -7,7 +7,7 @@ import time
 
 import pytest
 from cached import (BOUND, PROVIDERS, Watch, cache_state, count, epoch, fill, hits, read, store_and_fill, wait_cache,
-                    wait_drained, wait_dropped)
+                    wait_acknowledged, wait_dropped)
 from harness import wait_until
 from redis_server import PREFIX, is_trusted, trusted_entry
 from sidecar import in_parallel, someone
@@ -100,7 +100,7 @@ def works_again(sidecars, client, whose):
     for number, sidecar in enumerate(sidecars):
         wait_cache(sidecar)
         sidecar.store(whose, f"again {number}")
-        wait_drained(sidecar)
+        wait_acknowledged(sidecar)
         assert fill(sidecar, client, whose) == f"again {number}"
         before = hits(sidecar)
         assert read(sidecar, whose) == f"again {number}" and hits(sidecar) == before + 1
@@ -169,7 +169,7 @@ def test_redis_comes_back_with_old_values(make_sidecar, server, make_redis):  # 
         client.persist(f"{PREFIX}:live")
         client.save()
         sidecar.store(whose, "new")
-        wait_drained(sidecar)
+        wait_acknowledged(sidecar)
         with Watch(token_of(sidecar, whose), "new"):
             redis.restart()
             wait_until(lambda: epoch(client)[1:2] == ["ready"] and not (trusted_entry(client, whose) or {}).get(
@@ -338,7 +338,7 @@ def test_one_dies_and_the_other_goes_on(pair, redis, client):  # C3
         pair[0].kill()
         for number in range(5):
             watches.change(pair[1], f"token {number}")
-            wait_drained(pair[1], 2 + 3)
+            wait_acknowledged(pair[1], 2 + 3)
             assert fill(pair[1], client, whose) == f"token {number}"
     assert epoch(client) == before
     pair[0].start()
@@ -364,7 +364,7 @@ def test_all_die(pair, redis, client):  # C3
 
 
 def test_all_stop_for_a_while(pair, redis, client):  # C3
-    """As when a machine is suspended: what they find when they wake up vouches for nothing."""
+    """As when a machine is suspended: the heartbeat that they find when they wake up is stale."""
     whose = someone()
     store_and_fill(pair[0], client, whose, "first")
     with Watch(trusted_token(redis, whose), "first") as watch:
@@ -393,7 +393,7 @@ def is_held_back(client):
 
 def test_a_late_heartbeat_is_born_expired(pair, redis, client):  # C11
     """Redis holds back a stamp for six seconds, and the sidecars that sent it hear and send no
-    more. When it is let through, it vouches for nothing: a token has changed meanwhile."""
+    more. When it is let through, it is stale: a token has changed meanwhile."""
     pair[1].kill()
     sidecar, whose = pair[0], someone()
     store_and_fill(sidecar, client, whose, "first")
@@ -448,12 +448,12 @@ def test_a_crash_takes_back_a_cached_token(make_cluster, make_sidecar, redis, cl
     whose, lost = someone(), False
     for number in range(4):
         sidecar.store(whose, "safe")
-        wait_drained(sidecar)
+        wait_acknowledged(sidecar)
         fill(sidecar, client, whose)
         sidecar.sql("CHECKPOINT")
         before = epoch(client)
         sidecar.store(whose, f"in memory {number}")
-        wait_drained(sidecar)
+        wait_acknowledged(sidecar)
         assert fill(sidecar, client, whose) == f"in memory {number}"
         crash_a_backend(server)
         now = sidecar.grant(whose)[0]

@@ -5,7 +5,7 @@ may not use the cache says why."""
 import time
 
 import pytest
-from cached import (PROVIDERS, Watch, cache_state, epoch, fill, hits, read, store_and_fill, wait_cache, wait_drained,
+from cached import (PROVIDERS, Watch, cache_state, epoch, fill, hits, read, store_and_fill, wait_cache, wait_acknowledged,
                     wait_dropped)
 from harness import wait_until
 from redis_server import PREFIX, entry_key, is_trusted, trusted_entry
@@ -61,7 +61,7 @@ def test_two_sidecars_of_one_pair(make_sidecar, redis, client):  # C12
     assert read(second, whose) == "token" and hits(second) == 1
     for number, (one, other) in enumerate([(first, second), (second, first)] * 3):
         one.store(whose, f"token {number}")
-        wait_drained(one)
+        wait_acknowledged(one)
         assert fill(one, client, whose) == f"token {number}" == read(other, whose)
     first.stop()
     assert epoch(client) == before and read(second, whose) == "token 5"
@@ -127,7 +127,7 @@ def test_two_templates_of_one_pair(make_sidecar, redis, client, setting, value):
     whose = someone()
     for number in range(10):
         first.store(whose, f"token {number}")
-        wait_drained(first)
+        wait_acknowledged(first)
         for one in (first, second):
             assert read(one, whose) == f"token {number}"
         found = trusted_entry(client, whose)
@@ -179,7 +179,7 @@ def test_two_databases_side_by_side(make_sidecar, redis, client, settings):  # C
     for _ in range(10):
         assert read(first, whose) == "of the first" and read(second, whose) == "of the second"
     first.store(whose, "of the first, new")
-    wait_drained(first)
+    wait_acknowledged(first)
     assert read(second, whose) == "of the second" and read(first, whose) == "of the first, new"
     assert cache_state(first) == cache_state(second) == "ok"
 

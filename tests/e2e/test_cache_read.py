@@ -8,9 +8,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from psycopg.types.json import Jsonb
 from cached import (PROVIDERS, cache_state, count, epoch, fill, hits, plant, read, store_and_fill, wait_cache,
-                    wait_drained, wait_dropped)
+                    wait_acknowledged, wait_dropped)
 from harness import wait_until
-from redis_server import PREFIX, companion_key, entry, entry_key, trusted_entry
+from redis_server import PREFIX, metadata_key, entry, entry_key, trusted_entry
 from sidecar import API_TOKEN, metrics, someone
 from tokens import python_store
 
@@ -144,7 +144,7 @@ def test_what_is_not_there_is_not_cached(cached, client):
     whose = someone()
     for _ in range(3):
         assert cached.api("token", whose).status == 404
-    assert client.mget(entry_key(whose), companion_key(whose)) == [None, None]
+    assert client.mget(entry_key(whose), metadata_key(whose)) == [None, None]
     # Nor does its lease stand in the way of who fills next.
     store_and_fill(cached, client, whose, "now it is")
 
@@ -181,7 +181,7 @@ def test_an_entry_that_is_none(cached, client, value):  # C5
 
 def test_what_redis_says_is_of_another_type(cached, client):
     """A list or a set in the place of an entry, a entry_metadata, a lease: errors of Redis' only."""
-    for name in (entry_key, companion_key, lambda whose: f"{PREFIX}:lease:{entry_key(whose)}"):
+    for name in (entry_key, metadata_key, lambda whose: f"{PREFIX}:lease:{entry_key(whose)}"):
         whose = someone()
         cached.store(whose, "right")
         client.delete(name(whose))
@@ -222,7 +222,7 @@ def test_one_fill_of_500_misses(cached, client):  # C6
     read(cached, someone_with(cached, client))  # its connections are there
     for number in range(3):
         cached.store(whose, f"token {number}")
-        wait_drained(cached)
+        wait_acknowledged(cached)
         before = count(cached, "cache_fills_total")
         answers = parallel_reads([cached], whose, 500)
         assert [answer["access_token"] for answer in answers] == [f"token {number}"] * 500
@@ -235,7 +235,7 @@ def test_one_fill_of_two_sidecars(cached, client, make_sidecar):  # C6
     wait_cache(other)
     both, whose = [cached, other], someone()
     cached.store(whose, "token")
-    wait_drained(cached)
+    wait_acknowledged(cached)
     before = sum(count(one, "cache_fills_total") for one in both)
     answers = parallel_reads(both, whose, 300)
     assert [answer["access_token"] for answer in answers] == ["token"] * 300

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 import redis
-from cached import (PROVIDERS, Watch, cache_state, epoch, fill, read, store_and_fill, wait_cache, wait_drained,
+from cached import (PROVIDERS, Watch, cache_state, epoch, fill, read, store_and_fill, wait_cache, wait_acknowledged,
                     wait_dropped)
 from cryptography import x509
 from harness import free_port, wait_until
@@ -77,7 +77,7 @@ def test_a_user_with_no_more_rights_than_needed(cached, make_redis):
         refused = {one["object"]: one["reason"] for one in client.acl_log() if one["username"] == "sidecar"}
         assert set(refused) <= {"config|get"}, refused
         sidecar.sql("TRUNCATE oauth_tokens")
-        wait_drained(sidecar)
+        wait_acknowledged(sidecar)
         works(sidecar, client)
         sidecar.stop()
         assert password not in sidecar.log() and encoded not in sidecar.log()

@@ -7,12 +7,12 @@ import time
 
 import pytest
 import redis
-from cached import (PROVIDERS, cache_state, companion_of, epoch, fill, hits, read, store_and_fill, wait_cache,
-                    wait_drained)
+from cached import (PROVIDERS, cache_state, metadata_of, epoch, fill, hits, read, store_and_fill, wait_cache,
+                    wait_acknowledged)
 from cryptography.fernet import Fernet, InvalidToken
 from harness import wait_until
 from psycopg.types.json import Jsonb
-from redis_server import PREFIX, companion_key, entry_key, is_trusted
+from redis_server import PREFIX, metadata_key, entry_key, is_trusted
 from sidecar import someone
 
 KEY = "5DUzFqLzE0u0hHJpGq4sCZbQF0oRr8ZgZ5m6mHf1b5Q="
@@ -140,7 +140,7 @@ def test_sealed_entries_may_be_kept(sealed):  # C4
     with redis.client as client:
         sidecar.store(whose, "the-access-token", refresh_token="the-refresh-token", scopes="the-scope",
                       details=Jsonb({"account_label": "the-label@example.org"}))
-        wait_drained(sidecar)
+        wait_acknowledged(sidecar)
         fill(sidecar, client, whose)
         before = hits(sidecar)
         reply = sidecar.api("token", whose).json
@@ -182,11 +182,11 @@ def test_a_sealed_entry_cannot_be_moved(moving):  # C4
     sidecar, client, mine, theirs = moving
     stolen = client.get(entry_key(theirs))
     client.set(entry_key(mine), stolen)
-    client.set(companion_key(mine), client.get(companion_key(theirs)))
+    client.set(metadata_key(mine), client.get(metadata_key(theirs)))
     assert not is_trusted(client, mine)
     assert read(sidecar, mine) == "mine"
     client.set(entry_key(mine), stolen)
-    client.set(companion_key(mine), companion_of(epoch(client)[0], mine, stolen))
+    client.set(metadata_key(mine), metadata_of(epoch(client)[0], mine, stolen))
     assert read(sidecar, mine) == "mine" and read(sidecar, theirs) == "theirs"
 
 
@@ -202,19 +202,19 @@ def test_what_was_not_sealed_for_it(moving, forge):  # C4
     """With a entry_metadata that fits, whoever may write to Redis brings in no token without the key."""
     sidecar, client, mine, _ = moving
     value = forge(mine)
-    client.mset({entry_key(mine): value, companion_key(mine): companion_of(epoch(client)[0], mine, value)})
+    client.mset({entry_key(mine): value, metadata_key(mine): metadata_of(epoch(client)[0], mine, value)})
     assert read(sidecar, mine) == "mine"
     # It would have been served, had it been right.
     now = int(time.time() * 1e6)
     proof = f"{epoch(client)[0]} {now} {now + 60_000_000}"
     value = Fernet(KEY).encrypt(json.dumps(
         {"access_token": "with the key", "key": entry_key(mine), "fill": proof}).encode()).decode()
-    client.mset({entry_key(mine): value, companion_key(mine): companion_of(epoch(client)[0], mine, value)})
+    client.mset({entry_key(mine): value, metadata_key(mine): metadata_of(epoch(client)[0], mine, value)})
     assert read(sidecar, mine) == "with the key"
 
 
 def copy_of(client, whose):
-    return {key: client.get(key) for key in (entry_key(whose), companion_key(whose))}
+    return {key: client.get(key) for key in (entry_key(whose), metadata_key(whose))}
 
 
 def test_a_deleted_entry_cannot_be_put_back(moving):  # C19
@@ -226,7 +226,7 @@ def test_a_deleted_entry_cannot_be_put_back(moving):  # C19
     client.mset(copy)
     assert is_trusted(client, mine)  # so do those who have no key to look into it
     assert sidecar.api("token", mine).status == 404
-    wait_drained(sidecar)
+    wait_acknowledged(sidecar)
     client.mset(copy)
     assert sidecar.api("token", mine).status == 404 and read(sidecar, theirs) == "theirs"
 

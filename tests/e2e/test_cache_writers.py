@@ -6,11 +6,11 @@ import uuid
 
 import psycopg
 import pytest
-from cached import (PROVIDERS, Watch, cache_state, epoch, fill, read, store_and_fill, wait_cache, wait_drained,
+from cached import (PROVIDERS, Watch, cache_state, epoch, fill, read, store_and_fill, wait_cache, wait_acknowledged,
                     wait_dropped)
 from cryptography.fernet import Fernet
 from harness import KEY, wait_until
-from redis_server import PREFIX, companion_key, entry, entry_key, is_trusted, trusted_entry
+from redis_server import PREFIX, metadata_key, entry, entry_key, is_trusted, trusted_entry
 from sidecar import someone
 from tokens import WORKSPACE, python_store, store
 
@@ -145,7 +145,7 @@ def test_a_new_row_drops_what_stood_there(cached, writer, client, write):  # C2
     whose = someone()
     client.set(entry_key(whose), '{"access_token": "of nobody"}')
     write(writer, whose)
-    wait_drained(cached)
+    wait_acknowledged(cached)
     assert client.get(entry_key(whose)) is None
     assert read(cached, whose) == "new"
 
@@ -241,7 +241,7 @@ def test_rotation_drops_nothing(cached, writer, client):
     before = writer.execute("SELECT encrypted_access_token FROM oauth_tokens LIMIT 1").fetchone()
     writer.execute("CALL oauth_rotate_keys()")
     assert before is not None
-    wait_drained(cached)
+    wait_acknowledged(cached)
     assert is_trusted(client, whose) and read(cached, whose) == "token"
 
 
@@ -294,11 +294,11 @@ def test_a_transaction_of_many_changes(cached, writer, client):  # C2
             " FROM generate_series(1, 12000) n", [WORKSPACE])
         by_update(writer, whose)
     wait_dropped(client, whose)
-    wait_drained(cached)
+    wait_acknowledged(cached)
     assert read(cached, whose) == "new" and is_trusted(client, alone)
     assert cache_state(cached) == "ok"
     writer.execute("DELETE FROM oauth_tokens WHERE actor_id LIKE 'bulk-%'")
-    wait_drained(cached)
+    wait_acknowledged(cached)
 
 
 def test_started_beside_a_writer(server, make_redis, make_sidecar):  # C13
@@ -351,7 +351,7 @@ def test_a_fill_is_under_way(cached, writer, client):  # C1
     for whose in people:
         store(writer, whose, "0")
     for number in range(1, 16):
-        wait_drained(cached)
+        wait_acknowledged(cached)
         client.delete(*map(entry_key, people))
         with writer.transaction():
             # Readers wait here, with snapshots from before.
@@ -365,7 +365,7 @@ def test_a_fill_is_under_way(cached, writer, client):  # C1
                                           " 'oauth_tokens'::regclass")[0][0] >= len(people), what="the readers")
         for reader in readers:
             reader.join(30)
-        wait_drained(cached)
+        wait_acknowledged(cached)
         found = [entry(client, whose) for whose in people]
         assert [one for one in found if one and one["access_token"] != str(number)] == [], number
         assert [read(cached, whose) for whose in people] == [str(number)] * len(people)
@@ -411,7 +411,7 @@ def test_everything_is_dropped_while_fills_run(cached, client, way):  # C18
             if way == "epoch":
                 client.delete(f"{PREFIX}:epoch", f"{PREFIX}:live")
             write(number)
-            wait_drained(cached)
+            wait_acknowledged(cached)
             for whose in people:
                 # Not even one that nobody vouches for: the Python service would read it.
                 found = entry(client, whose)
@@ -425,4 +425,4 @@ def test_everything_is_dropped_while_fills_run(cached, client, way):  # C18
     assert survived == [] and wrong == []
     for whose in people:
         assert fill(cached, client, whose) == str(rounds)
-    assert client.get(companion_key(people[0])).split(" ")[0] == epoch(client)[0]
+    assert client.get(metadata_key(people[0])).split(" ")[0] == epoch(client)[0]

@@ -67,7 +67,7 @@ void check_entry(const EntryFormat &format, std::string_view value)
 			reread->expires_at == entry->expires_at && reread->scope == entry->scope);
 }
 
-void check_companion(const EntryMetadataFormat &format, std::string_view text)
+void check_metadata(const EntryMetadataFormat &format, std::string_view text)
 {
 	const auto identity = samples::identity();
 	const auto entry_metadata = format.read(text, identity, kValue);
@@ -98,15 +98,15 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 		check_entry(sealed().entry, Sealer(Secret(samples::kCacheKey)).seal(body));
 		break;
 	case '2' % 5:
-		check_companion(plain().entry_metadata, body);
-		check_companion(sealed().entry_metadata, body);
+		check_metadata(plain().entry_metadata, body);
+		check_metadata(sealed().entry_metadata, body);
 		break;
 	case '3' % 5: {
 		std::string text = plain().entry_metadata.write(kEpochId, samples::identity(), kValue, "");
 		text.pop_back();
 		text += body;
-		check_companion(plain().entry_metadata, text);
-		check_companion(sealed().entry_metadata, text);
+		check_metadata(plain().entry_metadata, text);
+		check_metadata(sealed().entry_metadata, text);
 		break;
 	}
 	case '4' % 5:

@@ -33,8 +33,8 @@
 #ifndef CRASH_AFTER
 #define CRASH_AFTER 0 /* changes; the database does not crash before */
 #endif
-#ifndef INCARNATIONS
-#define INCARNATIONS 4 /* ids of registrations; a bound for two sidecars who take turns */
+#ifndef REGISTRATIONS
+#define REGISTRATIONS 4 /* ids of registrations; a bound for two sidecars who take turns */
 #endif
 /*
  * Other bounds, each absent or there: PAGED (invalidations are read a few at a time),
@@ -68,7 +68,7 @@ typedef Redis {
 	byte run_id;
 	byte epoch;
 	bit ready;        /* and not "evicting" */
-	byte live;        /* the epoch that it vouches for */
+	byte live;        /* the epoch that it is of */
 	byte until;
 	byte entry;       /* the version in it, 0 where there is none */
 	byte sealed;      /* entry_metadata: the version whose digest it has */
@@ -140,7 +140,7 @@ byte superseded[VERSIONS]; /* ghost: when, plus 1 */
  * of those who know them, and forgets those whom nobody knows. Fewer states.
  */
 hidden byte name[EPOCHS];
-hidden byte incarnation_of[EPOCHS];
+hidden byte registration_of[EPOCHS];
 hidden byte run_of[EPOCHS];
 hidden byte names;
 hidden byte k;
@@ -150,7 +150,7 @@ hidden byte k;
 	:: e && !name[e] ->                                                               \
 		names++;                                                                      \
 		name[e] = names;                                                              \
-		incarnation_of[names] = epoch_registration_id[e];                                 \
+		registration_of[names] = epoch_registration_id[e];                                 \
 		run_of[names] = epoch_run[e]                                                  \
 	:: else                                                                           \
 	fi;                                                                               \
@@ -161,7 +161,7 @@ inline settle() {
 		names = 0;
 		k = 0;
 		do
-		:: k < EPOCHS -> name[k] = 0; incarnation_of[k] = 0; run_of[k] = 0; k++
+		:: k < EPOCHS -> name[k] = 0; registration_of[k] = 0; run_of[k] = 0; k++
 		:: else -> break
 		od;
 		rename(redis[0].epoch);
@@ -188,7 +188,7 @@ inline settle() {
 		k = 0;
 		do
 		:: k < EPOCHS ->
-			epoch_registration_id[k] = incarnation_of[k];
+			epoch_registration_id[k] = registration_of[k];
 			epoch_run[k] = run_of[k];
 			k++
 		:: else -> break
@@ -197,7 +197,7 @@ inline settle() {
 	}
 }
 
-inline new_epoch(incarnation_then, run_then) {
+inline new_epoch(registration_then, run_then) {
 	d_step {
 		k = 1;
 		do
@@ -205,7 +205,7 @@ inline new_epoch(incarnation_then, run_then) {
 		:: else -> break
 		od;
 		assert(k < EPOCHS); /* or there must be more of them */
-		epoch_registration_id[k] = incarnation_then;
+		epoch_registration_id[k] = registration_then;
 		epoch_run[k] = run_then;
 		R.epoch = k;
 		R.ready = 0;
@@ -270,7 +270,7 @@ proctype Writers() {
 		:: knows[w] -> database[truth].all = database[truth].all | (1 << w); commit(w)
 #endif
 #ifdef ENDS
-		:: knows[w] && registration_ids < INCARNATIONS && database[truth].registration_id ->
+		:: knows[w] && registration_ids < REGISTRATIONS && database[truth].registration_id ->
 			/* Invalidations are too many or too old: its deletion of the row commits with it. */
 			database[truth].registration_id = 0;
 			database[truth].cache = 0;
@@ -285,7 +285,7 @@ proctype Writers() {
 /* ---------------------------------------------------------------- sidecars */
 
 /* It took all of `upto` into account, and did it where the truth is. */
-inline vouch() {
+inline write_heartbeat() {
 	if
 	:: db == truth && DB.registration_id && DB.registration_id == epoch_registration_id[known[me]] ->
 		done[r] = max(done[r], upto)
@@ -391,7 +391,7 @@ again:
 	:: atomic {
 		/* None, or another Redis that nobody has spoken for in 30 seconds. */
 		(!DB.registration_id || (DB.cache != connection && connected)) &&
-			share_lock && registration_ids < INCARNATIONS ->
+			share_lock && registration_ids < REGISTRATIONS ->
 		register()
 	}
 	:: !connected -> goto again
@@ -448,7 +448,7 @@ dropping:
 		:: atomic {
 			connected && R.epoch == known[me] ->
 			if
-			:: !R.ready -> R.ready = 1; upto = max(upto, DB.version); vouch()
+			:: !R.ready -> R.ready = 1; upto = max(upto, DB.version); write_heartbeat()
 			:: else
 			fi;
 			swapped = 0
@@ -481,7 +481,7 @@ pass:
 	if
 	:: atomic {
 		if
-#ifndef INCARNATION_NOT_CHECKED_AT_PASS
+#ifndef REGISTRATION_NOT_CHECKED_AT_PASS
 		:: DB.registration_id != epoch_registration_id[known[me]] -> goto again
 		:: DB.registration_id == epoch_registration_id[known[me]] ->
 #else
@@ -519,7 +519,7 @@ pass:
 
 #ifdef SHOWN
 	atomic {
-#ifndef SHOWN_SURVIVES_INCARNATION
+#ifndef SHOWN_SURVIVES_REGISTRATION
 		shown = (shown_under == epoch_registration_id[known[me]] -> shown : 0);
 #endif
 		shown_under = epoch_registration_id[known[me]];
@@ -555,7 +555,7 @@ pass:
 #ifndef INVALIDATION_LEAVES_LEASE
 			R.lease = 0;
 #endif
-			vouch()
+			write_heartbeat()
 		}
 		:: !connected -> goto again
 		or_crash
@@ -580,7 +580,7 @@ acknowledge:
 #ifndef CURSOR_INSTEAD_OF_INVALIDATIONS
 	:: atomic {
 		seen &&
-#ifndef INCARNATION_NOT_CHECKED_AT_ACK
+#ifndef REGISTRATION_NOT_CHECKED_AT_ACK
 			DB.registration_id == epoch_registration_id[known[me]] &&
 #endif
 			true ->
@@ -591,7 +591,7 @@ acknowledge:
 		DB.all = DB.all & ~seen;
 		seen = 0
 	}
-#ifndef INCARNATION_NOT_CHECKED_AT_ACK
+#ifndef REGISTRATION_NOT_CHECKED_AT_ACK
 	:: seen && DB.registration_id != epoch_registration_id[known[me]] -> goto again
 #endif
 #else
@@ -619,7 +619,7 @@ acknowledge:
 		R.until = (at + LIFE > now -> at + LIFE : 0);
 		R.live = (at + LIFE > now -> R.live : 0);
 #endif
-		vouch();
+		write_heartbeat();
 		settle();
 		upto = 0;
 		whole = 0;
@@ -637,20 +637,20 @@ acknowledge:
 
 /* ----------------------------------------------------------------- fillers */
 
-#ifdef INCARNATION_NOT_CHECKED_AT_FILL
-#define right_incarnation(i, e) true
+#ifdef REGISTRATION_NOT_CHECKED_AT_FILL
+#define right_registration(i, e) true
 #else
-#define right_incarnation(i, e) (i == epoch_registration_id[e])
+#define right_registration(i, e) (i == epoch_registration_id[e])
 #endif
 
 /* The sidecar's pool may lead to either database, whichever its sidecar is at. */
 inline read_database() {
 	if
 	:: value = database[0].version;
-		right = right_incarnation(database[0].registration_id, filling[me])
+		right = right_registration(database[0].registration_id, filling[me])
 #if DATABASES > 1
 	:: truth -> value = database[1].version;
-		right = right_incarnation(database[1].registration_id, filling[me])
+		right = right_registration(database[1].registration_id, filling[me])
 #endif
 	fi;
 	value = (right -> value : 0)
@@ -779,7 +779,7 @@ proctype DatabaseCrash() {
 		:: true
 		:: last > 1 -> supersede(database[0].version); last++; database[0].version = last
 		fi;
-#ifdef INCARNATION_SURVIVES_CRASH
+#ifdef REGISTRATION_SURVIVES_CRASH
 		database[0].invalidations = 0;
 		database[0].all = 0;
 		writing[0] = 0;

@@ -26,7 +26,7 @@ public:
 
 	Awaitable<database::Registration> registration() override
 	{
-		co_return database::Registration{cache_id_, kIncarnation, {"1", 2, 3, 4}, 0};
+		co_return database::Registration{cache_id_, kRegistrationId, {"1", 2, 3, 4}, 0};
 	}
 	Awaitable<void> register_cache(const std::string &cache_id) override
 	{
@@ -39,7 +39,7 @@ public:
 	{
 		at_pending();
 		looks++;
-		database::PendingInvalidations pending{kIncarnation, invalidations, ++now};
+		database::PendingInvalidations pending{kRegistrationId, invalidations, ++now};
 		if (pending.invalidations.size() > static_cast<std::size_t>(most))
 			pending.invalidations.resize(static_cast<std::size_t>(most));
 		co_return pending;
@@ -57,7 +57,7 @@ public:
 	}
 
 private:
-	static constexpr const char *kIncarnation = "22222222-2222-4222-8222-222222222222";
+	static constexpr const char *kRegistrationId = "22222222-2222-4222-8222-222222222222";
 	std::string cache_id_;
 };
 

@@ -329,9 +329,9 @@ TEST_F(PostgresTokensTest, ReadsTokens)
 	EXPECT_EQ(bare->scopes, std::nullopt);
 	EXPECT_FALSE(bare->has_refresh_token);
 	EXPECT_EQ(bare->details, "");
-	const auto erased = finish(io, store.delete_token(kAnn, Revoke::automatic));
-	EXPECT_TRUE(erased.was_there);
-	EXPECT_TRUE(erased.is_queued);
+	const auto deleted = finish(io, store.delete_token(kAnn, Revoke::automatic));
+	EXPECT_TRUE(deleted.was_there);
+	EXPECT_TRUE(deleted.is_queued);
 	EXPECT_FALSE(finish(io, store.delete_token(kAnn, Revoke::never)).was_there);
 	EXPECT_FALSE(finish(io, store.delete_token(kAnn, Revoke::never)).is_queued);
 	EXPECT_FALSE(finish(io, store.token(kAnn, false)));

@@ -71,7 +71,7 @@ TEST(Api, KeepsTokensWithinTheirRange)
 	token.providers = {"plain.work"};
 	EXPECT_EQ(site.ask("GET", "/oauth/plain/status?" + kAlice, true).status, 403);
 	EXPECT_EQ(site.ask("GET", "/oauth/plain.work/status?" + kAlice, true).status, 200);
-	EXPECT_EQ(site.store.erased, 0);
+	EXPECT_EQ(site.store.deleted, 0);
 }
 
 TEST(Api, NamesTheParameterAtFault)
@@ -114,7 +114,7 @@ TEST(Api, RevokesAsRequestOrProviderSays)
 	const std::string address = "/oauth/plain/token?" + kAlice;
 	Site site;
 	EXPECT_EQ(text(site.ask("DELETE", address, true), "revocation"), "unsupported");
-	EXPECT_EQ(site.store.erased_with, Revoke::never);
+	EXPECT_EQ(site.store.deleted_with, Revoke::never);
 	site.settings.providers.at("plain").endpoints.revocation = "https://provider.example.com/r";
 	const std::tuple<Revoke, std::string, Revoke> cases[] = {
 		{Revoke::automatic, "", Revoke::automatic},
@@ -126,16 +126,16 @@ TEST(Api, RevokesAsRequestOrProviderSays)
 	};
 	for (const auto &[setting, parameter, revoke] : cases) {
 		site.settings.providers.at("plain").revoke = setting;
-		site.store.erased = 0;
+		site.store.deleted = 0;
 		const http::Response response = site.ask("DELETE", address + parameter, true);
-		EXPECT_EQ(site.store.erased_with, revoke) << parameter;
+		EXPECT_EQ(site.store.deleted_with, revoke) << parameter;
 		EXPECT_EQ(text(response, "revocation"), revoke == Revoke::never ? "skipped" : "queued");
 		EXPECT_EQ(text(site.ask("DELETE", address + parameter, true), "revocation"), "skipped");
 	}
-	site.store.erased = 0;
+	site.store.deleted = 0;
 	for (const char *bad : {"&revoke=", "&revoke=Auto", "&revoke=auto&revoke=auto"})
 		EXPECT_EQ(text(site.ask("DELETE", address + bad, true), "parameter"), "revoke");
-	EXPECT_EQ(site.store.erased, 0);
+	EXPECT_EQ(site.store.deleted, 0);
 	EXPECT_EQ(site.client.calls, 0);
 }
 
@@ -335,11 +335,11 @@ TEST(Api, ForgetsWhatItDeletes)
 {
 	Site site;
 	EXPECT_EQ(site.ask("DELETE", kTokenOfAlice, true).status, 200);
-	EXPECT_EQ(site.cache.forgotten, 1);
+	EXPECT_EQ(site.cache.evicted, 1);
 	// The answer may have been lost behind a commit.
 	site.store.error = database::StoreError("", "no answer");
 	EXPECT_EQ(site.ask("DELETE", kTokenOfAlice, true).status, 503);
-	EXPECT_EQ(site.cache.forgotten, 2);
+	EXPECT_EQ(site.cache.evicted, 2);
 }
 
 TEST(Ready, WhateverBecomesOfTheCache)

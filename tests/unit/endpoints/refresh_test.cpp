@@ -53,7 +53,7 @@ TEST(RefreshOnRead, StoresWhatTheProviderAnswers)
 	EXPECT_EQ(site.client.calls, 1);
 	EXPECT_EQ(site.refreshes.access_token, "new");
 	EXPECT_EQ(site.refreshes.refresh_token, "next");
-	EXPECT_EQ(site.cache.forgotten, 1);
+	EXPECT_EQ(site.cache.evicted, 1);
 	EXPECT_TRUE(site.is_spool_empty());
 }
 

@@ -37,9 +37,9 @@ public:
 	std::optional<std::string> return_to;
 	std::optional<database::ConnectedAccount> known_connection;
 	std::optional<database::StoredToken> known_token;
-	int attempts = 0, claims = 0, stores = 0, erased = 0, tokens = 0;
+	int attempts = 0, claims = 0, stores = 0, deleted = 0, tokens = 0;
 	std::string stored_access_token;
-	std::optional<oauth::Revoke> erased_with;
+	std::optional<oauth::Revoke> deleted_with;
 
 	Awaitable<void> publish(const database::PublishedSettings &) override
 	{
@@ -112,9 +112,9 @@ public:
 												   oauth::Revoke revoke) override
 	{
 		fail();
-		erased_with = revoke;
+		deleted_with = revoke;
 		database::DeletedToken result;
-		result.was_there = erased++ == 0;
+		result.was_there = deleted++ == 0;
 		result.is_queued = result.was_there && revoke != oauth::Revoke::never;
 		co_return result;
 	}
@@ -283,7 +283,7 @@ class FakeCache : public cache::TokenCache
 public:
 	std::optional<cache::CachedToken> hit;
 	bool has_lease = false;
-	int filled = 0, released = 0, forgotten = 0;
+	int filled = 0, released = 0, evicted = 0;
 	cache::CacheState is = cache::CacheState::none;
 
 	boost::asio::awaitable<cache::Lookup> look_up(const oauth::Identity &identity) override
@@ -300,7 +300,7 @@ public:
 	}
 	boost::asio::awaitable<void> evict(const oauth::Identity &) override
 	{
-		forgotten++;
+		evicted++;
 		co_return;
 	}
 	bool keeps_refresh_tokens() const noexcept override { return false; }
