@@ -1,5 +1,7 @@
 #include "oauth/json.hpp"
 
+#include "common/utf8.hpp"
+
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/serializer.hpp>
 #include <boost/json/value_stack.hpp>
@@ -95,31 +97,11 @@ struct Builder {
 	std::set<std::string> doubled;
 };
 
-// The length of the UTF-8 character (RFC 3629 section 4) that `text` begins with; 0: it
-// is none.
+// The length of the character that `text` begins with; 0: it begins with none.
 std::size_t character_at(std::string_view text) noexcept
 {
-	const auto byte = [&](std::size_t at) {
-		return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
-	};
-	const auto is_tail = [&](std::size_t at) { return (byte(at) & 0xc0) == 0x80; };
-	const unsigned first = byte(0);
-	const unsigned second = byte(1);
-	if (first < 0x80)
-		return 1;
-	if (first >= 0xc2 && first <= 0xdf)
-		return is_tail(1) ? 2 : 0;
-	if (first >= 0xe0 && first <= 0xef)
-		return is_tail(1) && is_tail(2) && (first != 0xe0 || second >= 0xa0) &&
-					   (first != 0xed || second <= 0x9f)
-				   ? 3
-				   : 0;
-	if (first >= 0xf0 && first <= 0xf4)
-		return is_tail(1) && is_tail(2) && is_tail(3) && (first != 0xf0 || second >= 0x90) &&
-					   (first != 0xf4 || second <= 0x8f)
-				   ? 4
-				   : 0;
-	return 0;
+	const http::Character character = http::first_character(text);
+	return character.is_valid ? character.length : 0;
 }
 
 // The number in "\\uXXXX" at the start of the text; nothing: it is something else.
@@ -160,7 +142,7 @@ std::size_t whole_part(std::string_view text) noexcept
 }
 
 // The text with U+FFFD for whatever is no character.
-Secret mended(std::string_view text)
+Secret with_replacements(std::string_view text)
 {
 	Secret out;
 	while (!text.empty()) {
@@ -223,7 +205,7 @@ std::optional<LooseJson> parse_loose_json(std::string_view text, int max_depth)
 {
 	if (whole_part(text) == text.size())
 		return parse(text, max_depth);
-	const Secret whole = mended(text);
+	const Secret whole = with_replacements(text);
 	return parse(whole.reveal(), max_depth);
 }
 
