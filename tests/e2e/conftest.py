@@ -1,13 +1,13 @@
-"""Fixtures: see harness.py."""
+"""Fixtures; what they make is in support/."""
 
 import pytest
 
-from certificates import Authority
-from fake_provider import FakeProvider
-from harness import DATABASE, Cluster, new_directory
-from openid import Chromium, OpenIDProvider
-from redis_server import RedisServer
-from sidecar import Application, Sidecar
+from support.certificates import Authority
+from support.fake_provider import FakeProvider
+from support.harness import DATABASE, Cluster, new_directory
+from support.openid import Chromium, OpenIDProvider
+from support.redis_server import RedisServer
+from support.sidecar import Application, Sidecar
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,6 @@ def make_cluster():
 def module_cluster():
     """The same for a module; for its own fixtures to build on."""
     yield from _clusters()
-
-
-# The sidecar's: see sidecar.py, fake_provider.py and openid.py.
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import re
 import psycopg
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
-from harness import CHECKOUT, DATABASE, KEY
-from tokens import WORKSPACE, get, identity, new_key, set_ring
+from support.harness import CHECKOUT, DATABASE, KEY
+from support.tokens import WORKSPACE, get, identity, new_key, set_ring
 
 OLD, OLDER = new_key(), new_key()
 TABLE = """CREATE TYPE actor_type_enum AS ENUM ('user', 'api_key');

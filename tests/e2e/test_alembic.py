@@ -6,8 +6,8 @@ import textwrap
 
 import psycopg
 import pytest
-from harness import CHECKOUT, DATABASE, clean_environment
-from tokens import get, identity, store
+from support.harness import CHECKOUT, DATABASE, clean_environment
+from support.tokens import get, identity, store
 
 IMPORTS = """
 from sqlalchemy import Column, DateTime, Enum, Index, Text, UniqueConstraint, text

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from harness import DATABASE, KEY, wait_until
-from tokens import get, identity, store
+from support.harness import DATABASE, KEY, wait_until
+from support.tokens import get, identity, store
 
 WHOSE = identity("behind")
 # A foreign table cannot be made LIKE another.

@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from fake_provider import Answer
-from harness import wait_until
-from sidecar import metrics, prepare_database, someone
-from tokens import WORKSPACE
+from support.fake_provider import Answer
+from support.harness import wait_until
+from support.sidecar import metrics, prepare_database, someone
+from support.tokens import WORKSPACE
 
 TOKEN = {"access_token": "new-access", "token_type": "Bearer", "expires_in": 36000}
 RATE = 40

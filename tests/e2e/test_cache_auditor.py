@@ -7,8 +7,8 @@ import subprocess
 import time
 
 import pytest
-from audit_journal import (ABSENT, BOUND, COMMITTED, POSSIBLE, ROLLED_BACK, Journal, state_of, token_of)
-from harness import CHECKOUT, KEY
+from support.audit_journal import ABSENT, BOUND, COMMITTED, POSSIBLE, ROLLED_BACK, Journal, state_of, token_of
+from support.harness import CHECKOUT, KEY
 
 HANGS = 400  # seconds that a run never takes
 
@@ -25,8 +25,8 @@ def weakened():
 def audit(*arguments, **environment):
     """The auditor in a process of its own; its exit status and what it printed."""
     done = subprocess.run(
-        ["setpriv", "--pdeathsig=INT", "--", CHECKOUT / "tests/e2e/auditor.py", *arguments],
-        env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        ["setpriv", "--pdeathsig=INT", "--", "/usr/bin/python3", "-m", "support.auditor", *arguments],
+        cwd=CHECKOUT / "tests/e2e", env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, timeout=HANGS,
     )
     print(done.stdout)

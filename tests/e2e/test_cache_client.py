@@ -5,10 +5,10 @@ import re
 from hashlib import sha256
 
 import pytest
-from cached import PROVIDERS, fill, wait_cache, wait_acknowledged, wait_dropped
-from harness import CHECKOUT
-from redis_server import PREFIX, metadata_key, entry_key
-from sidecar import someone
+from support.cached import PROVIDERS, fill, wait_cache, wait_acknowledged, wait_dropped
+from support.harness import CHECKOUT
+from support.redis_server import PREFIX, metadata_key, entry_key
+from support.sidecar import someone
 
 
 @pytest.fixture(scope="module")

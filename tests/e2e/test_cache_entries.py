@@ -6,12 +6,12 @@ import uuid
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from cached import (PROVIDER, PROVIDERS, count, epoch, fill, hits, read, store_and_fill, wait_cache, wait_acknowledged,
-                    wait_dropped)
-from harness import wait_until
-from redis_server import PREFIX, metadata_key, entry, entry_key, is_trusted
-from sidecar import someone
-from tokens import WORKSPACE
+from support.cached import (PROVIDER, PROVIDERS, count, epoch, fill, hits, read, store_and_fill, wait_cache,
+                            wait_acknowledged, wait_dropped)
+from support.harness import wait_until
+from support.redis_server import PREFIX, metadata_key, entry, entry_key, is_trusted
+from support.sidecar import someone
+from support.tokens import WORKSPACE
 
 PYTHON_TEMPLATE = "oauth:token:{provider}:{workspace_id}:{actor_id}"
 

@@ -4,10 +4,10 @@ import shutil
 import time
 
 import pytest
-from cached import PROVIDERS, cache_state, epoch, read, store_and_fill, wait_cache, wait_acknowledged
-from forward import Forward
-from redis_server import PREFIX, trusted_entry
-from sidecar import someone
+from support.cached import PROVIDERS, cache_state, epoch, read, store_and_fill, wait_cache, wait_acknowledged
+from support.forward import Forward
+from support.redis_server import PREFIX, trusted_entry
+from support.sidecar import someone
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import time
 
 import psycopg
 import pytest
-from harness import DATABASE, wait_until
-from tokens import identity, in_background, store
+from support.harness import DATABASE, wait_until
+from support.tokens import identity, in_background, store
 
 REGISTRATION_ID = "SELECT oauth_tokens_internal.cache_registration_id()"
 LEVELS = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]

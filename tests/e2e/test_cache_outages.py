@@ -6,11 +6,11 @@ import signal
 import time
 
 import pytest
-from cached import (BOUND, PROVIDERS, Watch, cache_state, count, epoch, fill, hits, read, store_and_fill, wait_cache,
-                    wait_acknowledged, wait_dropped)
-from harness import wait_until
-from redis_server import PREFIX, is_trusted, trusted_entry
-from sidecar import in_parallel, someone
+from support.cached import (BOUND, PROVIDERS, Watch, cache_state, count, epoch, fill, hits, read, store_and_fill,
+                            wait_cache, wait_acknowledged, wait_dropped)
+from support.harness import wait_until
+from support.redis_server import PREFIX, is_trusted, trusted_entry
+from support.sidecar import in_parallel, someone
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ may not use the cache says why."""
 import time
 
 import pytest
-from cached import (PROVIDERS, Watch, cache_state, epoch, fill, hits, read, store_and_fill, wait_cache, wait_acknowledged,
-                    wait_dropped)
-from harness import wait_until
-from redis_server import PREFIX, entry_key, is_trusted, trusted_entry
-from sidecar import someone
-from tokens import get, store
+from support.cached import (PROVIDERS, Watch, cache_state, epoch, fill, hits, read, store_and_fill, wait_cache,
+                            wait_acknowledged, wait_dropped)
+from support.harness import wait_until
+from support.redis_server import PREFIX, entry_key, is_trusted, trusted_entry
+from support.sidecar import someone
+from support.tokens import get, store
 
 OTHER_DATABASE = "another database uses this Redis"
 OTHER_REDIS = "the database names another Redis"

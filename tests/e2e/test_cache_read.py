@@ -7,12 +7,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from psycopg.types.json import Jsonb
-from cached import (PROVIDERS, cache_state, count, epoch, fill, hits, plant, read, store_and_fill, wait_cache,
-                    wait_acknowledged, wait_dropped)
-from harness import wait_until
-from redis_server import PREFIX, metadata_key, entry, entry_key, trusted_entry
-from sidecar import API_TOKEN, metrics, someone
-from tokens import python_store
+from support.cached import (PROVIDERS, cache_state, count, epoch, fill, hits, plant, read, store_and_fill, wait_cache,
+                            wait_acknowledged, wait_dropped)
+from support.harness import wait_until
+from support.redis_server import PREFIX, metadata_key, entry, entry_key, trusted_entry
+from support.sidecar import API_TOKEN, metrics, someone
+from support.tokens import python_store
 
 DETAILS = {"account_id": "1", "account_label": "ä@example.org \\ \"", "issuer": "https://a.example",
            "extra": {"a": [1, {"b": None}], "z": "\u0007", "account": 7}, "lifetime": 3600}

@@ -4,11 +4,11 @@ import contextlib
 
 import pytest
 import redis
-from cached import (PROVIDERS, Watch, cache_state, epoch, fill, read, store_and_fill, wait_cache, wait_acknowledged,
-                    wait_dropped)
+from support.cached import (PROVIDERS, Watch, cache_state, epoch, fill, read, store_and_fill, wait_cache,
+                            wait_acknowledged, wait_dropped)
 from cryptography import x509
-from harness import free_port, wait_until
-from sidecar import someone
+from support.harness import free_port, wait_until
+from support.sidecar import someone
 
 # What the sidecar needs of Redis, and no more.
 RIGHTS = ("~oauth:* -@all +get +mget +set +del +unlink +scan +eval +time +info +ping +select"

@@ -2,9 +2,9 @@
 
 import time
 
-from harness import wait_until
-from redis_server import entry_key, trusted_entry
-from sidecar import someone
+from support.harness import wait_until
+from support.redis_server import entry_key, trusted_entry
+from support.sidecar import someone
 
 
 def end_of_heartbeat(client):

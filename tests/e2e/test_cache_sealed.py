@@ -7,13 +7,13 @@ import time
 
 import pytest
 import redis
-from cached import (PROVIDERS, cache_state, metadata_of, epoch, fill, hits, read, store_and_fill, wait_cache,
-                    wait_acknowledged)
+from support.cached import (PROVIDERS, cache_state, metadata_of, epoch, fill, hits, read, store_and_fill, wait_cache,
+                            wait_acknowledged)
 from cryptography.fernet import Fernet, InvalidToken
-from harness import wait_until
+from support.harness import wait_until
 from psycopg.types.json import Jsonb
-from redis_server import PREFIX, metadata_key, entry_key, is_trusted
-from sidecar import someone
+from support.redis_server import PREFIX, metadata_key, entry_key, is_trusted
+from support.sidecar import someone
 
 KEY = "5DUzFqLzE0u0hHJpGq4sCZbQF0oRr8ZgZ5m6mHf1b5Q="
 OUTLIVE = "tokens in this Redis may outlive it"

@@ -6,13 +6,13 @@ import uuid
 
 import psycopg
 import pytest
-from cached import (PROVIDERS, Watch, cache_state, epoch, fill, read, store_and_fill, wait_cache, wait_acknowledged,
-                    wait_dropped)
+from support.cached import (PROVIDERS, Watch, cache_state, epoch, fill, read, store_and_fill, wait_cache,
+                            wait_acknowledged, wait_dropped)
 from cryptography.fernet import Fernet
-from harness import KEY, wait_until
-from redis_server import PREFIX, metadata_key, entry, entry_key, is_trusted, trusted_entry
-from sidecar import someone
-from tokens import WORKSPACE, python_store, store
+from support.harness import KEY, wait_until
+from support.redis_server import PREFIX, metadata_key, entry, entry_key, is_trusted, trusted_entry
+from support.sidecar import someone
+from support.tokens import WORKSPACE, python_store, store
 
 
 @pytest.fixture(scope="module")

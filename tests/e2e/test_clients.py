@@ -10,10 +10,10 @@ import asyncpg
 import psycopg
 import pytest
 import sqlalchemy
-from harness import CHECKOUT, DATABASE
-from pgbouncer import PgBouncer
+from support.harness import CHECKOUT, DATABASE
+from support.pgbouncer import PgBouncer
 from psycopg.types.enum import EnumInfo, register_enum
-from tokens import WORKSPACE, get, identity, store
+from support.tokens import WORKSPACE, get, identity, store
 
 GET = "SELECT access_token FROM oauth_get({0}, {1}, {2}, {3})"
 

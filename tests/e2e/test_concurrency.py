@@ -2,7 +2,7 @@
 
 import threading
 
-from harness import DATABASE
+from support.harness import DATABASE
 
 WORKSPACE = "'11111111-1111-4111-8111-111111111111'"
 WHOSE = f"{WORKSPACE}, 'google', 'user', (:i)::text"

@@ -6,10 +6,10 @@ import signal
 import threading
 
 import pytest
-from cached import PROVIDERS
-from forward import Forward
-from harness import _children, wait_until
-from sidecar import prepare_database, someone
+from support.cached import PROVIDERS
+from support.forward import Forward
+from support.harness import _children, wait_until
+from support.sidecar import prepare_database, someone
 
 TCP = {"listen_addresses": "127.0.0.1", "max_connections": "100"}
 

@@ -2,9 +2,9 @@
 whose cause and remedy stand in /readyz, in the log and in --check."""
 
 import pytest
-from cached import PROVIDERS
-from harness import KEY, wait_until
-from sidecar import prepare_database, someone
+from support.cached import PROVIDERS
+from support.harness import KEY, wait_until
+from support.sidecar import prepare_database, someone
 
 CALLS = [("token", "GET"), ("status", "GET"), ("authorize", "GET"), ("token", "DELETE")]
 

@@ -5,10 +5,10 @@ import re
 import subprocess
 
 import pytest
-from harness import CHECKOUT, DATABASE, clean_environment
-from listener import Listener
-from openid import directory
-from pgbouncer import PgBouncer
+from support.harness import CHECKOUT, DATABASE, clean_environment
+from support.listener import Listener
+from support.openid import directory
+from support.pgbouncer import PgBouncer
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def program(tmp_path_factory):
     page = (CHECKOUT / "docs/clients.md").read_text()
     [block] = re.findall(r"```java\n(.*?)```", page, re.DOTALL)
     path = tmp_path_factory.mktemp("jdbc") / "JdbcClient.java"
-    path.write_text((CHECKOUT / "tests/e2e/JdbcClient.java").read_text().replace("        PAGE\n", block))
+    path.write_text((CHECKOUT / "tests/e2e/support/JdbcClient.java").read_text().replace("        PAGE\n", block))
     return path
 
 

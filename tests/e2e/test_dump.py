@@ -2,8 +2,8 @@
 
 import psycopg
 import pytest
-from harness import DATABASE
-from tokens import get, identity, python_store, store
+from support.harness import DATABASE
+from support.tokens import get, identity, python_store, store
 
 # As the Python service's Alembic migration made it, and what users put around it.
 ADOPTED = """

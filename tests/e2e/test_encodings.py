@@ -3,8 +3,8 @@
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from harness import KEY
-from tokens import get, identity, python_store, store
+from support.harness import KEY
+from support.tokens import get, identity, python_store, store
 
 ENCODINGS = ["UTF8", "LATIN1", "WIN1251", "EUC_JP", "SQL_ASCII"]
 

@@ -9,10 +9,10 @@ import subprocess
 
 import psycopg
 import pytest
-import sidecar as sidecar_module
-from cached import PROVIDERS
-from harness import CHECKOUT
-from sidecar import someone
+from support import sidecar as sidecar_module
+from support.cached import PROVIDERS
+from support.harness import CHECKOUT
+from support.sidecar import someone
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from sidecar import MiniBrowser, in_parallel, parameters, someone
+from support.sidecar import MiniBrowser, in_parallel, parameters, someone
 
 
 @pytest.fixture(scope="module")

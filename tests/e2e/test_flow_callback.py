@@ -2,8 +2,8 @@
 where it is advice."""
 
 import pytest
-from fake_provider import Answer
-from sidecar import MiniBrowser, Sidecar, in_parallel, prepare_database, someone
+from support.fake_provider import Answer
+from support.sidecar import MiniBrowser, Sidecar, in_parallel, prepare_database, someone
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ http and https, in Chromium and in a browser of our own; and what is stored then
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from fake_provider import Answer
-from openid import CLIENT
-from sidecar import MiniBrowser, fetch, parameters, someone
-from tokens import WORKSPACE
+from support.fake_provider import Answer
+from support.openid import CLIENT
+from support.sidecar import MiniBrowser, fetch, parameters, someone
+from support.tokens import WORKSPACE
 
 
 @pytest.fixture(scope="module", params=["http", "https"])

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from harness import DATABASE, wait_until
-from tokens import get, identity, new_key, set_ring
+from support.harness import DATABASE, wait_until
+from support.tokens import get, identity, new_key, set_ring
 
 OLD, NEW, THIRD = new_key(), new_key(), new_key()
 BEGIN = """SELECT state, browser_secret, code_verifier, nonce

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 import pytest
-from sidecar import API_TOKEN, MiniBrowser, parameters, someone
+from support.sidecar import API_TOKEN, MiniBrowser, parameters, someone
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import json
 import time
 
 import pytest
-from fake_provider import CLIENT_ID, b64url
-from sidecar import MiniBrowser, someone
+from support.fake_provider import CLIENT_ID, b64url
+from support.sidecar import MiniBrowser, someone
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """A code, or a client secret, goes to the provider that the flow began with and to nobody else."""
 
 import pytest
-from harness import wait_until
-from sidecar import MiniBrowser, in_parallel, parameters, someone
+from support.harness import wait_until
+from support.sidecar import MiniBrowser, in_parallel, parameters, someone
 
 
 @pytest.fixture(scope="module")

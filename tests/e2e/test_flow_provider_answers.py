@@ -5,10 +5,10 @@ import re
 from datetime import datetime, timezone
 
 import pytest
-from fake_provider import Answer
-from harness import CHECKOUT
-from provider_answers import OTHERS, SAMPLE, SHIPPED, sample_blocks
-from sidecar import MiniBrowser, someone
+from support.fake_provider import Answer
+from support.harness import CHECKOUT
+from support.provider_answers import OTHERS, SAMPLE, SHIPPED, sample_blocks
+from support.sidecar import MiniBrowser, someone
 
 EVERY = SHIPPED | OTHERS
 ENDPOINTS = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "revocation_endpoint": "/revoke"}

@@ -6,8 +6,8 @@ import json
 from urllib.parse import quote, quote_plus
 
 import pytest
-from fake_provider import CLIENT_ID, CLIENT_SECRET, Answer
-from sidecar import MiniBrowser, someone
+from support.fake_provider import CLIENT_ID, CLIENT_SECRET, Answer
+from support.sidecar import MiniBrowser, someone
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from sidecar import API_TOKEN, MiniBrowser, fetch, someone
+from support.sidecar import API_TOKEN, MiniBrowser, fetch, someone
 
 HOST = b"Host: localhost\r\n"
 END = b"Connection: close\r\n\r\n"

@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 
 import psycopg
 import pytest
-from sidecar import API_TOKEN, MiniBrowser, someone
+from support.sidecar import API_TOKEN, MiniBrowser, someone
 
 ALLOWED = ["http://127.0.0.1:8000", "https://app.example.org", "https://*.example.net",
            "https://app.example.org:8443"]

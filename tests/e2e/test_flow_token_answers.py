@@ -7,11 +7,11 @@ import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from certificates import HOSTS, Authority
+from support.certificates import HOSTS, Authority
 from cryptography import x509
-from fake_provider import Answer
-from harness import free_port, new_directory, wait_until
-from sidecar import MiniBrowser, in_parallel, someone
+from support.fake_provider import Answer
+from support.harness import free_port, new_directory, wait_until
+from support.sidecar import MiniBrowser, in_parallel, someone
 
 
 @pytest.fixture(scope="module")

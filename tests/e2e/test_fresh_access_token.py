@@ -12,10 +12,10 @@ from datetime import datetime
 import asyncpg
 import psycopg
 import pytest
-from harness import DATABASE, client_bin, wait_until
-from listener import FRESH, REFRESH, WAIT, Caller, Listener
-from pgbouncer import PgBouncer
-from tokens import identity, python_store
+from support.harness import DATABASE, client_bin, wait_until
+from support.listener import FRESH, REFRESH, WAIT, Caller, Listener
+from support.pgbouncer import PgBouncer
+from support.tokens import identity, python_store
 
 LIVES = 3600
 SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Extension' AND query LIKE '%%oauth_fresh_access_token%%' AND pid <> pg_backend_pid()"

@@ -5,8 +5,8 @@ import threading
 
 import psycopg
 import pytest
-from harness import DATABASE
-from tokens import get, identity, store
+from support.harness import DATABASE
+from support.tokens import get, identity, store
 
 WHOSE = identity("indexed")
 

@@ -7,8 +7,8 @@ import uuid
 import psycopg
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
-from harness import KEY
-from tokens import PYTHON_UPSERT, WORKSPACE, get, identity, new_key, python_store, store
+from support.harness import KEY
+from support.tokens import PYTHON_UPSERT, WORKSPACE, get, identity, new_key, python_store, store
 
 ALPHABETS = {
     "ascii": "".join(map(chr, range(1, 128))),

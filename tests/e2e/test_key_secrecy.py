@@ -8,8 +8,8 @@ import subprocess
 
 import psycopg
 import pytest
-from harness import DATABASE, KEY, wait_until
-from tokens import fingerprint, get, identity, key_forms, new_key, ring, store
+from support.harness import DATABASE, KEY, wait_until
+from support.tokens import fingerprint, get, identity, key_forms, new_key, ring, store
 
 SECOND = new_key()
 AS_ROOT = os.geteuid() == 0

@@ -8,11 +8,10 @@ import re
 import shutil
 import time
 
-import harness
 import psycopg
 import pytest
-from harness import DATABASE, KEY, wait_until
-from tokens import fingerprint, get, identity, new_key, ring, set_ring, store
+from support.harness import DATABASE, KEY, SERVER_USER, wait_until
+from support.tokens import fingerprint, get, identity, new_key, ring, set_ring, store
 
 OTHER = new_key()
 SENTINEL = "SENTINEL"
@@ -214,7 +213,7 @@ def test_a_file_that_others_can_read_is_refused(filed, mode, root, refused):  # 
     position = filed.log_position()
     path = filed.write_file("keys", OTHER, mode=mode)
     if root:
-        shutil.chown(path, "root", harness.SERVER_USER)
+        shutil.chown(path, "root", SERVER_USER)
     filed.reload()
     assert ring(filed) == [fingerprint(KEY if refused else OTHER)]
     assert (f"was not taken over: the key file has mode {mode:04o}" in filed.log(position)) == refused

@@ -4,8 +4,8 @@ around every call. It is refused, or changes nothing."""
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from harness import DATABASE, KEY
-from tokens import get, identity, store
+from support.harness import DATABASE, KEY
+from support.tokens import get, identity, store
 
 WHOSE = identity("victim")
 

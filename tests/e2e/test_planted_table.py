@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from harness import DATABASE, KEY, wait_until
-from tokens import WORKSPACE, identity, new_key, python_store, store
+from support.harness import DATABASE, KEY, wait_until
+from support.tokens import WORKSPACE, identity, new_key, python_store, store
 
 NEW = new_key()
 WHOSE = identity("victim")

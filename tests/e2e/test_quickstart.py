@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from harness import CHECKOUT, base_directory
+from support.harness import CHECKOUT, base_directory
 
 
 def run(*arguments, **variables):

@@ -3,8 +3,8 @@
 import base64
 import os
 
-from harness import DATABASE, KEY
-from tokens import identity, key_forms, new_key, set_ring, store
+from support.harness import DATABASE, KEY
+from support.tokens import identity, key_forms, new_key, set_ring, store
 
 SEALED = "SELECT encrypted_access_token FROM oauth_tokens"
 

@@ -2,7 +2,7 @@
 
 import re
 
-from harness import CHECKOUT, DATABASE
+from support.harness import CHECKOUT, DATABASE
 
 
 def test_ten_lines(make_cluster):

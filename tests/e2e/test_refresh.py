@@ -12,10 +12,10 @@ import time
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from fake_provider import CLIENT_ID, Answer
-from harness import wait_until
-from listener import FRESH
-from sidecar import in_parallel, metrics, someone
+from support.fake_provider import CLIENT_ID, Answer
+from support.harness import wait_until
+from support.listener import FRESH
+from support.sidecar import in_parallel, metrics, someone
 
 # Of a provider that says no more than RFC 6749 wants.
 TOKEN = {"access_token": "new-access", "token_type": "Bearer", "expires_in": 3600}

@@ -10,11 +10,11 @@ import threading
 from urllib.parse import urlencode
 
 import pytest
-from boot_clock import BootClock
-from cached import BOUND, fill, wait_cache
-from harness import wait_until
-from interrupting_proxy import InterruptingProxy
-from sidecar import API_TOKEN, Sidecar, is_sanitized, someone
+from support.boot_clock import BootClock
+from support.cached import BOUND, fill, wait_cache
+from support.harness import wait_until
+from support.interrupting_proxy import InterruptingProxy
+from support.sidecar import API_TOKEN, Sidecar, is_sanitized, someone
 
 LIFE = 3600  # seconds that an access token lives
 ROTATION = {"openid": "strict", "graceful": "grace:60"}

@@ -6,12 +6,12 @@ import subprocess
 
 import pytest
 from cryptography.fernet import Fernet
-from harness import DATABASE, new_directory
-from interrupting_proxy import InterruptingProxy
-from openid import CLIENT
-from refresh_holder import EXAMPLES
-from sidecar import environment
-from tokens import get, identity
+from support.harness import DATABASE, new_directory
+from support.interrupting_proxy import InterruptingProxy
+from support.openid import CLIENT
+from support.refresh_holder import EXAMPLES
+from support.sidecar import environment
+from support.tokens import get, identity
 
 ALICE = identity(provider="openid")
 

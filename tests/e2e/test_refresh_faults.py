@@ -7,11 +7,11 @@ import time
 
 import psycopg
 import pytest
-from harness import DATABASE, KEY, new_directory
-from interrupting_proxy import InterruptingProxy
-from openid import CLIENT
-from refresh_holder import Holder
-from tokens import get, identity, new_key, python_store, set_ring
+from support.harness import DATABASE, KEY, new_directory
+from support.interrupting_proxy import InterruptingProxy
+from support.openid import CLIENT
+from support.refresh_holder import Holder
+from support.tokens import get, identity, new_key, python_store, set_ring
 
 RULES = '{"openid": {"rotation": "strict"}, "graceful": {"rotation": "grace:60"}}'
 LIFE = 3600  # seconds that an access token lives

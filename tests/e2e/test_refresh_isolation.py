@@ -6,8 +6,8 @@ import json
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from harness import DATABASE
-from tokens import identity
+from support.harness import DATABASE
+from support.tokens import identity
 
 LEVELS = ["REPEATABLE READ", "SERIALIZABLE"]
 BEGIN = "SELECT outcome, fence, spool_key FROM oauth_refresh_begin(%s, %s, %s, %s)"

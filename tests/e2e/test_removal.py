@@ -4,8 +4,8 @@ import re
 
 import psycopg
 import pytest
-from harness import CHECKOUT, DATABASE
-from tokens import identity, store
+from support.harness import CHECKOUT, DATABASE
+from support.tokens import identity, store
 
 DATABASES = {DATABASE: None, "other": "vault"}  # and the extension's schema
 

@@ -3,10 +3,10 @@
 import threading
 
 import pytest
-from fake_provider import CLIENT_ID, Answer
-from harness import wait_until
-from openid import CLIENT
-from sidecar import MiniBrowser, fetch, someone
+from support.fake_provider import CLIENT_ID, Answer
+from support.harness import wait_until
+from support.openid import CLIENT
+from support.sidecar import MiniBrowser, fetch, someone
 
 
 

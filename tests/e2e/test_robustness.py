@@ -8,9 +8,9 @@ import time
 
 import psycopg
 import pytest
-from harness import DATABASE
-from thrown_exception import ThrownException
-from tokens import get, identity, new_key, set_ring, store
+from support.harness import DATABASE
+from support.thrown_exception import ThrownException
+from support.tokens import get, identity, new_key, set_ring, store
 
 WHOSE = "'11111111-1111-4111-8111-111111111111', 'google', 'user'"
 

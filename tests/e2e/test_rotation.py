@@ -6,17 +6,8 @@ import datetime as dt
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from harness import DATABASE, wait_until
-from tokens import (
-    fingerprint,
-    get,
-    identity,
-    in_background,
-    new_key,
-    python_store,
-    set_ring,
-    store,
-)
+from support.harness import DATABASE, wait_until
+from support.tokens import fingerprint, get, identity, in_background, new_key, python_store, set_ring, store
 
 OLD, MIDDLE, NEW = new_key(), new_key(), new_key()
 

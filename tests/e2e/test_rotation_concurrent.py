@@ -7,8 +7,8 @@ import time
 
 import psycopg
 import pytest
-from harness import DATABASE, wait_until
-from tokens import fingerprint, in_background, new_key, set_ring
+from support.harness import DATABASE, wait_until
+from support.tokens import fingerprint, in_background, new_key, set_ring
 
 ONE, TWO = new_key(), new_key()
 ROWS = 6000

@@ -4,9 +4,9 @@ every feature works once more; oauth_key_usage says when that is."""
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import DATABASE, wait_until
+from support.harness import DATABASE, wait_until
 from test_flow_database import begin, claim, confirm, keep, ticket
-from tokens import fingerprint, get, identity, in_background, new_key, set_ring
+from support.tokens import fingerprint, get, identity, in_background, new_key, set_ring
 
 OLD, MIDDLE, NEW = new_key(), new_key(), new_key()
 USAGE = 'SELECT fingerprint, "values" FROM oauth_key_usage ORDER BY position'

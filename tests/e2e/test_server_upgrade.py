@@ -5,8 +5,8 @@ import subprocess
 
 import psycopg
 import pytest
-from harness import DATABASE, as_server, clean_environment, client_bin, new_directory, server_bin
-from tokens import get, identity, store
+from support.harness import DATABASE, as_server, clean_environment, client_bin, new_directory, server_bin
+from support.tokens import get, identity, store
 
 DUE = "SELECT actor_id FROM oauth_tokens_internal.refresh_due(100)"
 

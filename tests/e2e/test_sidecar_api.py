@@ -7,8 +7,8 @@ import uuid
 from datetime import datetime, timezone
 
 import pytest
-from sidecar import API_TOKEN, MiniBrowser, parameters, someone
-from tokens import WORKSPACE, store
+from support.sidecar import API_TOKEN, MiniBrowser, parameters, someone
+from support.tokens import WORKSPACE, store
 
 OTHER_WORKSPACE = uuid.UUID("22222222-2222-4222-8222-222222222222")
 CALLS = ["status", "authorize", "token", "delete"]

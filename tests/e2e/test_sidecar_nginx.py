@@ -9,8 +9,8 @@ import signal
 import subprocess
 
 import pytest
-from harness import CHECKOUT, free_port, new_directory, wait_until
-from sidecar import API_TOKEN, MiniBrowser, fetch, someone
+from support.harness import CHECKOUT, free_port, new_directory, wait_until
+from support.sidecar import API_TOKEN, MiniBrowser, fetch, someone
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin")
 

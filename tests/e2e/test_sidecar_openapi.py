@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 import yaml
-from harness import CHECKOUT, wait_until
+from support.harness import CHECKOUT, wait_until
 from jsonschema import Draft202012Validator, RefResolver
-from fake_provider import Answer
-from sidecar import API_TOKEN, MiniBrowser, someone
-from tokens import WORKSPACE
+from support.fake_provider import Answer
+from support.sidecar import API_TOKEN, MiniBrowser, someone
+from support.tokens import WORKSPACE
 
 DOCUMENT = yaml.safe_load((CHECKOUT / "docs/openapi.yaml").read_text("utf-8"))
 OPERATIONS = {

@@ -18,10 +18,10 @@ import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from fake_provider import Answer
-from harness import SERVER_USER, as_server, new_directory, wait_until
-from sidecar import (API_TOKEN, MiniBrowser, binary, environment, fetch, in_parallel, is_sanitized, metrics,
-                     parameters, someone)
+from support.fake_provider import Answer
+from support.harness import CHECKOUT, SERVER_USER, as_server, new_directory, wait_until
+from support.sidecar import (API_TOKEN, MiniBrowser, binary, environment, fetch, in_parallel, is_sanitized, metrics,
+                             parameters, someone)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_idle_and_slow_clients(sidecar):  # C8
     whose = someone()
     assert connected(sidecar, whose)
     before, done = memory(sidecar.pid), []
-    program = pathlib.Path(__file__).with_name("idle_clients.py")
+    program = CHECKOUT / "tests/e2e/support/idle_clients.py"
     clients = subprocess.Popen([sys.executable, program, str(sidecar.port), "5000", "200"],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

@@ -2,8 +2,8 @@
 
 import psycopg
 import pytest
-from sidecar import MiniBrowser, someone
-from tokens import WORKSPACE
+from support.sidecar import MiniBrowser, someone
+from support.tokens import WORKSPACE
 
 
 @pytest.fixture(scope="module")

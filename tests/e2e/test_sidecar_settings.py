@@ -5,8 +5,8 @@ import subprocess
 import tempfile
 
 import pytest
-from harness import free_port
-from sidecar import API_TOKEN, MiniBrowser, binary, environment, prepare_database, someone
+from support.harness import free_port
+from support.sidecar import API_TOKEN, MiniBrowser, binary, environment, prepare_database, someone
 
 SECRET = "a-client-secret-that-nobody-may-see"
 

@@ -4,7 +4,7 @@ the table as a Fernet token that any library opens."""
 import uuid
 
 from cryptography.fernet import Fernet
-from harness import KEY
+from support.harness import KEY
 
 WORKSPACE = uuid.UUID("11111111-1111-4111-8111-111111111111")
 IDENTITY = (WORKSPACE, "google", "user", "alice")

@@ -2,8 +2,8 @@
 
 import psycopg
 import pytest
-from harness import KEY, wait_until
-from tokens import get, identity, new_key, set_ring, store
+from support.harness import KEY, wait_until
+from support.tokens import get, identity, new_key, set_ring, store
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ the table's columns have."""
 import datetime as dt
 
 import pytest
-from harness import DATABASE
-from tokens import identity, python_store
+from support.harness import DATABASE
+from support.tokens import identity, python_store
 
 UTC = dt.timezone.utc
 SESSIONS = [

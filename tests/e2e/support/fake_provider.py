@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from harness import wait_until
+from support.harness import wait_until
 
 CLIENT_ID = "client-of-the-tests"
 CLIENT_SECRET = "s3cret/of the+tests%&"

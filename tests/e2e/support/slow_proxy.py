@@ -6,7 +6,7 @@ import contextlib
 import random
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from harness import new_directory, wait_until
+from support.harness import new_directory, wait_until
 
 
 class SlowProxy:

@@ -6,7 +6,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from harness import wait_until
+from support.harness import wait_until
 
 
 class InterruptingProxy:

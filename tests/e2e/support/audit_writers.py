@@ -8,10 +8,10 @@ import uuid
 from datetime import datetime
 
 import psycopg
-from audit_journal import ABSENT, COMMITTED, POSSIBLE, ROLLED_BACK, state_of, token_of
+from support.audit_journal import ABSENT, COMMITTED, POSSIBLE, ROLLED_BACK, state_of, token_of
 from cryptography.fernet import Fernet
-from harness import KEY, wait_until
-from tokens import python_store
+from support.harness import KEY, wait_until
+from support.tokens import python_store
 
 COPY = ("COPY oauth_tokens (id, workspace_id, actor_type, actor_id, provider, scopes,"
         " encrypted_access_token, created_at, updated_at) FROM STDIN")

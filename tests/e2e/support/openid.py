@@ -14,8 +14,8 @@ import subprocess
 import threading
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
-from harness import CHECKOUT, base_directory, wait_until
-from sidecar import environment, fetch
+from support.harness import CHECKOUT, base_directory, wait_until
+from support.sidecar import environment, fetch
 
 CLIENT = {"client_id": "app", "client_secret": "a-secret-of-the-tests"}
 

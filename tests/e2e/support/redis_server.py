@@ -13,7 +13,7 @@ import subprocess
 
 import redis
 
-from harness import clean_environment, free_port, new_directory, wait_until
+from support.harness import clean_environment, free_port, new_directory, wait_until
 
 TIMEOUT = 20  # seconds that it may take to start or to stop
 PREFIX = "oauth:cache"

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from harness import new_directory
+from support.harness import new_directory
 
 SOURCE = r"""
 #define _GNU_SOURCE

@@ -10,7 +10,7 @@ import tomllib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from harness import CHECKOUT
+from support.harness import CHECKOUT
 
 SAMPLE = CHECKOUT / "packaging/oauth-sidecar.toml.sample"
 

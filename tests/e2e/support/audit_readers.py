@@ -8,9 +8,9 @@ import time
 from urllib.parse import urlencode
 
 import redis
-from audit_journal import ABSENT, state_of
-from redis_server import trusted_entry
-from sidecar import API_TOKEN
+from support.audit_journal import ABSENT, state_of
+from support.redis_server import trusted_entry
+from support.sidecar import API_TOKEN
 
 TIMEOUT = 20  # seconds; a sidecar may be stopped for some of them
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 
-EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "docs/examples"
+EXAMPLES = pathlib.Path(__file__).resolve().parents[3] / "docs/examples"
 
 
 class Holder:

@@ -6,9 +6,9 @@ import struct
 import threading
 import time
 
-from harness import wait_until
-from redis_server import PREFIX, metadata_key, entry_key, is_trusted
-from sidecar import API_TOKEN, metrics
+from support.harness import wait_until
+from support.redis_server import PREFIX, metadata_key, entry_key, is_trusted
+from support.sidecar import API_TOKEN, metrics
 
 # Nobody asks it for anything in the tests of the cache.
 PROVIDER = {

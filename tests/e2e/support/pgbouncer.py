@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import psycopg
-from harness import DATABASE, as_server, clean_environment, free_port, wait_until
+from support.harness import DATABASE, as_server, clean_environment, free_port, wait_until
 
 
 class PgBouncer:

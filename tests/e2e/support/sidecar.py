@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, parse_qsl, urlencode, urljoin, urlsplit
 
-from harness import CHECKOUT, clean_environment, free_port, new_directory, wait_until
-from tokens import WORKSPACE
+from support.harness import CHECKOUT, clean_environment, free_port, new_directory, wait_until
+from support.tokens import WORKSPACE
 
 API_TOKEN = "an-api-token-of-the-tests-0123456789"
 TIMEOUT = 20  # seconds that a daemon may take to start or to stop

@@ -3,7 +3,7 @@
 import threading
 
 import psycopg
-from harness import DATABASE
+from support.harness import DATABASE
 
 WAIT = "SELECT workspace_id, provider, actor_type, actor_id, min_ttl FROM oauth_tokens_internal.refresh_requests_wait(%s)"
 DONE = "SELECT oauth_tokens_internal.refresh_request_done(%s, %s, %s, %s, %s, %s)"

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from harness import new_directory
+from support.harness import new_directory
 
 # getpid() is what every sealing calls. PostgreSQL's own calls of it throw nothing.
 SOURCE = r"""

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """The auditor of the cache: stress in which every stale read is seen (C1 and C3).
 
 Writers change tokens in every way there is; readers read them through two sidecars, one of which
@@ -6,7 +5,7 @@ hears from the database late, and straight from Redis; then everything is killed
 restarted. Every token names its identity and its version, and a journal (audit_journal.py) knows
 which of them a read may return. The daemon is the one that SIDECAR_BINARY names.
 
-    auditor.py [--seconds N] [--seed N] [--calm]
+    python3 -m support.auditor [--seconds N] [--seed N] [--calm]
 
 exits with 1 where a read was wrong, and with 2 where too little was seen to prove anything.
 """
@@ -20,16 +19,16 @@ import sys
 import time
 from collections import Counter
 
-from audit_chaos import Chaos
-from audit_control import Control
-from audit_journal import Journal, described, state_of
-from audit_readers import Client, RedisReader, SidecarReader
-from audit_writers import Observer, Writer, resolve
-from harness import DATABASE, KEY, Cluster, wait_until
-from redis_server import RedisServer, trusted_entry
-from sidecar import API_TOKEN, Sidecar, metrics, prepare_database
-from slow_proxy import SlowProxy
-from tokens import new_key, set_ring
+from support.audit_chaos import Chaos
+from support.audit_control import Control
+from support.audit_journal import Journal, described, state_of
+from support.audit_readers import Client, RedisReader, SidecarReader
+from support.audit_writers import Observer, Writer, resolve
+from support.harness import DATABASE, KEY, Cluster, wait_until
+from support.redis_server import RedisServer, trusted_entry
+from support.sidecar import API_TOKEN, Sidecar, metrics, prepare_database
+from support.slow_proxy import SlowProxy
+from support.tokens import new_key, set_ring
 
 IDENTITIES = 8
 WRITERS = 2

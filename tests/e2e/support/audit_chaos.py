@@ -10,9 +10,9 @@ from collections import Counter
 
 import psycopg
 import redis
-from audit_journal import BOUND
-from harness import wait_until
-from tokens import set_ring
+from support.audit_journal import BOUND
+from support.harness import wait_until
+from support.tokens import set_ring
 
 LONGEST = 60  # seconds that a slow machine may take beyond those it was given
 

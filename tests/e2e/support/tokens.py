@@ -9,7 +9,7 @@ from datetime import datetime
 
 import psycopg
 from cryptography.fernet import Fernet
-from harness import KEY, wait_until
+from support.harness import KEY, wait_until
 
 WORKSPACE = uuid.UUID("11111111-1111-4111-8111-111111111111")
 

@@ -18,7 +18,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from sidecar import WORKSPACE
+from support.sidecar import WORKSPACE
 
 ABSENT = 0
 # A heartbeat is believed for 5 s; the rest is for clocks of milliseconds.
