@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <string.h> // explicit_bzero
-
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -12,11 +10,6 @@
 
 namespace fernet
 {
-
-void wipe(void *memory, std::size_t size) noexcept
-{
-	explicit_bzero(memory, size);
-}
 
 std::optional<Key> Key::parse(std::string_view text) noexcept
 {

@@ -8,6 +8,8 @@
 #include <span>
 #include <string_view>
 
+#include "common/wipe.hpp"
+
 namespace fernet
 {
 
@@ -18,9 +20,6 @@ inline constexpr std::size_t kFingerprintChars = 16;
 // Whether text that is no key would be one if its + were - and its / were _: the
 // standard alphabet of base64 instead of the one for URLs.
 bool is_in_standard_alphabet(std::string_view text) noexcept;
-
-// Overwrites memory in a way that no optimiser removes.
-void wipe(void *memory, std::size_t size) noexcept;
 
 // Key material. Moving wipes the source and dying wipes the rest; it cannot be
 // copied or printed.

@@ -1,19 +1,11 @@
 #include "common/secret_string.hpp"
 
 #include <openssl/crypto.h>
-#include <string.h>
 
 #include <utility>
 
 namespace sidecar
 {
-
-void wipe(std::string &text) noexcept
-{
-	// Beyond its size, too: it may have been longer, or moved away.
-	explicit_bzero(text.data(), text.capacity());
-	text.clear();
-}
 
 Secret Secret::take(std::string &text)
 {

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/wipe.hpp"
+
 namespace sidecar
 {
 
@@ -41,8 +43,5 @@ public:
 private:
 	std::string text_;
 };
-
-// Overwrites a string's memory, to its capacity.
-void wipe(std::string &text) noexcept;
 
 } // namespace sidecar
