@@ -1,11 +1,11 @@
-#include "flows/flow_settings.hpp"
 #include "fresh_token/refresh_requests.hpp"
 #include "invalidation/cache_tables.hpp"
 #include "invalidation/change_notification.hpp"
 #include "invalidation/change_trigger.hpp"
 #include "keys/key_ring.hpp"
-#include "keys/key_shared_memory.hpp"
+#include "keys/key_ring_reload.hpp"
 #include "schema/details_policies.hpp"
+#include "settings.hpp"
 #include "tokens/indexed_plan.hpp"
 #include "tokens/token_table.hpp"
 
@@ -16,8 +16,8 @@ OAUTH_MODULE_MAGIC;
 
 void _PG_init()
 {
-	oauth_tokens::flow_settings_init();
-	oauth_tokens::key_shared_memory_init();
+	oauth_tokens::settings_init();
+	oauth_tokens::load_key_ring();
 	oauth_tokens::key_ring_init();
 	oauth_tokens::token_table_init();
 	oauth_tokens::indexed_plan_init();

@@ -13,6 +13,7 @@
 #include "postgres/function.hpp"
 #include "postgres/member_query.hpp"
 #include "schema/row_permission.hpp"
+#include "settings.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -116,8 +117,7 @@ LinkRequest read_request(FunctionCallInfo fcinfo, const TokenTable &table)
 		DatumGetCString(DirectFunctionCall1(enum_out, request.identity.actor_type())));
 	request.scopes = text_argument(fcinfo, kScopesArgument);
 	request.return_to = text_argument(fcinfo, kReturnTo);
-	request.confirm =
-		PG_ARGISNULL(kConfirm) ? confirm_flows_by_default() : PG_GETARG_BOOL(kConfirm);
+	request.confirm = PG_ARGISNULL(kConfirm) ? confirm_flows_setting : PG_GETARG_BOOL(kConfirm);
 	return request;
 }
 

@@ -6,6 +6,7 @@
 #include "postgres/function.hpp"
 #include "postgres/interval.hpp"
 #include "postgres/member_query.hpp"
+#include "settings.hpp"
 #include "tokens/token_codec.hpp"
 
 namespace oauth_tokens
@@ -14,24 +15,9 @@ namespace oauth_tokens
 namespace
 {
 
-char *public_url_setting = nullptr;
-bool confirm_flows_setting = false;
-
 std::string_view without_final_slash(std::string_view url)
 {
 	return url.substr(0, url.ends_with('/') ? url.size() - 1 : url.size());
-}
-
-bool check_public_url(char **newval, void **, GucSource)
-{
-	const std::string_view url = *newval;
-	if (!url.empty() && !flow::is_public_url(url)) {
-		GUC_check_errdetail("It must be an https URL, or an http URL of localhost, without user, "
-							"query and fragment.");
-		return false;
-	}
-	(*newval)[without_final_slash(url).size()] = '\0';
-	return true;
 }
 
 std::span<const std::string_view> views_of(Datum array)
@@ -133,17 +119,16 @@ void publish(Datum public_url, int flow_seconds, Datum origins, Datum providers)
 
 } // namespace
 
-void flow_settings_init()
+bool check_public_url(char **newval, void **, GucSource)
 {
-	DefineCustomStringVariable("oauth_tokens.public_url",
-							   "What browsers see the sidecar as, instead of what it published.",
-							   "https, or http on localhost; a path prefix is allowed.",
-							   &public_url_setting, "", PGC_SUSET, 0, check_public_url, nullptr,
-							   nullptr);
-	DefineCustomBoolVariable(
-		"oauth_tokens.confirm_flows", "Has new grants wait for oauth_flow_confirm().",
-		"For links that are made with confirm => NULL.", &confirm_flows_setting, false, PGC_SUSET,
-		0, nullptr, nullptr, nullptr);
+	const std::string_view url = *newval;
+	if (!url.empty() && !flow::is_public_url(url)) {
+		GUC_check_errdetail("It must be an https URL, or an http URL of localhost, without user, "
+							"query and fragment.");
+		return false;
+	}
+	(*newval)[without_final_slash(url).size()] = '\0';
+	return true;
 }
 
 FlowSettings read_flow_settings()
@@ -170,11 +155,6 @@ FlowSettings read_flow_settings()
 	else if (settings.published)
 		check_read(error_of_url(settings.public_url));
 	return settings;
-}
-
-bool confirm_flows_by_default()
-{
-	return confirm_flows_setting;
 }
 
 } // namespace oauth_tokens

@@ -21,12 +21,10 @@ struct FlowSettings {
 	std::span<const std::string_view> providers;
 };
 
-// Defines the settings. Comes before key_shared_memory_init(), which closes the prefix.
-void flow_settings_init();
+// The check hook of oauth_tokens.public_url. Takes a final slash away.
+bool check_public_url(char **newval, void **, GucSource);
 
 // Within an SPI connection, and good until its end.
 FlowSettings read_flow_settings();
-
-bool confirm_flows_by_default();
 
 } // namespace oauth_tokens

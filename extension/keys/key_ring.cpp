@@ -12,7 +12,7 @@
 
 #include "common/hkdf.hpp"
 #include "errors.hpp"
-#include "keys/key_shared_memory.hpp"
+#include "keys/key_ring_reload.hpp"
 
 namespace oauth_tokens
 {
@@ -44,7 +44,7 @@ try {
 	struct Copy : KeySet {
 		~Copy() { wipe(); }
 	} keys;
-	fresh->generation = key_shared_memory_read(keys);
+	fresh->generation = copy_key_ring(keys);
 	fresh->state = keys.state;
 	fresh->fault = keys.fault;
 	for (std::uint32_t i = 0; i < keys.count; i++) {
@@ -61,7 +61,7 @@ try {
 
 Ring &usable_ring()
 {
-	const std::uint64_t generation = key_shared_memory_generation();
+	const std::uint64_t generation = key_ring_generation();
 	if (unlikely(ring == nullptr || ring->generation != generation) && !prepare())
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not prepare the encryption keys")));

@@ -1,6 +1,6 @@
 // oauth_rotate_keys: re-encrypts under the first key every value that another
 // key of the ring opens, beside readers and writers: the tokens, and what
-// flow/sealed_rows.hpp lists.
+// keys/sealed_columns.hpp lists.
 //
 // It walks the table in physical order, a batch a transaction. Rows are replaced
 // below SQL: no trigger runs, so updated_at and caches stay as they are. What is

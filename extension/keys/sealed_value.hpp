@@ -4,7 +4,7 @@
 //   info = purpose | 0x00 | SHA-256 of what names the row
 //
 // so that a value opens for its purpose and in its row only. Every key of the
-// ring opens it. What is kept in a table is in the list of flow/sealed_rows.hpp,
+// ring opens it. What is kept in a table is in the list of keys/sealed_columns.hpp,
 // or a rotation forgets it.
 #pragma once
 

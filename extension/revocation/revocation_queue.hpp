@@ -1,6 +1,6 @@
 // The queue of grants that are to be revoked at their provider: the table
 // oauth_tokens_internal.oauth_revocations. A row's ciphertexts are sealed for the identity
-// and the column that they had as a token's (docs/design/threats.md, E23: flow/sealed_rows.hpp
+// and the column that they had as a token's (docs/design/threats.md, E23: keys/sealed_columns.hpp
 // lists them).
 //
 // Only what was deleted comes here. What was superseded, not confirmed or abandoned is

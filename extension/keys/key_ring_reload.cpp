@@ -1,4 +1,4 @@
-#include "keys/key_shared_memory.hpp"
+#include "keys/key_ring_reload.hpp"
 
 #include <atomic>
 #include <cerrno>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "postgres/compat.hpp"
+#include "settings.hpp"
 
 extern "C" {
 #include "postmaster/interrupt.h"
@@ -51,8 +52,6 @@ struct KeySharedMemory {
 static_assert(sizeof(KeySharedMemory) <= kPageBytes);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
-char *key_file = nullptr;
-char *key_command = nullptr;
 KeySharedMemory *page = nullptr;
 bool page_is_shared = false;
 const char *source = kKeyVariable; // for the log
@@ -136,37 +135,6 @@ void reload_key_file(const char *path) noexcept
 	page->writer.store(0, std::memory_order_release);
 }
 
-// Runs in every process at every reload, while the setting stands in a
-// configuration file; the postmaster's turn comes before it tells the others.
-void key_file_assigned(const char *newval, void *)
-{
-	if (page == nullptr || !IsPostmasterEnvironment || (IsUnderPostmaster && page_is_shared))
-		return;
-	if (key_file[0] != '\0' && newval[0] == '\0')
-		ereport(LOG, (errmsg("oauth_tokens.key_file was emptied, which takes no effect"),
-					  errdetail("The key ring that was loaded before stays in use."),
-					  errhint("To take the keys from elsewhere, restart the server.")));
-	if (IsUnderPostmaster)
-		return;
-	page->postmaster_reads.store(true);
-	reload_key_file(newval);
-}
-
-void define_settings()
-{
-	DefineCustomStringVariable(
-		"oauth_tokens.key_file", "File with the Fernet keys, separated by commas or line ends.",
-		"The first key encrypts, all decrypt. Read at start and at each reload.", &key_file, "",
-		PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, key_file_assigned, nullptr);
-	// A server-start setting; the lazy load of a library cannot define one.
-	DefineCustomStringVariable(
-		"oauth_tokens.key_command", "Shell command that prints the Fernet keys at server start.",
-		"Used where key_file is not set; needs shared_preload_libraries.", &key_command, "",
-		process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
-		GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
-	MarkGUCPrefixReserved("oauth_tokens");
-}
-
 void make_page(bool shared)
 {
 	void *memory = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE,
@@ -189,13 +157,13 @@ void fill_page(bool preloaded)
 	const bool has_variable = ::getenv(kKeyVariable) != nullptr;
 	// Taken away from the environment in any case, used where nothing else is set.
 	take_key_variable(preloaded, ring);
-	if (key_file[0] != '\0') {
+	if (key_file_setting[0] != '\0') {
 		source = "oauth_tokens.key_file";
-		read_key_file(key_file, ring);
-	} else if (key_command[0] != '\0' && preloaded) {
+		read_key_file(key_file_setting, ring);
+	} else if (key_command_setting[0] != '\0' && preloaded) {
 		source = "oauth_tokens.key_command";
-		run_key_command(key_command, ring);
-	} else if (key_command[0] != '\0') {
+		run_key_command(key_command_setting, ring);
+	} else if (key_command_setting[0] != '\0') {
 		ring.wipe();
 		strlcpy(ring.fault.data(),
 				"oauth_tokens.key_command runs at server start only, and needs oauth_tokens in "
@@ -211,23 +179,36 @@ void fill_page(bool preloaded)
 				 errdetail("Functions that need a key will raise an error.")));
 	else
 		log_ring("has");
-	if (key_file[0] != '\0' && key_command[0] != '\0')
+	if (key_file_setting[0] != '\0' && key_command_setting[0] != '\0')
 		log_unused("oauth_tokens.key_command");
-	if (has_variable && (key_file[0] != '\0' || key_command[0] != '\0'))
+	if (has_variable && (key_file_setting[0] != '\0' || key_command_setting[0] != '\0'))
 		log_unused(kKeyVariable);
 }
 
 } // namespace
 
-void key_shared_memory_init()
+void key_file_assigned(const char *newval, void *)
+{
+	if (page == nullptr || !IsPostmasterEnvironment || (IsUnderPostmaster && page_is_shared))
+		return;
+	if (key_file_setting[0] != '\0' && newval[0] == '\0')
+		ereport(LOG, (errmsg("oauth_tokens.key_file was emptied, which takes no effect"),
+					  errdetail("The key ring that was loaded before stays in use."),
+					  errhint("To take the keys from elsewhere, restart the server.")));
+	if (IsUnderPostmaster)
+		return;
+	page->postmaster_reads.store(true);
+	reload_key_file(newval);
+}
+
+void load_key_ring()
 {
 	const bool preloaded = process_shared_preload_libraries_in_progress;
-	define_settings();
 	make_page(preloaded);
 	fill_page(preloaded);
 }
 
-std::uint64_t key_shared_memory_generation() noexcept
+std::uint64_t key_ring_generation() noexcept
 {
 	// With the setting on the command line, or without preload, nobody reads the
 	// file for us: the first to come by after a reload does, as each session
@@ -236,11 +217,11 @@ std::uint64_t key_shared_memory_generation() noexcept
 	const bool reloaded = PgReloadTime > page->read_at.load(std::memory_order_relaxed) ||
 						  (unlikely(ConfigReloadPending) && !page_is_shared);
 	if (unlikely(reloaded) && !page->postmaster_reads.load())
-		reload_key_file(key_file);
+		reload_key_file(key_file_setting);
 	return page->generation.load(std::memory_order_acquire);
 }
 
-std::uint64_t key_shared_memory_read(KeySet &out) noexcept
+std::uint64_t copy_key_ring(KeySet &out) noexcept
 {
 	for (;;) {
 		const std::uint64_t before = page->generation.load(std::memory_order_acquire);
