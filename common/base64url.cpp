@@ -53,7 +53,7 @@ void encode_last(const unsigned char *in, std::size_t size, char *out) noexcept
 	out[3] = '=';
 }
 
-// Returns kInvalid where one of the four characters is not of the alphabet.
+// Returns kInvalid if one of the four characters is not of the alphabet.
 std::uint32_t decode_group(const char *in, unsigned char *out) noexcept
 {
 	const std::uint32_t a = sextet(in[0]), b = sextet(in[1]), c = sextet(in[2]), d = sextet(in[3]);
@@ -63,7 +63,7 @@ std::uint32_t decode_group(const char *in, unsigned char *out) noexcept
 	return (a | b | c | d) & kInvalid;
 }
 
-// The last group, which may be padded. Returns the number of bytes, 0 where it
+// The last group, which may be padded. Returns the number of bytes, 0 if it
 // is malformed or sets bits that stand for no byte.
 std::size_t decode_last(const char *in, unsigned char *out) noexcept
 {
@@ -152,7 +152,7 @@ FERNET_AVX2 void encode_avx2(const unsigned char *in, std::size_t groups, char *
 	_mm256_storeu_si256(reinterpret_cast<__m256i *>(out + 4 * last), tail);
 }
 
-// 32 characters to 24 bytes. Returns some set bit where one of them is not of
+// 32 characters to 24 bytes. Returns some set bit if one of them is not of
 // the alphabet.
 FERNET_AVX2 inline __m256i decode_vector(const char *in, unsigned char *out) noexcept
 {

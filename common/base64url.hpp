@@ -25,7 +25,7 @@ constexpr std::size_t decoded_capacity(std::size_t chars) noexcept
 void encode(std::span<const unsigned char> in, char *out) noexcept;
 
 // Decodes `text` into `out`, of at least decoded_capacity(text.size()) bytes
-// that do not overlap it, and tells in `size` how many it wrote. False where
+// that do not overlap it, and tells in `size` how many it wrote. False if
 // `text` is not canonical: a character outside of the alphabet, padding missing
 // or out of place, or a bit set that no byte uses. `out` holds rubbish then.
 [[nodiscard]] bool decode(std::string_view text, unsigned char *out, std::size_t &size) noexcept;

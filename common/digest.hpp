@@ -17,7 +17,7 @@ std::string hex(std::string_view bytes);
 bool is_random_text(std::string_view text) noexcept;
 // Without padding (RFC 7515 appendix C).
 std::string base64url(std::string_view bytes);
-// Nothing where `text` has padding, a foreign character or stray bits.
+// Nothing if `text` has padding, a foreign character or stray bits.
 std::optional<std::string> base64url_decode(std::string_view text);
 // With padding (RFC 4648 section 4), for HTTP Basic.
 std::string base64(std::string_view bytes);

@@ -53,7 +53,7 @@ void rechain(unsigned char *block, const unsigned char *from, const unsigned cha
 }
 
 // Bytes of PKCS #7 padding at the end of `text`, which is one block or more; 0
-// where they are wrong. Takes the same time whatever the bytes are.
+// if they are wrong. Takes the same time whatever the bytes are.
 std::size_t padding_of(ConstBytes text) noexcept
 {
 	const auto block = text.last<kBlockBytes>();

@@ -62,7 +62,7 @@ class Envelope
 {
 public:
 	// Decodes `token` into `buffer`, of at least decoded_capacity(token.size())
-	// bytes, which must outlive the envelope. Nothing where the token is not
+	// bytes, which must outlive the envelope. Nothing if the token is not
 	// canonical base64url (padded, no stray bits, no white space), is not of
 	// version 0x80, or has a length that no Fernet token has.
 	static std::optional<Envelope> decode(std::string_view token, Bytes buffer) noexcept;
@@ -83,7 +83,7 @@ private:
 class Cipher
 {
 public:
-	// Throws std::runtime_error where OpenSSL refuses (out of memory, no AES).
+	// Throws std::runtime_error if OpenSSL refuses (out of memory, no AES).
 	explicit Cipher(const Key &key);
 	~Cipher() = default;
 	Cipher(Cipher &&) noexcept = default;
@@ -93,7 +93,7 @@ public:
 
 	// Writes the token of `plaintext` to `out`, which holds exactly
 	// token_chars(plaintext.size()) characters. `iv` must be fresh from
-	// random_iv(). `timestamp` is in seconds since 1970 UTC. False only where
+	// random_iv(). `timestamp` is in seconds since 1970 UTC. False only if
 	// OpenSSL fails, `out` has another size or `plaintext` is of 2 GiB and more;
 	// `out` is wiped then.
 	[[nodiscard]] bool encrypt(std::string_view plaintext, std::uint64_t timestamp, const Iv &iv,
@@ -105,7 +105,7 @@ public:
 
 	// Decrypts a verified envelope in place and moves the plaintext to the
 	// start of its buffer; the rest of the buffer is wiped, and the envelope is
-	// used up. Nothing where the padding is wrong: the caller must not tell this
+	// used up. Nothing if the padding is wrong: the caller must not tell this
 	// from a wrong MAC.
 	[[nodiscard]] std::optional<std::span<char>> decrypt(Envelope &envelope) noexcept;
 
@@ -139,7 +139,7 @@ private:
 };
 
 // 16 bytes of OpenSSL's generator, which reseeds itself after fork(). False
-// where it cannot answer; the IV must not be used then.
+// if it cannot answer; the IV must not be used then.
 [[nodiscard]] bool random_iv(Iv &iv) noexcept;
 
 // The same for many at once: a call costs more than the bytes.

@@ -26,10 +26,10 @@ bool is_in_standard_alphabet(std::string_view text) noexcept;
 class Key
 {
 public:
-	// Nothing where `text` is not exactly 44 characters of canonical base64url.
+	// Nothing if `text` is not exactly 44 characters of canonical base64url.
 	static std::optional<Key> parse(std::string_view text) noexcept;
 
-	// A new key from OpenSSL's private generator; nothing where it fails.
+	// A new key from OpenSSL's private generator; nothing if it fails.
 	static std::optional<Key> generate() noexcept;
 
 	explicit Key(std::span<const unsigned char, kKeyBytes> bytes) noexcept;
@@ -47,7 +47,7 @@ public:
 	void write(std::span<char, kKeyChars> out) const noexcept;
 
 	// The first 16 hexadecimal digits of the SHA-256 of the key's 44
-	// characters: names a key without telling it. All zeros where OpenSSL fails.
+	// characters: names a key without telling it. All zeros if OpenSSL fails.
 	std::array<char, kFingerprintChars> fingerprint() const noexcept;
 
 private:

@@ -19,10 +19,10 @@ inline constexpr std::size_t kHashBytes = 32;
 using Secret = std::array<char, kSecretChars>;
 using Hash = std::array<unsigned char, kHashBytes>;
 
-// False where OpenSSL cannot answer; the secret must not be used then.
+// False if OpenSSL cannot answer; the secret must not be used then.
 [[nodiscard]] bool make_secret(Secret &out) noexcept;
 
-// SHA-256; false where OpenSSL fails.
+// SHA-256; false if OpenSSL fails.
 [[nodiscard]] bool make_hash(std::string_view text, Hash &out) noexcept;
 
 } // namespace flow

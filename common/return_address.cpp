@@ -119,7 +119,7 @@ std::optional<unsigned> parse_port(std::string_view digits) noexcept
 	return port <= kMaxPort ? std::optional(port) : std::nullopt;
 }
 
-// The origin that a URL begins with; nothing where it has a user or any form of
+// The origin that a URL begins with; nothing if it has a user or any form of
 // host and port but the plain one.
 std::optional<Origin> parse_origin(std::string_view url) noexcept
 {

@@ -10,7 +10,7 @@ namespace
 {
 
 // The length of the character at the start of a text, and the range that its
-// second byte must be in; 0 where there is none.
+// second byte must be in; 0 if there is none.
 struct Lead {
 	std::size_t length;
 	unsigned char second_min;

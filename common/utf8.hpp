@@ -10,7 +10,7 @@ namespace sidecar::http
 
 struct Character {
 	std::size_t length;  // bytes that it takes, at least one
-	char32_t code_point; // kReplacement where these bytes are no character
+	char32_t code_point; // kReplacement if these bytes are no character
 	bool is_valid;
 };
 

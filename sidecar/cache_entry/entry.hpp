@@ -35,7 +35,7 @@ public:
 	// then not to be cached. `key_name` is the entry's own key in Redis.
 	Secret write(std::string_view key_name, const Entry &entry) const;
 
-	// Nothing where the value is not an entry, too large, damaged, sealed with
+	// Nothing if the value is not an entry, too large, damaged, sealed with
 	// another key, or sealed for another entry. Members that it does not know are
 	// no fault.
 	std::optional<Entry> read(std::string_view key_name, std::string_view value) const;

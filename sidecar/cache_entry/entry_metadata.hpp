@@ -35,7 +35,7 @@ public:
 	std::string write(std::string_view epoch_id, const oauth::Identity &identity,
 					  std::string_view entry_value, std::string_view details) const;
 
-	// Nothing where the text is no entry metadata, or that of another entry or identity.
+	// Nothing if the text is no entry metadata, or that of another entry or identity.
 	// Whether the epoch is the one that stands is for the caller to see.
 	std::optional<EntryMetadata> read(std::string_view text, const oauth::Identity &identity,
 									  std::string_view entry_value) const;

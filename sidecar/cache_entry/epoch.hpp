@@ -38,14 +38,14 @@ struct Epoch {
 
 	// The value in Redis. One epoch has one text, so that texts can be compared.
 	std::string text() const;
-	// Nothing where text() would not write it so.
+	// Nothing if text() would not write it so.
 	static std::optional<Epoch> parse(std::string_view text);
 };
 
 // Whether it can be the id of an epoch.
 bool is_epoch_id(std::string_view text) noexcept;
 
-// A new random id. Throws std::runtime_error where OpenSSL cannot answer.
+// A new random id. Throws std::runtime_error if OpenSSL cannot answer.
 std::string new_epoch_id();
 
 // What a sidecar with this database and this Redis may do about an epoch found.

@@ -16,7 +16,7 @@ class KeyTemplate
 public:
 	// Empty: the cache's own form, in which '%' and ':' inside a value are written
 	// %25 and %3A. Any other text takes the values as they are. Throws
-	// std::invalid_argument where the text has an error of its own.
+	// std::invalid_argument if the text has an error of its own.
 	explicit KeyTemplate(std::string_view text = {});
 
 	// What is wrong with the text, or nothing: a placeholder that is missing or

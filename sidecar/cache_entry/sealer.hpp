@@ -15,15 +15,15 @@ namespace sidecar::cache
 class Sealer
 {
 public:
-	// Empty: nothing is sealed. Throws std::invalid_argument where the key is not a
-	// Fernet key, and std::runtime_error where OpenSSL refuses.
+	// Empty: nothing is sealed. Throws std::invalid_argument if the key is not a
+	// Fernet key, and std::runtime_error if OpenSSL refuses.
 	explicit Sealer(const Secret &key);
 
 	bool is_active() const noexcept { return cipher_.has_value(); }
 
-	// Throws std::runtime_error where OpenSSL fails.
+	// Throws std::runtime_error if OpenSSL fails.
 	std::string seal(std::string_view plaintext) const;
-	// Nothing where the text is damaged or was sealed with another key.
+	// Nothing if the text is damaged or was sealed with another key.
 	std::optional<Secret> open(std::string_view token) const;
 
 private:

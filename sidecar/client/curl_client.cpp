@@ -76,7 +76,7 @@ asio::awaitable<ProviderAnswer> CurlClient::Impl::send(std::shared_ptr<Impl> sel
 	co_return std::move(call->answer);
 }
 
-// Nothing where the client is closed, or memory is short.
+// Nothing if the client is closed, or memory is short.
 std::shared_ptr<Call> CurlClient::Impl::start(oauth::ProviderRequest request)
 {
 	if (!loop)

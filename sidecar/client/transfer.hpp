@@ -16,7 +16,7 @@ namespace sidecar::client
 class Transfer
 {
 public:
-	// Throws std::bad_alloc, and std::invalid_argument where a header would be two.
+	// Throws std::bad_alloc, and std::invalid_argument if a header would be two.
 	Transfer(oauth::ProviderRequest request, const std::string &ca_file, const CurlLimits &limits);
 	Transfer(const Transfer &) = delete;
 	Transfer &operator=(const Transfer &) = delete;

@@ -24,7 +24,7 @@ class AnswerMembers
 public:
 	AnswerMembers(const Provider &provider, const boost::json::value &answer);
 
-	// Null where the answer has none.
+	// Null if the answer has none.
 	const boost::json::value *access_token() const noexcept { return access_token_; }
 
 	// The first of `names` that is there and not null. Only beside the access token:
@@ -36,7 +36,7 @@ public:
 
 	// Members anywhere in the answer whose name says what they are.
 	struct LookAlike {
-		std::string path; // empty where it is not fit for a log
+		std::string path; // empty if it is not fit for a log
 		const boost::json::value *value;
 	};
 	std::vector<LookAlike> refresh_tokens() const;

@@ -2,7 +2,7 @@
 // does what an action says and tells what came of it.
 //
 //   CallbackFlow flow(config);
-//   Action action = flow.start(query, cookies); // ClaimAttempt, or End where the request is none
+//   Action action = flow.start(query, cookies); // ClaimAttempt, or End if the request is none
 //   action = flow.claimed(attempt);    // Exchange, or End
 //   action = flow.answered(answer);    // StoreGrant, or End
 //   action = flow.stored(outcome);     // End
@@ -57,7 +57,7 @@ struct StoreGrant {
 };
 struct End {
 	Outcome outcome;
-	std::string_view reason; // a fixed text for the log; empty where all is well
+	std::string_view reason; // a fixed text for the log; empty if all is well
 	ProviderWords words;     // what the provider said, where it was the provider
 	// Where to send the browser; empty: a page, 400 for no_attempt.
 	std::string location;
@@ -83,7 +83,7 @@ public:
 		const std::vector<std::string> &return_to_origins;
 		// For how providers are known now, and where they are.
 		const Provider &provider;
-		// Nothing where the provider's metadata cannot be had: promised issuers
+		// Nothing if the provider's metadata cannot be had: promised issuers
 		// are not known then, and the flow ends as unavailable.
 		std::optional<ProviderEndpoints> endpoints;
 	};

@@ -37,7 +37,7 @@ std::optional<double> number_of(const json::value &value)
 	return number;
 }
 
-// Takes `count` digits off the text's start; -1 where they are none.
+// Takes `count` digits off the text's start; -1 if they are none.
 int take_digits(std::string_view &text, std::size_t count) noexcept
 {
 	int number = 0;

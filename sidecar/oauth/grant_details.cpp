@@ -45,7 +45,7 @@ bool is_storable(std::string_view text, std::span<const std::string_view> tokens
 	return text.find('\0') == text.npos && !tells_token(text, tokens);
 }
 
-// A copy in ordinary memory without what is secret; nothing where nothing is left.
+// A copy in ordinary memory without what is secret; nothing if nothing is left.
 std::optional<json::value> copy_open(const json::value &value,
 									 std::span<const std::string_view> tokens)
 {
@@ -98,7 +98,7 @@ json::object write_extra(const GrantDetails &details)
 	return extra;
 }
 
-// A text or an integer that names an account; empty where there is none.
+// A text or an integer that names an account; empty if there is none.
 std::string account_at(const GrantDetails &details, std::string_view path)
 {
 	const json::value *found = path.empty() ? nullptr : find_path(details.answer, path);

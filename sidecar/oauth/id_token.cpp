@@ -27,7 +27,7 @@ constexpr long long kMaxAgeSeconds = 24 * 3600; // it is minutes old at most, bu
 constexpr std::string_view kAlgorithms[] = {"RS256", "RS384", "RS512", "PS256", "PS384",
 											"PS512", "ES256", "ES384", "ES512", "EdDSA"};
 
-// Header, payload and signature; all empty where there are not three parts.
+// Header, payload and signature; all empty if there are not three parts.
 std::array<std::string_view, 3> split(std::string_view token) noexcept
 {
 	const std::size_t first = token.find('.');

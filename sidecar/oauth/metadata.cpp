@@ -109,7 +109,7 @@ bool is_local_ipv6(const std::string &host)
 		   (is_mapped && (bytes[12] == 127 || bytes[12] == 0));
 }
 
-// Replaces what the settings leave open. False where the document names
+// Replaces what the settings leave open. False if the document names
 // something that we may not talk to: whoever writes the metadata of a remote issuer
 // must not reach what listens on this host, nor get the client's secret sent there.
 bool take_endpoint(std::string &endpoint, const json::value &document, std::string_view name,
@@ -124,7 +124,7 @@ bool take_endpoint(std::string &endpoint, const json::value &document, std::stri
 	return endpoint.empty() || (is_endpoint(endpoint) && (may_be_local || !is_local(endpoint)));
 }
 
-// Nothing where the document does not say: client_secret_basic is meant then.
+// Nothing if the document does not say: client_secret_basic is meant then.
 std::optional<AuthMethods> read_auth_methods(const json::value &document)
 {
 	const json::value *methods = find_path(document, "token_endpoint_auth_methods_supported");

@@ -73,7 +73,7 @@ struct ProviderEndpoints {
 	std::string refresh;       // empty: the token endpoint
 	std::string revocation;    // empty: cannot revoke
 	bool iss_promised = false; // authorization_response_iss_parameter_supported (RFC 9207)
-	// token_endpoint_auth_methods_supported; nothing where nobody says.
+	// token_endpoint_auth_methods_supported; nothing if nobody says.
 	std::optional<AuthMethods> auth_methods;
 };
 

@@ -159,7 +159,7 @@ bool read_form(std::string_view body, RawWords &words, Redactor *redactor)
 }
 
 // A page's text: what stands between tags, without scripts and styles. `is_whole`
-// is false where its title alone is wanted.
+// is false if its title alone is wanted.
 std::string text_of_page(std::string_view page, bool is_whole)
 {
 	std::string lower(page);

@@ -27,7 +27,7 @@ struct RevocationAnswer {
 		unsupported, // tokens of this type cannot be revoked (section 2.2.1)
 		retry,
 	} kind;
-	// A fixed text for the log; empty where it is done and there is nothing to say.
+	// A fixed text for the log; empty if it is done and there is nothing to say.
 	std::string_view reason;
 	ProviderWords words; // what the provider said, without secrets; may be empty
 	std::optional<std::chrono::seconds> retry_after;

@@ -12,7 +12,7 @@ namespace sidecar::oauth
 inline constexpr std::string_view kTenantIssuerTemplate =
 	"https://login.microsoftonline.com/{tenantid}/v2.0";
 
-// The tenant's lower-case uuid; nothing where the issuer is of another form.
+// The tenant's lower-case uuid; nothing if the issuer is of another form.
 std::optional<std::string_view> tenant_of(std::string_view issuer) noexcept;
 
 } // namespace sidecar::oauth

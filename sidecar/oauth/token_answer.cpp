@@ -79,7 +79,7 @@ bool is_ambiguous(const LooseJson &body, const Provider &provider)
 	return std::ranges::any_of(body.doubled, decides);
 }
 
-// Some write "" or false where they have none.
+// Some write "" or false if they have none.
 bool is_nothing(const json::value &value)
 {
 	return value == json::value(false) || (value.is_string() && value.get_string().empty());
@@ -128,7 +128,7 @@ std::string_view reason_of(ProviderAnswer::Failure failure) noexcept
 	}
 }
 
-// What the answer is before anybody reads it; nothing where it may hold a grant.
+// What the answer is before anybody reads it; nothing if it may hold a grant.
 std::optional<NoGrant> classify_status(const ProviderAnswer &answer)
 {
 	// It came, and would come again.
@@ -186,7 +186,7 @@ bool is_name(std::string_view name)
 	});
 }
 
-// Scopes as text: an array's with spaces between. False where they are something else.
+// Scopes as text: an array's with spaces between. False if they are something else.
 bool append_scopes(std::string &text, const json::value &value)
 {
 	if (const json::string *scopes = value.if_string())

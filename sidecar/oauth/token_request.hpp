@@ -16,7 +16,7 @@ namespace sidecar::oauth
 TokenAuth token_auth_of(const Provider &provider,
 						const std::optional<ProviderEndpoints> &endpoints);
 
-// What is wrong with that, for --check: a fixed text, empty where all is well.
+// What is wrong with that, for --check: a fixed text, empty if all is well.
 std::string_view token_auth_fault(const Provider &provider, const ProviderEndpoints &endpoints);
 
 // `token_endpoint` is the one recorded with the attempt. `code_verifier` is left out

@@ -35,18 +35,18 @@ public:
 	ProviderRegistry(boost::asio::any_io_executor executor, const Providers &providers,
 					 client::ProviderClient &client, Ages ages);
 
-	// By a name with or without a label; nullptr where none is configured.
+	// By a name with or without a label; nullptr if none is configured.
 	const oauth::Provider *find(std::string_view name) const;
 	const Providers &all() const noexcept { return providers_; }
 
-	// Nothing where they cannot be had now.
+	// Nothing if they cannot be had now.
 	boost::asio::awaitable<std::optional<oauth::ProviderEndpoints>>
 	endpoints(const oauth::Provider &provider);
 
 	// The same at once: nothing, too, where they have not been asked for yet.
 	std::optional<oauth::ProviderEndpoints> known_endpoints(const oauth::Provider &provider) const;
 
-	// Why they could not be had the last time: a fixed text, empty where all is well.
+	// Why they could not be had the last time: a fixed text, empty if all is well.
 	std::string_view last_failure(const oauth::Provider &provider) const;
 
 private:

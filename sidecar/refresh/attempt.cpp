@@ -237,7 +237,7 @@ Attempt::Awaitable<Outcome> Attempt::commit(const oauth::Grant &grant)
 	co_return outcome;
 }
 
-// Nothing where the database did not do it, or nobody knows.
+// Nothing if the database did not do it, or nobody knows.
 Attempt::Awaitable<std::optional<database::RefreshEnd>>
 Attempt::try_commit(const oauth::Grant &grant)
 {

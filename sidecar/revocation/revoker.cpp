@@ -19,7 +19,7 @@ namespace sidecar::revocation
 namespace
 {
 
-// Between looks. Each is one statement, by an index that is empty where nothing waits.
+// Between looks. Each is one statement, by an index that is empty if nothing waits.
 constexpr std::chrono::milliseconds kPause{2000};
 constexpr std::chrono::milliseconds kAfterFailure{5000};
 // What an operator has to set right is asked for less often: it fills the server's log.

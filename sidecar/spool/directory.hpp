@@ -12,7 +12,7 @@ namespace sidecar::spool
 class SpoolDirectory
 {
 public:
-	// Throws Error where it is missing, not ours or open to others. A symbolic link to
+	// Throws Error if it is missing, not ours or open to others. A symbolic link to
 	// it is fine: systemd's DynamicUser= makes one.
 	explicit SpoolDirectory(std::string path);
 
@@ -23,7 +23,7 @@ public:
 	Error error(std::string_view file = {}) const;
 	// Returns once the names in it are safe on disk. Throws Error.
 	void sync() const;
-	// Never overwrites. Throws Error where it is neither of these.
+	// Never overwrites. Throws Error if it is neither of these.
 	enum class Renamed { done, taken, gone };
 	Renamed rename(const std::string &from, const std::string &to) const;
 

@@ -30,7 +30,7 @@ bool visit_texts(EntryType &entry, std::string &fence, Visit visit)
 		   visit("sealed", entry.sealed);
 }
 
-// Nothing where the text is not what std::to_string() makes of a number above 0.
+// Nothing if the text is not what std::to_string() makes of a number above 0.
 std::optional<std::int64_t> parse_fence(const std::string &text)
 {
 	std::int64_t fence = 0;

@@ -25,7 +25,7 @@ struct FileName {
 	auto operator<=>(const FileName &) const = default;
 };
 
-// Nothing where the name is not one that answer() or reservation() gives.
+// Nothing if the name is not one that answer() or reservation() gives.
 std::optional<FileName> parse_answer_name(std::string_view name);
 std::optional<FileName> parse_reservation_name(std::string_view name);
 

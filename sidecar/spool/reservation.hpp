@@ -31,7 +31,7 @@ public:
 
 	// Writes the entry, and returns once file and name are safe on disk: the name, for
 	// Spool::remove(). Blocks for two fsyncs: for a worker thread, not for the event
-	// loop. Call it once. Throws Error where the disk fails; what is complete then stays,
+	// loop. Call it once. Throws Error if the disk fails; what is complete then stays,
 	// and Spool::list() finds it later.
 	std::string write(const Entry &entry);
 

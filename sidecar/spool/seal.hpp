@@ -26,12 +26,12 @@ class Seal
 {
 public:
 	// `spool_key` is oauth_refresh_begin()'s; the caller wipes it then. Throws
-	// std::invalid_argument where it is not a Fernet key, and std::runtime_error where
+	// std::invalid_argument if it is not a Fernet key, and std::runtime_error if
 	// OpenSSL refuses.
 	explicit Seal(const Secret &spool_key);
 
 	// The Fernet token of {"access_token":…,"refresh_token":…,"expires_at":…,"scopes":…,
-	// "details":…}; no plaintext is left in memory. Throws std::runtime_error where
+	// "details":…}; no plaintext is left in memory. Throws std::runtime_error if
 	// OpenSSL fails. Not for use by two threads at once.
 	std::string close(const Answer &answer);
 

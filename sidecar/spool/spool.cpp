@@ -62,7 +62,7 @@ std::string fault_of(const struct stat &file)
 	return {};
 }
 
-// Nothing where the disk fails.
+// Nothing if the disk fails.
 std::optional<std::string> read_all(int file)
 {
 	std::string text;

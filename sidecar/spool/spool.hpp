@@ -60,7 +60,7 @@ public:
 	// their names, and removes what dead processes reserved and did not use. Throws Error.
 	Listing list() const;
 
-	// Reads an answer by its name. Throws Error where that says nothing about the file
+	// Reads an answer by its name. Throws Error if that says nothing about the file
 	// (no descriptor left, a disk that fails). A `cluster` of another database is the
 	// caller's to see.
 	Reading read(const std::string &name) const;
