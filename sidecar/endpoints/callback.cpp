@@ -47,7 +47,7 @@ Awaitable<Action> store(Context &context, const http::Request &request, Callback
 						const std::string &provider, const oauth::StoreGrant &grant)
 {
 	for (const std::string &warning : grant.grant.warnings)
-		log::warning("the token answer was not understood whole",
+		log::warning("parts of the token answer were not understood",
 					 {{"request_id", std::string_view(request.id)},
 					  {"provider", std::string_view(provider)},
 					  {"detail", std::string_view(warning)}});

@@ -109,7 +109,7 @@ Action CallbackFlow::start(std::string_view query, const http::FlowCookies &cook
 	// code is good for one try: the same address may be loaded again.
 	const bool needs_metadata = config_.provider.discovers && !config_.provider.token_auth_is_set;
 	if (!code.empty() && needs_metadata && !config_.endpoints)
-		return failed("the provider's metadata cannot be had");
+		return failed("the provider's metadata cannot be read");
 	step_ = Step::claim;
 	return ClaimAttempt{sha256(state_), sha256(secret->reveal()), config_.provider.name};
 }
@@ -157,7 +157,7 @@ std::optional<End> CallbackFlow::check_issuer()
 	if (const auto issuer = parameters_->get("iss"))
 		return check_received_issuer(*issuer);
 	if (!provider.require_iss && !config_.endpoints && provider.discovers)
-		return end(Outcome::unavailable, "the provider's metadata cannot be had");
+		return end(Outcome::unavailable, "the provider's metadata cannot be read");
 	const ProviderEndpoints &endpoints =
 		config_.endpoints ? *config_.endpoints : provider.endpoints;
 	if (provider.require_iss.value_or(endpoints.iss_promised))

@@ -83,7 +83,7 @@ public:
 		const std::vector<std::string> &return_to_origins;
 		// For how providers are known now, and where they are.
 		const Provider &provider;
-		// Nothing if the provider's metadata cannot be had: promised issuers
+		// Nothing if the provider's metadata cannot be read: promised issuers
 		// are not known then, and the flow ends as unavailable.
 		std::optional<ProviderEndpoints> endpoints;
 	};

@@ -195,7 +195,7 @@ std::variant<ProviderEndpoints, std::string_view> read_metadata(const Provider &
 																const ProviderAnswer &answer)
 {
 	if (answer.failure != ProviderAnswer::Failure::none || answer.status != 200)
-		return "the provider's metadata cannot be had";
+		return "the provider's metadata cannot be read";
 	const auto document = parse_json(without_bom(answer.body.reveal()));
 	if (!document || !document->is_object())
 		return "the provider's metadata is not a JSON object";

@@ -1,5 +1,5 @@
-// The providers that are configured, and where their endpoints are: fixed for
-// most, from the issuer's metadata for the others (OpenID Connect Discovery 1.0).
+// The configured providers and their endpoints. Most are fixed; the others come from the
+// issuer's metadata (OpenID Connect Discovery 1.0).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -23,9 +23,8 @@ class ProviderRegistry
 public:
 	using Providers = std::map<std::string, oauth::Provider, std::less<>>;
 
-	// Metadata is used for `fresh`, then asked for again beside its use; past
-	// `usable` it is not used any more: a provider that cannot tell its endpoints
-	// has none.
+	// Metadata is used for `fresh`. Then it is asked for again, and still used meanwhile.
+	// After `usable` it is not used any more: the provider then has no endpoints.
 	struct Ages {
 		std::chrono::seconds fresh{3600};
 		std::chrono::seconds usable{24 * 3600};
@@ -39,14 +38,14 @@ public:
 	const oauth::Provider *find(std::string_view name) const;
 	const Providers &all() const noexcept { return providers_; }
 
-	// Nothing if they cannot be had now.
+	// Nothing if they cannot be read now.
 	boost::asio::awaitable<std::optional<oauth::ProviderEndpoints>>
 	endpoints(const oauth::Provider &provider);
 
-	// The same at once: nothing, too, where they have not been asked for yet.
+	// The same without waiting: also nothing if they have not been asked for yet.
 	std::optional<oauth::ProviderEndpoints> known_endpoints(const oauth::Provider &provider) const;
 
-	// Why they could not be had the last time: a fixed text, empty if all is well.
+	// Why they could not be read the last time: a fixed text, empty if they were.
 	std::string_view last_failure(const oauth::Provider &provider) const;
 
 private:

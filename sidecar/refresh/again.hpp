@@ -1,4 +1,4 @@
-// A transaction that another one got in the way of, at once again.
+// Repeats a transaction at once that failed because of a concurrent one.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -8,8 +8,7 @@
 namespace sidecar::refresh
 {
 
-// `work` makes an awaitable that throws StoreError, each time it is called; one of these is
-// a transaction of its own.
+// `work` makes an awaitable that may throw StoreError. Each call of it is one transaction.
 template <typename Work>
 auto again_if_rolled_back(Work work) -> decltype(work())
 {

@@ -18,17 +18,17 @@ using namespace std::chrono_literals;
 namespace
 {
 
-// Half of what a provider may be asked at once: callers have the rest.
+// Half of the calls that a provider may have at once: callers have the rest.
 constexpr int kMost = 25;
-constexpr auto kBusyLook = 160ms; // and up to half as much more, as the next
+constexpr auto kBusyLook = 160ms; // and up to half as much more; so has the next
 constexpr auto kIdleLook = 4000ms;
-// A look that finds nothing says little: another sidecar looked just then, or the rate was
-// used up. So long is there probably more.
+// If a check finds nothing, another daemon may have checked just then, or the rate was used
+// up. So for this long after a find there is probably more.
 constexpr auto kBusy = 10s;
-// Where nothing can be refreshed, or the database is not set up.
+// If nothing can be refreshed, or the database is not set up.
 constexpr auto kRest = 30s;
 
-// So that sidecars which were started together do not look together.
+// So that daemons which were started together do not check together.
 std::chrono::milliseconds jittered(std::chrono::milliseconds time)
 {
 	static thread_local std::minstd_rand random{std::random_device{}()};
@@ -75,7 +75,7 @@ Ahead::Awaitable<void> Ahead::run()
 	}
 }
 
-// Returns when to look again: soon, where there was something.
+// Returns when to check again: soon, if something was found.
 Ahead::Awaitable<std::chrono::milliseconds> Ahead::look()
 {
 	if (under_way_ >= kMost)
@@ -96,7 +96,7 @@ Ahead::Awaitable<std::chrono::milliseconds> Ahead::look()
 	co_return jittered(is_busy ? kBusyLook : kIdleLook);
 }
 
-// The refresher says in the log what came of it. Throws nothing of the database's.
+// The refresher logs the outcome. Throws no StoreError.
 Ahead::Awaitable<void> Ahead::refresh(database::WantedRefresh wanted)
 {
 	const Outcome outcome = co_await refresher_.refresh(std::move(wanted), refresher_.patience());
@@ -105,7 +105,7 @@ Ahead::Awaitable<void> Ahead::refresh(database::WantedRefresh wanted)
 		resting_until_ = Clock::now() + kRest;
 }
 
-// The pool logs a database that does not answer.
+// If the database does not answer, the pool logs it.
 void Ahead::complain(const database::StoreError &error)
 {
 	if (!error.sqlstate().empty() && error.sqlstate() != last_fault_) {

@@ -1,5 +1,5 @@
-// Refreshes tokens that nobody asks for (docs/design/refresh.md, "Ahead of time"). Which ones, and
-// how many a second, the database says, so that all sidecars share the work.
+// Refreshes tokens that nobody asks for (docs/design/refresh.md, "Ahead of time"). The
+// database says which ones, and how many a second, so that all daemons share the work.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -21,12 +21,12 @@ public:
 
 	Ahead(const RefreshContext &context, Refresher &refresher);
 
-	// Whether a provider wants it.
+	// Whether a provider has this switched on.
 	bool is_wanted() const noexcept { return !providers_.empty(); }
 
-	// Until stop(). What goes wrong is logged, once, and tried again.
+	// Runs until stop(). A failure is logged once, and tried again.
 	Awaitable<void> run();
-	// Begins no more.
+	// No more refreshes are begun.
 	void stop();
 
 private:
@@ -38,7 +38,7 @@ private:
 	Refresher &refresher_;
 	boost::asio::steady_timer timer_;
 	std::vector<std::string> providers_;
-	Clock::time_point found_{}; // something, the last time
+	Clock::time_point found_{}; // when something was last found
 	Clock::time_point resting_until_{};
 	int under_way_ = 0;
 	bool is_stopped_ = false;

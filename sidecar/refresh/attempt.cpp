@@ -16,7 +16,7 @@ constexpr std::chrono::seconds kRetry{1};
 constexpr int kTellings = 5;
 // The database's own first back-off is 5 to 10 s.
 constexpr std::chrono::seconds kBackOff{10};
-// An answer that only memory has is committed again and again for so long.
+// For this long, an answer that could not be written to the spool is committed again.
 constexpr std::chrono::minutes kMemory{5};
 
 constexpr std::string_view kNoSpool = "the spool does not work; the log of oauth-sidecar says why";
@@ -59,7 +59,7 @@ Attempt::Awaitable<Outcome> Attempt::run()
 	co_return co_await keep(std::get<oauth::Grant>(read));
 }
 
-// Before the provider is called: what it answers must have a place to be kept.
+// Before the provider is called: there must be room for its answer.
 Attempt::Awaitable<bool> Attempt::reserve()
 {
 	std::string fault;
@@ -77,7 +77,7 @@ Attempt::Awaitable<bool> Attempt::reserve()
 	begun_.spool_key.wipe();
 	lacked_spool_ = true;
 	log::error(
-		"a refresh is refused, since its answer could not be kept",
+		"a refresh is refused, because its answer could not be kept",
 		{{"provider", std::string_view(provider_.name)}, {"reason", std::string_view(fault)}});
 	co_return false;
 }
@@ -132,8 +132,8 @@ Attempt::Awaitable<Outcome> Attempt::failed(const oauth::ProviderAnswer &answer,
 	co_return outcome;
 }
 
-// The state that follows. Empty: the database was not told, and will take the attempt for
-// one without an answer.
+// The state that follows. Empty: the failure could not be reported, and the database will
+// treat the attempt as one without an answer.
 Attempt::Awaitable<std::string> Attempt::tell(oauth::FailureKind kind, const std::string &detail,
 											  std::optional<std::chrono::seconds> retry_after)
 {
@@ -144,7 +144,7 @@ Attempt::Awaitable<std::string> Attempt::tell(oauth::FailureKind kind, const std
 		} catch (const database::StoreError &error) {
 			if (told == kTellings || !error.is_transient()) {
 				const std::string text = error.text();
-				log::error("the database does not know that a refresh has failed",
+				log::error("the failure of a refresh could not be stored",
 						   {{"provider", std::string_view(provider_.name)},
 							{"reason", std::string_view(text)}});
 				co_return std::string();
@@ -157,7 +157,7 @@ Attempt::Awaitable<std::string> Attempt::tell(oauth::FailureKind kind, const std
 Attempt::Awaitable<Outcome> Attempt::keep(const oauth::Grant &grant)
 {
 	for (const std::string &warning : grant.warnings)
-		log::warning("the refresh answer was not understood whole",
+		log::warning("parts of a refresh answer were not understood",
 					 {{"provider", std::string_view(provider_.name)},
 					  {"detail", std::string_view(warning)}});
 	const bool is_kept = co_await write(grant, context_.now() / 1000);
@@ -169,7 +169,7 @@ Attempt::Awaitable<Outcome> Attempt::keep(const oauth::Grant &grant)
 	co_return outcome;
 }
 
-// Whether it is safe on disk.
+// Whether the answer is safe on disk.
 Attempt::Awaitable<bool> Attempt::write(const oauth::Grant &grant, long long answered)
 {
 	std::string fault;
@@ -194,8 +194,8 @@ Attempt::Awaitable<bool> Attempt::write(const oauth::Grant &grant, long long ans
 		fault = error.what();
 	}
 	log::error(
-		"a provider's answer could not be written to the spool: until the database has it, "
-		"only memory does",
+		"a provider's answer could not be written to the spool: until it is stored in the "
+		"database, it is only in memory",
 		{{"provider", std::string_view(provider_.name)}, {"reason", std::string_view(fault)}});
 	co_return false;
 }
@@ -222,7 +222,7 @@ Attempt::Awaitable<Outcome> Attempt::commit(const oauth::Grant &grant)
 				 {}});
 		co_return outcome;
 	}
-	// Whoever waits must not read what was before.
+	// Callers that wait must not read the old entry.
 	if (end == End::committed)
 		co_await context_.cache.evict(identity_);
 	co_await remove();
@@ -237,7 +237,7 @@ Attempt::Awaitable<Outcome> Attempt::commit(const oauth::Grant &grant)
 	co_return outcome;
 }
 
-// Nothing if the database did not do it, or nobody knows.
+// Nothing if the database did not commit it, or that is not known.
 Attempt::Awaitable<std::optional<database::RefreshEnd>>
 Attempt::try_commit(const oauth::Grant &grant)
 {
@@ -246,7 +246,7 @@ Attempt::try_commit(const oauth::Grant &grant)
 		co_return co_await again_if_rolled_back(commit);
 	} catch (const database::StoreError &error) {
 		const std::string text = error.text();
-		log::error("the database did not take a provider's answer",
+		log::error("the database did not accept a provider's answer",
 				   {{"provider", std::string_view(provider_.name)},
 					{"file", std::string_view(file_)},
 					{"reason", std::string_view(text)}});
@@ -259,12 +259,12 @@ Attempt::Awaitable<std::optional<database::RefreshEnd>> Attempt::try_replay()
 	try {
 		const auto replay = [&] { return context_.store.replay(entry_); };
 		co_return co_await again_if_rolled_back(replay);
-	} catch (const database::StoreError &) { // the replayer meets it, too, and logs it
+	} catch (const database::StoreError &) { // the replayer gets the same error, and logs it
 	}
 	co_return std::nullopt;
 }
 
-// The answer, or the place for one.
+// The answer, or the room for one.
 Attempt::Awaitable<void> Attempt::remove()
 {
 	auto remove = [spool = context_.spool, file = file_,

@@ -1,4 +1,4 @@
-// One refresh that oauth_refresh_begin() has granted, from the place in the spool to the
+// One refresh that oauth_refresh_begin() has granted, from the room in the spool to the
 // commit (docs/design/refresh.md, "Spool").
 #pragma once
 
@@ -26,14 +26,14 @@ public:
 			const oauth::ProviderEndpoints &endpoints, const oauth::Identity &identity,
 			database::BegunRefresh begun, std::chrono::nanoseconds asked);
 
-	// Once. Throws nothing of the spool's, the database's or the provider's.
+	// Call it once. Throws no error of the spool, the database or the provider.
 	Awaitable<Outcome> run();
 
 	// Whether there was no room for an answer: the provider was not called.
 	bool lacked_spool() const noexcept { return lacked_spool_; }
 
 private:
-	// What the log says in the end.
+	// What the log says at the end.
 	struct End {
 		std::string_view outcome;
 		std::string_view reason;

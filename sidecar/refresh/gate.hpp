@@ -1,4 +1,4 @@
-// How many refreshes are made at once: the others wait in their order.
+// Limits how many refreshes are made at once. The others wait in their order.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -20,7 +20,7 @@ public:
 	{
 	}
 
-	// A place, given back when it dies.
+	// A permit. Its destructor gives it back.
 	class Slot
 	{
 	public:

@@ -14,8 +14,8 @@ namespace
 constexpr std::chrono::seconds kSetupPause{30};
 constexpr std::string_view kNoPreload = "55000";
 
-// What oauth_tokens_internal.refresh_request_done() is told; empty: nothing, since a
-// commit tells the callers, or they may wait on.
+// The outcome for oauth_tokens_internal.refresh_request_done(). Empty: nothing is reported,
+// because a commit wakes the callers, or because they should keep waiting.
 std::string_view answer_of(const Outcome &outcome)
 {
 	using Kind = Outcome::Kind;
@@ -68,13 +68,13 @@ Listener::Awaitable<void> Listener::run()
 Listener::Awaitable<void> Listener::take()
 {
 	std::vector<database::WantedRefresh> requests = co_await context_.store.wait_for_requests();
-	// As many as there is shared memory for, and no more. One that is offered again is
-	// shared with the first.
+	// Shared memory limits how many there are. A request that is offered again joins the
+	// first one's flight.
 	for (database::WantedRefresh &wanted : requests)
 		start_task(context_.executor, "refresh for a caller in SQL", serve(std::move(wanted)));
 }
 
-// The pool logs a database that does not answer.
+// If the database does not answer, the pool logs it.
 void Listener::complain(const database::StoreError &error)
 {
 	if (!error.sqlstate().empty() && error.sqlstate() != last_fault_) {
@@ -96,7 +96,7 @@ Listener::Awaitable<void> Listener::serve(database::WantedRefresh wanted)
 		co_return;
 	try {
 		co_await context_.store.answer_request(identity, answer, outcome.reason);
-	} catch (const database::StoreError &) { // the callers look by themselves, too
+	} catch (const database::StoreError &) { // the callers also check the row themselves
 	}
 }
 

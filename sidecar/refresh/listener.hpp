@@ -19,7 +19,7 @@ public:
 	{
 	}
 
-	// Until stop(). What goes wrong is logged, once, and tried again.
+	// Runs until stop(). A failure is logged once, and tried again.
 	Awaitable<void> run();
 	void stop() noexcept { is_stopped_ = true; }
 

@@ -1,4 +1,4 @@
-// What came of asking for a refresh.
+// The outcome of a request for a refresh.
 #pragma once
 
 #include <chrono>
@@ -10,14 +10,14 @@ namespace sidecar::refresh
 
 struct Outcome {
 	enum class Kind {
-		refreshed,             // the row has what the provider answered
-		fresh,                 // the row is good: somebody was faster, or it lives long enough
-		busy,                  // somebody else refreshes it, or nobody knows what came of that
-		backing_off,           // a refresh failed, now or before
+		refreshed,   // the row has what the provider answered
+		fresh,       // the stored token will do: another was faster, or it is valid long enough
+		busy,        // somebody else refreshes it, or an attempt is in doubt
+		backing_off, // a refresh failed, now or before
 		no_refresh_token,      // there is none
 		needs_reauthorization, // the user must connect the account again
 		not_connected,         // there is no token
-		unsaved,               // the provider answered, and the database could not take it yet
+		unsaved,               // the provider answered, but the database could not store it yet
 		unavailable,           // it could not be tried: database, spool, settings
 	};
 	Kind kind = Kind::unavailable;
@@ -25,7 +25,7 @@ struct Outcome {
 	std::string reason;
 	std::optional<std::chrono::seconds> retry_in;
 	bool in_doubt = false;
-	// The provider refused the client, or gave an answer that nobody understands.
+	// The provider refused the client, or its answer was not understood.
 	bool is_providers_fault = false;
 };
 

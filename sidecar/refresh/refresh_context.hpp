@@ -1,5 +1,4 @@
-// What refreshes are made with: small interfaces, so that a test can put others in their
-// place.
+// What a refresh needs. Tests replace these interfaces.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -25,7 +25,7 @@ namespace
 using Begun = database::BegunRefresh::Outcome;
 using Kind = Outcome::Kind;
 
-// A slow provider leaves room for the others. The client takes more calls than that
+// A slow provider must leave room for the others. The client allows more calls than that
 // (client/curl_client.hpp).
 constexpr int kMost = 100;
 constexpr int kMostOfProvider = 50;
@@ -33,9 +33,9 @@ constexpr int kMostOfProvider = 50;
 // A lease is half a minute longer than the provider's time (docs/design/refresh.md, "Lease"), and
 // some seconds more for begin and the disk.
 constexpr auto kLeaseBesideCall = 35s;
-// Beside the provider's time: begin, disk, commit.
+// Added to the provider's time: begin, disk, commit.
 constexpr auto kOwnTime = 5s;
-// Between two looks at what another process does.
+// Between two checks of a row that another process refreshes.
 constexpr auto kFirstLook = 100ms;
 constexpr auto kLastLook = 1000ms;
 constexpr auto kBetweenComplaints = 60s;
@@ -57,7 +57,7 @@ Outcome outcome_of(Kind kind, std::string reason = {})
 	return outcome;
 }
 
-// Of what was not granted.
+// The outcome if no attempt was granted.
 Outcome outcome_of(const database::BegunRefresh &begun)
 {
 	constexpr Kind kKinds[] = {Kind::refreshed,
@@ -76,7 +76,7 @@ Outcome outcome_of(const database::BegunRefresh &begun)
 	return outcome;
 }
 
-// Whether what `made` was made for serves `wanted`, too.
+// Whether a refresh for `made` is also good enough for `wanted`.
 bool covers(const database::WantedRefresh &made, const database::WantedRefresh &wanted)
 {
 	if (wanted.force)
@@ -143,7 +143,7 @@ Refresher::Awaitable<Outcome> Refresher::refresh(database::WantedRefresh wanted,
 		}
 		if (flight->outcome->kind != Kind::fresh || covers(flight->wanted, wanted))
 			co_return *flight->outcome;
-		// Fresh for somebody who wanted less.
+		// Fresh for a caller with a smaller min_ttl.
 	}
 }
 
@@ -161,7 +161,7 @@ Refresher::Awaitable<void> Refresher::fly(std::shared_ptr<Flight> flight, std::s
 		outcome = co_await make(flight->wanted);
 	} catch (const database::StoreError &error) {
 		outcome = refused(error);
-	} catch (const std::exception &error) { // no memory, say: the lease will end
+	} catch (const std::exception &error) { // such as no memory: the lease will end
 		log::error("a refresh has failed", {{"reason", std::string_view(error.what())}});
 		outcome.reason = "the log of oauth-sidecar says why";
 	}
@@ -171,25 +171,26 @@ Refresher::Awaitable<void> Refresher::fly(std::shared_ptr<Flight> flight, std::s
 		waiter->timer.cancel();
 }
 
-// Where many ask, one line says it.
+// If many ask, only one line is logged.
 Outcome Refresher::refused(const database::StoreError &error)
 {
 	const auto now = Clock::now();
-	// The pool logs a database that does not answer.
+	// If the database does not answer, the pool logs it.
 	if (!error.sqlstate().empty() &&
 		(error.sqlstate() != last_refusal_ || now - refused_at_ > kBetweenComplaints)) {
 		const std::string text = error.text();
 		log::error(
-			"the database refuses to have a token refreshed",
+			"the database refuses a refresh",
 			{{"sqlstate", std::string_view(error.sqlstate())}, {"reason", std::string_view(text)}});
 		last_refusal_ = error.sqlstate();
 		refused_at_ = now;
 	}
 	if (error.sqlstate() == "OT017")
-		return outcome_of(Kind::unavailable, "this database is a copy, which refreshes nothing");
+		return outcome_of(Kind::unavailable,
+						  "this database is a copy, and a copy refreshes nothing");
 	return outcome_of(Kind::unavailable, error.is_transient()
 											 ? "the database cannot be reached, or is busy"
-											 : "the database refuses to have the token refreshed");
+											 : "the database refuses the refresh");
 }
 
 Refresher::Awaitable<Outcome> Refresher::make(const database::WantedRefresh &wanted)
@@ -200,7 +201,7 @@ Refresher::Awaitable<Outcome> Refresher::make(const database::WantedRefresh &wan
 	const std::optional<oauth::ProviderEndpoints> endpoints =
 		co_await context_.registry.endpoints(*provider);
 	if (!endpoints)
-		co_return outcome_of(Kind::unavailable, "the provider's metadata cannot be had");
+		co_return outcome_of(Kind::unavailable, "the provider's metadata cannot be read");
 	const bool has_place = co_await has_spool();
 	if (!has_place) {
 		context_.metrics.refresh(provider->name, "spool_unavailable");
@@ -212,7 +213,7 @@ Refresher::Awaitable<Outcome> Refresher::make(const database::WantedRefresh &wan
 	std::optional<Outcome> before;
 	for (;;) {
 		Outcome outcome = co_await begin(wanted, *provider, *endpoints, before);
-		// The provider may have done it. Where its old refresh token works on, the database
+		// The provider may have refreshed. If its old refresh token still works, the database
 		// grants another attempt at once.
 		if (!before && outcome.kind == Kind::backing_off && outcome.in_doubt) {
 			before = std::move(outcome);
@@ -231,8 +232,8 @@ Refresher::Awaitable<Outcome> Refresher::make(const database::WantedRefresh &wan
 	}
 }
 
-// `before`: what came of an attempt just now that had no answer; it stays, if there is no
-// other.
+// `before`: the outcome of an attempt just now that had no answer. It stays if there is no
+// later one.
 Refresher::Awaitable<Outcome> Refresher::begin(const database::WantedRefresh &wanted,
 											   const oauth::Provider &provider,
 											   const oauth::ProviderEndpoints &endpoints,
@@ -259,7 +260,7 @@ Refresher::Awaitable<Outcome> Refresher::begin(const database::WantedRefresh &wa
 	co_return outcome;
 }
 
-// After a failure, and at first: no attempt is begun that would only be counted as failed.
+// After a failure, and at the start: no attempt begins that would only be counted as failed.
 Refresher::Awaitable<bool> Refresher::has_spool()
 {
 	if (!is_spool_suspect_)
@@ -268,7 +269,7 @@ Refresher::Awaitable<bool> Refresher::has_spool()
 	const std::string fault = co_await context_.workers.run(probe);
 	is_spool_suspect_ = !fault.empty();
 	if (is_spool_suspect_)
-		log::error("a refresh is refused, since its answer could not be kept",
+		log::error("a refresh is refused, because its answer could not be kept",
 				   {{"reason", std::string_view(fault)}});
 	co_return !is_spool_suspect_;
 }

@@ -1,5 +1,5 @@
-// Refreshes tokens: one refresh of an identity at a time in this process, whose outcome
-// all share that want it. The database keeps the processes apart.
+// Refreshes tokens. In this process, one refresh of an identity runs at a time, and all its
+// callers share the outcome. Between processes, the database decides.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -27,19 +27,19 @@ public:
 	// Both live as long as it does.
 	Refresher(const RefreshContext &context, Replayer &replayer);
 
-	// Throws nothing of the database's. Waits for `limit` at most; the refresh goes on
-	// without those who wait. What is refreshed is in the database: it is to be read there.
+	// Throws no StoreError. Waits for `limit` at most; the refresh continues without its
+	// callers. The new token is in the database: the caller reads it there.
 	Awaitable<Outcome> refresh(database::WantedRefresh wanted, std::chrono::milliseconds limit);
-	// What somebody waits for who has no token.
+	// How long a caller waits that has no valid token.
 	std::chrono::milliseconds patience() const noexcept;
 
 	std::size_t under_way() const noexcept { return flights_.size(); }
-	// Until none is under way, or the time is over.
+	// Waits until none is under way, or the time is over.
 	Awaitable<void> drain(std::chrono::milliseconds limit);
 
 private:
 	struct Waiter;
-	// A refresh, and those who wait for it.
+	// A refresh, and its callers.
 	struct Flight {
 		database::WantedRefresh wanted;
 		std::optional<Outcome> outcome;
@@ -61,7 +61,7 @@ private:
 	std::map<std::string, Gate, std::less<>> provider_gates_;
 	std::map<std::string, std::shared_ptr<Flight>, std::less<>> flights_; // by identity
 	bool is_spool_suspect_ = true;
-	std::string last_refusal_; // of the database, and when it was logged
+	std::string last_refusal_; // by the database, and when it was logged
 	Clock::time_point refused_at_{};
 };
 

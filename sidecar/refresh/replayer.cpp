@@ -13,12 +13,12 @@ namespace asio = boost::asio;
 namespace
 {
 
-// Another process may have died over one.
+// Another process may have died and left one.
 constexpr std::chrono::seconds kLook{60};
 
-// Whether it is the answer that the database does not take, and never will: it does not open
-// with the key of its attempt, its tokens are empty or too long, or another value is wrong
-// (class 22). Anything else somebody may set right: rights, keys, constraints of the owner's.
+// Whether the database will never accept this answer: it does not open with the key of its
+// attempt, its tokens are empty or too long, or another value is wrong (class 22). Any other
+// error can be corrected: rights, keys, constraints of the owner.
 bool is_of_the_answer(const database::StoreError &error)
 {
 	const std::string &state = error.sqlstate();
@@ -65,7 +65,7 @@ void Replayer::complain(const std::string &about, std::string_view message,
 	last = reason;
 }
 
-// Whether something is left for the next time.
+// Whether a file is left for the next round.
 Replayer::Awaitable<bool> Replayer::run_batch()
 {
 	const std::optional<spool::Listing> listing = co_await list();
@@ -83,9 +83,9 @@ Replayer::Awaitable<bool> Replayer::run_batch()
 			has_more |= !is_done;
 		}
 	} catch (const database::StoreError &error) {
-		// The pool logs a database that does not answer.
+		// If the database does not answer, the pool logs it.
 		if (!error.sqlstate().empty())
-			complain({}, "the database does not take the spool's answers", error.text());
+			complain({}, "the database does not accept answers of the spool", error.text());
 		has_more = true;
 	} catch (const spool::Error &error) {
 		complain({}, "the spool does not work", error.what());
@@ -105,12 +105,12 @@ Replayer::Awaitable<std::optional<spool::Listing>> Replayer::list()
 		set_aside_ = listing.set_aside;
 		co_return listing;
 	} catch (const spool::Error &error) {
-		complain({}, "the spool does not work, and nothing is refreshed", error.what());
+		complain({}, "the spool does not work: nothing is refreshed", error.what());
 	}
 	co_return std::nullopt;
 }
 
-// Whether it is done with. Throws what is not about this file.
+// Whether the file is finished. Throws errors that do not concern this file.
 Replayer::Awaitable<bool> Replayer::take(const std::string &name, const std::string &cluster)
 {
 	auto read = [spool = context_.spool, name] { return spool.read(name); };
@@ -143,7 +143,7 @@ Replayer::Awaitable<bool> Replayer::replay(const std::string &name, const spool:
 		const std::string_view outcome = end == database::RefreshEnd::committed ? "replayed"
 										 : end == database::RefreshEnd::deleted ? "deleted"
 																				: "superseded";
-		log::info("an answer of the spool has ended",
+		log::info("an answer of the spool was handed in",
 				  {{"file", std::string_view(name)},
 				   {"provider", std::string_view(entry.identity.provider)},
 				   {"workspace_id", std::string_view(entry.identity.workspace_id)},

@@ -1,4 +1,4 @@
-// Hands the spool's answers to the database: at start, and again while there are any.
+// Gives the spool's answers to the database: at start, and as long as there are any.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -23,16 +23,16 @@ public:
 	{
 	}
 
-	// For ever. What goes wrong is logged, once, and tried again.
+	// Never ends. A failure is logged once, and tried again.
 	Awaitable<void> run();
-	// There is an answer whose commit failed.
+	// Call it when a commit has failed.
 	void wake();
 
-	// Of an answer that an attempt has just written: it commits it itself meanwhile.
+	// For an answer that an attempt has just written, and still commits itself.
 	void hold(const std::string &name) { held_.insert(name); }
 	void release(const std::string &name) { held_.erase(name); }
 
-	// As of the last look.
+	// At the last check.
 	std::size_t files() const noexcept { return files_; }
 	std::size_t set_aside() const noexcept { return set_aside_; }
 

@@ -19,18 +19,18 @@ namespace sidecar::revocation
 namespace
 {
 
-// Between looks. Each is one statement, by an index that is empty if nothing waits.
+// Between checks. Each is one statement, by an index that is empty if nothing waits.
 constexpr std::chrono::milliseconds kPause{2000};
 constexpr std::chrono::milliseconds kAfterFailure{5000};
-// What an operator has to set right is asked for less often: it fills the server's log.
+// If an operator has to correct something, checks are rarer: each one fills the server's log.
 constexpr std::chrono::milliseconds kAfterRefusal{60'000};
-// Each goes through all that wait.
+// Each of these reads the whole queue.
 constexpr std::chrono::seconds kBetweenCounts{5};
 constexpr std::chrono::seconds kBetweenIdleCounts{60};
 constexpr int kMost = 16;
-// One that hangs leaves room for the others.
+// A provider that hangs must leave room for the others.
 constexpr int kMostOfProvider = 4;
-// Metadata, both tokens, and the statement that tells what came of it.
+// Metadata, both tokens, and the statement that stores the outcome.
 constexpr int kCallsOfAttempt = 3;
 constexpr std::chrono::seconds kSpare{30};
 
@@ -86,16 +86,16 @@ Revoker::Awaitable<void> Revoker::run()
 	}
 }
 
-// Takes what is due, and begins it; how long to wait until the next look.
+// Claims what is due, and starts it. Returns how long to wait until the next check.
 Revoker::Awaitable<std::chrono::milliseconds> Revoker::look()
 {
-	// All of them may turn out to be of the busiest one.
+	// All of them may be of the busiest provider.
 	int most = kMost - under_way_;
 	const std::vector<std::string> providers = free_providers();
 	for (const std::string &name : providers)
 		most = std::min(most, kMostOfProvider - under_way_at(name));
 	if (most <= 0)
-		co_return kPause; // the next one that ends wakes us
+		co_return kPause; // the end of one wakes us
 	const std::chrono::seconds lease = kCallsOfAttempt * in_.provider_timeout + kSpare;
 	std::vector<database::ClaimedRevocation> claimed =
 		co_await in_.store.claim(most, lease, providers);
@@ -169,8 +169,8 @@ Revoker::Awaitable<Revoker::Outcome> Revoker::attempt(const database::ClaimedRev
 	const std::optional<oauth::ProviderEndpoints> endpoints =
 		co_await in_.registry.endpoints(*provider);
 	if (!endpoints)
-		co_return Outcome{{}, "the provider's metadata cannot be had", {}, {}, {}};
-	// The token is nobody else's business.
+		co_return Outcome{{}, "the provider's metadata cannot be read", {}, {}, {}};
+	// No other issuer may see the token.
 	if (!provider->issuer_per_tenant && !claimed.issuer.empty() && !endpoints->issuer.empty() &&
 		claimed.issuer != endpoints->issuer)
 		co_return Outcome{{}, "another issuer than the configured one made the grant", {}, {}, {}};
@@ -179,8 +179,8 @@ Revoker::Awaitable<Revoker::Outcome> Revoker::attempt(const database::ClaimedRev
 	co_return co_await ask(*provider, *endpoints, claimed);
 }
 
-// The refresh token first: with it the access tokens of the grant end (RFC 7009 section
-// 2.1). The access token where there is no other, or none that can be revoked.
+// The refresh token first: this also ends the access tokens of the grant (RFC 7009 section
+// 2.1). The access token if there is no refresh token, or if it cannot be revoked.
 Revoker::Awaitable<Revoker::Outcome> Revoker::ask(const oauth::Provider &provider,
 												  const oauth::ProviderEndpoints &endpoints,
 												  const database::ClaimedRevocation &claimed)
@@ -258,7 +258,7 @@ std::string Revoker::label_of(std::string_view provider) const
 	return known == nullptr ? "unknown" : known->name;
 }
 
-// Once for each kind in a row. Where no answer came, the pool has logged it.
+// Each kind is logged once in a row. If no answer came, the pool has logged it.
 void Revoker::log_failure(const database::StoreError &error)
 {
 	if (!error.sqlstate().empty() && error.sqlstate() != last_failure_)

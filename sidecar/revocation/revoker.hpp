@@ -1,6 +1,6 @@
 // Revokes deleted grants at their providers, in the background
-// (docs/design/refresh.md, "Revocation"). The database hands each out to one sidecar at a time, and
-// remembers those that have to be tried again.
+// (docs/design/refresh.md, "Revocation"). The database gives each to one daemon at a time, and
+// keeps those that have to be tried again.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -39,11 +39,11 @@ public:
 	Revoker(boost::asio::any_io_executor executor, Surroundings surroundings);
 
 	void start();
-	// There is something to do by now.
+	// Call it when there may be something to do.
 	void wake();
-	// Begins nothing any more; what is under way is another sidecar's after its lease.
+	// Begins no more. What is under way goes to another daemon after its lease.
 	void close();
-	// How many wait, at the last look; nothing: there was none.
+	// How many waited at the last check. Nothing: it was not checked yet.
 	std::optional<std::int64_t> waiting() const noexcept { return waiting_; }
 
 private:
@@ -51,12 +51,12 @@ private:
 	using Awaitable = boost::asio::awaitable<T>;
 	using Clock = std::chrono::steady_clock;
 
-	// What an attempt came to.
+	// The outcome of an attempt.
 	struct Outcome {
 		std::string_view name; // for log and metrics; empty: it is to be tried again
 		std::string_view reason;
 		oauth::ProviderWords words;
-		std::string detail; // for the database, of one that is tried again
+		std::string detail; // for the database, if it is tried again
 		std::optional<std::chrono::seconds> retry_after;
 	};
 

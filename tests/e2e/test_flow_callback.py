@@ -210,7 +210,7 @@ def test_client_authentication(make_sidecar, make_provider, flow_cluster, offere
 
 
 def test_client_authentication_that_is_not_known_yet(make_sidecar, make_provider, flow_cluster):
-    """A daemon that was restarted while the metadata cannot be had: the code is not spent on a guess."""
+    """A daemon that was restarted while the metadata cannot be read: the code is not spent on a guess."""
     asked = make_provider("asked")
     asked.metadata_changes = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
     first = make_sidecar({"asked": asked.discovered()}, db=prepare_database(flow_cluster, "flow_client_auth"))

@@ -157,7 +157,7 @@ def test_believed(sidecar, fake, name):  # F13
 
 def warnings(sidecar, since):
     return [line["detail"] for line in sidecar.log_lines()[since:]
-            if line["message"] == "the token answer was not understood whole"]
+            if line["message"] == "parts of the token answer were not understood"]
 
 
 @pytest.mark.parametrize("name", ADVICE)

@@ -319,7 +319,8 @@ TEST(CallbackFlow, NoMetadata)
 		callback.provider.require_iss = required;
 		return callback.claim(kCode + parameters);
 	};
-	expect_end(action("", {}, true), Outcome::unavailable, "the provider's metadata cannot be had");
+	expect_end(action("", {}, true), Outcome::unavailable,
+			   "the provider's metadata cannot be read");
 	expect_end(action("", true, true), Outcome::provider_error, kMissing);
 	expect_end(action("&iss=x", {}, true), Outcome::provider_error, kWrong);
 	EXPECT_TRUE(std::holds_alternative<Exchange>(action("", false, true)));
