@@ -161,7 +161,7 @@ Answer decide(const LockedToken &token, const StoredDetails &details, Request re
 			request.lease_until = Min(request.lease_until, doubt.grace_until);
 	}
 	if (state.next_attempt > request.now)
-		return wait_until(needs_reauthorization(state) ? "needs_reauthorization" : "backoff",
+		return wait_until(needs_reauthorization(state.kind) ? "needs_reauthorization" : "backoff",
 						  state.next_attempt, state.reason);
 	const text *reason = nullptr;
 	const TimestampTz pause = client_pause(client, request.now, request.lease_until, &reason);

@@ -157,7 +157,7 @@ const char *record_not_sent(const LockedToken &token, const Failure &failure, bo
 		state.next_attempt = now + jittered(kFirstBackOff, kFirstBackOff, 1);
 	}
 	save_state(token, state, 0);
-	return needs_reauthorization(state) ? "needs_reauthorization" : "backing_off";
+	return needs_reauthorization(state.kind) ? "needs_reauthorization" : "backing_off";
 }
 
 // `others`: there are attempts of before, which are in doubt.
@@ -174,7 +174,7 @@ const char *record(const EndedAttempt &ended, const Failure &failure, bool other
 			forget_refresh(token.id); // there is nothing to say of it
 		else
 			save_state(token, state, 0);
-		return needs_reauthorization(state) ? "needs_reauthorization" : "backing_off";
+		return needs_reauthorization(state.kind) ? "needs_reauthorization" : "backing_off";
 	}
 	const char *kind = kKinds[static_cast<int>(failure.kind)];
 	if (state.kind == nullptr || strcmp(state.kind, kind) != 0) {

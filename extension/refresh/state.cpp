@@ -28,10 +28,10 @@ void keep_state(const LockedToken &token)
 
 } // namespace
 
-bool needs_reauthorization(const RefreshState &state)
+bool needs_reauthorization(const char *kind)
 {
-	return state.kind != nullptr &&
-		   (strcmp(state.kind, "dead_grant") == 0 || strcmp(state.kind, "needs_interaction") == 0);
+	return kind != nullptr &&
+		   (strcmp(kind, "dead_grant") == 0 || strcmp(kind, "needs_interaction") == 0);
 }
 
 bool has_state(const pg_uuid_t &token_id, Snapshot snapshot)

@@ -17,8 +17,8 @@ struct RefreshState {
 	TimestampTz next_attempt; // 0: at any time
 };
 
-// Whether it asks for the user: dead_grant, needs_interaction.
-bool needs_reauthorization(const RefreshState &state);
+// Whether a kind of failure asks for the user: dead_grant, needs_interaction. Null does not.
+bool needs_reauthorization(const char *kind);
 
 // Whether something is kept of this token, of whatever refresh token. Needs no SPI connection.
 bool has_state(const pg_uuid_t &token_id, Snapshot snapshot);

@@ -31,6 +31,8 @@ constexpr FunctionGrant kFunctions[] = {
 	{"oauth_get", kReaders},
 	{"connections", kReaders},
 	{"connection", kReaders},
+	{"connection_state", kReaders},
+	{"connection_details", kReaders},
 	{"guard", kReaders},
 	{"utc", kReaders},
 	{"oauth_store", kWriters},

@@ -22,6 +22,33 @@ REVOKE ALL ON FUNCTION oauth_tokens_internal.guard(text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.guard(text) IS
     'true, where both tables may be read by a plan that names them in this schema (as quote_ident() writes it); null for null. Errors: OT004, OT005 table; 42501 it would run code of an owner whom the caller cannot trust; 55000 the extension''s schema has another name by now';
 
+-- What the view and connection() have in common.
+CREATE FUNCTION oauth_tokens_internal.connection_state(kind text, lease_until timestamptz,
+    next_attempt_at timestamptz, expires_at timestamptz, ahead interval) RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'oauth_connection_state';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.connection_state(text, timestamptz, timestamptz, timestamptz, interval) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.connection_state(text, timestamptz, timestamptz, timestamptz, interval) IS
+    'the state of a connection, by what is kept of its refreshes, the token''s expiry and the provider''s refresh_ahead';
+
+CREATE FUNCTION oauth_tokens_internal.connection_details(token_id uuid, account_id text,
+    account_label text, issuer text, client_id text, lifetime interval, connected_at timestamptz,
+    extra jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT CASE WHEN token_id IS NOT NULL THEN
+        pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+            'account_id', account_id, 'account_label', account_label,
+            'issuer', issuer, 'client_id', client_id,
+            'lifetime', pg_catalog.date_part('epoch', lifetime),
+            'connected_at', connected_at))
+        OPERATOR(pg_catalog.||) CASE WHEN extra IS NULL THEN '{}'
+            ELSE pg_catalog.jsonb_build_object('extra', extra) END END
+    $$;
+REVOKE ALL ON FUNCTION oauth_tokens_internal.connection_details(uuid, text, text, text, text, interval, timestamptz, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.connection_details(uuid, text, text, text, text, interval, timestamptz, jsonb) IS
+    'the details of a connection; null where the token has none';
+
 CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
     RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, scopes text,
         has_refresh_token boolean, expires_at timestamptz, state text, details jsonb,
@@ -33,30 +60,12 @@ CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
         pg_catalog.enum_out(t.actor_type)::pg_catalog.text, t.actor_id, t.scopes,
         t.encrypted_refresh_token IS NOT NULL,
         oauth_tokens_internal.utc(t.access_token_expires_at),
-        CASE WHEN s.kind OPERATOR(pg_catalog.=) ANY ('{dead_grant,needs_interaction}')
-             THEN 'needs_reauthorization'
-             WHEN s.lease_until OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp()
-             THEN 'refreshing'
-             WHEN s.next_attempt_at OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp()
-             THEN 'backing_off'
-             WHEN oauth_tokens_internal.utc(t.access_token_expires_at)
-                  OPERATOR(pg_catalog.<=) pg_catalog.statement_timestamp()
-             THEN 'expired'
-             WHEN oauth_tokens_internal.utc(t.access_token_expires_at)
-                  OPERATOR(pg_catalog.<=) (pg_catalog.statement_timestamp()
-                  OPERATOR(pg_catalog.+) GREATEST(r.ahead, interval '120 s'))
-             THEN 'expiring'
-             ELSE 'active' END,
-        CASE WHEN d.token_id IS NOT NULL THEN
-            pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
-                'account_id', d.account_id, 'account_label', d.account_label,
-                'issuer', d.issuer, 'client_id', d.client_id,
-                'lifetime', pg_catalog.date_part('epoch', d.lifetime),
-                'connected_at', d.connected_at))
-            OPERATOR(pg_catalog.||) CASE WHEN d.extra IS NULL THEN '{}'
-                ELSE pg_catalog.jsonb_build_object('extra', d.extra) END END,
+        oauth_tokens_internal.connection_state(s.kind, s.lease_until, s.next_attempt_at,
+            oauth_tokens_internal.utc(t.access_token_expires_at), r.ahead),
+        oauth_tokens_internal.connection_details(d.token_id, d.account_id, d.account_label,
+            d.issuer, d.client_id, d.lifetime, d.connected_at, d.extra),
         oauth_tokens_internal.utc(t.created_at), oauth_tokens_internal.utc(t.updated_at),
-        s.reason, s.since, s.next_attempt_at, d.refresh_expires_at /* and the id */
+        s.reason, s.since, s.next_attempt_at, d.refresh_expires_at
     FROM @extschema@.oauth_tokens t
     LEFT JOIN @extschema@.oauth_token_details d
         ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id
@@ -64,7 +73,6 @@ CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
         AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type
         AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id
         AND d.token_id OPERATOR(pg_catalog.=) t.id
-    /* What connection() looks up by itself. */
     -- A join would read the whole view, which is a barrier, for each single token.
     LEFT JOIN LATERAL (SELECT v.lease_until, v.kind, v.reason, v.since, v.next_attempt_at
             FROM oauth_tokens_internal.visible_refresh_states v

@@ -1,9 +1,10 @@
 // oauth_tokens_internal.connection(): one row of oauth_connections by its identity.
 // The view shows actor_type as text, which no index serves; here it is the
-// column's own enum. Most tokens have no state: that and the provider's rule are looked up
-// below SQL, and only of a token that has one the view's whole statement is executed.
+// column's own enum. The two share connection_state() and connection_details(). Most tokens
+// have nothing to tell of refreshes: that, and the provider's rule, are looked up below SQL.
 
 #include "postgres/function.hpp"
+#include "postgres/owner_query.hpp"
 #include "refresh/rules.hpp"
 #include "refresh/state.hpp"
 #include "schema/owner_boundary.hpp"
@@ -16,113 +17,132 @@ namespace oauth_tokens
 namespace
 {
 
-constexpr const char *kId = "/* and the id */";
-constexpr const char *kJoins = "/* What connection() looks up by itself. */";
-constexpr const char *kGuard = "WHERE $1";
-constexpr int kColumns = 11;
+constexpr TimestampTz kExpiring = 120 * USECS_PER_SEC; // before the expiry, or refresh_ahead
 
-// The body of the function that the view stands on: in it the table is `t`, and $1 the guard.
-char *view_body()
+// What decides on the state. A time that is null is none.
+struct StateOf {
+	NullableDatum kind;
+	NullableDatum lease_until;
+	NullableDatum next_attempt_at;
+	NullableDatum expires_at;
+	const Interval *ahead;
+};
+
+bool is_after(const NullableDatum &time, TimestampTz now)
 {
-	const Oid function = internal_function("connections", BOOLOID);
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
-	bool is_null;
-	const Datum body = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &is_null);
-	char *sql = TextDatumGetCString(body);
-	ReleaseSysCache(tuple);
-	return sql;
+	return !time.isnull && DatumGetTimestampTz(time.value) > now;
 }
 
-// The text without what stands between two places of it, the second of which stays.
-char *replaced(const char *text, const char *from, const char *to, const char *replacement)
+bool is_expiring(const StateOf &of, TimestampTz now)
 {
-	const char *begin = strstr(text, from);
-	const char *end = begin == nullptr ? nullptr : strstr(begin + strlen(from), to);
-	if (end == nullptr)
-		elog(ERROR, "the statement of oauth_connections is not as expected");
-	return psprintf("%.*s%s%s", static_cast<int>(begin - text), text, replacement, end);
+	TimestampTz until = now + kExpiring;
+	if (of.ahead != nullptr)
+		until = Max(until, DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+																   TimestampTzGetDatum(now),
+																   IntervalPGetDatum(of.ahead))));
+	return !of.expires_at.isnull && DatumGetTimestampTz(of.expires_at.value) <= until;
 }
 
-// What the view shows, narrowed to one identity.
-char *narrowed(const char *body, const char *more)
+const char *state_name(const StateOf &of)
 {
-	return psprintf("SELECT state, scopes, has_refresh_token, expires_at, details, created_at,"
-					" updated_at, reason, since, next_attempt_at, refresh_expires_at%s FROM (%s"
-					" AND t.workspace_id OPERATOR(pg_catalog.=) $2"
-					" AND t.provider OPERATOR(pg_catalog.=) $3"
-					" AND t.actor_type OPERATOR(pg_catalog.=) $4"
-					" AND t.actor_id OPERATOR(pg_catalog.=) $5) c (workspace_id, provider,"
-					" actor_type, actor_id, scopes, has_refresh_token, expires_at, state,"
-					" details, created_at, updated_at, reason, since, next_attempt_at,"
-					" refresh_expires_at%s)",
-					more, body, more);
+	const TimestampTz now = GetCurrentStatementStartTimestamp();
+	if (!of.kind.isnull && needs_reauthorization(TextDatumGetCString(of.kind.value)))
+		return "needs_reauthorization";
+	if (is_after(of.lease_until, now))
+		return "refreshing";
+	if (is_after(of.next_attempt_at, now))
+		return "backing_off";
+	if (!of.expires_at.isnull && !is_after(of.expires_at, now))
+		return "expired";
+	return is_expiring(of, now) ? "expiring" : "active";
 }
 
-char *whole_statement()
+char *select_statement(const TokenTable &table)
 {
-	return narrowed(view_body(), "");
+	return psprintf("SELECT t.scopes, t.encrypted_refresh_token IS NOT NULL,"
+					" oauth_tokens_internal.utc(t.access_token_expires_at),"
+					" oauth_tokens_internal.connection_details(d.token_id, d.account_id,"
+					" d.account_label, d.issuer, d.client_id, d.lifetime, d.connected_at, d.extra),"
+					" oauth_tokens_internal.utc(t.created_at),"
+					" oauth_tokens_internal.utc(t.updated_at), d.refresh_expires_at, t.id"
+					" FROM %s t LEFT JOIN %s d"
+					" ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id"
+					" AND d.provider OPERATOR(pg_catalog.=) t.provider"
+					" AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+					" AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id"
+					" AND d.token_id OPERATOR(pg_catalog.=) t.id"
+					" WHERE t.workspace_id OPERATOR(pg_catalog.=) $1"
+					" AND t.provider OPERATOR(pg_catalog.=) $2"
+					" AND t.actor_type OPERATOR(pg_catalog.=) $3"
+					" AND t.actor_id OPERATOR(pg_catalog.=) $4",
+					table.name, table.details_name);
 }
 
-// Of a token without a state, where the provider's rule has the interval $6.
-char *statement_without_state()
+bool find_row(const TokenTable &table, const Identity &identity)
 {
-	const char *body = replaced(view_body(), kId, "\n", ", t.id");
-	body = replaced(body, kJoins, kGuard,
-					"CROSS JOIN (SELECT NULL::pg_catalog.timestamptz AS lease_until,"
-					" NULL::pg_catalog.text AS kind, NULL::pg_catalog.text AS reason,"
-					" NULL::pg_catalog.timestamptz AS since,"
-					" NULL::pg_catalog.timestamptz AS next_attempt_at) s"
-					" CROSS JOIN (SELECT $6 AS ahead) r ");
-	// The guard has been asked; here it would be a node of the plan.
-	return narrowed(replaced(body, kGuard, "\n", "WHERE true"), ", id");
-}
-
-bool execute(SPIPlanPtr plan, Datum *values, const char *nulls)
-{
-	if (execute_indexed_plan(plan, values, nulls, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read oauth_connections: %s", SPI_result_code_string(SPI_result));
+	static PlanCache kept;
+	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
+	Datum values[kIdentityColumns];
+	memcpy(values, identity.values, sizeof values);
+	SPIPlanPtr plan = cached_plan(
+		kept, table, [&] { return select_statement(table); }, kIdentityColumns, types);
+	if (execute_indexed_plan(plan, values, nullptr, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read oauth_tokens: %s", SPI_result_code_string(SPI_result));
 	return SPI_processed > 0;
 }
 
-bool read_whole(const TokenTable &table, const Identity &identity)
+NullableDatum column(const SPITupleTable *table, int number)
 {
-	static PlanCache kept;
-	Oid types[] = {BOOLOID, UUIDOID, TEXTOID, table.enum_type, TEXTOID};
-	Datum values[lengthof(types)] = {BoolGetDatum(true)};
-	memcpy(values + 1, identity.values, sizeof identity.values);
-	return execute(cached_plan(kept, table, whole_statement, lengthof(types), types), values,
-				   nullptr);
+	NullableDatum found;
+	found.value = SPI_getbinval(table->vals[0], table->tupdesc, number, &found.isnull);
+	return found;
 }
 
-bool read_without_state(const TokenTable &table, const Identity &identity)
+// What is told of the token's refreshes, as it is now: by the snapshot of the statement that
+// found the row. Null if nothing is.
+const SPITupleTable *find_refresh(const NullableDatum &id, const NullableDatum &updated_at)
 {
-	static PlanCache kept;
-	Oid types[] = {BOOLOID, UUIDOID, TEXTOID, table.enum_type, TEXTOID, INTERVALOID};
-	Datum values[lengthof(types)] = {BoolGetDatum(true)};
-	memcpy(values + 1, identity.values, sizeof identity.values);
-	const Interval *ahead = refresh_ahead(identity.provider());
-	values[5] = IntervalPGetDatum(ahead);
-	const char nulls[] = {' ', ' ', ' ', ' ', ' ', ahead == nullptr ? 'n' : ' '};
-	return execute(cached_plan(kept, table, statement_without_state, lengthof(types), types),
-				   values, nulls);
+	static MemberQuery<2> statement = {
+		"SELECT kind, lease_until, reason, since, next_attempt_at"
+		" FROM oauth_tokens_internal.refresh_states WHERE token_id OPERATOR(pg_catalog.=) $1"
+		" AND token_updated_at OPERATOR(pg_catalog.=) $2",
+		{UUIDOID, TIMESTAMPTZOID}};
+	if (id.isnull || updated_at.isnull || !has_state(*DatumGetUUIDP(id.value), GetActiveSnapshot()))
+		return nullptr;
+	Datum values[] = {id.value, updated_at.value};
+	const std::uint64_t rows =
+		run_owner_query(statement.sql, 2, statement.types, statement.plan, values, nullptr, true);
+	return rows > 0 ? SPI_tuptable : nullptr;
 }
 
-// By the snapshot of the statement that found the row.
-bool found_has_state()
+void put_row(const ReturnSetInfo *result, const Identity &identity)
 {
-	bool is_null;
-	const Datum id =
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, kColumns + 1, &is_null);
-	return !is_null && has_state(*DatumGetUUIDP(id), GetActiveSnapshot());
-}
-
-void put(const ReturnSetInfo *result)
-{
-	Datum values[kColumns + 1];
-	bool nulls[kColumns + 1];
-	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+	constexpr NullableDatum kNone = {0, true};
+	const SPITupleTable *row = SPI_tuptable;
+	const NullableDatum expires_at = column(row, 3);
+	const SPITupleTable *refresh = find_refresh(column(row, 8), column(row, 6));
+	const auto told = [&](int number) {
+		return refresh == nullptr ? kNone : column(refresh, number);
+	};
+	const char *state =
+		state_name({told(1), told(2), told(5), expires_at, refresh_ahead(identity.provider())});
+	const NullableDatum columns[] = {{CStringGetTextDatum(state), false},
+									 column(row, 1),
+									 column(row, 2),
+									 expires_at,
+									 column(row, 4),
+									 column(row, 5),
+									 column(row, 6),
+									 told(3),
+									 told(4),
+									 told(5),
+									 column(row, 7)};
+	Datum values[lengthof(columns)];
+	bool nulls[lengthof(columns)];
+	for (std::size_t i = 0; i < lengthof(columns); i++) {
+		values[i] = columns[i].value;
+		nulls[i] = columns[i].isnull;
+	}
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
@@ -137,10 +157,17 @@ OAUTH_FUNCTION(oauth_connection)
 	const TokenTable &table = use_tables(Use::read);
 	const Identity identity = identity_from_arguments(fcinfo, 0, table);
 	InitMaterializedSRF(fcinfo, 0);
-	const auto *result = reinterpret_cast<const ReturnSetInfo *>(fcinfo->resultinfo);
 	SPI_connect();
-	if (read_without_state(table, identity) && (!found_has_state() || read_whole(table, identity)))
-		put(result);
+	if (find_row(table, identity))
+		put_row(reinterpret_cast<const ReturnSetInfo *>(fcinfo->resultinfo), identity);
 	SPI_finish();
 	return (Datum)0;
+}
+
+OAUTH_FUNCTION(oauth_connection_state)
+{
+	const NullableDatum *arguments = fcinfo->args;
+	const Interval *ahead = PG_ARGISNULL(4) ? nullptr : PG_GETARG_INTERVAL_P(4);
+	PG_RETURN_DATUM(CStringGetTextDatum(
+		state_name({arguments[0], arguments[1], arguments[2], arguments[3], ahead})));
 }
