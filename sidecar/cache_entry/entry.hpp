@@ -1,5 +1,5 @@
-// The value of an entry: JSON that any client of Redis' can read, or, under
-// OAUTH_CACHE_KEY, a Fernet token of the same (docs/design/cache.md, "Entries").
+// The value of an entry: JSON that any Redis client can read, or, with OAUTH_CACHE_KEY, a
+// Fernet token of that (docs/design/cache.md, "Entries").
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ struct Entry {
 	std::optional<Secret> refresh_token;
 	std::optional<long long> expires_at; // seconds since 1970 UTC
 	std::optional<std::string> scope;
-	std::string fill; // cache/fill.hpp; in sealed entries alone
+	std::string fill; // cache/fill.hpp; only in sealed entries
 };
 
 // Not for use by two threads at once.
@@ -31,13 +31,12 @@ public:
 	// Empty: plain JSON. Throws as Sealer does.
 	explicit EntryFormat(const Secret &key) : sealer_(key) {}
 
-	// An empty secret where the value would be larger than kMaxValueBytes, which is
-	// then not to be cached. `key_name` is the entry's own key in Redis.
+	// An empty secret if the value would be larger than kMaxValueBytes: do not cache it then.
+	// `key_name` is the entry's own key in Redis.
 	Secret write(std::string_view key_name, const Entry &entry) const;
 
 	// Nothing if the value is not an entry, too large, damaged, sealed with
-	// another key, or sealed for another entry. Members that it does not know are
-	// no fault.
+	// another key, or sealed for another entry. Unknown members are ignored.
 	std::optional<Entry> read(std::string_view key_name, std::string_view value) const;
 
 private:

@@ -19,7 +19,7 @@ namespace json = boost::json;
 using Seconds = std::chrono::sys_seconds;
 
 constexpr std::size_t kMaxDepth = 16;
-// What four digits of a year can say.
+// The years that four digits can express.
 constexpr long long kYear0 = -62'167'219'200;
 constexpr long long kYear9999Ends = 253'402'300'799;
 constexpr std::string_view kTimeForm = "0000-00-00T00:00:00+00:00"; // 0: a digit
@@ -67,7 +67,7 @@ std::string format_time(long long seconds)
 	return text;
 }
 
-// In the one form that format_time writes.
+// Reads only the form that format_time writes.
 std::optional<long long> parse_time(std::string_view text)
 {
 	if (text.size() != kTimeForm.size())
@@ -94,8 +94,8 @@ std::optional<long long> parse_time(std::string_view text)
 	return time.time_since_epoch().count();
 }
 
-// Takes the members as json::basic_parser finds them: a value made of all of
-// them would cost three times as much, and this is done for every read.
+// Takes the members as json::basic_parser finds them. To build a value of all of them would
+// cost three times as much, and every read does this.
 class Handler
 {
 public:
@@ -193,7 +193,7 @@ private:
 		return name == "key" ? key : name == "fill" ? fill : unknown;
 	}
 	bool seen(Member member) const noexcept { return (seen_ >> member & 1u) != 0; }
-	// Whatever is nested is within an unknown member.
+	// Everything nested belongs to an unknown member.
 	bool is_wanted() const noexcept { return member_ != unknown; }
 
 	static bool fail(Error &error)
@@ -201,7 +201,7 @@ private:
 		error = json::error::syntax;
 		return false;
 	}
-	// What no known member is, and an unknown one may be or have in it.
+	// Kinds of values that no known member has. They belong to unknown members.
 	bool other_type(Error &error) const { return (depth_ > 0 && !is_wanted()) || fail(error); }
 
 	bool keep(std::string_view text)

@@ -15,13 +15,13 @@ namespace sidecar::cache
 // The entry's own key in Redis; nothing if the entry does not name it.
 using KeyName = std::optional<std::string_view>;
 
-// With a key name there is a fifth member, "key", and a sixth, "fill", where the entry
-// has one.
+// With a key name, there is a fifth member, "key", and a sixth, "fill", if the entry has
+// one.
 Secret write_entry_json(const Entry &entry, KeyName key_name);
 
-// Nothing if the text is not such an object: a member of another type or
-// twice, no access token, or not the "key" that is asked for. Members that it
-// does not know are passed over.
+// Nothing if the text is not such an object: a member has another type or
+// comes twice, there is no access token, or "key" is not the one that is asked for. Unknown
+// members are ignored.
 std::optional<Entry> read_entry_json(std::string_view text, KeyName key_name);
 
 } // namespace sidecar::cache

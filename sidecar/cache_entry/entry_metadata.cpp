@@ -76,12 +76,12 @@ std::string EntryMetadataFormat::write(std::string_view epoch_id, const oauth::I
 	const HexDigest hex = digest(identity, entry_value);
 	std::string text(epoch_id);
 	(text += ' ').append(hex.data(), hex.size()) += ' ';
-	// Whoever shows details takes what is no object for none, too.
+	// Readers treat details that are no object as none, too.
 	if (!details.starts_with('{'))
 		return text += kNoDetails;
 	if (!sealer_.is_active())
 		return text += details;
-	// With the digest before them, so that they cannot be moved to another entry metadata.
+	// Sealed with the digest in front, so that they cannot be moved to another entry's metadata.
 	std::string plaintext(hex.data(), hex.size());
 	plaintext += details;
 	return text += sealer_.seal(plaintext);

@@ -1,5 +1,5 @@
-// An entry's entry metadata (docs/design/cache.md, "Entries"): says of which epoch and which
-// identity the entry is, so that what somebody else wrote there is a miss.
+// Entry metadata (docs/design/cache.md, "Entries"): says to which epoch and identity an entry
+// belongs, so that an entry of another program is a miss.
 //
 //   <epoch id> <SHA-256 of identity and entry, in hex> <details, or ->
 #pragma once
@@ -20,7 +20,7 @@ namespace sidecar::cache
 {
 
 struct EntryMetadata {
-	std::string_view epoch_id; // stands in the text that was read
+	std::string_view epoch_id; // points into the text that was read
 	std::string details;       // of oauth_connections: a JSON object, or empty
 };
 
@@ -28,15 +28,15 @@ struct EntryMetadata {
 class EntryMetadataFormat
 {
 public:
-	// Empty: plain. With the key of the entries the details are sealed, too: they
-	// hold an e-mail address. Throws as Sealer does.
+	// Empty key: plain. With the key of the entries, the details are sealed, too, because they
+	// contain an e-mail address. Throws as Sealer does.
 	explicit EntryMetadataFormat(const Secret &key);
 
 	std::string write(std::string_view epoch_id, const oauth::Identity &identity,
 					  std::string_view entry_value, std::string_view details) const;
 
-	// Nothing if the text is no entry metadata, or that of another entry or identity.
-	// Whether the epoch is the one that stands is for the caller to see.
+	// Nothing if the text is no entry metadata, or that of another entry or identity. The
+	// caller compares the epoch.
 	std::optional<EntryMetadata> read(std::string_view text, const oauth::Identity &identity,
 									  std::string_view entry_value) const;
 

@@ -23,7 +23,8 @@ constexpr std::string_view kReady = "ready";
 constexpr std::size_t kUuidChars = 36;
 constexpr std::size_t kMaxNameChars = 64; // of a run id, which is 40 hexadecimal digits
 
-// Up to `separator`, which is taken away, too; all of it where there is none.
+// Removes and returns the text up to `separator`, or all of it if there is none. The
+// separator is removed, too.
 std::string_view take(std::string_view &text, char separator)
 {
 	const std::string_view taken = text.substr(0, text.find(separator));

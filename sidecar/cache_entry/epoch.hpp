@@ -25,7 +25,7 @@ struct DatabaseId {
 };
 
 struct Epoch {
-	// While it is `evicting`, old entries may stand, and no heartbeat is set.
+	// While it is `evicting`, there may be old entries, and no heartbeat is written.
 	enum class State { evicting, ready };
 
 	std::string id; // 32 hexadecimal digits
@@ -42,18 +42,18 @@ struct Epoch {
 	static std::optional<Epoch> parse(std::string_view text);
 };
 
-// Whether it can be the id of an epoch.
+// Whether the text has the form of an epoch id.
 bool is_epoch_id(std::string_view text) noexcept;
 
 // A new random id. Throws std::runtime_error if OpenSSL cannot answer.
 std::string new_epoch_id();
 
-// What a sidecar with this database and this Redis may do about an epoch found.
+// What a daemon with this database and this Redis does about an epoch that it finds.
 enum class EpochStatus {
-	ours,      // it is the one
+	ours,      // it is our epoch: use it
 	take_over, // swap in a new one
 	deposed,   // the database was promoted or restarted elsewhere: stay off
-	foreign,   // another database's; not to be touched while its heartbeat stands
+	foreign,   // another database's: stay off while it has a heartbeat
 };
 EpochStatus classify(const Epoch &found, const DatabaseId &database,
 					 std::string_view registration_id, std::string_view run_id);

@@ -44,7 +44,7 @@ std::optional<std::string> split(std::string_view text, Parts &parts)
 		const std::string_view name = text.substr(brace + 1, end - brace - 1);
 		const auto *known = std::ranges::find(kPlaceholders, name, &Placeholder::name);
 		if (known == std::end(kPlaceholders))
-			return "what may stand in braces is provider, workspace_id, actor_type and actor_id";
+			return "only these can be in braces: provider, workspace_id, actor_type and actor_id";
 		part.field = known->field;
 		text.remove_prefix(end + 1);
 	}
@@ -61,10 +61,10 @@ std::optional<std::string> find_error(const Parts &parts)
 		if (placeholder.required && !has(parts, placeholder.field))
 			return "it must contain {" + std::string(placeholder.name) +
 				   "}, or two identities would share an entry";
-	// What is dropped with a new epoch is found by it.
+	// A new epoch finds by it the entries to evict.
 	if (parts.front().literal.empty())
 		return "it must begin with a text of its own, as in oauth:token:{provider}, or entries "
-			   "could not be told from other keys in Redis";
+			   "cannot be distinguished from other keys in Redis";
 	return std::nullopt;
 }
 
@@ -80,8 +80,8 @@ bool may_hold(Field field, bool escapes, char c)
 	}
 }
 
-// Whether a key may begin with `prefix`: follows all ways at once through which
-// the parts can make up its first characters.
+// Whether a key can begin with `prefix`. Follows in parallel all ways in which the parts can
+// form its first characters.
 bool may_begin_with(const Parts &parts, bool escapes, std::string_view prefix)
 {
 	std::vector<bool> reached(prefix.size() + 1);

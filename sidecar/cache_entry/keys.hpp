@@ -24,7 +24,7 @@ struct Keys {
 
 	const KeyTemplate entries;
 	const std::string live;  // the heartbeat: the epoch's id, for 5 s
-	const std::string epoch; // what it is tied to
+	const std::string epoch; // the epoch
 	const std::string metadata_prefix;
 	const std::string lease_prefix;
 };

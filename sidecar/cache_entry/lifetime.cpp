@@ -14,11 +14,11 @@ std::optional<std::chrono::milliseconds> entry_life(std::optional<double> expire
 	if (expires_at) {
 		const double left = *expires_at - now - static_cast<double>(kExpiryMargin.count());
 		life = left < longest ? left : longest;
-		// Infinity less infinity.
+		// Infinity minus infinity.
 		if (std::isnan(left))
 			return std::nullopt;
 	}
-	// Redis takes whole milliseconds, and none is an error there.
+	// Redis takes whole milliseconds, and 0 is an error.
 	const double milliseconds = std::floor(life * 1000);
 	if (!(milliseconds >= 1))
 		return std::nullopt;

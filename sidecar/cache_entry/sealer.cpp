@@ -36,7 +36,7 @@ std::optional<Secret> Sealer::open(std::string_view token) const
 	const auto opened = cipher_->decrypt(*envelope);
 	if (!opened)
 		return std::nullopt;
-	// The plaintext stands at the buffer's start.
+	// The plaintext is at the buffer's start.
 	std::optional<Secret> plaintext(std::string_view(opened->data(), opened->size()));
 	wipe(buffer);
 	return plaintext;

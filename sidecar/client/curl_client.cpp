@@ -24,7 +24,7 @@ ProviderAnswer failed(ProviderAnswer::Failure failure)
 	return answer;
 }
 
-// A call under way. Its timer never expires: the answer cancels it.
+// A call under way. Its timer never expires; the answer cancels it.
 struct Call {
 	explicit Call(const asio::any_io_executor &executor)
 		: answered(executor, asio::steady_timer::time_point::max())
@@ -38,7 +38,7 @@ struct Call {
 
 } // namespace
 
-// All but the loop belongs to the executor's thread.
+// Everything except the loop belongs to the executor's thread.
 struct CurlClient::Impl : std::enable_shared_from_this<Impl> {
 	Impl(asio::any_io_executor on, std::string authorities, CurlLimits bounds)
 		: executor(std::move(on)), ca_file(std::move(authorities)), limits(bounds)
@@ -70,7 +70,7 @@ asio::awaitable<ProviderAnswer> CurlClient::Impl::send(std::shared_ptr<Impl> sel
 		co_return failed(ProviderAnswer::Failure::broken);
 	if (!call->is_answered) {
 		ProviderAnswer answer = failed(ProviderAnswer::Failure::broken);
-		answer.was_sent = true; // for all we know
+		answer.was_sent = true; // we must assume so
 		co_return answer;
 	}
 	co_return std::move(call->answer);

@@ -18,13 +18,13 @@ struct CurlLimits {
 	int calls = 220; // under way at once; endpoints::CallbackLimiter leaves some for metadata
 };
 
-// The executor's one thread is where send() is called and answers arrive.
+// send() is called, and answers arrive, in the executor's one thread.
 class CurlClient : public ProviderClient
 {
 public:
 	// `ca_file`: PEM bundle; empty: the system's.
 	CurlClient(boost::asio::any_io_executor executor, std::string ca_file, CurlLimits limits = {});
-	// Aborts what is under way (those who wait are told `broken`) and joins the thread.
+	// Aborts the calls under way (their callers get `broken`) and joins the thread.
 	~CurlClient() override;
 
 	boost::asio::awaitable<oauth::ProviderAnswer> send(oauth::ProviderRequest request) override;

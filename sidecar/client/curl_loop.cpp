@@ -10,14 +10,14 @@ namespace sidecar::client
 namespace
 {
 
-// libcurl's own timers cut it short.
+// libcurl's own timers shorten it.
 constexpr int kPollMilliseconds = 60'000;
 
 void initialize_once()
 {
 	static const CURLcode result = curl_global_init(CURL_GLOBAL_DEFAULT);
 	if (result != CURLE_OK)
-		throw std::runtime_error("libcurl does not start");
+		throw std::runtime_error("libcurl cannot be initialized");
 }
 
 } // namespace
@@ -52,8 +52,8 @@ void CurlLoop::submit(std::unique_ptr<Transfer> transfer, Done done)
 
 void CurlLoop::run()
 {
-	// Signals are for the main thread, and a peer that hangs up is none: OpenSSL
-	// writes without MSG_NOSIGNAL.
+	// Signals are for the main thread. SIGPIPE of a peer that hangs up must be blocked, too,
+	// because OpenSSL writes without MSG_NOSIGNAL.
 	sigset_t all;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, nullptr);

@@ -1,4 +1,4 @@
-// The thread that libcurl works in.
+// The thread in which libcurl runs.
 #pragma once
 
 #include <curl/curl.h>
@@ -21,7 +21,7 @@ public:
 	using Done = std::function<void(oauth::ProviderAnswer answer)>;
 
 	CurlLoop();
-	~CurlLoop(); // aborts what is under way as `broken`, and joins
+	~CurlLoop(); // aborts the calls under way as `broken`, and joins
 	CurlLoop(const CurlLoop &) = delete;
 	CurlLoop &operator=(const CurlLoop &) = delete;
 
@@ -43,7 +43,7 @@ private:
 
 	std::unique_ptr<CURLM, Cleanup> multi_;
 	std::mutex mutex_;
-	std::list<Job> submitted_; // by the mutex, like the next
+	std::list<Job> submitted_; // guarded by the mutex, like the next
 	bool is_stopping_ = false;
 	std::list<Job> running_; // the thread's own
 	std::thread thread_;

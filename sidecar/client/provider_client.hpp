@@ -12,8 +12,8 @@ class ProviderClient
 {
 public:
 	virtual ~ProviderClient() = default;
-	// Never throws: what went wrong is ProviderAnswer::failure. The number of calls
-	// under way is bounded; one more is `busy`.
+	// Never throws: an error is in ProviderAnswer::failure. The number of calls under way is
+	// bounded; one more gets `busy`.
 	virtual boost::asio::awaitable<oauth::ProviderAnswer> send(oauth::ProviderRequest request) = 0;
 };
 

@@ -24,11 +24,11 @@ using Failure = oauth::ProviderAnswer::Failure;
 
 // Providers send one or two thousand bytes; some proxies add as much.
 constexpr std::size_t kHeaderBytes = 64 * 1024;
-// The file that ca-certificates keeps. With a directory, libcurl's default too,
-// OpenSSL reads all of it for every connection.
+// The file of ca-certificates. libcurl's default is also a directory, and OpenSSL reads all
+// of that for every connection.
 constexpr const char *kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 
-// Addresses may hold secrets in their query, and names in their user.
+// Addresses may contain secrets in their query and in their user part.
 std::string without_query(std::string_view address)
 {
 	std::string text(address.substr(0, address.find_first_of("?#")));
@@ -83,7 +83,7 @@ void Transfer::set_request()
 	CURL *curl = handle();
 	const bool is_near = is_loopback(request_.url);
 	curl_easy_setopt(curl, CURLOPT_URL, request_.url.c_str());
-	// Settings refuse http but to the host itself; so does this.
+	// Settings refuse http except to this host; so does this.
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, is_near ? "http,https" : "https");
 	if (is_near)
 		curl_easy_setopt(curl, CURLOPT_PROXY, "");
@@ -98,8 +98,8 @@ void Transfer::set_request()
 						 static_cast<curl_off_t>(request_.body.size()));
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request_.body.c_str()); // not copied
 	}
-	// libcurl sends a request again by itself when a connection that it had kept
-	// turns out to be dead. A code or refresh token must not be sent twice.
+	// If a kept connection turns out to be dead, libcurl sends the request again by itself. A
+	// code or refresh token must not be sent twice.
 	if (request_.kind == oauth::ProviderRequest::Kind::token) {
 		curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
 		curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
@@ -119,14 +119,14 @@ void Transfer::set_headers()
 {
 	for (const auto &[name, value] : request_.headers) {
 		if (!is_one_line(name) || !is_one_line(value.reveal()))
-			throw std::invalid_argument("a header of more than one line");
+			throw std::invalid_argument("a header has more than one line");
 		Secret line(name + ": ");
 		line.append(value.reveal());
 		add_header(line.c_str());
 	}
-	add_header("Expect:"); // and so no waiting for 100 Continue
-	// What is asked for is plain. But some compress all the same, and with a rotated token
-	// in it an answer must be read: ACCEPT_ENCODING alone has libcurl decode.
+	add_header("Expect:"); // do not wait for 100 Continue
+	// We ask for plain answers, but some providers compress all the same. An answer with a
+	// rotated token must be read, and libcurl only decodes if ACCEPT_ENCODING is set.
 	add_header("Accept-Encoding: identity");
 	curl_easy_setopt(handle(), CURLOPT_ACCEPT_ENCODING, "");
 	curl_easy_setopt(handle(), CURLOPT_HTTPHEADER, headers_.get());
@@ -138,8 +138,7 @@ void Transfer::set_bounds(const CurlLimits &limits)
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits.connect.count()));
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(limits.total.count()));
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	// A look-up that has timed out is left to its own thread: to wait for that one
-	// would hold up all other calls.
+	// If a look-up times out, nobody waits for its thread: that would delay all other calls.
 	curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(body_limit_));
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
@@ -162,8 +161,8 @@ void Transfer::set_tls(const std::string &ca_file)
 	curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file.empty() ? kSystemAuthorities : ca_file.c_str());
 }
 
-// libcurl calls it when the connection is there, TLS included, and before the first
-// byte of the request. Not even a byte that the system may have kept is "not sent".
+// libcurl calls it when the connection is made, including TLS, and before the first byte of
+// the request. Afterwards the request counts as sent, even if the kernel still has its bytes.
 int Transfer::about_to_send(void *self, char *, char *, int, int)
 {
 	auto &transfer = *static_cast<Transfer *>(self);
@@ -193,8 +192,8 @@ std::size_t Transfer::take_header(char *, std::size_t, std::size_t size, void *s
 	return transfer.is_too_large_ ? 0 : size;
 }
 
-// Where the request cannot have left yet, a time-out is a failure to resolve or to
-// connect: whoever must not send twice may send again.
+// If the request cannot have left yet, a time-out is a failure to resolve or to connect: a
+// caller that must not send twice can send again.
 Failure Transfer::failure_of(CURLcode code) const
 {
 	if (is_too_late_)
@@ -241,7 +240,7 @@ oauth::ProviderAnswer Transfer::finish(CURLcode code)
 			answer_.detail = error_[0] != '\0' ? error_ : curl_easy_strerror(code);
 		return std::move(answer_);
 	}
-	// The last of each name, as with every header that must not be doubled.
+	// The last one counts, as with every header that must not come twice.
 	curl_header *header = nullptr;
 	if (curl_easy_header(handle(), "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
 		answer_.retry_after = header->value;

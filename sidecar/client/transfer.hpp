@@ -1,4 +1,4 @@
-// One request and what comes back, as libcurl's easy handle has it.
+// One request and its answer, as an easy handle of libcurl.
 #pragma once
 
 #include <curl/curl.h>
@@ -11,19 +11,19 @@
 namespace sidecar::client
 {
 
-// Body and headers of the request are wiped when it dies, and what came back is
-// gathered in a Secret. Out of reach are libcurl's and OpenSSL's buffers.
+// Body and headers of the request are wiped when it dies, and the answer is collected in a
+// Secret. We cannot wipe the buffers of libcurl and OpenSSL.
 class Transfer
 {
 public:
-	// Throws std::bad_alloc, and std::invalid_argument if a header would be two.
+	// Throws std::bad_alloc, and std::invalid_argument if a header has a line break.
 	Transfer(oauth::ProviderRequest request, const std::string &ca_file, const CurlLimits &limits);
 	Transfer(const Transfer &) = delete;
 	Transfer &operator=(const Transfer &) = delete;
 
 	CURL *handle() const noexcept { return handle_.get(); }
 
-	// What libcurl ended with, as an answer.
+	// libcurl's result as an answer.
 	oauth::ProviderAnswer finish(CURLcode code);
 
 private:
@@ -53,7 +53,7 @@ private:
 	bool is_too_late_ = false;
 	char error_[CURL_ERROR_SIZE] = {};
 	std::unique_ptr<curl_slist, WipeAndFree> headers_;
-	std::unique_ptr<CURL, Cleanup> handle_; // dies before what it points to
+	std::unique_ptr<CURL, Cleanup> handle_; // destroyed before the members that it points to
 };
 
 } // namespace sidecar::client

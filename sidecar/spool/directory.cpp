@@ -23,9 +23,9 @@ bool is_there(int directory, const std::string &name)
 	return fstatat(directory, name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-// For file systems that know no RENAME_NOREPLACE (NFS): a link is not made where the name
-// is taken, either. The last is for those that know no links; nothing but the spool
-// writes into the directory, and each process goes by names of its own.
+// For file systems without RENAME_NOREPLACE (NFS): link() also fails if the name is taken.
+// The last call is for file systems without links. It is safe, because only the spool writes
+// into the directory, and each process uses names of its own.
 int rename_by_link(int directory, const std::string &from, const std::string &to)
 {
 	if (linkat(directory, from.c_str(), directory, to.c_str(), 0) == 0)
@@ -73,7 +73,7 @@ Error SpoolDirectory::error(std::string_view file) const
 
 void SpoolDirectory::sync() const
 {
-	// Some file systems have nothing to do for it.
+	// On some file systems this does nothing.
 	if (fsync(get()) != 0 && errno != EINVAL)
 		throw error();
 }
@@ -105,7 +105,7 @@ std::string doubt_about_lasting(const std::string &path)
 							   path, system.name);
 	if (type == kOverlay)
 		return fmt::format("{} is on an overlay, as a container's own files are: an answer in it "
-						   "goes with the container; mount a volume there",
+						   "is lost with the container; mount a volume there",
 						   path);
 	const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr),
 														   std::free);
@@ -113,7 +113,7 @@ std::string doubt_about_lasting(const std::string &path)
 	for (const std::string_view temporary : {"/tmp", "/var/tmp"})
 		if (place == temporary || place.starts_with(std::string(temporary) + '/'))
 			return fmt::format("{} is in {}, which is cleaned at times: set OAUTH_SPOOL_DIR to a "
-							   "directory that stays",
+							   "directory that lasts",
 							   path, temporary);
 	return {};
 }

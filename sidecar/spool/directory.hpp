@@ -19,11 +19,11 @@ public:
 	int get() const noexcept { return descriptor_.get(); }
 	const std::string &path() const noexcept { return path_; }
 
-	// What a call for the file, or for the directory itself, said by errno.
+	// The error in errno, of a call for the file, or for the directory itself.
 	Error error(std::string_view file = {}) const;
 	// Returns once the names in it are safe on disk. Throws Error.
 	void sync() const;
-	// Never overwrites. Throws Error if it is neither of these.
+	// Never overwrites. Throws Error if the result is none of these.
 	enum class Renamed { done, taken, gone };
 	Renamed rename(const std::string &from, const std::string &to) const;
 
@@ -32,8 +32,8 @@ private:
 	Descriptor descriptor_;
 };
 
-// Why what is in the directory may not outlive the machine's or the container's end, for
-// a person; empty: it does, as far as can be told.
+// Why the contents of the directory may not outlive the machine or the container, for a
+// person. Empty: no reason was found.
 std::string doubt_about_lasting(const std::string &path);
 
 } // namespace sidecar::spool

@@ -25,8 +25,8 @@ struct Entry {
 // The line, with its line feed. All texts must be UTF-8.
 std::string write_entry(const Entry &entry);
 
-// The entry, or what is wrong with the text, for a person: "it is not JSON". Members
-// that are not known are passed over. Whether `sealed` opens, only the database knows.
+// The entry, or what is wrong with the text, for a person: "it is not JSON". Unknown
+// members are ignored. Only the database can say whether `sealed` opens.
 std::variant<Entry, std::string> read_entry(std::string_view text);
 
 } // namespace sidecar::spool

@@ -25,11 +25,11 @@ Error error_of(int number, std::string_view path)
 	case EACCES:
 	case EPERM:
 		return say(
-			fmt::format("may not be used by uid {}, as which oauth-sidecar runs: give it the "
+			fmt::format("may not be used by uid {}, which oauth-sidecar runs as: give it the "
 						"directory (chown {}, chmod 0700)",
 						uid, uid));
 	case EROFS:
-		return say("is on a file system that is read-only: mount it to be written, or set "
+		return say("is on a file system that is read-only: mount it read-write, or set "
 				   "OAUTH_SPOOL_DIR to a directory on another");
 	case ENOSPC:
 		return say("is on a file system that is full: free space (or inodes) on it, or set "
@@ -40,14 +40,15 @@ Error error_of(int number, std::string_view path)
 						"space, or raise the quota",
 						uid));
 	case EFBIG:
-		return say("cannot take an answer, since this process may not write a file as large: raise "
-				   "its limit (LimitFSIZE= of the service, ulimit -f)");
+		return say(
+			"cannot take an answer, because this process may not write so large a file: raise "
+			"its limit (LimitFSIZE= of the service, ulimit -f)");
 	case EMFILE:
 	case ENFILE:
-		return say("cannot be opened, since no file descriptor is left: raise the limit "
+		return say("cannot be opened, because no file descriptor is left: raise the limit "
 				   "(LimitNOFILE= of the service, ulimit -n)");
 	case EIO:
-		return say("is on a disk that fails (input/output error): look into the kernel's log, and "
+		return say("is on a disk that fails (input/output error): see the kernel's log, and "
 				   "set OAUTH_SPOOL_DIR to a directory on another");
 	case ENOLCK:
 	case EOPNOTSUPP:

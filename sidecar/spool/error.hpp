@@ -17,7 +17,7 @@ public:
 	using std::runtime_error::runtime_error;
 };
 
-// What a call for `path`, which is the directory or in it, said by `number` (errno).
+// The error `number` (errno) of a call for `path`, which is the directory or a file in it.
 Error error_of(int number, std::string_view path);
 
 } // namespace sidecar::spool

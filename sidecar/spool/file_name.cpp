@@ -36,7 +36,7 @@ std::optional<FileName> parse_stem(std::string_view text)
 		return std::nullopt;
 	if (dot != std::string_view::npos && !read(text.substr(dot + 1), name.number))
 		return std::nullopt;
-	// One name for each: "007" and "7.1" are nobody's.
+	// Each answer has one name: "007" and "7.1" are none.
 	return stem(name) == text ? std::optional(name) : std::nullopt;
 }
 

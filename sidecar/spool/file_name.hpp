@@ -1,7 +1,7 @@
-// Names in the spool. An answer is "<fence>.spool". Where that name is taken (by a
-// database that was restored and counts its fences again, say) it is
+// Names in the spool. An answer is "<fence>.spool". If that name is taken (for
+// example because a restored database counts its fences again), it is
 // "<fence>.<number>.spool", so that no file is ever overwritten. While it is written, it
-// is ".<fence>.tmp". What does not open is "<name>.aside" or "<name>.aside.<number>".
+// is ".<fence>.tmp". A damaged one is "<name>.aside" or "<name>.aside.<number>".
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace sidecar::spool
 {
 
-// How many names are tried before the directory is taken for one that fails.
+// How many names are tried before the directory counts as broken.
 inline constexpr int kMaxNumber = 1000;
 
 struct FileName {
@@ -29,7 +29,7 @@ struct FileName {
 std::optional<FileName> parse_answer_name(std::string_view name);
 std::optional<FileName> parse_reservation_name(std::string_view name);
 
-// Whether the name is of the spool's own, though no fence may be in it.
+// Whether it is a name of the spool, although it may have no valid fence.
 bool is_answer(std::string_view name) noexcept;
 bool is_aside(std::string_view name) noexcept;
 

@@ -68,7 +68,7 @@ bool Reservation::create(const FileName &name)
 			return false;
 		throw directory_.error();
 	}
-	// Before it is locked, another process may take it for one that was left behind.
+	// Before it is locked, another process may think that it was left behind.
 	if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
 		if (errno == EWOULDBLOCK)
 			return false;
@@ -85,7 +85,7 @@ bool Reservation::create(const FileName &name)
 
 void Reservation::allocate() const
 {
-	// The size stays 0, which tells a file without an answer from one with half of it.
+	// The size stays 0. That distinguishes a file without an answer from one with a part of it.
 	int done = 0;
 	do
 		done = fallocate(file_.get(), FALLOC_FL_KEEP_SIZE, 0, kReservedBytes);
@@ -94,7 +94,7 @@ void Reservation::allocate() const
 		return;
 	if (errno != EOPNOTSUPP && errno != ENOSYS)
 		throw directory_.error();
-	// A file system that cannot: NULs stand for the answer.
+	// The file system cannot do that: write as many NULs as the answer may have bytes.
 	put(std::string(kReservedBytes, '\0'));
 	if (fsync(file_.get()) != 0)
 		throw directory_.error();
@@ -120,7 +120,7 @@ std::string Reservation::write(const Entry &entry)
 		throw std::logic_error("a reservation is for one answer, of its own fence");
 	const std::string line = write_entry(entry);
 	put(line);
-	// Gives back the blocks that it does not need.
+	// Frees the blocks that it does not need.
 	if (ftruncate(file_.get(), static_cast<off_t>(line.size())) != 0)
 		throw directory_.error(name_.reservation());
 	is_complete_ = true;
@@ -131,8 +131,8 @@ std::string Reservation::write(const Entry &entry)
 	return name;
 }
 
-// Even if the new name finds no room in the directory, the answer is there: list() gives
-// it the name later.
+// Even if there is no room for the new name in the directory, the answer is safe: list()
+// renames it later.
 std::string Reservation::publish()
 {
 	const std::string from = name_.reservation();
@@ -148,7 +148,7 @@ std::string Reservation::publish()
 
 void Reservation::rehearse()
 {
-	// NULs, so that the file is none with an answer if the process ends here.
+	// NULs, so that the file does not look like an answer if the process ends here.
 	put(std::string(kRehearsedBytes, '\0'));
 	if (fsync(file_.get()) != 0)
 		throw directory_.error(name_.reservation());

@@ -1,4 +1,4 @@
-// Room on disk for one answer, taken before the provider is asked for it.
+// Room on disk for one answer, reserved before the provider is asked.
 #pragma once
 
 #include <cstddef>
@@ -12,12 +12,12 @@
 namespace sidecar::spool
 {
 
-// What an answer of 192 KiB takes, sealed, with room for the rest of its entry.
+// The size of a sealed answer of 192 KiB, with room for the rest of its entry.
 inline constexpr std::size_t kReservedBytes = 320 * 1024;
 
 // The file ".<fence>.tmp", whose blocks are allocated, so that a disk that fills up
-// cannot refuse the answer. (On file systems that copy on write, as ZFS does, it may.)
-// It is locked (flock) while this lives: list() of any process leaves it alone.
+// cannot refuse the answer. (On file systems that copy on write, such as ZFS, it can.)
+// It is locked (flock) while this object lives, so that list() in any process skips it.
 class Reservation
 {
 public:
@@ -29,13 +29,13 @@ public:
 	// Removes what was not written.
 	~Reservation();
 
-	// Writes the entry, and returns once file and name are safe on disk: the name, for
-	// Spool::remove(). Blocks for two fsyncs: for a worker thread, not for the event
-	// loop. Call it once. Throws Error if the disk fails; what is complete then stays,
+	// Writes the entry. Returns its name, for Spool::remove(), once file and name are safe on
+	// disk. Blocks for two fsyncs: for a worker thread, not for the event
+	// loop. Call it once. Throws Error if the disk fails; a complete file then stays,
 	// and Spool::list() finds it later.
 	std::string write(const Entry &entry);
 
-	// Writes and takes back what write() would. Throws Error.
+	// Writes as much as write() would, and undoes that. Throws Error.
 	void rehearse();
 
 private:

@@ -12,7 +12,7 @@
 namespace sidecar::spool
 {
 
-// What the provider answered. What is nothing or empty is left out.
+// The provider's answer. Empty members are left out.
 struct Answer {
 	std::string_view access_token;
 	std::optional<std::string_view> refresh_token;
@@ -21,7 +21,8 @@ struct Answer {
 	std::string_view details;               // a JSON object
 };
 
-// Made before the provider is called, so that a bad key is known while nothing is lost.
+// Construct it before the provider is called: a bad key is then found before anything can
+// get lost.
 class Seal
 {
 public:

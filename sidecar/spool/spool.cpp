@@ -20,7 +20,7 @@ namespace sidecar::spool
 namespace
 {
 
-// No answer is as large; whoever put that there, it is not read.
+// No answer is so large. A larger file is not ours, and is not read.
 constexpr off_t kLargestFile = 4 * 1024 * 1024;
 
 constexpr std::int64_t kFenceOfProbe = std::numeric_limits<std::int64_t>::max();
@@ -31,7 +31,7 @@ struct Close {
 
 std::vector<std::string> names_in(const SpoolDirectory &directory)
 {
-	// One of its own: readdir() moves it.
+	// A descriptor of its own, because readdir() moves its position.
 	const int descriptor = openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const std::unique_ptr<DIR, Close> stream(descriptor < 0 ? nullptr : fdopendir(descriptor));
 	if (!stream)
@@ -45,7 +45,7 @@ std::vector<std::string> names_in(const SpoolDirectory &directory)
 	return names;
 }
 
-// Why the file is none of ours; empty: it is.
+// Why the file is not one of ours. Empty: it is.
 std::string fault_of(const struct stat &file)
 {
 	if (S_ISLNK(file.st_mode))
@@ -79,15 +79,15 @@ std::optional<std::string> read_all(int file)
 	}
 }
 
-// What stands under ".<fence>.tmp". A live process has it locked. If the process has
-// died, there are three cases: nothing is in it, and it is removed; an answer is in it
-// whole, only its name is missing; or half an answer is. Both get the name, and whoever
-// reads the second sees that it is damaged. Whether anything was done.
+// Handles a ".<fence>.tmp". If its process lives, it is locked. If its process has died,
+// there are three cases. It is empty: it is removed. It has a complete answer, or a part of
+// one: it gets its name, and a reader will see that a part is damaged. Returns whether
+// anything was done.
 bool rescue(const SpoolDirectory &directory, const FileName &name)
 {
 	const std::string path = name.reservation();
 	struct stat found, locked;
-	// Opening another kind of file might do something.
+	// Opening a file of another kind may have side effects.
 	if (fstatat(directory.get(), path.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0 ||
 		!fault_of(found).empty())
 		return false;
@@ -95,8 +95,8 @@ bool rescue(const SpoolDirectory &directory, const FileName &name)
 		openat(directory.get(), path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
 	if (!file || flock(file.get(), LOCK_EX | LOCK_NB) != 0)
 		return false;
-	// Since it was opened, its process may have given it its name, and another may have
-	// reserved this one.
+	// Since it was opened, its process may have renamed it, and another may have reserved this
+	// name.
 	if (fstat(file.get(), &locked) != 0 ||
 		fstatat(directory.get(), path.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0 ||
 		locked.st_ino != found.st_ino)
@@ -116,7 +116,7 @@ bool rescue(const SpoolDirectory &directory, const FileName &name)
 			++to.number;
 		return true;
 	} catch (const Error &) {
-		return false; // no room for the name: it is safe under this one till the next time
+		return false; // no room for the name: it is safe under this one until the next round
 	}
 }
 
@@ -157,7 +157,7 @@ Listing Spool::list() const
 			++listing.set_aside;
 		else if (is_answer(name))
 			listing.answers.push_back(std::move(name));
-	// What has no fence in its name comes first, and is soon set aside.
+	// Names without a fence come first, and are soon set aside.
 	std::ranges::sort(listing.answers, {}, [](const std::string &name) {
 		return parse_answer_name(name).value_or(FileName{});
 	});

@@ -1,14 +1,14 @@
 // The spool: providers' answers, sealed, on their way into the database
-// (OAUTH_SPOOL_DIR). An answer is here before the first try to commit it, and goes when
-// the database has it.
+// (OAUTH_SPOOL_DIR). An answer is written before the first try to commit it, and
+// removed when the database has it.
 //
-// Several processes may use one directory, for one database: a reservation is its
-// process' own, and an answer is anybody's. Two may hand in one answer at a time, since
-// oauth_refresh_replay() is idempotent; removing what is gone is fine.
+// Several processes may use one directory, for one database: a reservation belongs to
+// its process, an answer to all. Two may hand in one answer at the same time, because
+// oauth_refresh_replay() is idempotent. Removing a file that is gone is no error.
 //
-// All calls block on the disk, and belong on a worker thread, not on the event loop;
-// any number may run at the same time. A directory that comes back (a mount, a chmod)
-// works at the next call.
+// All calls block on the disk, so they run on a worker thread, not on the event loop. Any
+// number may run at the same time. If the directory was broken and is repaired (a mount, a
+// chmod), the next call works.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct Reading {
 	enum class State {
 		answer,  // `entry`
 		damaged, // `reason`: set it aside
-		gone,    // somebody removed it: there is nothing to do
+		gone,    // it was removed meanwhile: there is nothing to do
 	};
 	State state = State::gone;
 	Entry entry;
@@ -42,35 +42,34 @@ struct Reading {
 class Spool
 {
 public:
-	// Touches nothing yet.
+	// Does nothing with the directory yet.
 	explicit Spool(std::string directory) : directory_(std::move(directory)) {}
 
 	const std::string &directory() const noexcept { return directory_; }
 
-	// Whether an answer could be kept: really writes and removes a file, with fsync.
-	// Empty, or the reason. For --check and the start; before a provider is called,
-	// reserve() is the look, and costs less.
+	// Why no answer could be kept; empty if one could. Writes and removes a file, with fsync.
+	// For --check and the start. Before a call of a provider, reserve() does it, and costs
+	// less.
 	std::string probe() const;
 
-	// To be called before the provider is. Throws Error: then the call must not be made.
+	// Call it before the provider. If it throws Error, the provider must not be called.
 	// Does not wait for the disk. `fence` is above 0.
 	Reservation reserve(std::int64_t fence) const;
 
-	// The answers that wait. Gives answers whose process died before it could name them
-	// their names, and removes what dead processes reserved and did not use. Throws Error.
+	// The answers that wait. Names answers whose process died before it could do so, and
+	// removes unused reservations of dead processes. Throws Error.
 	Listing list() const;
 
-	// Reads an answer by its name. Throws Error if that says nothing about the file
-	// (no descriptor left, a disk that fails). A `cluster` of another database is the
-	// caller's to see.
+	// Reads an answer by its name. Throws Error if the failure is not the file's own (no
+	// descriptor left, a disk that fails). The caller checks `cluster`.
 	Reading read(const std::string &name) const;
 
-	// Renames the file to "<name>.aside", or "<name>.aside.2" and so on where that is
-	// taken, and returns a line for the log with the reason; empty: it was gone. Nothing
-	// is ever deleted or overwritten. Throws Error.
+	// Renames the file to "<name>.aside", or "<name>.aside.2" and so on if that is
+	// taken. Returns a line for the log with the reason; empty: the file was gone. Nothing is
+	// ever deleted or overwritten. Throws Error.
 	std::string set_aside(const std::string &name, std::string_view reason) const;
 
-	// Removes an answer that the database has, for good. Throws Error.
+	// Deletes an answer that the database has. Throws Error.
 	void remove(const std::string &name) const;
 
 private:

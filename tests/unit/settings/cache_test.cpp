@@ -108,7 +108,7 @@ TEST(CacheSettings, Template)
 	EXPECT_TRUE(has_error(load_environment({{kTemplate, "oauth:{provider}:{workspace_id}"}}),
 						  kTemplate, "{actor_id}"));
 	EXPECT_TRUE(has_error(load_environment({{kTemplate, std::string(kPython) + "{tenant}"}}),
-						  kTemplate, "may stand in braces"));
+						  kTemplate, "can be in braces"));
 	EXPECT_TRUE(has_error(load_environment({{kTemplate, std::string(kPython) + "}"}}), kTemplate,
 						  "do not pair"));
 	EXPECT_TRUE(
