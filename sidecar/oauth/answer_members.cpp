@@ -50,7 +50,7 @@ bool is_text(const json::value &value) noexcept
 
 bool is_refresh_token(std::string_view name, const json::value &value)
 {
-	// Of a refresh token, and no token.
+	// Not a token: it says something about the refresh token.
 	constexpr std::string_view kOthers[] = {"expir", "lifetime", "ttl", "valid",
 											"type",  "url",      "uri", "endpoint"};
 	if (!is_text(value) || (name != "refresh" && name.find("refreshtoken") == name.npos) ||

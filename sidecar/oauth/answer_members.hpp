@@ -1,5 +1,5 @@
-// Where a token answer has what: beside the access token under the usual names, or
-// where the settings say; and members that look like one that was not taken.
+// Finds the members of a token answer: beside the access token under the usual names, or at
+// the paths of the settings. Also finds members that look like one that was not found there.
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -27,16 +27,15 @@ public:
 	// Null if the answer has none.
 	const boost::json::value *access_token() const noexcept { return access_token_; }
 
-	// The first of `names` that is there and not null. Only beside the access token:
-	// what is elsewhere belongs to another grant (Slack answers a bot's token and a
-	// user's at once).
+	// The first of `names` that exists and is not null. Only beside the access token: members
+	// elsewhere belong to another grant (Slack answers a bot's token and a user's at once).
 	Member beside(std::initializer_list<std::string_view> names) const;
-	// The member at the path; where the path is empty, the first of `names`.
+	// The member at the path. If the path is empty, the first of `names`.
 	Member at(std::string_view path, std::initializer_list<std::string_view> names) const;
 
-	// Members anywhere in the answer whose name says what they are.
+	// Members anywhere in the answer with one of these names.
 	struct LookAlike {
-		std::string path; // empty if it is not fit for a log
+		std::string path; // empty if a log must not contain it
 		const boost::json::value *value;
 	};
 	std::vector<LookAlike> refresh_tokens() const;

@@ -21,12 +21,12 @@ struct Identity {
 // What the link was made for.
 struct Link {
 	Identity identity;
-	std::optional<std::string> scopes; // space-separated; nothing: the provider's
+	std::optional<std::string> scopes; // space-separated; nothing: the configured ones
 	std::optional<std::string> return_to;
 	std::optional<bool> confirm; // nothing: as oauth_tokens.confirm_flows says
 };
 
-// A new attempt: what goes to the browser, and what the provider sees.
+// A new attempt: what the browser and the provider get.
 struct OpenedAttempt {
 	Link link;
 	Secret state;
@@ -42,7 +42,7 @@ struct ClaimedAttempt {
 	Digest ticket_hash{};
 	Secret code_verifier;
 	Secret nonce;
-	std::string issuer; // as it was when the attempt was opened; empty: none
+	std::string issuer; // when the attempt was opened; empty: none
 	std::string token_endpoint;
 	std::string client_id;
 };

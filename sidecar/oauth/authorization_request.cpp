@@ -12,7 +12,7 @@ namespace sidecar::oauth
 namespace
 {
 
-// Ours to say or to leave out, and not for `authorize_params`.
+// Only we set these or leave them out; `authorize_params` cannot.
 constexpr std::string_view kProtocol[] = {
 	"client_id",     "code_challenge", "code_challenge_method",
 	"nonce",         "redirect_uri",   "response_mode",
@@ -32,8 +32,8 @@ void append(std::string &address, std::string_view name, std::string_view value)
 	append_encoded(address, name, http::percent_encode(value));
 }
 
-// A plus sign goes out as it is: who wants one between scopes (Typeform) reads it as
-// the space of a form. %2B would be a part of a scope's name.
+// A plus sign is not escaped: providers that want one between scopes (Typeform) read it as a
+// form's space. %2B would be a part of a scope's name.
 std::string encoded_scopes(std::vector<std::string> scopes, std::string_view separator)
 {
 	if (separator != "+")

@@ -24,7 +24,7 @@ namespace
 constexpr std::size_t kMaxCodeBytes = 4096;  // the longest known are about 2,000
 constexpr std::size_t kMaxIssuerChars = 200; // for the log
 
-// The words of oauth_error, and of log and metrics.
+// The texts in oauth_error, log and metrics.
 constexpr std::string_view kOutcomes[] = {"connected", "confirm",        "access_denied",
 										  "expired",   "provider_error", "unavailable",
 										  "no_attempt"};
@@ -41,9 +41,9 @@ bool is_protocol(std::string_view name) noexcept
 	return std::ranges::find(kNames, name) != std::end(kNames);
 }
 
-// How providers say that the user did not want to: RFC 6749 section 4.1.2.1, Facebook's
-// error_reason, LinkedIn's two, Apple's, Microsoft's. (consent_required is none of
-// them: an administrator, or another policy, has to consent.)
+// How providers say that the user declined: RFC 6749 section 4.1.2.1, Facebook's
+// error_reason, LinkedIn's two, Apple's, Microsoft's. (Not consent_required: an
+// administrator, or another policy, has to consent.)
 constexpr std::string_view kUsersNo[] = {"access_denied",          "user_denied",
 										 "user_cancelled",         "user_canceled",
 										 "user_cancelled_login",   "user_cancelled_authorize",
@@ -93,7 +93,7 @@ Action CallbackFlow::start(std::string_view query, const http::FlowCookies &cook
 	if (!is_random_text(state))
 		return no_attempt("state is missing or malformed");
 	state_ = state;
-	// What is empty beside the other one says nothing.
+	// If one of them is empty, the other counts.
 	const std::string_view code = parameters_->get("code").value_or("");
 	const std::string_view error = parameters_->get("error").value_or("");
 	if (code.empty() == error.empty())
@@ -105,8 +105,8 @@ Action CallbackFlow::start(std::string_view query, const http::FlowCookies &cook
 	const std::optional<Secret> secret = cookies.secret_of(state_);
 	if (!secret)
 		return no_attempt("no cookie of this attempt came");
-	// How the token endpoint wants the client to prove itself is not known then, and the
-	// code is good for one try: the same address may be loaded again.
+	// It is then not known how the client authenticates at the token endpoint, and the code
+	// works once. So nothing is claimed, and the browser can load the address again.
 	const bool needs_metadata = config_.provider.discovers && !config_.provider.token_auth_is_set;
 	if (!code.empty() && needs_metadata && !config_.endpoints)
 		return failed("the provider's metadata cannot be read");
@@ -149,8 +149,8 @@ Action CallbackFlow::claimed(std::optional<ClaimedAttempt> attempt)
 	return exchange();
 }
 
-// RFC 9207 section 2.4. It comes before everything else that the provider says,
-// errors included, since anybody may have said it.
+// RFC 9207 section 2.4. This is checked before everything else that the provider says, also
+// before errors, because anybody could have sent them.
 std::optional<End> CallbackFlow::check_issuer()
 {
 	const Provider &provider = config_.provider;
@@ -165,9 +165,9 @@ std::optional<End> CallbackFlow::check_issuer()
 	return std::nullopt;
 }
 
-// What came is compared as a string. Where no issuer is known there is nothing to
-// compare it with: the redirect address, which is each provider's own, tells them
-// apart, and providers begin to send it without notice.
+// Compared as a string. If no issuer is known, iss is ignored: each provider has a redirect
+// address of its own, which distinguishes them, and providers begin to send iss without
+// notice.
 std::optional<End> CallbackFlow::check_received_issuer(std::string_view issuer)
 {
 	const Provider &provider = config_.provider;
@@ -210,7 +210,7 @@ void CallbackFlow::hide_secrets(Redactor &redactor) const
 	}
 }
 
-// What the browser brought has been read after this, and is wiped but for the code.
+// After this, nothing of the request is needed any more. It is wiped, except the code.
 Exchange CallbackFlow::exchange()
 {
 	const Provider &provider = config_.provider;

@@ -1,14 +1,14 @@
 // The callback, step by step and without I/O (docs/design/flow.md, "Callback"): the caller
-// does what an action says and tells what came of it.
+// does what an action says, and reports the result.
 //
 //   CallbackFlow flow(config);
-//   Action action = flow.start(query, cookies); // ClaimAttempt, or End if the request is none
+//   Action action = flow.start(query, cookies); // ClaimAttempt, or End if the request is malformed
 //   action = flow.claimed(attempt);    // Exchange, or End
 //   action = flow.answered(answer);    // StoreGrant, or End
 //   action = flow.stored(outcome);     // End
 //
 // The order is the promise: nothing is claimed for a request that is malformed,
-// and no code goes out before browser, issuer and error have been looked at.
+// and no code is sent before browser, issuer and error are checked.
 #pragma once
 
 #include <optional>
@@ -29,8 +29,8 @@
 namespace sidecar::oauth
 {
 
-// What a flow came to: `outcome` in the log and in metrics, and what the browser
-// is told (docs/design/flow.md, "Callback").
+// How a flow ended: `outcome` in the log and in metrics, and for the browser
+// (docs/design/flow.md, "Callback").
 enum class Outcome {
 	connected,
 	confirm,        // kept until oauth_flow_confirm()
@@ -38,7 +38,7 @@ enum class Outcome {
 	expired,        // oauth_error=expired
 	provider_error, // oauth_error=provider_error
 	unavailable,    // oauth_error=unavailable
-	no_attempt,     // a plain 400: nothing is known of whom to send where
+	no_attempt,     // a plain 400: there is no address to send the browser to
 };
 std::string_view name_of(Outcome outcome) noexcept;
 
@@ -58,17 +58,17 @@ struct StoreGrant {
 struct End {
 	Outcome outcome;
 	std::string_view reason; // a fixed text for the log; empty if all is well
-	ProviderWords words;     // what the provider said, where it was the provider
-	// Where to send the browser; empty: a page, 400 for no_attempt.
+	ProviderWords words;     // what the provider said, if it failed there
+	// The address to which the browser goes. Empty: a page, 400 for no_attempt.
 	std::string location;
 };
-// Whether somebody who operates the daemon should look: what a user declines, and
-// what anybody may send, is no such thing.
+// Whether an operator should look at it. Not if a user declined, or if anybody could have
+// sent the request.
 bool is_failure(Outcome outcome) noexcept;
 
 using Action = std::variant<ClaimAttempt, Exchange, StoreGrant, End>;
 
-// What the database said to StoreGrant.
+// The database's answer to StoreGrant.
 struct StoreResult {
 	enum class Kind { connected, confirm, expired, unavailable } kind;
 	Secret flow; // the one-time code of `confirm`
@@ -81,10 +81,10 @@ public:
 		std::string_view public_url;
 		// Origins allowed in return_to, checked again here.
 		const std::vector<std::string> &return_to_origins;
-		// For how providers are known now, and where they are.
+		// The provider's present settings and endpoints.
 		const Provider &provider;
-		// Nothing if the provider's metadata cannot be read: promised issuers
-		// are not known then, and the flow ends as unavailable.
+		// Nothing if the provider's metadata cannot be read. It is then not known whether
+		// an issuer is promised, and the flow ends as unavailable.
 		std::optional<ProviderEndpoints> endpoints;
 	};
 
@@ -94,18 +94,18 @@ public:
 	Action claimed(std::optional<ClaimedAttempt> attempt);
 	Action answered(const ProviderAnswer &answer, long long now);
 	Action stored(StoreResult result);
-	// Where something of ours failed: database or time-out. Where no attempt is
-	// known yet, there is no location. A step out of order ends like this, too.
+	// If something of ours failed: database or time-out. There is no location if no attempt is
+	// known yet. A step out of order also ends like this.
 	Action failed(std::string_view reason);
 
-	// Cleared in every answer: the state that came, if any.
+	// The state of the request, if any. Every answer clears its cookie.
 	const std::string &state() const noexcept { return state_; }
 	const std::optional<ClaimedAttempt> &attempt() const noexcept { return attempt_; }
-	// The issuer that came where none is known to compare it with, fit for the log.
+	// An issuer that came but could not be compared with one, made fit for the log.
 	const std::string &ignored_issuer() const noexcept { return ignored_issuer_; }
 
 private:
-	// What the caller is to tell next.
+	// The step that the caller reports next.
 	enum class Step { start, claim, exchange, store, end };
 
 	http::Parameters::Wanted wanted_parameters() const;

@@ -13,7 +13,7 @@ namespace sidecar::oauth
 namespace
 {
 
-// Form-encodes what may be secret.
+// Form-encodes a text that may be secret.
 Secret form_encoded(std::string_view text)
 {
 	std::string encoded = http::form_encode(text);
@@ -45,7 +45,7 @@ bool has(const Fields &fields, std::string_view name) noexcept
 	return std::ranges::find(fields, name, &Fields::value_type::first) != fields.end();
 }
 
-// What the settings add does not replace what the protocol says.
+// Parameters of the settings do not replace those of the protocol.
 void add_others(Fields &fields, const Pairs &others)
 {
 	for (const auto &[name, value] : others)

@@ -1,5 +1,5 @@
-// A POST to one of a provider's endpoints in which the client says who it is
-// (RFC 6749 section 2.3): what the requests for tokens have in common.
+// A POST to one of a provider's endpoints, with the client's authentication (RFC 6749
+// section 2.3). All requests for tokens use it.
 #pragma once
 
 #include <string_view>
@@ -12,16 +12,16 @@
 namespace sidecar::oauth
 {
 
-// Views: what they show lives as long as the request is made.
+// Views. The texts must live until the request is made.
 using Fields = std::vector<std::pair<std::string_view, std::string_view>>;
 
-// `fields` are what the protocol says; `others`, of the settings, do not replace
-// them. The body is a form or JSON, as the provider wants it. Basic authentication
+// `fields` are those of the protocol; `others`, of the settings, do not replace them. The
+// body is a form or JSON, as the provider's block says. Basic authentication
 // form-encodes both halves first (RFC 6749 section 2.3.1).
 ProviderRequest client_request(const Provider &provider, std::string_view endpoint, Fields fields,
 							   const Pairs &others, TokenAuth auth);
 
-// What the Authorization header says of the client, for Redactor::hide().
+// The Authorization header's value, for Redactor::hide().
 Secret basic_credentials(const Provider &provider);
 
 } // namespace sidecar::oauth

@@ -1,4 +1,4 @@
-// What an error code of a provider is called in the log.
+// The log's text for an error code of a provider.
 #pragma once
 
 #include <string_view>

@@ -17,8 +17,8 @@ namespace
 
 namespace json = boost::json;
 
-// 10^9 seconds are a lifetime of 31 years, or September 2001; 10^11 seconds since
-// 1970 are the year 5138, and as milliseconds 1973.
+// 10^9 is a lifetime of 31 years, or as a unix time September 2001. 10^11 is as seconds since
+// 1970 the year 5138, and as milliseconds 1973.
 constexpr double kLeastUnixSeconds = 1e9;
 constexpr double kLeastUnixMilliseconds = 1e11;
 
@@ -37,7 +37,7 @@ std::optional<double> number_of(const json::value &value)
 	return number;
 }
 
-// Takes `count` digits off the text's start; -1 if they are none.
+// Removes and returns `count` digits at the text's start; -1 if they are no digits.
 int take_digits(std::string_view &text, std::size_t count) noexcept
 {
 	int number = 0;
@@ -60,7 +60,7 @@ bool take(std::string_view &text, std::string_view any_of) noexcept
 	return true;
 }
 
-// Seconds to take off for "Z", "+02:00", "+0200" and "+02"; nothing is UTC.
+// Seconds to subtract for "Z", "+02:00", "+0200" and "+02". An empty text is UTC.
 std::optional<long long> read_zone(std::string_view text) noexcept
 {
 	if (text.empty() || text == "Z" || text == "z")

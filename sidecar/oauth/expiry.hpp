@@ -1,4 +1,4 @@
-// When an access token expires, in whichever way a provider says it.
+// When an access token expires, in every form in which providers say it.
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -13,9 +13,8 @@ namespace sidecar::oauth
 inline constexpr double kMaxLifetimeSeconds = 100.0 * 366 * 24 * 3600;
 
 // Seconds from `now` (since 1970 UTC), at least 1; or a fixed text that says why the
-// value tells none: "is …". Numbers may be texts. What is 0, negative or past tells
-// none: the token is a moment old, and whoever says so means "never", or has another
-// clock.
+// value is no expiry: "is …". Numbers may be texts. 0, negative or past values are no expiry:
+// the token is new, so the provider means "never", or its clock is wrong.
 std::variant<int, std::string_view> read_expiry(const boost::json::value &value,
 												ExpiryFormat format, long long now);
 

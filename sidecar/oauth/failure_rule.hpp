@@ -1,5 +1,5 @@
-// What a refresh that failed means for the grant (docs/design/refresh.md, "Kinds of failure"),
-// and how a rule says which answers mean that.
+// What a failed refresh means for the grant (docs/design/refresh.md, "Kinds of failure"), and
+// how a rule says which answers mean that.
 #pragma once
 
 #include <optional>
@@ -11,27 +11,27 @@ namespace sidecar::oauth
 
 enum class FailureKind {
 	transient,         // nothing has changed: try again later
-	no_answer,         // it was sent, and whether it was done is not known
-	dead_grant,        // the refresh token is not good any more
-	needs_interaction, // the grant is there, and wants its user
-	client_config,     // the client, and with it every grant of it
-	not_sent,          // nothing left this host, for a reason of its own
+	no_answer,         // it was sent, and nobody knows whether the provider refreshed
+	dead_grant,        // the refresh token is no longer accepted
+	needs_interaction, // the grant exists, but needs its user
+	client_config,     // the client is refused, and with it each of its grants
+	not_sent,          // nothing was sent, for a reason of our own
 };
 // As oauth_refresh_fail() takes it: "dead_grant".
 std::string_view name_of(FailureKind kind) noexcept;
-// As rules name it: of what a provider may answer.
+// The kind of a rule: only those that a provider's answer can have.
 std::optional<FailureKind> failure_kind_of(std::string_view name) noexcept;
 
-// `match` is HEAD or "HEAD: WORDS". The head is a code as the answer has it, a status
-// of HTTP (403), a class of them (5xx), or * for all. The words must be in the
+// `match` is HEAD or "HEAD: WORDS". The head is a code of the answer, a status of
+// HTTP (403), a class of them (5xx), or * for all. The words must be in the
 // answer: in its codes, in its description, or as name=value of one of its members
-// (suberror=basic_action); "(no code)" is there where it has none. Case means nothing.
+// (suberror=basic_action). "(no code)" matches an answer without a code. Case is ignored.
 struct FailureRule {
 	std::string match;
 	FailureKind kind;
 };
 
-// Whether `match` is written like that.
+// Whether `match` has this form.
 bool is_failure_match(std::string_view match) noexcept;
 
 } // namespace sidecar::oauth

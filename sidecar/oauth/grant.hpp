@@ -1,4 +1,4 @@
-// What a provider grants, as it will be stored.
+// A grant, as it will be stored.
 #pragma once
 
 #include <optional>
@@ -14,15 +14,15 @@ struct Grant {
 	Secret access_token;
 	std::optional<Secret> refresh_token;
 	std::optional<int> expires_in; // seconds from the answer; nothing: unknown
-	// The same of the grant itself: the end of its refresh token.
+	// The same for the grant itself: when its refresh token ends.
 	std::optional<int> refresh_expires_in;
-	// Space-separated, as granted. Nothing: unknown, or in a refresh what is stored.
+	// Space-separated, as granted. Nothing: unknown; in a refresh: unchanged.
 	std::optional<std::string> scopes;
-	// The details of oauth_store(): account_id, account_label, issuer (only where
+	// The details of oauth_store(): account_id, account_label, issuer (only if
 	// an ID token was checked), client_id, extra, lifetime; a JSON object.
 	std::string details;
-	// What of the answer was left out or could not be understood, for the log. None
-	// has a value of the answer in it.
+	// Parts of the answer that were left out or not understood, for the log. They contain no
+	// value of the answer.
 	std::vector<std::string> warnings;
 };
 

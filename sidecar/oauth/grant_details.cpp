@@ -18,7 +18,7 @@ namespace json = boost::json;
 
 constexpr std::size_t kMaxAccountBytes = 1024;
 
-// A shorter token is part of many a text that has nothing to do with it.
+// A shorter token may be part of many unrelated texts.
 constexpr std::size_t kMinSearchedToken = 16;
 
 bool tells_token(std::string_view text, std::span<const std::string_view> tokens) noexcept
@@ -39,13 +39,13 @@ bool is_secret_name(std::string_view name) noexcept
 	});
 }
 
-// jsonb has no place for a NUL.
+// jsonb cannot contain a NUL.
 bool is_storable(std::string_view text, std::span<const std::string_view> tokens) noexcept
 {
 	return text.find('\0') == text.npos && !tells_token(text, tokens);
 }
 
-// A copy in ordinary memory without what is secret; nothing if nothing is left.
+// A copy in ordinary memory, without secrets. Nothing if nothing is left.
 std::optional<json::value> copy_open(const json::value &value,
 									 std::span<const std::string_view> tokens)
 {
@@ -91,8 +91,8 @@ json::object write_extra(const GrantDetails &details)
 	for (const auto &[name, value] : details.callback_extra)
 		if (value.size() <= kMaxExtraBytes && is_storable(value, details.tokens))
 			extra[name] = value;
-	// The answer came from the provider, the parameters by the browser: the
-	// answer has the last word.
+	// The answer wins over the parameters: it came from the provider, and they came by the
+	// browser.
 	for (const std::string &path : details.provider.extra)
 		add_answered(extra, details, path);
 	return extra;

@@ -24,16 +24,16 @@ struct GrantDetails {
 	const std::optional<IdTokenClaims> &claims;
 	const Pairs &callback_extra;
 	std::optional<int> lifetime;           // of the access token, in seconds
-	std::optional<int> refresh_expires_in; // the same of the grant
-	// The grant's tokens: what repeats one of them is left out.
+	std::optional<int> refresh_expires_in; // the same for the grant
+	// The grant's tokens: a field that contains one of them is left out.
 	std::span<const std::string_view> tokens;
-	// Of a refresh: what is stored. Its account stays, and fields of its `extra` that
+	// In a refresh: the stored grant. Its account stays, and so do fields of its `extra` that
 	// the answer does not have.
 	const StoredGrant *stored = nullptr;
 };
 
 // A JSON object of account_id, account_label, issuer, client_id, extra, lifetime,
-// refresh_expires_in;// what is not known is not in it. Of a refresh: what is to be replaced.
+// refresh_expires_in. Unknown ones are left out. In a refresh: those to replace.
 std::string write_details(const GrantDetails &details);
 
 } // namespace sidecar::oauth

@@ -20,9 +20,10 @@ namespace
 
 namespace json = boost::json;
 
-constexpr std::size_t kMaxSubjectBytes = 255;   // OpenID Connect Core, section 2
-constexpr std::size_t kMaxEmailBytes = 320;     // RFC 3696 errata 1690, before its correction
-constexpr long long kMaxAgeSeconds = 24 * 3600; // it is minutes old at most, but clocks err
+constexpr std::size_t kMaxSubjectBytes = 255; // OpenID Connect Core, section 2
+constexpr std::size_t kMaxEmailBytes = 320;   // RFC 3696 errata 1690, before its correction
+constexpr long long kMaxAgeSeconds =
+	24 * 3600; // it is minutes old at most, but clocks may be wrong
 
 constexpr std::string_view kAlgorithms[] = {"RS256", "RS384", "RS512", "PS256", "PS384",
 											"PS512", "ES256", "ES384", "ES512", "EdDSA"};
@@ -120,7 +121,7 @@ bool is_nonce(const json::value &claims, const IdTokenExpected &held)
 		   CRYPTO_memcmp(nonce->data(), expected.data(), expected.size()) == 0;
 }
 
-// Empty: there is none that can be believed.
+// Empty: there is none, or it is malformed.
 std::string subject_of(const json::value &claims, bool numeric)
 {
 	const json::value *found = find_path(claims, "sub");
@@ -155,7 +156,7 @@ bool is_current(const json::value &claims, long long now)
 	return is_alive(claims, now) && is_recent(claims, now);
 }
 
-// What is wrong with the claims; empty: nothing.
+// What is wrong with the claims. Empty: nothing.
 std::string_view fault_of(const json::value &claims, const IdTokenExpected &expected)
 {
 	std::size_t audiences;
@@ -190,7 +191,7 @@ std::variant<IdTokenClaims, std::string_view> check_id_token(std::string_view to
 	const auto [header_part, payload_part, signature] = split(token);
 	const auto header = read_part(header_part);
 	const auto claims = read_part(payload_part);
-	// Nothing may be critical of which we know nothing (RFC 7515 section 4.1.11).
+	// A critical extension that we do not know must be refused (RFC 7515 section 4.1.11).
 	if (!header || !claims || signature.empty() || !base64url_decode(signature) ||
 		find_path(*header, "crit") != nullptr)
 		return kMalformed;

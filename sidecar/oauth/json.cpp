@@ -24,8 +24,8 @@ namespace json = boost::json;
 
 class WipedMemory final : public json::memory_resource
 {
-	// No type of Boost.JSON asks for more than what new aligns to. (And it gives
-	// strings back with another alignment than it took them with.)
+	// No type of Boost.JSON needs a greater alignment than new provides. (And it frees strings
+	// with another alignment than it allocated them with.)
 	void *do_allocate(std::size_t size, std::size_t) override { return ::operator new(size); }
 	void do_deallocate(void *memory, std::size_t size, std::size_t) override
 	{
@@ -38,7 +38,7 @@ class WipedMemory final : public json::memory_resource
 	}
 };
 
-// What json::basic_parser finds goes to a stack that makes a value of it.
+// Passes what json::basic_parser finds to a stack that makes a value of it.
 struct Builder {
 	static constexpr std::size_t max_object_size = std::numeric_limits<std::uint32_t>::max();
 	static constexpr std::size_t max_array_size = max_object_size;
@@ -92,19 +92,19 @@ struct Builder {
 	bool on_comment(Text, Error &) { return true; }
 
 	json::value_stack stack;
-	std::string name;                         // as far as it was read
+	std::string name;                         // the part that was read so far
 	std::vector<std::set<std::string>> names; // of each object that is open
 	std::set<std::string> doubled;
 };
 
-// The length of the character that `text` begins with; 0: it begins with none.
+// The length of the character at the start of `text`; 0: there is none.
 std::size_t character_at(std::string_view text) noexcept
 {
 	const http::Character character = http::first_character(text);
 	return character.is_valid ? character.length : 0;
 }
 
-// The number in "\\uXXXX" at the start of the text; nothing: it is something else.
+// The number in "\\uXXXX" at the start of the text. Nothing: it is something else.
 std::optional<unsigned> escape_at(std::string_view text) noexcept
 {
 	unsigned number = 0;
@@ -119,8 +119,8 @@ bool is_half(std::optional<unsigned> escape, unsigned first) noexcept
 	return escape && (*escape & 0xfc00) == first;
 }
 
-// How much of the text goes into JSON as it is, up to what is no character; at least 1
-// where the text is not empty and begins with one.
+// How much of the text is valid in JSON, up to the first byte that is no character. At least
+// 1 if the text begins with a character.
 std::size_t whole_part(std::string_view text) noexcept
 {
 	std::size_t at = 0;
@@ -141,7 +141,7 @@ std::size_t whole_part(std::string_view text) noexcept
 	return std::min(at, text.size());
 }
 
-// The text with U+FFFD for whatever is no character.
+// The text with U+FFFD for everything that is no character.
 Secret with_replacements(std::string_view text)
 {
 	Secret out;
@@ -182,7 +182,7 @@ const json::value *element_at(const json::array &array, std::string_view index) 
 
 json::storage_ptr wiped_memory()
 {
-	// It has no state, so all share it, and it is never taken down.
+	// It has no state, so all share it, and it is never destroyed.
 	static WipedMemory *const memory = new WipedMemory;
 	return memory;
 }

@@ -17,7 +17,7 @@ namespace
 
 namespace json = boost::json;
 
-constexpr std::size_t kMaxEndpointBytes = 2048; // browsers and proxies take that much
+constexpr std::size_t kMaxEndpointBytes = 2048; // browsers and proxies accept this
 
 bool is_host_character(char c) noexcept
 {
@@ -88,7 +88,7 @@ std::string_view host_of(std::string_view url) noexcept
 	return authority.substr(0, authority.find(':'));
 }
 
-// Every spelling of an address that a resolver takes: 127.1, 0x7f.1, 2130706433.
+// Every spelling of an address that a resolver accepts: 127.1, 0x7f.1, 2130706433.
 bool is_local_ipv4(const std::string &host)
 {
 	in_addr address{};
@@ -109,9 +109,9 @@ bool is_local_ipv6(const std::string &host)
 		   (is_mapped && (bytes[12] == 127 || bytes[12] == 0));
 }
 
-// Replaces what the settings leave open. False if the document names
-// something that we may not talk to: whoever writes the metadata of a remote issuer
-// must not reach what listens on this host, nor get the client's secret sent there.
+// Sets what the settings leave open. False if the document names something that we must not
+// call: the author of a remote issuer's metadata must not reach services on this host, or
+// have the client's secret sent there.
 bool take_endpoint(std::string &endpoint, const json::value &document, std::string_view name,
 				   bool may_be_local)
 {
@@ -124,7 +124,7 @@ bool take_endpoint(std::string &endpoint, const json::value &document, std::stri
 	return endpoint.empty() || (is_endpoint(endpoint) && (may_be_local || !is_local(endpoint)));
 }
 
-// Nothing if the document does not say: client_secret_basic is meant then.
+// Nothing if the document does not say. It then means client_secret_basic.
 std::optional<AuthMethods> read_auth_methods(const json::value &document)
 {
 	const json::value *methods = find_path(document, "token_endpoint_auth_methods_supported");
@@ -141,7 +141,7 @@ bool offers_s256(const json::value &document)
 {
 	const json::value *methods = find_path(document, "code_challenge_methods_supported");
 	if (methods == nullptr || methods->is_null())
-		return true; // it says nothing, and that is no reason to refuse
+		return true; // it does not say, and that is no reason to refuse
 	const json::array *list = methods->if_array();
 	return list != nullptr && std::ranges::find(*list, json::value("S256")) != list->end();
 }

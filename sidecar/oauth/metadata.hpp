@@ -14,10 +14,10 @@ namespace sidecar::oauth
 // <issuer>/.well-known/openid-configuration, without a doubled slash.
 std::string metadata_address(std::string_view issuer);
 
-// The provider's endpoints: those in its settings win over the document's. A
-// fixed text says why not: the answer is no such document, another issuer (they
-// are compared as strings), an endpoint that is not https or is_local() (unless the
-// issuer is local, too), a list of PKCE methods without S256 where PKCE is on.
+// The provider's endpoints: those in its settings win over the document's. Or a
+// fixed text that says why not: the answer is no such document, names another issuer (they
+// are compared as strings), has an endpoint that is not https, or is_local() (unless the
+// issuer is local, too), or, if PKCE is on, a list of PKCE methods without S256.
 std::variant<ProviderEndpoints, std::string_view> read_metadata(const Provider &provider,
 																const ProviderAnswer &answer);
 
@@ -25,8 +25,8 @@ std::variant<ProviderEndpoints, std::string_view> read_metadata(const Provider &
 bool is_endpoint(std::string_view url) noexcept;
 
 // Whether an endpoint's host is this one: localhost and names below it, 127.0.0.0/8,
-// 0.0.0.0/8, ::1, ::, in every spelling that a resolver takes. (Names and private
-// addresses that lead elsewhere are left to TLS: a certificate must fit.)
+// 0.0.0.0/8, ::1, ::, in every spelling that a resolver accepts. (TLS protects other
+// names and private addresses: the certificate must fit.)
 bool is_local(std::string_view url);
 
 } // namespace sidecar::oauth

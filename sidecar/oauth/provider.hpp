@@ -25,8 +25,8 @@ constexpr std::string_view name_of(Revoke revoke) noexcept
 	return kNames[static_cast<int>(revoke)];
 }
 
-// How the member at `expires_path` says when the access token expires. A text that
-// is no number is ISO 8601 in each of them.
+// The format of the member at `expires_path`. In each of them, a text that is no number is
+// read as ISO 8601.
 enum class ExpiryFormat {
 	automatic, // a number below 10^9: a lifetime in seconds; otherwise a unix time
 	seconds,   // a lifetime, as the next
@@ -36,8 +36,8 @@ enum class ExpiryFormat {
 	iso8601, // a number: as `automatic`
 };
 
-// What a provider's ID tokens may be against OpenID Connect Core. A claim that is
-// there and wrong is refused all the same.
+// How a provider's ID tokens may differ from OpenID Connect Core. A claim that is there and
+// wrong is still refused.
 struct IdTokenAllowances {
 	bool no_nonce = false;    // `nonce` may be missing
 	bool hs256 = false;       // `alg` may be HS256
@@ -47,16 +47,16 @@ struct IdTokenAllowances {
 // What a refresh does to the refresh token that it used.
 struct Rotation {
 	enum class Kind {
-		none,       // it stays, whether or not a new one comes with it
-		grace,      // it is good for `grace` more
-		until_used, // it is good until the new one is first used
+		none,       // it stays valid, even if a new one comes
+		grace,      // it works for `grace` longer
+		until_used, // it works until the new one is first used
 		strict,     // it is dead
-		automatic,  // depends on the client: as strict until the answers tell
+		automatic,  // depends on the client: as strict until an answer shows which
 	} kind = Kind::strict;
 	std::chrono::seconds grace{0};
 };
 
-// What a provider's metadata offers of these (RFC 8414 section 2).
+// Which of these a provider's metadata offers (RFC 8414 section 2).
 struct AuthMethods {
 	bool basic = false;
 	bool post = false;
@@ -65,7 +65,7 @@ struct AuthMethods {
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-// Where a provider's endpoints are, from settings, a preset or its metadata.
+// A provider's endpoints, from settings, a preset or its metadata.
 struct ProviderEndpoints {
 	std::string issuer; // empty: the provider has none
 	std::string authorization;
@@ -73,7 +73,7 @@ struct ProviderEndpoints {
 	std::string refresh;       // empty: the token endpoint
 	std::string revocation;    // empty: cannot revoke
 	bool iss_promised = false; // authorization_response_iss_parameter_supported (RFC 9207)
-	// token_endpoint_auth_methods_supported; nothing if nobody says.
+	// token_endpoint_auth_methods_supported; nothing: not known.
 	std::optional<AuthMethods> auth_methods;
 };
 
@@ -87,7 +87,7 @@ struct Provider {
 	std::string client_id_parameter = "client_id"; // its name in requests
 	Secret client_secret;
 
-	std::vector<std::string> scopes;     // asked for where a link names none
+	std::vector<std::string> scopes;     // asked for if a link names none
 	std::vector<std::string> own_scopes; // of the preset: always asked for
 	std::string scope_separator = " ";
 	Pairs authorize_params;
@@ -95,42 +95,42 @@ struct Provider {
 	Pairs refresh_params;
 
 	TokenAuth token_auth = TokenAuth::basic;
-	bool token_auth_is_set = false; // by block or preset: metadata do not change it
+	bool token_auth_is_set = false; // by block or preset: metadata does not change it
 	Body body = Body::form;
 	bool pkce = true;
 	std::optional<bool> require_iss; // not set: as the metadata promises
-	// An ID token may be missing where openid is asked for. One that came is checked.
+	// An ID token may be missing although openid is asked for. If one comes, it is checked.
 	bool id_token_optional = false;
 	IdTokenAllowances id_token_allow;
 	// Microsoft's multi-tenant endpoints: the token's issuer names the token's own
 	// tenant, https://login.microsoftonline.com/<tid>/v2.0.
 	bool issuer_per_tenant = false;
 
-	// Paths in the token answer. Empty: beside the access token, by the usual names.
+	// Paths in the token answer. Empty: beside the access token, under the usual names.
 	std::string access_token_path; // "authed_user.access_token", "data.0.token"
 	std::string refresh_token_path;
 	std::string expires_path;
 	ExpiryFormat expires_format = ExpiryFormat::automatic; // only with expires_path
 	std::string scope_path;
-	// Token types that need a proof of possession, and are taken all the same; lower case.
+	// Token types, in lower case, that need a proof of possession but are accepted.
 	std::vector<std::string> allow_token_types;
-	std::string account_id_path; // in the token answer, where no ID token tells
+	std::string account_id_path; // in the token answer, if no ID token says it
 	std::string account_label_path;
 	std::vector<std::string> extra;          // paths in the token answer to keep
 	std::vector<std::string> callback_extra; // parameters of the callback to keep
 	std::optional<int> default_expires_in;   // seconds
-	// Of a refresh token, where the answer that brings it does not say; seconds.
+	// Life of a refresh token in seconds, if its answer does not say.
 	std::optional<int> default_refresh_expires_in;
 	Rotation rotation;
 	bool refresh_scopes = false;           // a refresh names the granted scopes again
 	bool refresh_kills_access = false;     // a refresh ends the old access token at once
-	std::chrono::seconds refresh_ahead{0}; // before expiry, without being asked; 0: never
+	std::chrono::seconds refresh_ahead{0}; // before expiry, even if nobody asks; 0: never
 	std::chrono::seconds keep_alive{0};    // a grant idle for so long ends; 0: never
-	int refreshes_per_second = 5;          // of those that nobody asked for, of one client
+	int refreshes_per_second = 5;          // of those ahead of time, for one client
 	std::vector<FailureRule> failures;     // before those of every provider
 	Revoke revoke = Revoke::automatic;
 
-	// Whether any refresh is made that nobody asks for.
+	// Whether there are refreshes ahead of time.
 	bool is_refreshed_ahead() const noexcept
 	{
 		return refresh_ahead.count() > 0 || keep_alive.count() > 0;

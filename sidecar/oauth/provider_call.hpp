@@ -1,5 +1,5 @@
-// A request to a provider and its answer, as values: whoever sends it is told
-// where, what, and within which bounds.
+// A request to a provider and its answer, as values: the address, the contents, and the
+// limits.
 #pragma once
 
 #include <chrono>
@@ -23,13 +23,13 @@ struct ProviderRequest {
 	std::string url;
 	std::vector<std::pair<std::string, Secret>> headers;
 	Secret body; // empty: GET
-	// By CLOCK_BOOTTIME, which runs on while the machine sleeps: after it no byte may
-	// leave. Looked at when the connection is there.
+	// By CLOCK_BOOTTIME, which also runs while the machine sleeps. No byte may leave after it.
+	// Checked when the connection is made.
 	std::optional<std::chrono::nanoseconds> send_until;
 };
 
 struct ProviderAnswer {
-	// What kept us from an answer; `none` where there is one of any status.
+	// Why there is no answer; `none` if there is one, of any status.
 	enum class Failure {
 		none,
 		busy,
@@ -46,14 +46,14 @@ struct ProviderAnswer {
 	ProviderAnswer &operator=(ProviderAnswer &&) = default;
 
 	Failure failure = Failure::none;
-	// Whether a byte of the request may have left: if so, and no answer came, the
-	// provider may have done what it was asked for.
+	// Whether a byte of the request may have left. If so, and no answer came, the provider may
+	// have done what we asked for.
 	bool was_sent = false;
 	int status = 0;
 	std::string content_type; // without parameters, lower case
 	std::string retry_after;
-	// What else explains a refusal, for the log: libcurl's own words where there is no
-	// answer, where a redirect leads to (without its query), a challenge's text.
+	// What else explains a refusal, for the log: libcurl's own message if there is no answer,
+	// the address of a redirect (without its query), the text of a challenge.
 	std::string detail;
 	Secret body;
 };

@@ -40,7 +40,7 @@ constexpr std::string_view kDescriptionNames[] = {"error_description",
 												  "reason",
 												  "title",
 												  "hint"};
-// Objects that these stand in.
+// Objects that may contain these.
 constexpr std::string_view kInner[] = {"error", "errors", "meta", "data", "body"};
 
 bool ends_as_secret(std::string_view name)
@@ -72,7 +72,7 @@ void append(std::string &out, std::string_view text, std::string_view between)
 		out.append(out.empty() ? "" : between).append(text);
 }
 
-// A text, a number, or the first of a list of such; 0, true and false say nothing.
+// A text, a number, or the first of a list of these. 0, true and false say nothing.
 std::string scalar(const json::value &value)
 {
 	if (const json::string *text = value.if_string())
@@ -158,8 +158,8 @@ bool read_form(std::string_view body, RawWords &words, Redactor *redactor)
 	return !words.codes.empty() || !words.description.empty();
 }
 
-// A page's text: what stands between tags, without scripts and styles. `is_whole`
-// is false if its title alone is wanted.
+// A page's text: everything between tags, without scripts and styles. If `is_whole` is false,
+// only its title.
 std::string text_of_page(std::string_view page, bool is_whole)
 {
 	std::string lower(page);
@@ -218,8 +218,8 @@ void decode_entities(std::string &text)
 	text = std::move(decoded);
 }
 
-// Neither JSON nor a form. Of an answer that says it is good, a page's title alone
-// is taken: it may be a grant in a form that we do not know.
+// An answer that is neither JSON nor a form. If its status says success, only a page's title
+// is taken: the rest may be a grant in a form that we do not know.
 std::string text_of(const ProviderAnswer &answer)
 {
 	const std::string_view body = http::trim(answer.body.reveal().substr(0, kMaxPageBytes));
@@ -233,7 +233,7 @@ std::string text_of(const ProviderAnswer &answer)
 	return text;
 }
 
-// Of an answer that says it is good and has no words, what it is: a page is not shown.
+// For an answer of success without words: its type and size. Its contents are not shown.
 std::string outside_of(const ProviderAnswer &answer)
 {
 	if (answer.status < 200 || answer.status > 299 || answer.body.empty())

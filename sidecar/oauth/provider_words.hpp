@@ -14,23 +14,23 @@ namespace sidecar::oauth
 {
 
 struct ProviderWords {
-	std::string code;        // empty: it gave none
+	std::string code;        // empty: there was none
 	std::string description; // the same
-	int status = 0;          // of HTTP; 0: it came by the browser
+	int status = 0;          // of HTTP; 0: it came through the browser
 };
 
-// Parameters of a callback that people read: they decide nothing.
+// Parameters of a callback that are for people only.
 inline constexpr std::string_view kProseParameters[] = {
 	"error_description", "error_message", "error_reason", "error_code", "error_subcode"};
 
 ProviderWords words_of(const http::Parameters &callback, const Redactor &redactor);
 
-// Of an answer that holds no grant, in whichever form: RFC 6749 section 5.2, the
-// objects and lists of others, an HTML page of a proxy. Tokens in it are hidden, too.
-// Where no answer came, the description says what became of the connection.
+// The words of an answer without a grant, in every form: RFC 6749 section 5.2, the objects
+// and lists of others, an HTML page of a proxy. Tokens in it are hidden, too. If no answer
+// came, the description says what happened to the connection.
 ProviderWords words_of(const ProviderAnswer &answer, Redactor &redactor);
 
-// The same as it came, for decisions; never for a log.
+// The same, unchanged, for decisions. It never goes into a log.
 struct RawWords {
 	struct Code {
 		std::string_view name; // of the member: error, suberror

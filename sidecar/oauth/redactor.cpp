@@ -14,13 +14,13 @@ namespace sidecar::oauth
 namespace
 {
 
-constexpr std::size_t kWindow = 8; // what is shorter is a word as well
+constexpr std::size_t kWindow = 8; // a shorter text may be an ordinary word
 constexpr std::size_t kMaxInput = 8 * 1024;
-// An answer that calls more of itself secret is there to cost us time.
+// An answer that names more secrets only wants to cost us time.
 constexpr std::size_t kMaxShort = 64;
 constexpr std::size_t kMaxWindows = 256 * 1024;
 constexpr std::string_view kRemoved = "[removed]";
-// No word is so long, and no number.
+// No word and no number is so long.
 constexpr std::size_t kTokenLength = 20;
 constexpr std::string_view kUuidForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
@@ -29,19 +29,19 @@ bool is_alphanumeric(char c) noexcept
 	return http::is_letter(c) || http::is_digit(c);
 }
 
-// What a token is made of, but for the dots and slashes that addresses have, too.
+// The characters of a token, except dots and slashes, which addresses have, too.
 bool is_token_character(char c) noexcept
 {
 	return is_alphanumeric(c) || std::string_view("-_+~%").find(c) != std::string_view::npos;
 }
 
-// Where a name or a word ends, and what is hidden with a secret's part.
+// The characters that end a name or a word, and so the part that is hidden with a secret.
 bool is_delimiter(char c) noexcept
 {
 	return std::string_view(" \"'`&,;:=<>()[]{}|").find(c) != std::string_view::npos;
 }
 
-// Letters and digits alone: quoting, escapes and line breaks do not change them.
+// Only letters and digits: quoting, escapes and line breaks do not change them.
 struct Skeleton {
 	Secret text; // in lower case
 	std::vector<std::size_t> positions;
@@ -95,8 +95,8 @@ void hide_tokens(std::string_view text, std::vector<bool> &hidden)
 	}
 }
 
-// What follows `access_token=` and the like, where it is too short to be seen for
-// what it is.
+// Finds the value after `access_token=` and the like, which may be too short to look like a
+// token.
 void hide_named(std::string_view text, std::vector<bool> &hidden)
 {
 	constexpr std::string_view kNames[] = {"token",     "secret", "verifier", "password",
@@ -118,7 +118,7 @@ void hide_named(std::string_view text, std::vector<bool> &hidden)
 			while (end < text.size() && !is_delimiter(text[end]))
 				end++;
 			const std::string_view value = text.substr(i, end - i);
-			// "token: expired" says what is wrong; token="expired" is one.
+			// "token: expired" says what is wrong; token="expired" is a token.
 			const bool is_word = between.find_first_of("=\"'") == between.npos &&
 								 std::ranges::all_of(value, [](char c) {
 									 return http::is_letter(c) || c == '.' || c == '_';
@@ -129,7 +129,7 @@ void hide_named(std::string_view text, std::vector<bool> &hidden)
 		}
 }
 
-// One line without what could harm a reader's terminal; spaces stand alone.
+// One line, without characters that could harm a terminal, and with single spaces.
 std::string one_line(std::string_view text)
 {
 	std::string out;
@@ -209,7 +209,7 @@ void Redactor::hide_form(std::string_view secret)
 	is_sorted_ = false;
 }
 
-// The bytes of the text that are to be hidden.
+// The bytes of the text to hide.
 std::vector<bool> Redactor::find(std::string_view text) const
 {
 	if (hides_all_)
@@ -230,7 +230,7 @@ std::vector<bool> Redactor::find(std::string_view text) const
 		for (std::size_t at = 0; (at = text.find(wanted, at)) != text.npos; at++) {
 			const bool begins = at == 0 || !is_alphanumeric(text[at - 1]);
 			const std::size_t end = at + wanted.size();
-			// One or two letters are of many words.
+			// One or two letters are in many words.
 			if (wanted.size() > 3 ||
 				(begins && (end == text.size() || !is_alphanumeric(text[end]))))
 				for (std::size_t i = at; i < end; i++)
@@ -239,7 +239,7 @@ std::vector<bool> Redactor::find(std::string_view text) const
 	}
 	hide_tokens(text, hidden);
 	hide_named(text, hidden);
-	// The rest of a word that a part is of.
+	// The rest of the word that contains a part.
 	for (std::size_t i = 1; i < text.size(); i++)
 		if (hidden[i - 1] && !is_delimiter(text[i]))
 			hidden[i] = true;

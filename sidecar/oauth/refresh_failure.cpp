@@ -22,12 +22,12 @@ struct Rule {
 	FailureKind kind;
 };
 
-// The first that matches decides; failure_rule.hpp has the notation. A code that is not
-// here is transient: what nobody knows must neither end a grant nor stop all of a
-// client's. So are RFC 6749's invalid_request and invalid_scope, which may be of this
-// grant alone.
+// The first rule that matches decides; failure_rule.hpp has the notation. A code that is not
+// here is transient: an unknown code must neither end a grant nor stop all grants of a
+// client. RFC 6749's invalid_request and invalid_scope are transient, too, because they may
+// concern only this grant.
 constexpr Rule kRules[] = {
-	// Whatever else such an answer says, it comes from a server that is not well.
+	// The server is not well, whatever else the answer says.
 	{"408", transient},
 	{"425", transient},
 	{"429", transient},
@@ -44,7 +44,7 @@ constexpr Rule kRules[] = {
 	{"internal_error", no_answer},
 	{"fatal_error", no_answer},
 	{"invalid_grant: login rate exceeded", transient}, // Salesforce
-	{"*: error_codes=90033", transient},               // Entra: its directory is not there
+	{"*: error_codes=90033", transient},               // Entra: its directory is away
 	{"*: error_codes=50196", transient},               // Entra: too many in a row
 	{"*: error_codes=9002313", transient},             // Entra: a malformed request
 
@@ -58,7 +58,7 @@ constexpr Rule kRules[] = {
 	{"admin_policy_enforced", needs_interaction},        // Google
 	{"org_internal", needs_interaction},                 // Google
 	{"account_inactive", needs_interaction},             // Slack
-	{"invalid_token", needs_interaction},                // RFC 6750's, of whichever token
+	{"invalid_token", needs_interaction},                // RFC 6750's, of any token
 	{"invalid_grant: ip restricted", needs_interaction}, // Salesforce
 	{"invalid_grant: inactive user", needs_interaction},
 	{"invalid_grant: inactive organization", needs_interaction},
@@ -80,7 +80,7 @@ constexpr Rule kRules[] = {
 	{"*: error_codes=65004", needs_interaction},   // consent was declined
 	{"*: error_codes=700016", needs_interaction},  // this tenant does not have the application
 	{"*: error_codes=7000112", needs_interaction}, // this tenant has disabled it
-	// Two of Entra's suberrors say that the token is spent; all others want the user.
+	// Two of Entra's suberrors say that the token is spent; all others need the user.
 	{"invalid_grant: suberror=bad_token", dead_grant},
 	{"invalid_grant: suberror=token_expired", dead_grant},
 	{"invalid_grant: suberror", needs_interaction},
@@ -132,7 +132,7 @@ bool has_words(std::string_view text, std::string_view words) noexcept
 	return false;
 }
 
-// An answer as rules see it; in lower case.
+// An answer in the form that rules compare, in lower case.
 class Subject
 {
 public:
@@ -185,7 +185,7 @@ private:
 std::optional<FailureKind> kind_by_rules(const Provider &provider, const ProviderAnswer &answer)
 {
 	const Subject subject(answer);
-	// Of a provider's own, those with words are the more exact ones.
+	// Of a provider's own rules, those with words come first: they are more exact.
 	for (const bool with_words : {true, false})
 		for (const FailureRule &rule : provider.failures)
 			if ((rule.match.find(": ") != rule.match.npos) == with_words &&
@@ -204,23 +204,22 @@ FailureKind kind_of(const RefreshCall &call, const ProviderAnswer &answer, const
 		return not_sent;
 	if (answer.failure != Failure::none)
 		return answer.was_sent ? no_answer : transient;
-	// The tokens are somebody else's, and will be the next time.
+	// The tokens are of another account, and would be again.
 	if (no_grant.kind == NoGrant::Kind::other_account)
 		return needs_interaction;
 	const auto kind = kind_by_rules(call.provider, answer);
-	// It says that all is well, and there is nothing to be read: the old refresh token
-	// may be spent.
+	// It says success, but cannot be read: the old refresh token may be spent.
 	if (!kind && answer.status >= 200 && answer.status <= 299 &&
 		no_grant.kind == NoGrant::Kind::invalid_answer)
 		return no_answer;
-	// RFC 6749 section 5.2 has one code for "dead" and "another client's".
+	// RFC 6749 section 5.2 has one code for "dead" and "of another client".
 	const std::string &client_id = call.stored.client_id;
 	if (kind == dead_grant && !client_id.empty() && client_id != call.provider.client_id)
 		return client_config;
 	return kind.value_or(transient);
 }
 
-// Cuts at a character's start.
+// Cuts at the start of a character.
 void cut(std::string &text, std::size_t max)
 {
 	if (text.size() <= max)
@@ -240,7 +239,7 @@ std::string RefreshFailure::detail() const
 	if (text.empty())
 		text = reason;
 	else if (words.code.empty() && words.status < 400)
-		text = std::string(reason) + ": " + text; // such words alone would not tell
+		text = std::string(reason) + ": " + text; // these words alone would not say enough
 	if (words.status != 0)
 		text = "HTTP " + std::to_string(words.status) + ", " + text;
 	cut(text, kMaxFailureDetailBytes);

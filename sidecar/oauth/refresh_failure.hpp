@@ -1,6 +1,5 @@
-// Why a refresh gave no grant: told once, for the log, the database and metrics
-// (docs/design/refresh.md, "Kinds of failure"). One table of rules decides, and a provider's own
-// rules before it.
+// Why a refresh gave no grant, for the log, the database and metrics (docs/design/refresh.md,
+// "Kinds of failure"). One table of rules decides, after a provider's own rules.
 #pragma once
 
 #include <chrono>
@@ -25,15 +24,15 @@ struct RefreshFailure {
 	FailureKind kind;
 	std::string_view reason; // a fixed text for the log
 	ProviderWords words;     // what the provider said, without secrets; may be empty
-	// The provider's Retry-After, at most kMaxRetryAfter; nothing: it gave none that
-	// can be understood, or a time that is past.
+	// The provider's Retry-After, at most kMaxRetryAfter; nothing: there was none, it
+	// was not understood, or it is past.
 	std::optional<std::chrono::seconds> retry_after;
 
-	// Words, or else the reason, for oauth_refresh_fail(): at most 500 bytes.
+	// The words, or else the reason, for oauth_refresh_fail(): at most 500 bytes.
 	std::string detail() const;
 };
 
-// What was asked, and with what.
+// The request.
 struct RefreshCall {
 	const Provider &provider;
 	const StoredGrant &stored;
@@ -41,7 +40,7 @@ struct RefreshCall {
 	long long now;                  // seconds since 1970 UTC
 };
 
-// `no_grant` is what read_refresh_answer() made of the answer.
+// `no_grant` is the result of read_refresh_answer().
 RefreshFailure refresh_failure(const RefreshCall &call, const ProviderAnswer &answer,
 							   const NoGrant &no_grant);
 

@@ -12,7 +12,7 @@ ProviderRequest refresh_request(const Provider &provider, const ProviderEndpoint
 {
 	Fields fields = {{"grant_type", "refresh_token"}, {"refresh_token", refresh_token}};
 	std::string scopes;
-	// What is stored has spaces between; what is not known is not asked for.
+	// Stored scopes are separated by spaces. If they are not known, none are named.
 	if (provider.refresh_scopes && stored.scopes)
 		scopes = join_scopes(asked_scopes(provider, stored.scopes), provider.scope_separator);
 	if (!scopes.empty())

@@ -1,4 +1,4 @@
-// The refresh token for an access token: RFC 6749 section 6.
+// The request that exchanges a refresh token for an access token: RFC 6749 section 6.
 #pragma once
 
 #include <string_view>
@@ -10,8 +10,8 @@
 namespace sidecar::oauth
 {
 
-// `endpoints`: where the provider is now, from its settings or its metadata; the
-// refresh endpoint, or else the token endpoint. Scopes are left out, which asks for
+// `endpoints`: the provider's present endpoints, from its settings or its metadata. It uses
+// the refresh endpoint, or else the token endpoint. Scopes are left out, which asks for
 // all that were granted, unless the provider's block says `refresh_scopes = true`.
 ProviderRequest refresh_request(const Provider &provider, const ProviderEndpoints &endpoints,
 								std::string_view refresh_token, const StoredGrant &stored);

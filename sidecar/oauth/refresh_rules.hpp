@@ -1,4 +1,4 @@
-// What the database must know of providers to decide on refreshes.
+// What the database must know about providers to decide on refreshes.
 #pragma once
 
 #include <map>
@@ -9,7 +9,7 @@
 namespace sidecar::oauth
 {
 
-// As the settings write it: none, grace:60, until_used, strict, auto.
+// In the form of the settings: none, grace:60, until_used, strict, auto.
 std::string rotation_text(const Rotation &rotation);
 
 // The JSON that oauth_tokens_internal.publish_refresh_rules() takes: by base name,

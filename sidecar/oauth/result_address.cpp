@@ -20,7 +20,7 @@ bool is_ours(std::string_view parameter)
 	return name && std::ranges::find(kOurs, *name) != std::end(kOurs);
 }
 
-// The query without what would contradict us.
+// The query without parameters that would contradict ours.
 std::string others(std::string_view query)
 {
 	std::string kept;
@@ -56,7 +56,7 @@ bool is_allowed(std::string_view return_to, const std::vector<std::string> &orig
 	return flow::return_to_allowed(return_to, views);
 }
 
-// An address of scheme and host alone, which browsers write with a slash.
+// An address of only scheme and host. Browsers write it with a slash.
 bool is_bare_origin(std::string_view path) noexcept
 {
 	constexpr std::string_view kBeforeHost = "://";
@@ -65,7 +65,7 @@ bool is_bare_origin(std::string_view path) noexcept
 		   path.find('/', scheme + kBeforeHost.size()) == path.npos;
 }
 
-// The application cannot confirm from this page, so that the code stays away.
+// The application cannot confirm from this page, so the code is left out.
 std::string done_address(std::string_view public_url, const Result &result)
 {
 	std::string query;

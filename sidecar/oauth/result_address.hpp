@@ -1,4 +1,4 @@
-// Where a browser goes when its flow has ended, and with which words.
+// The address to which a browser goes when its flow has ended, with the result.
 #pragma once
 
 #include <optional>
@@ -10,14 +10,14 @@ namespace sidecar::oauth
 {
 
 // `return_to` (absolute, or a path on the public URL's origin; checked again by
-// flow::return_to_allowed, and replaced by …/done where it fails) with
+// flow::return_to_allowed, and replaced by …/done if it fails) with
 // oauth=connected, or oauth=confirm and oauth_flow=…, or oauth=failed and
 // oauth_error=…, and always oauth_provider=…, put into its query, before its
-// fragment. Parameters of these names that were there before are dropped.
+// fragment. They replace parameters of these names.
 struct Result {
-	std::string_view provider; // with its label; the address of …/done has the base
+	std::string_view provider; // with its label; the address of …/done has the base name
 	std::string_view error;    // empty: connected
-	std::string_view flow;     // the one-time code of a flow that wants confirmation
+	std::string_view flow;     // the one-time code of a flow that needs confirmation
 };
 std::string result_address(std::string_view public_url, const std::optional<std::string> &return_to,
 						   const std::vector<std::string> &allowed_origins, const Result &result);

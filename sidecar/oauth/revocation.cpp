@@ -21,7 +21,7 @@ struct Verdict {
 	std::string_view reason;
 };
 
-constexpr Verdict kClient = {Kind::retry, "the provider does not take the client's word: look at "
+constexpr Verdict kClient = {Kind::retry, "the provider refuses the client: check "
 										  "client_id, client_secret and token_auth"};
 
 bool has_code(const ProviderAnswer &answer, std::initializer_list<std::string_view> codes)
@@ -40,8 +40,8 @@ bool has_error(const ProviderAnswer &answer)
 							   [](const RawWords::Code &code) { return code.name == "error"; });
 }
 
-// What answers 400, or has an error in it, is about the client, the server, or the token:
-// to be told that this is none is as good as its end.
+// A 400, or an error in the answer, concerns the client, the server, or the token. If it says
+// that the token is not valid, that is as good as a revocation.
 Verdict verdict_of_error(const ProviderAnswer &answer)
 {
 	if (has_code(answer, {"unsupported_token_type"}))
@@ -55,8 +55,8 @@ Verdict verdict_of_error(const ProviderAnswer &answer)
 	if (has_code(answer, {"invalid_token", "invalid_grant", "invalid_auth", "not_authed",
 						  "token_revoked", "token_expired"}))
 		return {Kind::done, "the provider says that there is nothing to revoke"};
-	return {Kind::refused, "the provider refused, and would refuse again: look whether the token "
-						   "is still good there"};
+	return {Kind::refused, "the provider refused, and would refuse again: check whether the token "
+						   "is still valid there"};
 }
 
 Verdict verdict_of_failure(const ProviderAnswer &answer)
@@ -69,7 +69,7 @@ Verdict verdict_of_failure(const ProviderAnswer &answer)
 			answer.was_sent ? "the provider's answer broke off" : "the provider cannot be reached"};
 }
 
-// No redirect is followed: the token would go where nobody has looked.
+// No redirect is followed: the token would go to an address that nobody has checked.
 Verdict verdict_of(const ProviderAnswer &answer)
 {
 	const int status = answer.status;
@@ -83,11 +83,11 @@ Verdict verdict_of(const ProviderAnswer &answer)
 	if (status == 401)
 		return kClient;
 	if (status == 429 || status == 503)
-		return {Kind::retry, "the provider asks to come later"};
+		return {Kind::retry, "the provider asks us to try later"};
 	if (status >= 500)
 		return {Kind::retry, "the provider is not available"};
 	if (status >= 300 && status <= 399)
-		return {Kind::retry, "the revocation endpoint redirects, which is not followed"};
+		return {Kind::retry, "the revocation endpoint redirects, and redirects are not followed"};
 	return {Kind::retry, "the revocation endpoint refused"};
 }
 

@@ -1,4 +1,4 @@
-// Ending a grant at its provider: RFC 7009.
+// Revokes a grant at its provider: RFC 7009.
 #pragma once
 
 #include <chrono>
@@ -15,24 +15,24 @@ namespace sidecar::oauth
 
 enum class TokenHint { refresh_token, access_token };
 
-// Where, if the provider has a revocation endpoint. The client proves who it is as at
-// the token endpoint (RFC 7009 section 2.1).
+// The provider must have a revocation endpoint. The client authenticates as at the token
+// endpoint (RFC 7009 section 2.1).
 ProviderRequest revocation_request(const Provider &provider, const ProviderEndpoints &endpoints,
 								   std::string_view token, TokenHint hint);
 
 struct RevocationAnswer {
 	enum class Kind {
-		done,        // it is revoked, or was no token (RFC 7009 section 2.2)
-		refused,     // 400 for a reason that would be there again: it may not be revoked
+		done,        // it is revoked, or was not valid (RFC 7009 section 2.2)
+		refused,     // 400 for a reason that will not change: it may not be revoked
 		unsupported, // tokens of this type cannot be revoked (section 2.2.1)
 		retry,
 	} kind;
-	// A fixed text for the log; empty if it is done and there is nothing to say.
+	// A fixed text for the log; empty if it is simply done.
 	std::string_view reason;
 	ProviderWords words; // what the provider said, without secrets; may be empty
 	std::optional<std::chrono::seconds> retry_after;
 
-	// For the database: words, or else the reason.
+	// For the database: the words, or else the reason.
 	std::string detail() const;
 };
 

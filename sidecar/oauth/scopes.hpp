@@ -1,4 +1,4 @@
-// Scopes: lists in which order and doubles mean nothing (RFC 6749 section 3.3).
+// Scopes: lists in which order and repetition have no meaning (RFC 6749 section 3.3).
 #pragma once
 
 #include <optional>
@@ -16,10 +16,10 @@ namespace sidecar::oauth
 std::vector<std::string> asked_scopes(const Provider &provider,
 									  const std::optional<std::string> &of_link);
 
-// Splits at white space and at the provider's separator, drops doubles.
+// Splits at white space and at the provider's separator, and removes duplicates.
 std::vector<std::string> split_scopes(std::string_view text, std::string_view separator);
-// What was granted. Some write another separator than they take: a part that was not
-// asked for as it is is split at commas, semicolons and plus signs, too.
+// What was granted. Some providers write another separator than they accept: a part that was
+// not asked for is also split at commas, semicolons and plus signs.
 std::vector<std::string> granted_scopes(std::string_view text, std::string_view separator,
 										const std::vector<std::string> &asked);
 

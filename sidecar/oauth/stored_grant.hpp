@@ -1,5 +1,5 @@
-// A grant as it is stored, for its refresh: what oauth_refresh_begin() answers beside
-// the refresh token.
+// A stored grant, for its refresh: what oauth_refresh_begin() returns beside the refresh
+// token.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -12,16 +12,16 @@ namespace sidecar::oauth
 
 struct StoredGrant {
 	std::optional<std::string> scopes; // space-separated
-	// Of its details; empty: not known. The first two are held against an ID token
-	// where both are there.
+	// From its details; empty: not known. The first two are compared with an ID token, if there
+	// is one.
 	std::string issuer;
 	std::string account_id;
 	std::string client_id;
 	boost::json::object extra;
 };
 
-// `details`: a JSON object as oauth_connections has it; what cannot be read of it is
-// not known.
+// `details`: a JSON object as in oauth_connections. Members that cannot be read are not
+// known.
 StoredGrant read_stored_grant(std::optional<std::string_view> scopes, std::string_view details);
 
 } // namespace sidecar::oauth

@@ -1,5 +1,5 @@
-// The issuers of Microsoft's tenants: where anyone's tenant may answer, no one
-// issuer can be expected, but the form of all of them is known (docs/design/flow.md, "Providers").
+// The issuers of Microsoft's tenants. If any tenant may answer, the issuer is not known in
+// advance, but its form is (docs/design/flow.md, "Providers").
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 namespace sidecar::oauth
 {
 
-// What the metadata of the endpoints that serve all tenants calls its issuer.
+// The issuer in the metadata of the endpoints that serve all tenants.
 inline constexpr std::string_view kTenantIssuerTemplate =
 	"https://login.microsoftonline.com/{tenantid}/v2.0";
 

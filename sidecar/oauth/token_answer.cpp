@@ -22,7 +22,7 @@ using Kind = NoGrant::Kind;
 
 constexpr std::size_t kMaxBodyBytes = 1024 * 1024; // two tokens, an ID token and room
 constexpr std::size_t kMaxScopeBytes = 16 * 1024;
-constexpr std::size_t kMostDoubled = 5; // that are named in warnings
+constexpr std::size_t kMostDoubled = 5; // are named in warnings
 
 constexpr NoGrant kMalformed = {Kind::invalid_answer,
 								"the token answer is neither a JSON object nor a form"};
@@ -30,12 +30,12 @@ constexpr NoGrant kEmpty = {Kind::invalid_answer, "the token answer is empty"};
 constexpr NoGrant kAmbiguous = {Kind::invalid_answer,
 								"a member of the token answer that decides comes twice"};
 
-// What decides, at whichever depth: of two there is no telling which one counts.
+// Members that decide, at any depth. If one comes twice, nobody knows which counts.
 constexpr std::string_view kDecisive[] = {
 	"access_token", "accessToken", "refresh_token", "refreshToken", "id_token",
 	"idToken",      "token_type",  "tokenType",     "error",        "ok"};
 
-// Whatever its type says, what begins with a brace is no form.
+// A text that begins with a brace is no form, whatever its type says.
 bool is_form(std::string_view content_type, std::string_view text) noexcept
 {
 	return !text.starts_with('{') &&
@@ -53,7 +53,7 @@ std::optional<LooseJson> parse_form(std::string_view text)
 	return LooseJson{std::move(form), {}};
 }
 
-// The answer's members, whichever way they are written.
+// The answer's members, from JSON or a form.
 std::optional<LooseJson> parse_body(const ProviderAnswer &answer)
 {
 	if (answer.body.size() > kMaxBodyBytes)
@@ -79,13 +79,13 @@ bool is_ambiguous(const LooseJson &body, const Provider &provider)
 	return std::ranges::any_of(body.doubled, decides);
 }
 
-// Some write "" or false if they have none.
+// Some providers write "" or false for none.
 bool is_nothing(const json::value &value)
 {
 	return value == json::value(false) || (value.is_string() && value.get_string().empty());
 }
 
-// null, false, 0, an empty text, list or object say that there is no error.
+// null, false, 0, and an empty text, list or object mean that there is no error.
 bool is_no_error(const json::value &error)
 {
 	if (const json::object *object = error.if_object())
@@ -96,8 +96,8 @@ bool is_no_error(const json::value &error)
 		   (error.is_number() && error.to_number<double>() == 0);
 }
 
-// RFC 6749 section 5.2, and those who answer 200 with an error in it: GitHub with
-// a text, Slack with "ok": false, others with an object.
+// RFC 6749 section 5.2, and providers that answer 200 with an error: GitHub with a text,
+// Slack with "ok": false, others with an object.
 std::optional<NoGrant> find_error(const json::value &answer)
 {
 	const json::value *error = find_path(answer, "error");
@@ -128,10 +128,10 @@ std::string_view reason_of(ProviderAnswer::Failure failure) noexcept
 	}
 }
 
-// What the answer is before anybody reads it; nothing if it may hold a grant.
+// Checks the answer without reading it. Nothing if it may contain a grant.
 std::optional<NoGrant> classify_status(const ProviderAnswer &answer)
 {
-	// It came, and would come again.
+	// An answer came, and would be as large again.
 	if (answer.failure == ProviderAnswer::Failure::too_large)
 		return NoGrant{Kind::invalid_answer, "the token endpoint's answer is too large"};
 	if (answer.failure != ProviderAnswer::Failure::none)
@@ -144,7 +144,7 @@ std::optional<NoGrant> classify_status(const ProviderAnswer &answer)
 		const auto error = body ? find_error(body->value) : std::nullopt;
 		return error.value_or(NoGrant{Kind::refused, "the token endpoint refused without a code"});
 	}
-	// 203 is a proxy's, 202 somebody's odd choice: what counts is whether a grant is there.
+	// A proxy may answer 203, and some provider may choose 202: it counts if there is a grant.
 	if (status < 200 || status > 299)
 		return NoGrant{Kind::invalid_answer,
 					   "the token endpoint's status is none of a token answer"};
@@ -157,8 +157,8 @@ bool is_token(std::string_view text) noexcept
 		   std::ranges::all_of(text, http::is_printable);
 }
 
-// Whoever has such a token must also prove that a key is his (RFC 9449, RFC 9201), and
-// to send it as a bearer's gets nothing, or gives it away.
+// To use such a token, a client must also prove that it has a key (RFC 9449, RFC 9201). Sent
+// as a bearer token it is useless, or gives it away.
 bool is_bound_type(std::string_view type, const std::vector<std::string> &allowed)
 {
 	constexpr std::string_view kBound[] = {"dpop", "mac", "n_a", "pop"};
@@ -178,7 +178,7 @@ bool names_bound_type(const json::value &value, const std::vector<std::string> &
 		   });
 }
 
-// Whether a warning may show it: no token, and no text that is meant for people.
+// Whether a warning may show it: it is no token, and no text for people.
 bool is_name(std::string_view name)
 {
 	return !name.empty() && name.size() <= 40 && std::ranges::all_of(name, [](char c) {
@@ -186,7 +186,7 @@ bool is_name(std::string_view name)
 	});
 }
 
-// Scopes as text: an array's with spaces between. False if they are something else.
+// Scopes as text; those of an array are joined with spaces. False if it is something else.
 bool append_scopes(std::string &text, const json::value &value)
 {
 	if (const json::string *scopes = value.if_string())
@@ -220,9 +220,9 @@ std::string_view name_of(const AnswerMembers::LookAlike &other) noexcept
 	return other.path.empty() ? "a member" : std::string_view(other.path);
 }
 
-// Takes a grant out of an answer, field by field. What protects is strict; what is
-// advice is taken if it can be understood, and otherwise a warning (docs/design/flow.md,
-// "Providers").
+// Reads a grant from an answer, field by field. Fields that protect are read strictly. Fields
+// that are advice are used if they can be understood, and otherwise cause a warning
+// (docs/design/flow.md, "Providers").
 class Reader
 {
 public:
@@ -298,7 +298,7 @@ private:
 		}
 	}
 
-	// Beside the access token, or of the whole answer.
+	// Beside the access token, or in the whole answer.
 	bool check_type()
 	{
 		for (const json::value *type :
@@ -347,8 +347,8 @@ private:
 		return grant_.expires_in.has_value();
 	}
 
-	// Seconds from now; nothing, and a warning that ends as `otherwise`, where there are
-	// none. A lifetime that is a unix time is taken for one, unless the settings say so.
+	// Seconds from now. If there are none: nothing, and a warning that ends with `otherwise`. A
+	// lifetime that must be a unix time is read as one, unless the settings name its format.
 	std::optional<int> seconds_of(const Member &member, ExpiryFormat format,
 								  std::string_view otherwise)
 	{
@@ -390,8 +390,8 @@ private:
 			grant_.refresh_expires_in = provider_.default_refresh_expires_in;
 	}
 
-	// What the answer says; if it is silent, what the callback said; if that was, too,
-	// what was asked for (RFC 6749 section 5.1).
+	// The scopes in the answer, or else in the callback, or else those that were asked for (RFC
+	// 6749 section 5.1).
 	void read_scopes()
 	{
 		const Member member = find_scopes();
@@ -409,7 +409,7 @@ private:
 			grant_.scopes = "";
 	}
 
-	// Where there are two, the one that says something.
+	// If there are two, the one that is not empty.
 	Member find_scopes() const
 	{
 		if (!provider_.scope_path.empty())
@@ -445,8 +445,8 @@ private:
 			grant_.scopes = join_scopes(expected_.asked, " ");
 	}
 
-	// An ID token is believed only where one was asked for, and then must be there,
-	// unless it is optional.
+	// An ID token is believed only if one was asked for. It is then required, unless it is
+	// optional.
 	bool check_identity()
 	{
 		const bool asked = std::ranges::find(expected_.asked, "openid") != expected_.asked.end();
@@ -458,7 +458,7 @@ private:
 			if (!provider_.id_token_optional)
 				return fail("openid was asked for, and no issuer is configured");
 			if (came)
-				warn(token.name, "was not looked at, since no issuer is configured");
+				warn(token.name, "was not checked, because no issuer is configured");
 			return true;
 		}
 		if (!came)
@@ -475,8 +475,8 @@ private:
 		return true;
 	}
 
-	// A refresh: it need not be there, and where no ID token was believed before, there
-	// is nothing to hold one against.
+	// In a refresh it may be missing. If no ID token was believed before, there is nothing to
+	// compare it with.
 	bool check_same_identity()
 	{
 		const StoredGrant &stored = *expected_.stored;
@@ -498,7 +498,7 @@ private:
 		return true;
 	}
 
-	// What must not be repeated in the details.
+	// Secrets that the details must not contain.
 	std::vector<std::string_view> every_token() const
 	{
 		std::vector<std::string_view> tokens = others_;
@@ -517,7 +517,7 @@ private:
 	const AnswerMembers members_;
 	std::string_view fault_;
 	std::vector<const json::value *> tried_; // for an expiry
-	std::vector<std::string_view> others_;   // what may be refresh tokens of other grants
+	std::vector<std::string_view> others_;   // possible refresh tokens of other grants
 	std::optional<IdTokenClaims> claims_;
 	Grant grant_;
 };

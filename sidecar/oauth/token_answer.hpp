@@ -1,5 +1,5 @@
-// Reads what a token endpoint answers to a code and to a refresh token (RFC 6749
-// sections 5.1, 5.2 and 6), which may be wrong in every way.
+// Reads a token endpoint's answer to a code or a refresh token (RFC 6749 sections 5.1, 5.2
+// and 6). The answer may be wrong in every way.
 #pragma once
 
 #include <optional>
@@ -26,37 +26,37 @@ struct NoGrant {
 		unavailable,    // network, time-out, 5xx, 408, 425, 429: try again later
 		refused,        // the provider answered with an error of RFC 6749 section 5.2
 		invalid_answer, // the answer is not one that we believe
-		other_account,  // of a refresh: its ID token is not known to be of the stored account
+		other_account,  // in a refresh: the ID token is not of the stored account, as far as known
 	} kind;
 	std::string_view reason;
 };
 
-// What the answer is held against.
+// What the answer is compared with.
 struct Expected {
 	const Provider &provider;
 	std::string_view issuer; // recorded with the attempt
 	std::string_view client_id;
 	std::string_view nonce;
-	// The scopes that were asked for: what is granted where the answer is silent.
+	// The scopes that were asked for. If the answer names none, these were granted.
 	const std::vector<std::string> &asked;
-	// Parameters of the callback that are to be kept (callback_extra).
+	// Parameters of the callback to store (callback_extra).
 	const Pairs &callback_extra;
 	long long now; // seconds since 1970 UTC
-	// The callback's own parameter `scope`; empty: there was none. Strava tells the
-	// granted scopes there and nowhere else.
+	// The callback's own parameter `scope`; empty: there was none. Strava names the granted
+	// scopes only there.
 	std::string_view callback_scope = {};
-	// A refresh, and of what. A missing scope or refresh token then means that the
-	// stored one stays, and nothing of the callback counts.
+	// In a refresh, the stored grant. A missing scope or refresh token then means that the
+	// stored one stays. There is no callback.
 	const StoredGrant *stored = nullptr;
 };
 
 std::variant<Grant, NoGrant> read_token_answer(const Expected &expected,
 											   const ProviderAnswer &answer);
 
-// The same of a refresh. In the grant, nothing means: keep what is stored. The details
-// are those that oauth_refresh_commit() is to replace. An ID token need not be there;
-// if the stored grant's issuer is known, one that is must be of the same issuer,
-// account and client (OpenID Connect Core 12.2), and otherwise it is ignored.
+// The same for a refresh. Nothing in the grant means: keep what is stored. The details are
+// those that oauth_refresh_commit() replaces. An ID token may be missing. If the stored
+// grant's issuer is known, an ID token must be of the same issuer, account and client (OpenID
+// Connect Core 12.2); otherwise it is ignored.
 std::variant<Grant, NoGrant> read_refresh_answer(const Provider &provider,
 												 const StoredGrant &stored,
 												 const ProviderAnswer &answer, long long now);
