@@ -1,4 +1,4 @@
-// Kinds of characters that protocols tell apart, without regard to any locale.
+// Kinds of ASCII characters that protocols distinguish, independent of any locale.
 #pragma once
 
 #include <algorithm>

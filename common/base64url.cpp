@@ -64,7 +64,7 @@ std::uint32_t decode_group(const char *in, unsigned char *out) noexcept
 }
 
 // The last group, which may be padded. Returns the number of bytes, 0 if it
-// is malformed or sets bits that stand for no byte.
+// is malformed or has unused bits set.
 std::size_t decode_last(const char *in, unsigned char *out) noexcept
 {
 	if (in[3] != '=')
@@ -131,8 +131,8 @@ FERNET_AVX2 inline __m256i encode_vector(const unsigned char *in) noexcept
 										   _mm256_set1_epi32(0x01000010));
 	const __m256i sextets = _mm256_or_si256(even, odd);
 
-	// 0 to 25 are class 13, 26 to 51 class 0, the digits classes 1 to 10,
-	// '-' 11 and '_' 12; a class tells what to add.
+	// 0 to 25 are class 13, 26 to 51 class 0, the digits classes 1 to 10, '-' 11 and '_' 12.
+	// The class says what to add.
 	const __m256i upper = _mm256_cmpgt_epi8(_mm256_set1_epi8(26), sextets);
 	const __m256i classes = _mm256_or_si256(_mm256_subs_epu8(sextets, _mm256_set1_epi8(51)),
 											_mm256_and_si256(upper, _mm256_set1_epi8(13)));
@@ -143,8 +143,8 @@ FERNET_AVX2 inline __m256i encode_vector(const unsigned char *in) noexcept
 
 FERNET_AVX2 void encode_avx2(const unsigned char *in, std::size_t groups, char *out) noexcept
 {
-	// The last vector overlaps the one before. It is made first, since `out`
-	// may overwrite `in` as it grows.
+	// The last vector overlaps the one before. It is made first, because `out` may overwrite
+	// `in` as it grows.
 	const std::size_t last = groups - kVectorGroups;
 	const __m256i tail = encode_vector(in + 3 * last);
 	for (std::size_t i = 0; i < last; i += kVectorGroups)
@@ -161,7 +161,7 @@ FERNET_AVX2 inline __m256i decode_vector(const char *in, unsigned char *out) noe
 	const __m256i high = _mm256_and_si256(_mm256_srli_epi32(text, 4), nibble);
 	const __m256i low = _mm256_and_si256(text, nibble);
 
-	// Each high nibble is of one class, a bit; each low nibble holds the bits
+	// Each high nibble is of one class, a bit; each low nibble has the bits
 	// of the classes in which it makes no valid character. 0x01: '-'. 0x02:
 	// digits. 0x04: 'A' to 'O', 'a' to 'o'. 0x08: 'P' to 'Z', '_'. 0x10: 'p'
 	// to 'z'. 0x20: nothing is valid.
@@ -174,7 +174,7 @@ FERNET_AVX2 inline __m256i decode_vector(const char *in, unsigned char *out) noe
 	const __m256i invalid = _mm256_and_si256(_mm256_shuffle_epi8(high_class, high),
 											 _mm256_shuffle_epi8(low_refuses, low));
 
-	// What to add follows from the high nibble, but for '_'.
+	// The high nibble determines what to add, except for '_'.
 	const __m256i offsets = both_lanes(_mm_setr_epi8(0, 0, 62 - '-', 52 - '0', -'A', -'A', 26 - 'a',
 													 26 - 'a', 0, 0, 0, 0, 0, 0, 0, 0));
 	const __m256i underscore = _mm256_and_si256(_mm256_cmpeq_epi8(text, _mm256_set1_epi8('_')),

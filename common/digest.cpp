@@ -38,7 +38,7 @@ std::uint8_t sextet(char c) noexcept
 
 } // namespace
 
-// Looking for the algorithm, and making a context, would cost more than the digest.
+// To look up the algorithm and make a context would cost more than the digest.
 Digest sha256(std::string_view text)
 {
 	thread_local const std::unique_ptr<EVP_MD, Free> algorithm(
@@ -74,7 +74,7 @@ bool is_random_text(std::string_view text) noexcept
 
 std::string base64(std::string_view bytes)
 {
-	std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0'); // and the NUL that OpenSSL writes
+	std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0'); // and a NUL, which OpenSSL writes
 	EVP_EncodeBlock(reinterpret_cast<unsigned char *>(out.data()),
 					reinterpret_cast<const unsigned char *>(bytes.data()),
 					static_cast<int>(bytes.size()));
@@ -97,7 +97,7 @@ std::optional<std::string> base64url_decode(std::string_view text)
 	std::string out;
 	out.reserve(text.size() / 4 * 3 + 2);
 	std::uint32_t bits = 0;
-	int count = 0; // of bits that stand for no byte yet
+	int count = 0; // of bits that do not make a byte yet
 	for (const char c : text) {
 		const std::uint8_t six = sextet(c);
 		if (six == kForeign)
@@ -109,7 +109,7 @@ std::optional<std::string> base64url_decode(std::string_view text)
 			out += static_cast<char>(bits >> count & 0xff);
 		}
 	}
-	// A whole character too many, or bits that another spelling would not have.
+	// A character too many, or unused bits that are set.
 	if (count == 6 || (bits & ((1u << count) - 1)) != 0)
 		return std::nullopt;
 	return out;

@@ -13,7 +13,7 @@ using Digest = std::array<unsigned char, 32>;
 
 Digest sha256(std::string_view text);
 std::string hex(std::string_view bytes);
-// As many base64url characters as 32 random bytes make: a state, a browser secret.
+// Whether it has the form of 32 random bytes in base64url: a state, a browser secret.
 bool is_random_text(std::string_view text) noexcept;
 // Without padding (RFC 7515 appendix C).
 std::string base64url(std::string_view bytes);

@@ -21,7 +21,7 @@ namespace
 constexpr unsigned char kVersion = 0x80;
 constexpr std::size_t kTimestampAt = 1;
 constexpr std::size_t kIvAt = 9;
-constexpr std::size_t kUnpaddedBytes = kHeaderBytes + kMacBytes; // all but the ciphertext
+constexpr std::size_t kUnpaddedBytes = kHeaderBytes + kMacBytes; // everything except the ciphertext
 
 constexpr std::size_t kSha256BlockBytes = 64;
 constexpr unsigned char kInnerPad = 0x36; // ipad and opad of RFC 2104
@@ -41,10 +41,10 @@ std::uint64_t load_big_endian(const unsigned char *in) noexcept
 	return value;
 }
 
-// Replaces the block that CBC XORed, or is going to XOR, into `block`.
+// Replaces the block that CBC has XORed, or will XOR, into `block`.
 void rechain(unsigned char *block, const unsigned char *from, const unsigned char *to) noexcept
 {
-	// A local overlaps nothing, so that the compiler takes 16 bytes at a time.
+	// A local variable overlaps nothing, so the compiler can copy 16 bytes at a time.
 	std::array<unsigned char, kBlockBytes> difference;
 	for (std::size_t i = 0; i < kBlockBytes; i++)
 		difference[i] = from[i] ^ to[i];
@@ -53,7 +53,7 @@ void rechain(unsigned char *block, const unsigned char *from, const unsigned cha
 }
 
 // Bytes of PKCS #7 padding at the end of `text`, which is one block or more; 0
-// if they are wrong. Takes the same time whatever the bytes are.
+// if they are wrong. Takes constant time.
 std::size_t padding_of(ConstBytes text) noexcept
 {
 	const auto block = text.last<kBlockBytes>();
@@ -114,7 +114,7 @@ bool Cipher::Cbc::encrypt(Bytes text, const unsigned char *iv) noexcept
 	rechain(text.data(), chain.data(), iv);
 	if (EVP_EncryptUpdate(context.get(), text.data(), &written, text.data(),
 						  static_cast<int>(text.size())) != 1) {
-		context.reset(); // what it would chain to is not known any more
+		context.reset(); // its last block is no longer known
 		return false;
 	}
 	std::memcpy(chain.data(), text.last<kBlockBytes>().data(), kBlockBytes);
@@ -164,8 +164,8 @@ Cipher::Cipher(const Key &key)
 		throw std::runtime_error("OpenSSL cannot set up SHA-256");
 }
 
-// HMAC-SHA256 out of copies of the two keyed digests, which is quicker than
-// EVP_MAC and hashes the key no second time.
+// HMAC-SHA256 from copies of the two keyed digests. That is faster than EVP_MAC, and does
+// not hash the key again.
 bool Cipher::hmac(ConstBytes text, unsigned char *mac) noexcept
 {
 	return EVP_MD_CTX_copy_ex(work_.get(), inner_.get()) == 1 &&
@@ -186,7 +186,7 @@ bool Cipher::encrypt(std::string_view plaintext, std::uint64_t timestamp, const 
 	const std::size_t padding = kBlockBytes - plaintext.size() % kBlockBytes;
 	const std::size_t padded = plaintext.size() + padding;
 
-	// The envelope is made at the end of `out`, whence base64url::encode takes it.
+	// The envelope is made at the end of `out`. base64url::encode() takes it from there.
 	const Bytes envelope = Bytes(reinterpret_cast<unsigned char *>(out.data()), out.size())
 							   .last(kUnpaddedBytes + padded);
 	const Bytes text = envelope.subspan(kHeaderBytes, padded);
@@ -249,7 +249,7 @@ bool is_fresh(std::uint64_t timestamp, std::uint64_t now, std::uint64_t ttl_micr
 {
 	if (timestamp > now)
 		return timestamp - now <= kMaxClockSkewSeconds;
-	// Whole seconds passed, so the fraction of the ttl makes no difference.
+	// Whole seconds have passed, so the fraction of the ttl makes no difference.
 	return now - timestamp <= ttl_microseconds / 1'000'000;
 }
 

@@ -1,16 +1,16 @@
 // Fernet tokens (https://github.com/fernet/spec, version 0x80): AES-128-CBC
 // under HMAC-SHA256, written in base64url.
 //
-// Plain C++ over OpenSSL's EVP: no PostgreSQL header is needed and none is
-// allowed here. Nothing in this file allocates once a Cipher exists, and
+// Plain C++ over OpenSSL's EVP: no PostgreSQL header is needed, or allowed
+// here. Nothing in this file allocates once a Cipher exists, and
 // nothing but Cipher's constructor throws, so callers may longjmp past it.
 //
 // The caller owns every buffer. Opening a token takes three steps, so that a
-// token is decoded once however many keys are tried:
+// token is decoded only once, even if several keys are tried:
 //
 //   auto envelope = fernet::Envelope::decode(token, buffer);
 //   if (envelope && cipher.verify(*envelope))
-//       plaintext = cipher.decrypt(*envelope);   // stands in `buffer`
+//       plaintext = cipher.decrypt(*envelope);   // is in `buffer`
 #pragma once
 
 #include <array>
@@ -56,8 +56,8 @@ constexpr std::size_t decoded_capacity(std::size_t token_chars) noexcept
 	return token_chars / 4 * 3 + 16;
 }
 
-// A well-formed token, decoded but not yet authenticated: nothing in it may be
-// believed before Cipher::verify says so.
+// A well-formed token, decoded but not yet authenticated: trust nothing
+// in it before Cipher::verify() succeeds.
 class Envelope
 {
 public:
@@ -67,7 +67,7 @@ public:
 	// version 0x80, or has a length that no Fernet token has.
 	static std::optional<Envelope> decode(std::string_view token, Bytes buffer) noexcept;
 
-	// Seconds since 1970-01-01 00:00:00 UTC, as the sealer's clock told them.
+	// Seconds since 1970-01-01 00:00:00 UTC, by the clock of the program that encrypted it.
 	std::uint64_t timestamp() const noexcept;
 
 private:
@@ -78,8 +78,8 @@ private:
 	std::size_t size_;
 };
 
-// One key, made ready: its AES key schedules and HMAC pads are kept, so that a
-// call costs no key set-up. Not for use by two threads at once.
+// One key, ready for use: it keeps the AES key schedules and HMAC pads, so calls need no key
+// setup. Not for use by two threads at once.
 class Cipher
 {
 public:
@@ -91,22 +91,21 @@ public:
 	Cipher(const Cipher &) = delete;
 	Cipher &operator=(const Cipher &) = delete;
 
-	// Writes the token of `plaintext` to `out`, which holds exactly
+	// Writes the token of `plaintext` to `out`, which has exactly
 	// token_chars(plaintext.size()) characters. `iv` must be fresh from
 	// random_iv(). `timestamp` is in seconds since 1970 UTC. False only if
-	// OpenSSL fails, `out` has another size or `plaintext` is of 2 GiB and more;
-	// `out` is wiped then.
+	// OpenSSL fails, `out` has another size or `plaintext` has 2 GiB or more;
+	// `out` is then wiped.
 	[[nodiscard]] bool encrypt(std::string_view plaintext, std::uint64_t timestamp, const Iv &iv,
 							   std::span<char> out) noexcept;
 
-	// Whether this key's HMAC stands under the envelope; all 32 bytes are
-	// compared in constant time.
+	// Whether the envelope has this key's HMAC. All 32 bytes are compared in constant time.
 	[[nodiscard]] bool verify(const Envelope &envelope) noexcept;
 
 	// Decrypts a verified envelope in place and moves the plaintext to the
 	// start of its buffer; the rest of the buffer is wiped, and the envelope is
-	// used up. Nothing if the padding is wrong: the caller must not tell this
-	// from a wrong MAC.
+	// used up. Nothing if the padding is wrong: to
+	// outsiders, the caller must not distinguish this from a wrong MAC.
 	[[nodiscard]] std::optional<std::span<char>> decrypt(Envelope &envelope) noexcept;
 
 private:
@@ -116,9 +115,9 @@ private:
 	};
 	using Digest = std::unique_ptr<EVP_MD_CTX, Free>;
 
-	// AES-128-CBC in one direction. The context never gets a new IV, which costs
-	// more than decrypting 200 bytes does: it chains each call to the one before,
-	// and we XOR the difference into the first block.
+	// AES-128-CBC in one direction. The context never gets a new IV, because that
+	// costs more than decrypting 200 bytes. Each call continues the chain of the one before, and
+	// we XOR the difference into the first block.
 	struct Cbc {
 		Cbc(const Key &key, int encrypting);
 		bool encrypt(Bytes text, const unsigned char *iv) noexcept;
@@ -133,19 +132,19 @@ private:
 
 	Cbc encrypt_;
 	Cbc decrypt_;
-	Digest inner_; // SHA-256 that has taken in the key XOR ipad (RFC 2104)
+	Digest inner_; // SHA-256 after the key XOR ipad (RFC 2104)
 	Digest outer_; // the same with opad
-	Digest work_;  // where both are copied to
+	Digest work_;  // work space: both are copied here
 };
 
 // 16 bytes of OpenSSL's generator, which reseeds itself after fork(). False
-// if it cannot answer; the IV must not be used then.
+// if it fails; the IV must then not be used.
 [[nodiscard]] bool random_iv(Iv &iv) noexcept;
 
-// The same for many at once: a call costs more than the bytes.
+// The same for many at once. One call costs more than its bytes.
 [[nodiscard]] bool random_ivs(std::span<Iv> ivs) noexcept;
 
-// Whether a token sealed at `timestamp` is still good at `now` (both in seconds
+// Whether a token sealed at `timestamp` is still valid at `now` (both in seconds
 // since 1970 UTC) for `ttl_microseconds`, and was not sealed more than
 // kMaxClockSkewSeconds in the future.
 bool is_fresh(std::uint64_t timestamp, std::uint64_t now, std::uint64_t ttl_microseconds) noexcept;

@@ -17,11 +17,11 @@ inline constexpr std::size_t kKeyBytes = 32;
 inline constexpr std::size_t kKeyChars = 44;
 inline constexpr std::size_t kFingerprintChars = 16;
 
-// Whether text that is no key would be one if its + were - and its / were _: the
-// standard alphabet of base64 instead of the one for URLs.
+// Whether a text is a key in the standard alphabet of base64, with + and / instead of - and
+// _. parse() does not accept it.
 bool is_in_standard_alphabet(std::string_view text) noexcept;
 
-// Key material. Moving wipes the source and dying wipes the rest; it cannot be
+// Key material. A move wipes the source, and the destructor wipes the rest. It cannot be
 // copied or printed.
 class Key
 {
@@ -47,7 +47,7 @@ public:
 	void write(std::span<char, kKeyChars> out) const noexcept;
 
 	// The first 16 hexadecimal digits of the SHA-256 of the key's 44
-	// characters: names a key without telling it. All zeros if OpenSSL fails.
+	// characters. It identifies a key without revealing it. All zeros if OpenSSL fails.
 	std::array<char, kFingerprintChars> fingerprint() const noexcept;
 
 private:

@@ -1,6 +1,6 @@
 // The name of a provider: [a-z0-9][a-z0-9_-]*, with an optional .label of the
-// same form, so that one actor may have several accounts of one provider. Plain
-// C++ without allocation; the sidecar has it, too.
+// same form, so that one actor can have several accounts of one provider. Nothing here
+// allocates.
 #pragma once
 
 #include <string_view>
@@ -10,7 +10,7 @@ namespace flow
 
 bool is_provider_name(std::string_view name) noexcept;
 
-// What picks the configuration: the part before the dot.
+// The part before the dot, which names the configured provider.
 std::string_view provider_base(std::string_view name) noexcept;
 
 } // namespace flow

@@ -16,7 +16,7 @@ bool make_secret(Secret &out) noexcept
 	std::array<unsigned char, kSecretBytes> bytes;
 	if (RAND_priv_bytes(bytes.data(), bytes.size()) != 1)
 		return false;
-	// One character more: the padding, which a URL would have to escape.
+	// One character more: the padding, which is left out because a URL would have to escape it.
 	std::array<char, fernet::base64url::encoded_chars(kSecretBytes)> text;
 	static_assert(text.size() == kSecretChars + 1);
 	fernet::base64url::encode(bytes, text.data());

@@ -1,7 +1,7 @@
-// What a flow is known by: tickets, states, browser secrets, PKCE verifiers,
-// nonces and confirmation codes. Each is 43 characters of base64url, of 32 bytes
-// from OpenSSL's private generator (as RFC 7636, section 4.1, recommends), and
-// the database keeps the SHA-256 of these characters instead. Plain C++.
+// The secrets of a flow: tickets, states, browser secrets, PKCE verifiers, nonces and
+// confirmation codes. Each is 32 bytes of OpenSSL's private generator, as 43 characters of
+// base64url (RFC 7636, section 4.1, recommends this). The database stores the SHA-256 of
+// these characters.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ inline constexpr std::size_t kHashBytes = 32;
 using Secret = std::array<char, kSecretChars>;
 using Hash = std::array<unsigned char, kHashBytes>;
 
-// False if OpenSSL cannot answer; the secret must not be used then.
+// False if OpenSSL fails; the secret must then not be used.
 [[nodiscard]] bool make_secret(Secret &out) noexcept;
 
 // SHA-256; false if OpenSSL fails.

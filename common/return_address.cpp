@@ -18,10 +18,10 @@ constexpr unsigned kMaxPort = 65535;
 
 struct Origin {
 	bool https;
-	bool wildcard;         // the host stands after "*."
+	bool wildcard;         // the host comes after "*."
 	std::string_view host; // as written; an IPv6 address in brackets
 	unsigned port;
-	std::size_t size; // characters of the URL that it took
+	std::size_t size; // its length in the URL
 };
 
 bool is_digit(char c) noexcept
@@ -73,7 +73,7 @@ std::size_t count_labels(std::string_view name) noexcept
 }
 
 // A name whose last label begins with a digit is an IPv4 address to browsers,
-// in forms ("127.1", "0x7f.1") of which only the usual one is taken here.
+// in forms ("127.1", "0x7f.1") of which only the usual one is accepted here.
 bool is_ipv4_to_browsers(std::string_view name) noexcept
 {
 	const std::size_t dot = name.rfind('.');
@@ -119,8 +119,8 @@ std::optional<unsigned> parse_port(std::string_view digits) noexcept
 	return port <= kMaxPort ? std::optional(port) : std::nullopt;
 }
 
-// The origin that a URL begins with; nothing if it has a user or any form of
-// host and port but the plain one.
+// The origin that a URL begins with; nothing if it has a user, or a host or port in
+// another than the plain form.
 std::optional<Origin> parse_origin(std::string_view url) noexcept
 {
 	Origin origin = {};
@@ -164,7 +164,7 @@ bool matches(std::string_view pattern_text, const Origin &origin) noexcept
 		   host_matches(*pattern, origin.host);
 }
 
-// Visible ASCII that a URL may hold, and no half of an escape.
+// Visible ASCII that a URL may contain, without incomplete escapes.
 bool has_only_url_characters(std::string_view url) noexcept
 {
 	constexpr std::string_view kRefused = "\\\"<>^`{|}";
@@ -178,7 +178,7 @@ bool has_only_url_characters(std::string_view url) noexcept
 	return true;
 }
 
-// Not one that a browser, or a server that decodes it first, reads as a host.
+// No path that a browser, or a server that decodes it first, would read as a host.
 bool is_relative(std::string_view path) noexcept
 {
 	if (!path.starts_with('/'))

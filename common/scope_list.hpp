@@ -1,4 +1,4 @@
-// Scopes as a link asks for them. Plain C++, shared with the sidecar.
+// The scopes that a link asks for.
 #pragma once
 
 #include <cstddef>
@@ -7,10 +7,10 @@
 namespace flow
 {
 
-// They go into the query of a redirect, of which providers take some kB.
+// They go into the query of a redirect, and providers accept some kB there.
 inline constexpr std::size_t kMaxScopesBytes = 4096;
 
-// Names of visible ASCII but '"' and '\', separated by single spaces; at least one
+// Names of visible ASCII except '"' and '\', separated by single spaces; at least one
 // (RFC 6749, section 3.3).
 bool are_scopes(std::string_view text) noexcept;
 

@@ -14,7 +14,7 @@ Secret Secret::take(std::string &text)
 	return taken;
 }
 
-// A short string stands in the object itself, and a move leaves a copy there.
+// A short string is in the object itself, and a move leaves a copy there.
 Secret::Secret(Secret &&other) noexcept : text_(std::move(other.text_))
 {
 	other.wipe();

@@ -1,5 +1,5 @@
-// A string that must not be seen: a token, a code, a client secret. It moves,
-// is wiped when it dies, and has no way to be printed or logged.
+// A string that nobody may see: a token, a code, a client secret. It can be moved, is wiped
+// by its destructor, and cannot be printed or logged.
 #pragma once
 
 #include <string>
@@ -14,9 +14,9 @@ class Secret
 {
 public:
 	Secret() = default;
-	// Copies; the caller answers for the original.
+	// Copies; the caller wipes the original.
 	explicit Secret(std::string_view text) : text_(text) {}
-	// Takes over the text and wipes what the move leaves behind.
+	// Moves the text, and wipes what the move leaves behind.
 	static Secret take(std::string &text);
 
 	Secret(Secret &&other) noexcept;

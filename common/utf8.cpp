@@ -32,7 +32,7 @@ Lead lead_of(unsigned char byte) noexcept
 			static_cast<unsigned char>(byte == 0xf4 ? 0x8f : 0xbf)};
 }
 
-// How many bytes at the start of the text are those of its first character.
+// How many bytes at the start of the text belong to its first character.
 std::size_t good_bytes(std::string_view text, const Lead &lead) noexcept
 {
 	std::size_t good = 1;
@@ -55,7 +55,7 @@ constexpr Range kHarmful[] = {
 	{0x00, 0x1f},       // C0
 	{0x7f, 0x9f},       // DEL, C1
 	{0xad, 0xad},       // soft hyphen
-	{0x61c, 0x61c},     // of one direction
+	{0x61c, 0x61c},     // direction
 	{0x180e, 0x180e},   // invisible
 	{0x200b, 0x200f},   // zero width, directions
 	{0x2028, 0x202e},   // line and paragraph separators, directions

@@ -17,16 +17,16 @@ struct Character {
 inline constexpr char32_t kReplacement = 0xfffd;
 
 // The character at the start of a text that is not empty (Unicode Standard, table
-// 3-7: no overlong form, no surrogate). A sequence that breaks off is one
-// character that is not valid.
+// 3-7: no overlong form, no surrogate). An incomplete sequence is one
+// invalid character.
 Character first_character(std::string_view text) noexcept;
 
 bool is_utf8(std::string_view text) noexcept;
 
 void append_utf8(std::string &out, char32_t code_point);
 
-// Whether a line or a terminal may show it as it is: it is no control character,
-// ends no line in any reader, and neither turns the text around nor is invisible.
+// Whether a log line or a terminal can show it as it is: it is no control character, ends no
+// line in any reader, does not change the direction of the text, and is visible.
 bool is_harmless(char32_t code_point) noexcept;
 
 } // namespace sidecar::http

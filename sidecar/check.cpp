@@ -56,16 +56,16 @@ asio::awaitable<bool> check_privileges(Report &report, database::PostgresTokens 
 {
 	const std::vector<std::string> missing = co_await store.missing_privileges();
 	if (!missing.empty()) {
-		// One remedy for all of them.
+		// One hint for all of them.
 		report.fault("privileges",
 					 fmt::format("missing: {}; SELECT oauth_tokens_grant('<role>', "
 								 "'sidecar') as the owner of the extension gives {}",
 								 fmt::join(missing, ", "), missing.size() == 1 ? "it" : "them"));
 		co_return false;
 	}
-	report.good("privileges", "all that the sidecar needs");
+	report.good("privileges", "everything that the daemon needs");
 	co_await store.rehearse();
-	report.good("rehearsal", "a token was stored, read and deleted, and nothing of it kept");
+	report.good("rehearsal", "a token was stored, read and deleted, and rolled back");
 	co_return true;
 }
 
@@ -75,7 +75,7 @@ void check_tls(Report &report, const settings::Settings &settings)
 		return;
 	try {
 		server::make_tls_context(settings.tls_certificate, settings.tls_key);
-		report.good("tls", "certificate and key fit");
+		report.good("tls", "certificate and key match");
 	} catch (const std::runtime_error &error) {
 		report.fault("tls", error.what());
 	}
@@ -137,7 +137,7 @@ asio::awaitable<void> check_database(Report &report, const settings::Settings &s
 	}
 }
 
-// As patient as the daemon, which tries every server that DATABASE_URL names.
+// As long as the daemon waits, which tries every server of DATABASE_URL.
 database::PoolLimits patient()
 {
 	database::PoolLimits limits;
@@ -145,7 +145,7 @@ database::PoolLimits patient()
 	return limits;
 }
 
-// What --check waits for Redis.
+// How long --check waits for Redis.
 constexpr std::chrono::seconds kRedisTime{5};
 
 asio::awaitable<void> check_cache(Report &report, const settings::Settings &settings,
@@ -236,7 +236,7 @@ int run_check(settings::Settings settings)
 		while (!is_done && context.run_one() > 0) {
 		}
 		if (!is_done)
-			report.fault("check", "it has not come to its end");
+			report.fault("check", "it did not finish");
 		pool.close();
 		if (redis)
 			redis->close();

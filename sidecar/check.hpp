@@ -6,9 +6,9 @@
 namespace sidecar
 {
 
-// Looks at everything that the daemon will need: database, extension, migration,
-// privileges, spool, providers' metadata. Prints a line each on standard output and
-// returns the exit status: 0 where nothing is in the way.
+// Checks everything that the daemon needs: database, extension, migration,
+// privileges, spool, providers' metadata. Prints one line for each, on standard output, and
+// returns the exit status: 0 if the daemon would start.
 int run_check(settings::Settings settings);
 
 } // namespace sidecar

@@ -46,7 +46,7 @@ namespace
 {
 
 constexpr auto kDrainTime = 30s;
-constexpr auto kRefreshDrainTime = 10s; // beside the provider's
+constexpr auto kRefreshDrainTime = 10s; // in addition to the provider's
 constexpr auto kHousekeeping = 60s;     // between purges of expired flows
 constexpr auto kPublishRetry = 1s;
 // Descriptors that are not for clients: database, providers, log, listeners.
@@ -59,14 +59,14 @@ long long now_milliseconds()
 		.count();
 }
 
-// Browsers' endpoints, where nobody needs a token to knock, get a quarter of the
-// connections; the API has the others to itself.
+// Browsers' endpoints need no API token, so they only get a quarter of the connections.
 int browser_share(const settings::Settings &settings)
 {
 	return std::max(1, settings.database_pool / 4);
 }
 
-// So do refreshes: one that waits for a locked row must not keep a reader waiting.
+// So do refreshes: one that waits for a locked row must not delay a reader. The API has the
+// others.
 int refresh_share(const settings::Settings &settings)
 {
 	return std::max(1, settings.database_pool / 4);
@@ -92,7 +92,7 @@ database::PoolLimits pool_limits(int connections)
 	return limits;
 }
 
-// Refreshes wait for their turn rather than fail.
+// Refreshes wait for a connection longer, instead of failing.
 database::PoolLimits refresh_limits(int connections)
 {
 	database::PoolLimits limits = pool_limits(connections);
@@ -100,7 +100,7 @@ database::PoolLimits refresh_limits(int connections)
 	return limits;
 }
 
-// For each of the listeners: a flood at one leaves the other its own.
+// For each listener: if one is flooded, the other still has its own.
 server::Limits server_limits(const settings::Settings &settings)
 {
 	const long servers = settings.api_listen ? 2 : 1;
@@ -108,7 +108,7 @@ server::Limits server_limits(const settings::Settings &settings)
 	limits.connections =
 		static_cast<int>(std::clamp((process::descriptor_limit() - kReservedDescriptors) / servers,
 									16L, static_cast<long>(settings.max_connections)));
-	// Two waits for the database around a refresh, which waits for it, too.
+	// Two waits for the database, and a refresh between them, which also waits for it.
 	limits.handler = settings.provider_timeout + 25s;
 	return limits;
 }
@@ -135,14 +135,14 @@ private:
 	cache::TokenCache &tokens();
 	Metrics::Gauges gauges();
 
-	// In this order (event_loop.hpp): what does no I/O, the loop, what does I/O on it,
-	// and at last what destroys the coroutines that refer to any of these.
+	// In this order (event_loop.hpp): members without I/O, the loop, members with I/O on it, and
+	// last the one that destroys the coroutines, which refer to the others.
 	settings::Settings settings_;
 	Metrics metrics_;
 	endpoints::CallbackLimiter callback_limiter_;
 	cache::NoCache no_cache_;
 	bool published_ = false;
-	std::vector<std::string> doubts_;                // of refreshes, as they were logged last
+	std::vector<std::string> doubts_;                // of refreshes, as last logged
 	std::vector<database::RefreshBacklog> backlogs_; // as of the last minute or so
 	EventLoop context_;
 	database::Pool api_pool_;
@@ -156,7 +156,7 @@ private:
 	client::CurlClient client_;
 	providers::ProviderRegistry registry_;
 	revocation::Revoker revoker_;
-	std::unique_ptr<cache::Service> cache_; // where REDIS_URL is set
+	std::unique_ptr<cache::Service> cache_; // if REDIS_URL is set
 	const spool::Spool spool_;
 	Workers workers_;
 	const refresh::RefreshContext refresh_site_;
@@ -166,7 +166,7 @@ private:
 	refresh::Ahead ahead_;
 	endpoints::Router router_;
 	std::unique_ptr<server::Server> server_;
-	std::unique_ptr<server::Server> api_server_; // where the API has a listener of its own
+	std::unique_ptr<server::Server> api_server_; // if the API has a listener of its own
 	EventLoop::EndFirst end_first_{context_};
 };
 
@@ -209,7 +209,7 @@ Daemon::Daemon(settings::Settings settings)
 {
 }
 
-// Those who wait for Redis are in the hands of its connections, and not of the loop.
+// Coroutines that wait for Redis belong to its connections, not to the loop.
 Daemon::~Daemon()
 {
 	if (cache_)
@@ -262,7 +262,7 @@ Metrics::Gauges Daemon::gauges()
 void Daemon::observe(const server::AccessRecord &served)
 {
 	metrics_.request(served.endpoint, served.method, served.status, served.duration);
-	// Probes come every few seconds, and would drown the rest.
+	// Probes come every few seconds, and would hide the other lines.
 	const bool is_probe =
 		served.status < 400 && (served.endpoint == "healthz" || served.endpoint == "readyz" ||
 								served.endpoint == "metrics");
@@ -295,7 +295,7 @@ asio::awaitable<void> Daemon::publish()
 	co_await refresh_store_.publish_rules(rules);
 }
 
-// Each call deletes so many rows at most that it is over in a moment.
+// Each call deletes a bounded number of rows, so that it is short.
 asio::awaitable<void> Daemon::purge()
 {
 	std::int64_t gone = 0;
@@ -305,7 +305,7 @@ asio::awaitable<void> Daemon::purge()
 	} while (gone > 0);
 }
 
-// What is to be set right, or else nothing is refreshed, and nobody is told.
+// Problems that an operator must correct. Otherwise nothing would be refreshed, silently.
 asio::awaitable<void> Daemon::look_at_refreshes()
 {
 	std::vector<std::string> doubts = co_await refresh_store_.doubts(ahead_.is_wanted());
@@ -315,8 +315,8 @@ asio::awaitable<void> Daemon::look_at_refreshes()
 	doubts_ = std::move(doubts);
 }
 
-// Publishes again and again, too: whoever drops the extension and makes it anew,
-// or restores a database, takes the settings with them.
+// Also publishes repeatedly, because the settings are lost if the extension is dropped and
+// created again, or a database is restored.
 asio::awaitable<void> Daemon::keep_house()
 {
 	std::string last_fault;
@@ -333,7 +333,7 @@ asio::awaitable<void> Daemon::keep_house()
 			done = true;
 		} catch (const database::StoreError &error) {
 			if (!error.sqlstate().empty() && last_fault != error.sqlstate())
-				log::error("the database takes no settings, or deletes no expired flows",
+				log::error("settings cannot be published, or expired flows not purged",
 						   {{"sqlstate", std::string_view(error.sqlstate())},
 							{"reason", std::string_view(error.what())},
 							{"detail", std::string_view(error.detail())},
@@ -346,7 +346,7 @@ asio::awaitable<void> Daemon::keep_house()
 	}
 }
 
-// Both at once, so that the time is not spent twice.
+// Both at the same time, so that the time is not spent twice.
 asio::awaitable<void> Daemon::drain()
 {
 	asio::steady_timer api_drained(context_, asio::steady_timer::time_point::max());
@@ -361,7 +361,7 @@ asio::awaitable<void> Daemon::drain()
 asio::awaitable<void> Daemon::drain_api(asio::steady_timer &drained)
 {
 	co_await api_server_->drain(kDrainTime);
-	drained.expires_at(asio::steady_timer::time_point::min()); // for whoever waits later, too
+	drained.expires_at(asio::steady_timer::time_point::min()); // also for those who wait later
 }
 
 asio::awaitable<void> Daemon::await_signals()
@@ -378,7 +378,7 @@ asio::awaitable<void> Daemon::await_signals()
 	sql_listener_.stop();
 	ahead_.stop();
 	co_await drain();
-	// Those who asked may be gone; what the provider answers must not be lost.
+	// Their callers may be gone, but the provider's answers must not get lost.
 	co_await refresher_.drain(settings_.provider_timeout + kRefreshDrainTime);
 	for (database::Pool *pool : {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_})
 		pool->close();

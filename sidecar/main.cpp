@@ -1,5 +1,5 @@
-// oauth-sidecar: connects OAuth accounts in the browser and hands out their
-// tokens, which PostgreSQL keeps. See README.md and oauth-sidecar(1).
+// oauth-sidecar: connects OAuth accounts in the browser, and returns their tokens, which
+// PostgreSQL stores. See README.md and oauth-sidecar(1).
 
 #include <fmt/format.h>
 #include <getopt.h>
@@ -38,7 +38,7 @@ settings::Environment environment()
 	return variables;
 }
 
-// Ends the process for what is answered at once; otherwise says what to do.
+// Ends the process for options such as --help; otherwise returns what to do.
 Mode read_options(int argc, char **argv, settings::Environment &variables)
 {
 	const option options[] = {{"check", no_argument, nullptr, 'n'},
@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 		const Mode mode = read_options(argc, argv, variables);
 		return start(mode, variables);
 	} catch (const std::exception &error) {
-		log::error("cannot go on", {{"reason", std::string_view(error.what())}});
+		log::error("the daemon cannot continue", {{"reason", std::string_view(error.what())}});
 		return 1;
 	}
 }

@@ -1,6 +1,6 @@
 // When to try again: 100 ms after the first failure, twice that after the next,
-// and so on to 5 s; jittered, so that sidecars that lost one server do not come
-// back all at once.
+// and so on to 5 s; jittered, so that daemons that lost one server do not all
+// come back at once.
 #pragma once
 
 #include <algorithm>

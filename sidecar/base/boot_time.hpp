@@ -1,4 +1,4 @@
-// Since the machine was started, also while it slept: what a lease is measured by.
+// Time since the machine was started, including sleep. Leases are measured by it.
 #pragma once
 
 #include <time.h>

@@ -20,8 +20,7 @@ namespace
 std::atomic<Level> lowest = Level::info;
 constexpr std::string_view kNames[] = {"debug", "info", "warning", "error"};
 
-// A text takes so much of a line at most, as it is written: a line that is too
-// long is dropped.
+// The longest text in a line, as it is written. A line that is too long is dropped.
 constexpr std::size_t kMaxTextBytes = 1024;
 
 void append_escape(std::string &line, unsigned unit)
@@ -40,8 +39,8 @@ void append_escaped(std::string &line, char32_t code_point)
 	}
 }
 
-// UTF-8 as it is. What could forge another line, reach a terminal or hide itself is
-// escaped, and what is no UTF-8 replaced.
+// UTF-8 as it is. Characters that could forge another line, control a terminal or be
+// invisible are escaped, and bytes that are not UTF-8 are replaced.
 void append_text(std::string &line, std::string_view text)
 {
 	line += '"';
@@ -83,12 +82,12 @@ void append_value(std::string &line, const Field &field)
 		fmt::format_to(std::back_inserter(line), "{:.3f}", std::get<double>(field.value));
 }
 
-// A pipe that has room has it for so many bytes (PIPE_BUF), and takes them in one
-// piece; so lines of two threads do not mix.
+// If a pipe has room, it has room for so many bytes (PIPE_BUF), and takes them in one piece.
+// So lines of two threads do not mix.
 constexpr std::size_t kMaxLineBytes = 4096;
 
-// A log that nobody takes must not stop the daemon: what does not go into it now
-// is dropped, and counted in the next line.
+// If nobody reads the log, the daemon must not stop. Lines that cannot be written now are
+// dropped, and counted in the next line.
 void put(const std::string &line)
 {
 	static std::atomic<long> dropped = 0;

@@ -1,5 +1,5 @@
 // Log lines: one JSON object each, on standard error. There is no way to put a
-// Secret into one. They are UTF-8, whatever a text from outside holds.
+// Secret into one. They are UTF-8, whatever a text from outside contains.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace sidecar::log
 
 enum class Level { debug, info, warning, error };
 
-// False where the name is none of debug, info, warning, error.
+// False if the name is none of debug, info, warning, error.
 bool set_level(std::string_view name) noexcept;
 
 struct Field {

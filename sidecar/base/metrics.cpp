@@ -26,7 +26,7 @@ struct Metrics::Impl {
 											 .Register(registry);
 	Family<Counter> &flows = BuildCounter()
 								 .Name("oauth_sidecar_flows_total")
-								 .Help("Callbacks, by provider and what they came to")
+								 .Help("Callbacks, by provider and outcome")
 								 .Register(registry);
 	Family<Histogram> &provider_seconds = BuildHistogram()
 											  .Name("oauth_sidecar_provider_seconds")
@@ -35,21 +35,21 @@ struct Metrics::Impl {
 	Family<Counter> &revocations = BuildCounter()
 									   .Name("oauth_sidecar_revocations_total")
 									   .Help("Attempts to revoke deleted grants, by provider and "
-											 "what they came to")
+											 "outcome")
 									   .Register(registry);
 	Family<Gauge> &revocations_waiting = BuildGauge()
 											 .Name("oauth_sidecar_revocations_waiting")
-											 .Help("Deleted grants that are still to be revoked")
+											 .Help("Deleted grants that wait to be revoked")
 											 .Register(registry);
 	Family<Counter> &refreshes =
 		BuildCounter()
 			.Name("oauth_sidecar_refreshes_total")
-			.Help("Refreshes, by provider and what they came to; no_answer: it is in doubt "
+			.Help("Refreshes, by provider and outcome; no_answer: it is in doubt "
 				  "whether the provider did it")
 			.Register(registry);
 	Family<Gauge> &refreshing = BuildGauge()
 									.Name("oauth_sidecar_refreshes_active")
-									.Help("Refreshes that this sidecar makes now")
+									.Help("Refreshes under way in this daemon")
 									.Register(registry);
 	Family<Gauge> &spool = BuildGauge()
 							   .Name("oauth_sidecar_spool_files")
@@ -63,7 +63,7 @@ struct Metrics::Impl {
 							 .Register(registry);
 	Family<Gauge> &oldest_due = BuildGauge()
 									.Name("oauth_sidecar_refresh_oldest_due_seconds")
-									.Help("Since the oldest of them has expired")
+									.Help("Seconds since the oldest of them expired")
 									.Register(registry);
 	Family<Gauge> &paused = BuildGauge()
 								.Name("oauth_sidecar_refresh_paused_seconds")
@@ -88,25 +88,26 @@ struct Metrics::Impl {
 	Family<Counter> &cache_invalidations =
 		BuildCounter()
 			.Name("oauth_sidecar_cache_invalidations_total")
-			.Help("Changes whose entries this sidecar has dropped")
+			.Help("Invalidations whose entries this daemon has evicted")
 			.Register(registry);
-	Family<Histogram> &cache_lag = BuildHistogram()
-									   .Name("oauth_sidecar_cache_lag_seconds")
-									   .Help("From hearing of changes until their entries are gone")
-									   .Register(registry);
+	Family<Histogram> &cache_lag =
+		BuildHistogram()
+			.Name("oauth_sidecar_cache_lag_seconds")
+			.Help("From the begin of a batch until its entries are evicted")
+			.Register(registry);
 	Family<Gauge> &cache_pending = BuildGauge()
 									   .Name("oauth_sidecar_cache_pending_invalidations")
-									   .Help("Changes that the last pass has found")
+									   .Help("Invalidations that the last batch has found")
 									   .Register(registry);
 	Family<Gauge> &cache_heartbeat = BuildGauge()
 										 .Name("oauth_sidecar_cache_heartbeat_age_seconds")
-										 .Help("Since this sidecar has last set the heartbeat")
+										 .Help("Seconds since this daemon last wrote the heartbeat")
 										 .Register(registry);
 	Family<Gauge> &cache_up = BuildGauge()
 								  .Name("oauth_sidecar_cache_up")
 								  .Help("1 where tokens may come from the cache")
 								  .Register(registry);
-	// Kept, because each request counts in them, and labels take long to look up.
+	// Kept, because each request counts in them, and looking labels up is slow.
 	struct RequestSeries {
 		Counter *count = nullptr;
 		Histogram *seconds = nullptr;
@@ -118,7 +119,7 @@ struct Metrics::Impl {
 	std::chrono::steady_clock::time_point heartbeat{};
 	Family<Gauge> &connections = BuildGauge()
 									 .Name("oauth_sidecar_connections")
-									 .Help("Open connections of clients")
+									 .Help("Clients that are connected")
 									 .Register(registry);
 	Family<Gauge> &active = BuildGauge()
 								.Name("oauth_sidecar_requests_active")

@@ -1,4 +1,4 @@
-// What /metrics tells (Prometheus text format).
+// The metrics of /metrics (Prometheus text format).
 #pragma once
 
 #include <chrono>
@@ -14,9 +14,9 @@
 namespace sidecar
 {
 
-// What came of asking the cache; bypass: it was not asked, or did not answer.
+// The result of a cache read; bypass: the cache was not asked, or did not answer.
 enum class CacheRead { hit, miss, bypass };
-// What came of filling an entry; refused: what was read had changed meanwhile.
+// The result of a fill; refused: the token had changed meanwhile.
 enum class CacheFill { stored, refused, failed };
 
 class Metrics
@@ -37,13 +37,13 @@ public:
 
 	void cache_read(CacheRead result);
 	void cache_fill(CacheFill outcome);
-	// Invalidations that a pass has found, and (where there are any) how long it took from its
-	// begin until their entries were gone.
+	// How many invalidations a batch has found; and, if there are any, how long it took from its
+	// begin until their entries were evicted.
 	void cache_pending(std::size_t invalidations);
 	void cache_invalidated(std::size_t invalidations, std::chrono::microseconds lag);
-	void cache_heartbeat(); // was set now
+	void cache_heartbeat(); // it was written now
 
-	// Asked for at each reading.
+	// Values that are read at each request of /metrics.
 	struct Gauges {
 		int connections = 0;
 		int requests = 0;
@@ -55,7 +55,7 @@ public:
 		std::size_t refreshes = 0;                       // under way in this process
 		std::size_t spool_files = 0;                     // answers that wait for the database
 		std::size_t spool_aside = 0;
-		// Of refreshes, by provider; times in seconds.
+		// Refreshes, by provider; times are in seconds.
 		struct Refreshes {
 			std::string provider;
 			std::int64_t due = 0;

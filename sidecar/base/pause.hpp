@@ -7,7 +7,7 @@
 namespace sidecar::refresh
 {
 
-// `executor` lives as long as it takes.
+// `executor` must live until it returns.
 boost::asio::awaitable<void> pause(const boost::asio::any_io_executor &executor,
 								   std::chrono::milliseconds duration);
 

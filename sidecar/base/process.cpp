@@ -22,7 +22,7 @@ void harden()
 	prctl(PR_SET_DUMPABLE, 0);
 	umask(077);
 	std::signal(SIGPIPE, SIG_IGN);
-	std::signal(SIGXFSZ, SIG_IGN); // a file that grows beyond its limit is EFBIG
+	std::signal(SIGXFSZ, SIG_IGN); // if a file exceeds its limit, write() fails with EFBIG
 	rlimit files{};
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;
@@ -37,7 +37,7 @@ long descriptor_limit()
 	return static_cast<long>(files.rlim_cur);
 }
 
-// The protocol is one datagram; libsystemd would bring much more than that.
+// The protocol is one datagram, so libsystemd is not needed.
 void notify_service_manager(std::string_view state)
 {
 	const char *path = std::getenv("NOTIFY_SOCKET");

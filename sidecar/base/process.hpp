@@ -1,4 +1,4 @@
-// What the process asks of the kernel, and tells its service manager.
+// The process's requests to the kernel, and messages to its service manager.
 #pragma once
 
 #include <string_view>
@@ -6,14 +6,14 @@
 namespace sidecar::process
 {
 
-// No core dumps, no look at our memory by others of the same user, files for
-// ourselves alone, no death by a broken pipe, as many descriptors as allowed.
+// No core dumps. No other process of the same user can read our memory. Files are for us
+// only. A broken pipe does not kill us. As many descriptors as allowed.
 void harden();
 
-// Open descriptors that are allowed.
+// The number of open descriptors that is allowed.
 long descriptor_limit();
 
-// sd_notify(3), where NOTIFY_SOCKET is set: "READY=1", "STOPPING=1".
+// sd_notify(3), if NOTIFY_SOCKET is set: "READY=1", "STOPPING=1".
 void notify_service_manager(std::string_view state);
 
 } // namespace sidecar::process

@@ -36,13 +36,13 @@ void end_task(std::string_view name, const std::exception_ptr &failure)
 	}
 }
 
-// The tests build it once more with a task that fails, to see what comes of each.
+// Tests build this again with a task that fails, for each task in turn.
 #ifdef OAUTH_FAILING_TASK
 asio::awaitable<void> prepared(std::string_view name, asio::awaitable<void> work)
 {
 	const char *failing = std::getenv("FAILING_TASK");
 	if (failing != nullptr && failing == name)
-		throw std::logic_error("a fault of the tests");
+		throw std::logic_error("a failure for the tests");
 	co_await std::move(work);
 }
 #else

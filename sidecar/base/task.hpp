@@ -9,8 +9,9 @@ namespace sidecar
 {
 
 // Starts a task. An exception that ends it is logged, and ends the process with
-// status 1 at once (docs/design/threats.md, C21): half a daemon would look well and do nothing.
-// What a task can go on after, it catches itself. `name`, for the log, is a literal.
+// status 1 at once (docs/design/threats.md, C21): a daemon without one of its tasks would
+// look well and do nothing. Exceptions after which a task can continue, it catches itself. `name`,
+// for the log, is a literal.
 void start_task(const boost::asio::any_io_executor &executor, std::string_view name,
 				boost::asio::awaitable<void> work);
 

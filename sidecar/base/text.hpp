@@ -1,4 +1,4 @@
-// Small questions about texts, for ASCII alone: a locale must not change what a
+// Small functions for ASCII texts. They ignore the locale, which must not change what a
 // setting means.
 #pragma once
 
@@ -30,7 +30,7 @@ constexpr bool is_space(char c) noexcept
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
-// Neither a space nor anything that a terminal or a header would act on.
+// Neither a space nor a character that a terminal or a header would interpret.
 constexpr bool is_visible(char c) noexcept
 {
 	return c > 0x20 && c < 0x7f;
@@ -53,7 +53,7 @@ bool is_path(std::string_view text) noexcept;
 // 8-4-4-4-12 hexadecimal digits.
 bool is_uuid(std::string_view text) noexcept;
 
-// What an environment variable may be called.
+// Whether an environment variable can have this name.
 bool is_variable_name(std::string_view text) noexcept;
 
 } // namespace sidecar::settings

@@ -1,4 +1,4 @@
-// Threads for what blocks, such as writing to a disk: the event loop goes on meanwhile.
+// Threads for blocking calls, such as writing to a disk. The event loop continues meanwhile.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -26,15 +26,15 @@ public:
 		: executor_(std::move(executor)), pool_(threads)
 	{
 	}
-	// Waits until all work that was handed in is done, though nobody waits for it.
+	// Waits until all submitted work is done, even if no caller waits for it.
 	~Workers() { pool_.join(); }
 	Workers(const Workers &) = delete;
 	Workers &operator=(const Workers &) = delete;
 
-	// Takes `work` over, calls it in a thread, and goes on in the loop with what it
-	// returned or threw. If the caller's frame is destroyed meanwhile, the work still comes
-	// to its end: it must own whatever it uses. It has a name, since g++ 12 destroys the
-	// captures of a lambda twice that stands within a co_await:
+	// Moves `work`, calls it in a thread, and continues in the loop with its result or
+	// exception. If the caller's frame is destroyed meanwhile, the work is still finished, so it
+	// must own everything that it uses. Name the lambda: if it is written within a co_await, g++
+	// 12 destroys its captures twice.
 	//
 	//   auto write = [reservation = std::move(reservation), entry]() mutable { … };
 	//   const std::string name = co_await workers.run(write);

@@ -38,7 +38,7 @@ def ended(sidecar, task):
     """Whether it ended by that task, with a word and a status that say so."""
     status = sidecar.process.wait(20)
     last = sidecar.log_lines()[-1]
-    return (status, last["level"], last["task"], last["reason"]) == (1, "error", task, "a fault of the tests")
+    return (status, last["level"], last["task"], last["reason"]) == (1, "error", task, "a failure for the tests")
 
 
 def knock(call, *args, **parameters):
@@ -131,4 +131,4 @@ def test_at_the_end(failing):
 def test_check(failing):
     """--check does not end well where it did not come to its end."""
     done = failing("check", start=False).run("--check")
-    assert done.returncode == 1 and "a fault of the tests" in done.stderr, done
+    assert done.returncode == 1 and "a failure for the tests" in done.stderr, done
