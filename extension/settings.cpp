@@ -4,6 +4,11 @@
 #include "keys/key_ring_reload.hpp"
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "miscadmin.h"
+#include "utils/guc.h"
+}
+
 namespace oauth_tokens
 {
 

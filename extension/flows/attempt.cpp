@@ -10,6 +10,13 @@
 #include "postgres/member_query.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -16,6 +16,12 @@
 #include "settings.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

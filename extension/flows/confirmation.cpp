@@ -6,6 +6,12 @@
 #include "postgres/member_query.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

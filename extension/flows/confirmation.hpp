@@ -5,7 +5,12 @@
 #include <cstdint>
 
 #include "common/random_secret.hpp"
+#include "postgres/compat.hpp"
 #include "tokens/token_store.hpp"
+
+extern "C" {
+#include "utils/uuid.h"
+}
 
 namespace oauth_tokens
 {

@@ -7,6 +7,11 @@
 #include "postgres/member_query.hpp"
 #include "schema/row_permission.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

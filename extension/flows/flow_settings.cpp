@@ -9,6 +9,14 @@
 #include "settings.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -7,6 +7,10 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "utils/guc.h"
+}
+
 namespace oauth_tokens
 {
 

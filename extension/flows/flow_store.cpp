@@ -9,6 +9,14 @@
 #include "tokens/token_codec.hpp"
 #include "tokens/token_details.hpp"
 
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

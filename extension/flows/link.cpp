@@ -2,6 +2,11 @@
 
 #include "postgres/member_query.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

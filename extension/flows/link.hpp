@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "common/random_secret.hpp"
+#include "postgres/compat.hpp"
 #include "tokens/token_table.hpp"
 
 namespace oauth_tokens

@@ -14,8 +14,13 @@
 #include "tokens/token_table.hpp"
 
 extern "C" {
-#include "miscadmin.h"
+#include "access/xact.h"
+#include "access/xlog.h"
 #include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 // Of libpq/libpq.h, which wants the headers of GSSAPI.
 extern bool pq_check_connection(void);

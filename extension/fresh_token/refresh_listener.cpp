@@ -8,6 +8,14 @@
 #include "postgres/interval.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+}
+
 namespace oauth_tokens
 {
 

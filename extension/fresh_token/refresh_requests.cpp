@@ -2,6 +2,18 @@
 
 #include <ctime>
 
+#include "postgres/compat.hpp"
+
+extern "C" {
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/wait_event.h"
+}
+
 namespace oauth_tokens
 {
 

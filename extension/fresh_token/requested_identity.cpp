@@ -1,5 +1,11 @@
 #include "fresh_token/requested_identity.hpp"
 
+extern "C" {
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -3,7 +3,12 @@
 
 #include <cstdint>
 
+#include "postgres/compat.hpp"
 #include "tokens/identity.hpp"
+
+extern "C" {
+#include "utils/uuid.h"
+}
 
 namespace oauth_tokens
 {

@@ -1,7 +1,12 @@
 // What is known of a row beside the token, before a caller waits for its refresh.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "tokens/token_table.hpp"
+
+extern "C" {
+#include "utils/uuid.h"
+}
 
 namespace oauth_tokens
 {

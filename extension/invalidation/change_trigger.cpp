@@ -11,6 +11,17 @@
 #include "postgres/function.hpp"
 #include "schema/table_definition.hpp"
 
+extern "C" {
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "commands/trigger.h"
+#include "executor/tuptable.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

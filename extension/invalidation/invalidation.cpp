@@ -4,6 +4,16 @@
 
 #include "postgres/heap_pages.hpp"
 
+extern "C" {
+#include "access/detoast.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "storage/lmgr.h"
+#include "utils/snapmgr.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "invalidation/cache_tables.hpp"
+#include "postgres/compat.hpp"
 
 namespace oauth_tokens
 {

@@ -7,6 +7,19 @@
 #include "postgres/function.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "access/htup_details.h"
+#include "access/xlog.h"
+#include "access/xlogrecovery.h"
+#include "funcapi.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

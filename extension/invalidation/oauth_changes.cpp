@@ -10,6 +10,19 @@
 #include "postgres/heap_pages.hpp"
 #include "postgres/interval.hpp"
 
+extern "C" {
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "funcapi.h"
+#include "storage/latch.h"
+#include "utils/array.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+#include "utils/wait_event.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -4,6 +4,16 @@
 
 #include "postgres/heap_pages.hpp"
 
+extern "C" {
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -3,6 +3,11 @@
 #pragma once
 
 #include "invalidation/cache_tables.hpp"
+#include "postgres/compat.hpp"
+
+extern "C" {
+#include "utils/uuid.h"
+}
 
 namespace oauth_tokens
 {

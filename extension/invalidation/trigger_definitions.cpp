@@ -4,6 +4,19 @@
 #include "schema/table_definition.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_trigger.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -8,6 +8,12 @@
 #include "postgres/interval.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "mb/pg_wchar.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -14,6 +14,10 @@
 #include "errors.hpp"
 #include "keys/key_ring_reload.hpp"
 
+extern "C" {
+#include "miscadmin.h"
+}
+
 namespace oauth_tokens
 {
 

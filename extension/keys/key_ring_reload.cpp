@@ -14,8 +14,10 @@
 #include "settings.hpp"
 
 extern "C" {
+#include "miscadmin.h"
 #include "postmaster/interrupt.h"
-#include "postmaster/postmaster.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
 }
 
 namespace oauth_tokens

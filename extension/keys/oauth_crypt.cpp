@@ -9,6 +9,12 @@
 #include "tokens/token_codec.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+}
+
 namespace oauth_tokens
 {
 

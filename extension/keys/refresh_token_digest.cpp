@@ -6,6 +6,10 @@
 #include "keys/key_ring.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "utils/builtins.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -11,7 +11,12 @@
 // (RFC 6749, section 10.10).
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "tokens/identity.hpp"
+
+extern "C" {
+#include "utils/uuid.h"
+}
 
 namespace oauth_tokens
 {

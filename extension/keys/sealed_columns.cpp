@@ -8,6 +8,17 @@
 #include "tokens/token_codec.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "libpq/pqformat.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+#include "utils/uuid.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -1,84 +1,19 @@
-// PostgreSQL's headers, and every difference between the versions that we
-// support (15 to 18). Include it after all C++ headers: port.h renames printf
-// and its friends.
+// postgres.h, and every difference between the versions that we support (15 to 18). Other
+// headers of PostgreSQL are included by each file that uses them, in a block of extern "C"
+// after all C++ headers: port.h renames printf and its friends.
 #pragma once
 
 extern "C" {
 #include "postgres.h"
 
-#include "access/detoast.h"
-#include "access/genam.h"
-#include "access/heapam.h"
-#include "access/htup_details.h"
-#include "access/relscan.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/twophase.h"
-#include "access/xact.h"
-#include "access/xlog.h"
-#include "access/xlogrecovery.h"
-#include "catalog/dependency.h"
-#include "catalog/index.h"
-#include "catalog/indexing.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_authid.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_constraint.h"
-#include "catalog/pg_enum.h"
-#include "catalog/pg_extension.h"
-#include "catalog/pg_inherits.h"
-#include "catalog/pg_namespace.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_trigger.h"
-#include "catalog/pg_type.h"
-#include "commands/defrem.h"
-#include "commands/extension.h"
-#include "commands/trigger.h"
-#include "common/hashfn.h"
-#include "common/int.h"
-#include "executor/executor.h"
-#include "executor/spi.h"
-#include "executor/tuptable.h"
+#include "datatype/timestamp.h"
 #include "fmgr.h"
-#include "funcapi.h"
-#include "libpq/pqformat.h"
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "port/atomics.h"
-#include "storage/bufmgr.h"
-#include "storage/condition_variable.h"
-#include "storage/freespace.h"
-#include "storage/ipc.h"
-#include "storage/latch.h"
-#include "storage/lmgr.h"
-#include "storage/lwlock.h"
-#include "storage/proc.h"
-#include "storage/procarray.h"
-#include "storage/shmem.h"
-#include "utils/acl.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
-#include "utils/guc.h"
-#include "utils/inval.h"
-#include "utils/json.h"
-#include "utils/jsonb.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/resowner.h"
-#include "utils/rls.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
-#include "utils/timestamp.h"
-#include "utils/tuplestore.h"
-#include "utils/typcache.h"
-#include "utils/uuid.h"
-#include "utils/wait_event.h"
+#include "storage/itemptr.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 }
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -103,83 +38,30 @@ extern "C" {
 #define OAUTH_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+struct EState;
+struct IndexScanDescData;
+struct ResultRelInfo;
+struct TupleTableSlot;
+
 namespace compat
 {
 
-inline Oid primary_key_index(Relation table)
-{
-#if PG_VERSION_NUM >= 180000
-	return ::RelationGetPrimaryKeyIndex(table, false);
-#else
-	return ::RelationGetPrimaryKeyIndex(table);
-#endif
-}
+Oid primary_key_index(Relation table);
 
-inline IndexScanDesc index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)
-{
-#if PG_VERSION_NUM >= 180000
-	return ::index_beginscan(table, index, snapshot, nullptr, nkeys, 0);
-#else
-	return ::index_beginscan(table, index, snapshot, nkeys, 0);
-#endif
-}
-
-#if PG_VERSION_NUM >= 160000
-using UpdateIndexes = TU_UpdateIndexes;
-inline bool needs_index_entries(UpdateIndexes update)
-{
-	return update != TU_None;
-}
-#else
-using UpdateIndexes = bool;
-inline bool needs_index_entries(UpdateIndexes update)
-{
-	return update;
-}
-#endif
+IndexScanDescData *index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys);
 
 // Whether a role may call a function.
-inline bool may_execute(Oid function, Oid role)
-{
-#if PG_VERSION_NUM >= 160000
-	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
-#else
-	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
-#endif
-}
+bool may_execute(Oid function, Oid role);
 
 // Calls `visit` for each child of a node of an expression until one returns true.
-inline bool walk_expression(Node *node, bool (*visit)(Node *, void *), void *context)
-{
-#if PG_VERSION_NUM >= 160000
-	return expression_tree_walker(node, visit, context);
-#else
-	const auto any = reinterpret_cast<void (*)()>(visit); // as C casts it, without a warning
-	return expression_tree_walker(node, reinterpret_cast<bool (*)()>(any), context);
-#endif
-}
+bool walk_expression(Node *node, bool (*visit)(Node *, void *), void *context);
 
 // A new, empty file for the table, which is this one's if the transaction commits.
-inline void set_new_storage(Relation relation)
-{
-#if PG_VERSION_NUM >= 160000
-	RelationSetNewRelfilenumber(relation, relation->rd_rel->relpersistence);
-#else
-	RelationSetNewRelfilenode(relation, relation->rd_rel->relpersistence);
-#endif
-}
+void set_new_storage(Relation relation);
 
-// Index entries for a new version of a row that changed no indexed column.
-inline void insert_index_entries(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
-								 UpdateIndexes update)
-{
-#if PG_VERSION_NUM >= 160000
-	ExecInsertIndexTuples(target, slot, estate, true, false, nullptr, NIL,
-						  update == TU_Summarizing);
-#else
-	(void)update;
-	ExecInsertIndexTuples(target, slot, estate, true, false, nullptr, NIL);
-#endif
-}
+// Replaces a row that this transaction has locked by a version that changes no indexed
+// column, with index entries for it. False if it was not replaced.
+bool update_locked_row(ResultRelInfo *target, EState *estate, ItemPointerData *tid,
+					   TupleTableSlot *new_row, CommandId command, Snapshot snapshot);
 
 } // namespace compat

@@ -1,5 +1,14 @@
 #include "postgres/extension_row.hpp"
 
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "utils/fmgroids.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -18,6 +18,10 @@
 #include "postgres/compat.hpp"
 #include "schema/grant_hint.hpp"
 
+extern "C" {
+#include "miscadmin.h"
+}
+
 namespace oauth_tokens
 {
 

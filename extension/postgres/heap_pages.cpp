@@ -1,5 +1,10 @@
 #include "postgres/heap_pages.hpp"
 
+extern "C" {
+#include "access/heapam.h"
+#include "storage/freespace.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -5,6 +5,13 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "access/htup_details.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -1,7 +1,11 @@
 #include "postgres/heap_update.hpp"
 
 extern "C" {
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
+#include "utils/rel.h"
 }
 
 namespace oauth_tokens
@@ -55,16 +59,10 @@ bool replace_row(HeapUpdate &target, TupleTableSlot *old_row, Snapshot snapshot)
 	if (constraints != nullptr && constraints->has_generated_stored)
 		ExecComputeStoredGenerated(target.result, target.estate, target.new_row, CMD_INSERT);
 
-	LockTupleMode lock_mode;
-	compat::UpdateIndexes update_indexes;
 	// It cannot wait: the row is locked by this transaction.
-	const TM_Result result =
-		table_tuple_update(target.relation, tid, target.new_row, command, snapshot, InvalidSnapshot,
-						   true, &failure, &lock_mode, &update_indexes);
-	if (result != TM_Ok)
+	if (!compat::update_locked_row(target.result, target.estate, tid, target.new_row, command,
+								   snapshot))
 		return false;
-	if (compat::needs_index_entries(update_indexes))
-		compat::insert_index_entries(target.result, target.new_row, target.estate, update_indexes);
 	ResetPerTupleExprContext(target.estate);
 	return true;
 }

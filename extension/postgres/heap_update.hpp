@@ -6,6 +6,11 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+}
+
 namespace oauth_tokens
 {
 

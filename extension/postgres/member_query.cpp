@@ -3,6 +3,12 @@
 #include "errors.hpp"
 #include "tokens/indexed_plan.hpp"
 
+extern "C" {
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/rls.h"
+}
+
 namespace oauth_tokens
 {
 

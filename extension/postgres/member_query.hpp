@@ -8,6 +8,10 @@
 #include "common/random_secret.hpp"
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "executor/spi.h"
+}
+
 namespace oauth_tokens
 {
 

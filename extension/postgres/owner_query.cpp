@@ -3,6 +3,11 @@
 #include "postgres/extension_row.hpp"
 #include "postgres/safe_settings.hpp"
 
+extern "C" {
+#include "miscadmin.h"
+#include "utils/builtins.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -5,7 +5,12 @@
 // in them, and on the tables is nobody else's code. Within an SPI connection.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "postgres/member_query.hpp"
+
+extern "C" {
+#include "utils/snapmgr.h"
+}
 
 namespace oauth_tokens
 {

@@ -7,6 +7,12 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -6,6 +6,11 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "executor/spi.h"
+#include "utils/guc.h"
+}
+
 namespace oauth_tokens
 {
 

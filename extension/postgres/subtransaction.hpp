@@ -4,6 +4,11 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "access/xact.h"
+#include "utils/resowner.h"
+}
+
 namespace oauth_tokens
 {
 

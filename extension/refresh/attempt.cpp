@@ -8,6 +8,13 @@
 #include "postgres/owner_query.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

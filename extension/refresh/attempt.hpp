@@ -5,8 +5,13 @@
 #pragma once
 
 #include "common/fernet_key.hpp"
+#include "postgres/compat.hpp"
 #include "refresh/locked_token.hpp"
 #include "tokens/token_details.hpp"
+
+extern "C" {
+#include "utils/uuid.h"
+}
 
 namespace oauth_tokens
 {

@@ -3,6 +3,15 @@
 #include "postgres/owner_query.hpp"
 #include "schema/row_permission.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -4,6 +4,17 @@
 #include "postgres/function.hpp"
 #include "postgres/owner_query.hpp"
 
+extern "C" {
+#include "access/htup_details.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

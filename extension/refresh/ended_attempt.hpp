@@ -2,6 +2,7 @@
 // connection.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "refresh/attempt.hpp"
 
 namespace oauth_tokens

@@ -7,6 +7,11 @@
 #include "tokens/token_codec.hpp"
 #include "tokens/token_details.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -4,7 +4,13 @@
 // Within an SPI connection.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "tokens/token_table.hpp"
+
+extern "C" {
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+}
 
 namespace oauth_tokens
 {

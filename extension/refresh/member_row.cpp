@@ -1,5 +1,15 @@
 #include "refresh/member_row.hpp"
 
+extern "C" {
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/namespace.h"
+#include "storage/bufmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -5,6 +5,10 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "executor/tuptable.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -18,7 +18,11 @@
 #include "tokens/token_codec.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "common/int.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
 }
 
 namespace oauth_tokens

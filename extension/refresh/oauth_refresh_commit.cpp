@@ -16,6 +16,11 @@
 #include "tokens/token_codec.hpp"
 #include "tokens/token_store.hpp"
 
+extern "C" {
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

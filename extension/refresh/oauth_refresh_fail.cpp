@@ -18,6 +18,12 @@
 #include "schema/owner_boundary.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

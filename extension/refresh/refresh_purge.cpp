@@ -5,6 +5,12 @@
 #include "schema/owner_boundary.hpp"
 #include "schema/row_permission.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

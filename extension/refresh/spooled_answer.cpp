@@ -7,6 +7,11 @@
 #include "postgres/subtransaction.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -2,7 +2,12 @@
 // of its attempt.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "refresh/attempt.hpp"
+
+extern "C" {
+#include "utils/jsonb.h"
+}
 
 namespace oauth_tokens
 {

@@ -9,6 +9,13 @@
 #include "schema/row_permission.hpp"
 #include "tokens/indexed_plan.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "fresh_token/waited_row.hpp"
+#include "postgres/compat.hpp"
 #include "refresh/locked_token.hpp"
 
 namespace oauth_tokens

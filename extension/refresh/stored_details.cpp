@@ -4,6 +4,11 @@
 #include "refresh/client.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+}
+
 namespace oauth_tokens
 {
 

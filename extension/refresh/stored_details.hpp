@@ -2,7 +2,12 @@
 // connection.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "tokens/token_details.hpp"
+
+extern "C" {
+#include "utils/jsonb.h"
+}
 
 namespace oauth_tokens
 {

@@ -4,6 +4,11 @@
 
 #include "postgres/owner_query.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

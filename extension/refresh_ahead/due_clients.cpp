@@ -3,6 +3,14 @@
 #include "postgres/owner_query.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -3,6 +3,7 @@
 // connection.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "refresh_ahead/client_credit.hpp"
 #include "refresh_ahead/due_page.hpp"
 

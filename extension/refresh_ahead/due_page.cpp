@@ -7,6 +7,13 @@
 #include "schema/owner_boundary.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

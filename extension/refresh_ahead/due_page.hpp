@@ -2,8 +2,14 @@
 // background_index.hpp. Within an SPI connection.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "refresh_ahead/due_rules.hpp"
 #include "tokens/token_table.hpp"
+
+extern "C" {
+#include "executor/spi.h"
+#include "utils/uuid.h"
+}
 
 namespace oauth_tokens
 {

@@ -2,6 +2,11 @@
 
 #include "postgres/owner_query.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -2,6 +2,7 @@
 // connection.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "refresh_ahead/due_rules.hpp"
 
 namespace oauth_tokens

@@ -4,6 +4,10 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "utils/uuid.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -3,6 +3,12 @@
 #include "postgres/owner_query.hpp"
 #include "refresh_ahead/due_clients.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+}
+
 namespace oauth_tokens
 {
 

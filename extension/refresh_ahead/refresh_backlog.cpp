@@ -9,6 +9,14 @@
 #include "schema/owner_boundary.hpp"
 #include "schema/row_permission.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -13,6 +13,16 @@
 #include "schema/owner_boundary.hpp"
 #include "schema/row_permission.hpp"
 
+extern "C" {
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "storage/lock.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+}
+
 namespace oauth_tokens
 {
 

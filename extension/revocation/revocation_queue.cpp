@@ -5,6 +5,17 @@
 #include "tokens/indexed_plan.hpp"
 #include "tokens/token_codec.hpp"
 
+extern "C" {
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

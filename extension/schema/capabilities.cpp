@@ -8,6 +8,13 @@
 #include "postgres/safe_settings.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "catalog/namespace.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -10,8 +10,13 @@
 // must not see past these, either.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "schema/table_definition.hpp"
 #include "tokens/token_table.hpp"
+
+extern "C" {
+#include "executor/spi.h"
+}
 
 namespace oauth_tokens
 {

@@ -2,6 +2,12 @@
 
 #include "schema/capabilities.hpp"
 
+extern "C" {
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -5,7 +5,13 @@
 #include "schema/owner_code.hpp"
 
 extern "C" {
+#include "access/table.h"
+#include "nodes/primnodes.h"
 #include "nodes/supportnodes.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
 }
 
 namespace oauth_tokens

@@ -1,6 +1,7 @@
 // What a table's owner can have run by whoever uses the table.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "schema/owner_boundary.hpp"
 
 namespace oauth_tokens

@@ -6,6 +6,13 @@
 #include "schema/owner_boundary.hpp"
 #include "tokens/token_store.hpp"
 
+extern "C" {
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/rls.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -4,6 +4,13 @@
 #include "schema/capabilities.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+}
+
 namespace oauth_tokens
 {
 

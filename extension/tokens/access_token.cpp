@@ -5,6 +5,10 @@
 #include "tokens/token_codec.hpp"
 #include "tokens/token_row.hpp"
 
+extern "C" {
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

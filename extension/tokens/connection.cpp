@@ -11,6 +11,19 @@
 #include "tokens/indexed_plan.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+#include "utils/uuid.h"
+}
+
 namespace oauth_tokens
 {
 

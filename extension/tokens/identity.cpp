@@ -4,6 +4,14 @@
 #include "postgres/function.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -5,10 +5,13 @@
 #include "tokens/token_table.hpp"
 
 extern "C" {
+#include "catalog/namespace.h"
 #include "executor/spi_priv.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/plancat.h"
+#include "utils/lsyscache.h"
 #include "utils/plancache.h"
+#include "utils/resowner.h"
 }
 
 namespace oauth_tokens

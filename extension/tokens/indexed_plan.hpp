@@ -9,6 +9,10 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "executor/spi.h"
+}
+
 namespace oauth_tokens
 {
 

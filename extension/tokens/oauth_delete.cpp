@@ -10,6 +10,14 @@
 #include "tokens/token_row.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -6,6 +6,14 @@
 #include "tokens/token_codec.hpp"
 #include "tokens/token_row.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "nodes/execnodes.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+}
+
 namespace oauth_tokens
 {
 

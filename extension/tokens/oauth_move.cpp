@@ -8,6 +8,11 @@
 #include "tokens/token_details.hpp"
 #include "tokens/token_table.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -4,6 +4,11 @@
 #include "postgres/function.hpp"
 #include "tokens/token_store.hpp"
 
+extern "C" {
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -5,6 +5,13 @@
 #include "errors.hpp"
 #include "keys/key_ring.hpp"
 
+extern "C" {
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+}
+
 namespace oauth_tokens
 {
 

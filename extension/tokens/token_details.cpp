@@ -5,6 +5,12 @@
 #include "errors.hpp"
 #include "schema/details_policies.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

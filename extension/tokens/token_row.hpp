@@ -1,6 +1,7 @@
 // One row of the table, found by its identity with the caller's rights.
 #pragma once
 
+#include "postgres/compat.hpp"
 #include "tokens/token_table.hpp"
 
 namespace oauth_tokens

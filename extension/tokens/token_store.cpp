@@ -10,6 +10,12 @@
 #include "tokens/token_details.hpp"
 #include "tokens/token_row.hpp"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+}
+
 namespace oauth_tokens
 {
 

@@ -4,8 +4,14 @@
 
 #include <cstdint>
 
+#include "postgres/compat.hpp"
 #include "schema/table_definition.hpp"
 #include "tokens/identity.hpp"
+
+extern "C" {
+#include "access/skey.h"
+#include "executor/spi.h"
+}
 
 namespace oauth_tokens
 {

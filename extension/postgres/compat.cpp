@@ -1,0 +1,86 @@
+#include "postgres/compat.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "catalog/pg_proc.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
+#include "utils/rel.h"
+}
+
+namespace compat
+{
+
+Oid primary_key_index(Relation table)
+{
+#if PG_VERSION_NUM >= 180000
+	return ::RelationGetPrimaryKeyIndex(table, false);
+#else
+	return ::RelationGetPrimaryKeyIndex(table);
+#endif
+}
+
+IndexScanDescData *index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return ::index_beginscan(table, index, snapshot, nullptr, nkeys, 0);
+#else
+	return ::index_beginscan(table, index, snapshot, nkeys, 0);
+#endif
+}
+
+bool may_execute(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+bool walk_expression(Node *node, bool (*visit)(Node *, void *), void *context)
+{
+#if PG_VERSION_NUM >= 160000
+	return expression_tree_walker(node, visit, context);
+#else
+	const auto any = reinterpret_cast<void (*)()>(visit); // as C casts it, without a warning
+	return expression_tree_walker(node, reinterpret_cast<bool (*)()>(any), context);
+#endif
+}
+
+void set_new_storage(Relation relation)
+{
+#if PG_VERSION_NUM >= 160000
+	RelationSetNewRelfilenumber(relation, relation->rd_rel->relpersistence);
+#else
+	RelationSetNewRelfilenode(relation, relation->rd_rel->relpersistence);
+#endif
+}
+
+bool update_locked_row(ResultRelInfo *target, EState *estate, ItemPointerData *tid,
+					   TupleTableSlot *new_row, CommandId command, Snapshot snapshot)
+{
+	TM_FailureData failure;
+	LockTupleMode lock_mode;
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes update;
+#else
+	bool update;
+#endif
+	if (table_tuple_update(target->ri_RelationDesc, tid, new_row, command, snapshot,
+						   InvalidSnapshot, true, &failure, &lock_mode, &update) != TM_Ok)
+		return false;
+#if PG_VERSION_NUM >= 160000
+	if (update != TU_None)
+		ExecInsertIndexTuples(target, new_row, estate, true, false, nullptr, NIL,
+							  update == TU_Summarizing);
+#else
+	if (update)
+		ExecInsertIndexTuples(target, new_row, estate, true, false, nullptr, NIL);
+#endif
+	return true;
+}
+
+} // namespace compat
