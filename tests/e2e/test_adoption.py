@@ -1,9 +1,7 @@
 """The recipes of docs/adopting.md, as printed."""
 
-import os
 import re
 
-import psycopg
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
 from support.harness import CHECKOUT, DATABASE, KEY
@@ -27,19 +25,15 @@ def recipe(text):
 
 
 @pytest.fixture(scope="module")
-def server(module_cluster):
-    cluster = module_cluster(key=None, start=False)
-    set_ring(cluster, KEY)
-    cluster.start()
-    cluster.fresh_database(DATABASE)
-    return cluster
+def cluster(module_cluster):
+    return module_cluster(ring=[KEY], database=DATABASE)
 
 
 @pytest.fixture
-def db(server):
-    set_ring(server, KEY)
-    server.fresh_database(DATABASE, migrate=False)
-    return server
+def db(db):
+    """Without the table."""
+    db.fresh_database(DATABASE, migrate=False)
+    return db
 
 
 def fill(cluster, rows, type="text"):

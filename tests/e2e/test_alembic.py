@@ -7,7 +7,7 @@ import textwrap
 import psycopg
 import pytest
 from support.harness import CHECKOUT, DATABASE, clean_environment
-from support.tokens import get, identity, store
+from support.tokens import identity, store
 
 IMPORTS = """
 from sqlalchemy import Column, DateTime, Enum, Index, Text, UniqueConstraint, text

@@ -14,11 +14,6 @@ DUE = "SELECT actor_id FROM oauth_tokens_internal.refresh_due(100)"
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(scope="module")
 def providers(fake):
     return {"fake": fake.settings(refresh_ahead=600, refreshes_per_second=RATE), "off": fake.settings()}
 
@@ -29,8 +24,7 @@ def sidecar(module_sidecar, providers):
 
 
 @pytest.fixture(autouse=True)
-def clean(fake, sidecar):
-    fake.reset()
+def clean(sidecar):
     sidecar.sql("SELECT oauth_tokens_disable_background_refresh()")
     for table in ("oauth_tokens", "oauth_token_details", "oauth_tokens_internal.refresh_states",
                   "oauth_tokens_internal.refresh_attempts", "oauth_tokens_internal.refresh_clients"):

@@ -5,7 +5,7 @@ import re
 from hashlib import sha256
 
 import pytest
-from support.cached import PROVIDERS, fill, wait_cache, wait_acknowledged, wait_dropped
+from support.cached import fill, wait_acknowledged, wait_dropped
 from support.harness import CHECKOUT
 from support.redis_server import PREFIX, metadata_key, entry_key
 from support.sidecar import someone
@@ -21,10 +21,9 @@ def cached_access_token():
     return names["cached_access_token"]
 
 
-def test_reading_from_redis(make_sidecar, make_redis, cached_access_token):  # C16
+def test_reading_from_redis(make_cached, make_redis, cached_access_token):  # C16
     redis = make_redis()
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis)
     whose = someone()
     texts = [str(text) for text in whose]
     bare = redis.bytes_client

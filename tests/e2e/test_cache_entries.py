@@ -16,29 +16,6 @@ from support.tokens import WORKSPACE
 PYTHON_TEMPLATE = "oauth:token:{provider}:{workspace_id}:{actor_id}"
 
 
-@pytest.fixture
-def redis(make_redis):
-    return make_redis()
-
-
-@pytest.fixture
-def client(redis):
-    with redis.client as one:
-        yield one
-
-
-@pytest.fixture
-def cached(make_sidecar, redis, client):
-    """Makes sidecars whose cache is in use, with settings of one's own."""
-
-    def make(providers=None, **settings):
-        sidecar = make_sidecar(providers or PROVIDERS, settings={"REDIS_URL": redis.url} | settings)
-        wait_cache(sidecar)
-        return sidecar
-
-    return make
-
-
 # How long (C5)
 
 
@@ -57,14 +34,11 @@ LIVES = {  # how the token is stored: (at least, at most) in seconds, or None
 
 
 @pytest.fixture(scope="module")
-def three(module_sidecar, module_redis):
+def three(module_cached, module_redis):
     """The same database and Redis, with each longest life."""
     made, redis = {}, module_redis()
     for longest in (3600, 100, 86_400):
-        made[longest] = module_sidecar(
-            PROVIDERS, db=made[3600].db if made else None,
-            settings={"REDIS_URL": redis.url, "OAUTH_CACHE_MAX_TTL": longest})
-        wait_cache(made[longest])
+        made[longest] = module_cached(redis, db=made[3600].db if made else None, OAUTH_CACHE_MAX_TTL=longest)
     return made, redis
 
 
@@ -95,9 +69,9 @@ def test_how_long_an_entry_lives(three, kind, longest):  # C5
             assert least * 1000 < left <= most * 1000, (key, left)
 
 
-def test_an_entry_ends_before_its_token(cached, client):  # C5
+def test_an_entry_ends_before_its_token(make_cached, redis, client):  # C5
     """Thirty seconds before; and then nothing is cached any more."""
-    sidecar, whose = cached(), someone()
+    sidecar, whose = make_cached(redis), someone()
     sidecar.store(whose, "token", expires_in=34)
     wait_acknowledged(sidecar)
     fill(sidecar, client, whose)
@@ -111,8 +85,8 @@ def test_an_entry_ends_before_its_token(cached, client):  # C5
 # What
 
 
-def test_the_value(cached, client):
-    sidecar, whose = cached(), someone()
+def test_the_value(make_cached, redis, client):
+    sidecar, whose = make_cached(redis), someone()
     at = datetime(2026, 11, 22, 9, 32, 37, tzinfo=timezone.utc).replace(year=datetime.now().year + 1)
     sidecar.store(whose, 'a "quoted" tökén', refresh_token="refresh", expires_at=at, scopes="openid email")
     fill(sidecar, client, whose)
@@ -124,14 +98,14 @@ def test_the_value(cached, client):
     assert entry(client, whose) == {"access_token": "token", "refresh_token": None, "expires_at": None, "scope": None}
 
 
-def test_refresh_tokens_only_where_asked_for(cached, client, redis):
-    sidecar, whose = cached(), someone()
+def test_refresh_tokens_only_where_asked_for(make_cached, client, redis):
+    sidecar, whose = make_cached(redis), someone()
     sidecar.store(whose, "token", refresh_token="the-refresh-token")
     fill(sidecar, client, whose)
     assert "the-refresh-token" not in redis.everything()
     sidecar.stop()
     client.flushall()
-    sidecar = cached(OAUTH_CACHE_REFRESH_TOKEN="on")
+    sidecar = make_cached(redis, OAUTH_CACHE_REFRESH_TOKEN="on")
     sidecar.store(whose, "token", refresh_token="the-refresh-token")
     fill(sidecar, client, whose)
     assert entry(client, whose)["refresh_token"] == "the-refresh-token"
@@ -147,8 +121,8 @@ def test_refresh_tokens_only_where_asked_for(cached, client, redis):
 # Where (C7)
 
 
-def test_identities_do_not_collide(cached, client):  # C7
-    sidecar = cached()
+def test_identities_do_not_collide(make_cached, redis, client):  # C7
+    sidecar = make_cached(redis)
     other = uuid.UUID("33333333-3333-4333-8333-333333333333")
     actors = ["a:b", "a%3Ab", "a%3ab", "a%253Ab", "a", "b", "a:", ":a", ":", "::", "%", "%%", "%25", "%3A", "user:a",
               "a:user", "{actor_id}", "*", "a b", "ä:ö", "a\\b", 'a"b', "x" * 1024, f"{WORKSPACE}:user:a"]
@@ -185,10 +159,10 @@ def test_identities_do_not_collide(cached, client):  # C7
     assert client.get(entry_key(odd)) is None and "fake%3Aa%25" in entry_key(odd)
 
 
-def test_two_identities_of_one_key(cached, client):  # C7
+def test_two_identities_of_one_key(make_cached, redis, client):  # C7
     """A template that makes one key of them: each reads its own all the same."""
     template = "odd:{provider}{actor_id}{workspace_id}{actor_type}"
-    sidecar = cached({"a": PROVIDER, "ab": PROVIDER}, OAUTH_CACHE_KEY_TEMPLATE=template)
+    sidecar = make_cached(redis, {"a": PROVIDER, "ab": PROVIDER}, OAUTH_CACHE_KEY_TEMPLATE=template)
     one, two = (WORKSPACE, "a", "user", "bc"), (WORKSPACE, "ab", "user", "c")
     assert entry_key(one, template) == entry_key(two, template)
     sidecar.store(one, "of one")
@@ -205,8 +179,8 @@ def test_two_identities_of_one_key(cached, client):  # C7
         assert read(sidecar, one) == "of one, newer"
 
 
-def test_a_prefix_of_ones_own(cached, client):
-    sidecar, whose = cached(OAUTH_CACHE_PREFIX="other-app:x_1"), someone()
+def test_a_prefix_of_ones_own(make_cached, redis, client):
+    sidecar, whose = make_cached(redis, OAUTH_CACHE_PREFIX="other-app:x_1"), someone()
     sidecar.store(whose, "token")
     fill(sidecar, client, whose, prefix="other-app:x_1")
     assert epoch(client, "other-app:x_1")[1] == "ready"
@@ -214,14 +188,14 @@ def test_a_prefix_of_ones_own(cached, client):
     assert own and all(key.startswith("other-app:x_1:") for key in own), own
 
 
-def test_what_is_not_ours_stays(cached, client):
+def test_what_is_not_ours_stays(make_cached, redis, client):
     """A new epoch drops our keys and nobody else's: that Redis is shared."""
     strange = ["oauth", "oauth:cache", "oauth:caches:meta:x", "oauth:tokens:a", "xoauth:token:a:b:c:d", "session:1",
                "OAUTH:TOKEN:A:B:C:D", f"{PREFIX}", "oauth:token"]
     client.mset(dict.fromkeys(strange, "theirs"))
     client.mset({"oauth:token:fake:w:user:left": "old", f"{PREFIX}:meta:oauth:token:fake:w:user:left": "old",
                  f"{PREFIX}:lease:oauth:token:fake:w:user:left": "old"})
-    sidecar = cached()
+    sidecar = make_cached(redis)
     assert client.mget(strange) == ["theirs"] * len(strange)
     left = set(client.scan_iter()) - set(strange)
     assert left == {f"{PREFIX}:live", f"{PREFIX}:epoch"}
@@ -262,9 +236,9 @@ class OAuthTokenCache:
 
 
 @pytest.fixture
-def shared(cached, client):
+def shared(make_cached, redis, client):
     """A sidecar, and the Python service's class beside it; each by the identity."""
-    sidecar = cached(OAUTH_CACHE_KEY_TEMPLATE=PYTHON_TEMPLATE)
+    sidecar = make_cached(redis, OAUTH_CACHE_KEY_TEMPLATE=PYTHON_TEMPLATE)
     python = OAuthTokenCache(client)
 
     class Shared:
@@ -354,9 +328,9 @@ def test_a_user_and_an_api_key_of_one_id(shared, client):  # C17
     assert read(sidecar, key) == "of the API key, newer" and read(sidecar, user) == "of the user"
 
 
-def test_swapped_labels(cached, client):  # E24
+def test_swapped_labels(make_cached, redis, client):  # E24
     """Labels of the enum change what rows mean and touch none: what was cached under the old ones is void."""
-    sidecar, user = cached(), someone()
+    sidecar, user = make_cached(redis), someone()
     key = (*user[:2], "api_key", user[3])
     store_and_fill(sidecar, client, user, "was the user's")
     store_and_fill(sidecar, client, key, "was the API key's")

@@ -4,33 +4,24 @@ import shutil
 import time
 
 import pytest
-from support.cached import PROVIDERS, cache_state, epoch, read, store_and_fill, wait_cache, wait_acknowledged
+from support.cached import cache_state, epoch, read, store_and_fill, wait_cache, wait_acknowledged
 from support.forward import Forward
+from support.harness import all_of
 from support.redis_server import PREFIX, trusted_entry
 from support.sidecar import someone
 
 
 @pytest.fixture
 def make_forward():
-    made = []
-
-    def make(redis):
-        made.append(Forward(redis.port))
-        return made[-1]
-
-    yield make
-    for forward in made:
-        forward.close()
+    yield from all_of(lambda redis: Forward(redis.port), Forward.close)
 
 
-def test_one_of_two_is_led_elsewhere(make_sidecar, make_redis, make_forward):  # C12
+def test_one_of_two_is_led_elsewhere(make_cached, make_redis, make_forward):  # C12
     """Whoever still works with the first Redis keeps the cache, and nobody takes it away in turn."""
     first, second = make_redis(), make_redis()
     forward = make_forward(first)
-    stays = make_sidecar(PROVIDERS, settings={"REDIS_URL": first.url})
-    moves = make_sidecar(PROVIDERS, settings={"REDIS_URL": forward.url}, db=stays.db)
-    for one in (stays, moves):
-        wait_cache(one)
+    stays = make_cached(first)
+    moves = make_cached(forward, db=stays.db)
     whose = someone()
     with first.client as client:
         store_and_fill(stays, client, whose, "token 0")
@@ -55,12 +46,11 @@ def test_one_of_two_is_led_elsewhere(make_sidecar, make_redis, make_forward):  #
         store_and_fill(moves, client, whose, "in the second")
 
 
-def test_a_proxy_leads_to_a_copy(make_sidecar, make_redis, make_forward):  # C12
+def test_a_proxy_leads_to_a_copy(make_cached, make_redis, make_forward):  # C12
     """Behind connections that stay open: one that lacks the last deletions, with the same epoch."""
     first, second = make_redis({"dbfilename": "dump.rdb"}), make_redis(start=False)
     forward = make_forward(first)
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": forward.url})
-    wait_cache(sidecar)
+    sidecar = make_cached(forward)
     whose = someone()
     with first.client as client:
         store_and_fill(sidecar, client, whose, "old")
@@ -92,11 +82,10 @@ def planted(client, change):
     client.set(f"{PREFIX}:epoch", " ".join(words))
 
 
-def test_a_clock_was_ahead(make_sidecar, make_redis):  # C12
+def test_a_clock_was_ahead(make_cached, make_redis):  # C12
     """The same line of the same database, which seems to have started later: nobody else is there."""
     redis = make_redis()
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis)
     sidecar.stop()
     with redis.client as client:
         planted(client, lambda timeline, start: (str(timeline), str(start + 24 * 3600 * 10**6)))
@@ -105,11 +94,10 @@ def test_a_clock_was_ahead(make_sidecar, make_redis):  # C12
         store_and_fill(sidecar, client, someone(), "token")
 
 
-def test_a_later_line_of_the_database_was_here(make_sidecar, make_redis):  # C12
+def test_a_later_line_of_the_database_was_here(make_cached, make_redis):  # C12
     """Even where it is silent; somebody who knows better may delete the epoch, as the log says."""
     redis = make_redis()
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis)
     sidecar.stop()
     with redis.client as client:
         planted(client, lambda timeline, start: (str(timeline + 1), str(start)))

@@ -19,9 +19,7 @@ A_WHILE = 0.3  # seconds in which what must wait shows that it does
 @pytest.fixture(scope="module")
 def server(module_cluster):
     """A server with two-phase commit and logical replication, and nobody waiting."""
-    made = module_cluster(settings={"max_prepared_transactions": "5", "wal_level": "logical"})
-    made.fresh_database(DATABASE)
-    return made
+    return module_cluster(database=DATABASE, settings={"max_prepared_transactions": "5", "wal_level": "logical"})
 
 
 @pytest.fixture

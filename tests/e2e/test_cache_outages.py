@@ -20,24 +20,10 @@ def server(module_cluster):
 
 
 @pytest.fixture
-def redis(make_redis):
-    return make_redis()
-
-
-@pytest.fixture
-def client(redis):
-    with redis.client as one:
-        yield one
-
-
-@pytest.fixture
-def pair(make_sidecar, server, redis):
+def pair(make_cached, server, redis):
     """Two sidecars of one database and one Redis."""
-    first = make_sidecar(PROVIDERS, cluster=server, settings={"REDIS_URL": redis.url})
-    second = make_sidecar(PROVIDERS, cluster=server, db=first.db, settings={"REDIS_URL": redis.url})
-    for one in (first, second):
-        wait_cache(one)
-    return first, second
+    first = make_cached(redis, cluster=server)
+    return first, make_cached(redis, cluster=server, db=first.db)
 
 
 def token_of(sidecar, whose, may_fail=()):
@@ -157,12 +143,11 @@ def test_redis_is_restarted(pair, redis, client):  # C3
     works_again(pair, client, whose)
 
 
-def test_redis_comes_back_with_old_values(make_sidecar, server, make_redis):  # C3
+def test_redis_comes_back_with_old_values(make_cached, server, make_redis):  # C3
     """One that saves: entries, entry_metadata, even the epoch and a heartbeat stand there again, from
     before a change. Its run is another, so that nobody believes them."""
     redis = make_redis(settings={"save": '"3600 1"'})
-    sidecar = make_sidecar(PROVIDERS, cluster=server, settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis, cluster=server)
     whose = someone()
     with redis.client as client:
         store_and_fill(sidecar, client, whose, "old")
@@ -437,14 +422,13 @@ def test_a_redis_that_says_nothing_for_six_seconds(pair, redis, client):  # C11
 # A crash takes back what was read (C14)
 
 
-def test_a_crash_takes_back_a_cached_token(make_cluster, make_sidecar, redis, client):  # C14
+def test_a_crash_takes_back_a_cached_token(make_cluster, make_cached, redis, client):  # C14
     """Committed without a wait for the disk, read, cached, and gone with the crash: then nobody
     reads it any more."""
     server = make_cluster(settings={"synchronous_commit": "off", "wal_writer_delay": "10000",
                                     # From 17 on, 0 wakes the WAL writer at each commit.
                                     "wal_writer_flush_after": "1GB", "autovacuum": "off"})
-    sidecar = make_sidecar(PROVIDERS, cluster=server, settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis, cluster=server)
     whose, lost = someone(), False
     for number in range(4):
         sidecar.store(whose, "safe")

@@ -17,17 +17,6 @@ OTHER_REDIS = "the database names another Redis"
 DEPOSED = "this Redis serves a later primary"
 
 
-@pytest.fixture
-def redis(make_redis):
-    return make_redis()
-
-
-@pytest.fixture
-def client(redis):
-    with redis.client as one:
-        yield one
-
-
 def reasons(sidecar):
     """Why the cache was off, each time that it said so."""
     return [line["reason"] for line in sidecar.log_lines()
@@ -49,14 +38,12 @@ def keys(client):
     return {key: client.get(key) for key in client.scan_iter()}
 
 
-def test_two_sidecars_of_one_pair(make_sidecar, redis, client):  # C12
+def test_two_sidecars_of_one_pair(make_cached, redis, client):  # C12
     """They share an epoch, and what the one has cached is a hit for the other."""
-    first = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(first)
+    first = make_cached(redis)
     whose, before = someone(), epoch(client)
     store_and_fill(first, client, whose, "token")
-    second = make_sidecar(PROVIDERS, db=first.db, settings={"REDIS_URL": redis.url})
-    wait_cache(second)
+    second = make_cached(redis, db=first.db)
     assert epoch(client) == before and is_trusted(client, whose)
     assert read(second, whose) == "token" and hits(second) == 1
     for number, (one, other) in enumerate([(first, second), (second, first)] * 3):
@@ -72,10 +59,9 @@ def test_two_sidecars_of_one_pair(make_sidecar, redis, client):  # C12
     assert epoch(client) == before and read(first, whose) == "new"
 
 
-def test_two_redises_of_one_database(make_sidecar, make_redis, redis, client):  # C12
+def test_two_redises_of_one_database(make_sidecar, make_cached, make_redis, redis, client):  # C12
     """The second is left alone until the first has not been heard of for thirty seconds."""
-    first = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(first)
+    first = make_cached(redis)
     other = make_redis()
     second = make_sidecar(PROVIDERS, db=first.db, settings={"REDIS_URL": other.url})
     with other.client as other_client:
@@ -105,10 +91,9 @@ def test_two_redises_of_one_database(make_sidecar, make_redis, redis, client):  
         assert epoch(other_client) == taken and not client.exists(f"{PREFIX}:live")
 
 
-def test_two_prefixes_of_one_database(make_sidecar, redis, client):  # C12
+def test_two_prefixes_of_one_database(make_sidecar, make_cached, redis, client):  # C12
     """They are two caches, of which one would hear of no change."""
-    first = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(first)
+    first = make_cached(redis)
     second = make_sidecar(PROVIDERS, db=first.db, settings={"REDIS_URL": redis.url, "OAUTH_CACHE_PREFIX": "second"})
     stays_off(second, OTHER_REDIS)
     assert not [key for key in client.scan_iter() if key.startswith("second")]
@@ -118,10 +103,9 @@ def test_two_prefixes_of_one_database(make_sidecar, redis, client):  # C12
     ("OAUTH_CACHE_KEY_TEMPLATE", "oauth:token:{provider}:{workspace_id}:{actor_id}"),
     ("OAUTH_CACHE_KEY", "5DUzFqLzE0u0hHJpGq4sCZbQF0oRr8ZgZ5m6mHf1b5Q="),
 ])
-def test_two_templates_of_one_pair(make_sidecar, redis, client, setting, value):  # C12
+def test_two_templates_of_one_pair(make_sidecar, make_cached, redis, client, setting, value):  # C12
     """Each would leave what the other one keeps: a change must never leave a trusted old token."""
-    first = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(first)
+    first = make_cached(redis)
     second = make_sidecar(PROVIDERS, db=first.db, settings={"REDIS_URL": redis.url, setting: value})
     template = value if "TEMPLATE" in setting else None
     whose = someone()
@@ -137,10 +121,9 @@ def test_two_templates_of_one_pair(make_sidecar, redis, client, setting, value):
             assert found is None or found["access_token"] == f"token {number}"
 
 
-def test_two_databases_of_one_redis(make_sidecar, redis, client):  # C12
+def test_two_databases_of_one_redis(make_sidecar, make_cached, redis, client):  # C12
     """The second stays off as long as the first one's heartbeat stands, and drops nothing."""
-    first = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(first)
+    first = make_cached(redis)
     whose = someone()
     store_and_fill(first, client, whose, "of the first")
     before = epoch(client)
@@ -192,12 +175,11 @@ def primary(module_cluster):
     return module_cluster()
 
 
-def test_a_standby_and_a_promotion(primary, make_sidecar, redis, client):  # C12
+def test_a_standby_and_a_promotion(primary, make_sidecar, make_cached, redis, client):  # C12
     """The standby's sidecar never fills; promoted, it takes the Redis over at once, and the old
     primary's goes off, and neither fills nor vouches for anything more."""
     whose, another = someone(), someone()
-    old = make_sidecar(PROVIDERS, cluster=primary, settings={"REDIS_URL": redis.url})
-    wait_cache(old)
+    old = make_cached(redis, cluster=primary)
     standby = primary.standby()
     try:
         for one in (whose, another):
@@ -266,11 +248,10 @@ def _answers(sidecar):
         return False
 
 
-def test_a_database_is_restored_in_its_place(make_sidecar, flow_cluster, redis, client):  # C12
+def test_a_database_is_restored_in_its_place(make_cached, flow_cluster, redis, client):  # C12
     """The old tokens are there again, in a database of the same name: nothing of before is
     believed."""
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis)
     whose = someone()
     sidecar.store(whose, "of the dump")
     dump = flow_cluster.dump("-Fc", db=sidecar.db)
@@ -285,10 +266,9 @@ def test_a_database_is_restored_in_its_place(make_sidecar, flow_cluster, redis, 
     assert read(sidecar, whose) == "of the dump" == fill(sidecar, client, whose)
 
 
-def test_the_table_is_another_one(make_sidecar, redis, client):  # C12
+def test_the_table_is_another_one(make_cached, redis, client):  # C12
     """DROP TABLE and oauth_tokens_upgrade(), as downgrade and upgrade of the migrations do."""
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis)
     whose = someone()
     store_and_fill(sidecar, client, whose, "old")
     before = epoch(client)

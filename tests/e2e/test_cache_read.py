@@ -24,22 +24,14 @@ def redis(module_redis):
 
 
 @pytest.fixture(scope="module")
-def cached(module_sidecar, redis):
-    sidecar = module_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
-    return sidecar
+def cached(module_cached, redis):
+    return module_cached(redis)
 
 
 @pytest.fixture(scope="module")
 def plain(module_sidecar, cached):
     """One without a cache beside it."""
     return module_sidecar(PROVIDERS, db=cached.db)
-
-
-@pytest.fixture
-def client(redis):
-    with redis.client as one:
-        yield one
 
 
 def test_a_token_is_served_from_redis_until_it_changes(cached, client):
@@ -230,8 +222,8 @@ def test_one_fill_of_500_misses(cached, client):  # C6
         assert count(cached, "cache_fills_total") - before == 1
 
 
-def test_one_fill_of_two_sidecars(cached, client, make_sidecar):  # C6
-    other = make_sidecar(PROVIDERS, db=cached.db, settings={"REDIS_URL": cached.settings["REDIS_URL"]})
+def test_one_fill_of_two_sidecars(cached, redis, client, make_cached):  # C6
+    other = make_cached(redis, db=cached.db)
     wait_cache(other)
     both, whose = [cached, other], someone()
     cached.store(whose, "token")
@@ -279,12 +271,10 @@ def test_heartbeat_and_epoch(cached, client):
     assert client.pttl(f"{PREFIX}:epoch") == -1
 
 
-def test_secrets_stay_out_of_the_log(make_sidecar, make_redis):  # C10
+def test_secrets_stay_out_of_the_log(make_cached, make_redis):  # C10
     redis = make_redis(settings={"requirepass": "p4ssw0rd-of-redis"}, login={"password": "p4ssw0rd-of-redis"})
     key = "5DUzFqLzE0u0hHJpGq4sCZbQF0oRr8ZgZ5m6mHf1b5Q="
-    sidecar = make_sidecar(PROVIDERS, settings={
-        "REDIS_URL": f"redis://:p4ssw0rd-of-redis@127.0.0.1:{redis.port}", "OAUTH_CACHE_KEY": key})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis, REDIS_URL=f"redis://:p4ssw0rd-of-redis@127.0.0.1:{redis.port}", OAUTH_CACHE_KEY=key)
     whose = someone()
     with redis.client as client:
         sidecar.store(whose, "s3cret-access", refresh_token="s3cret-refresh")

@@ -50,10 +50,9 @@ def check_line(sidecar, about="cache"):
     return [line.split(None, 2) for line in done.stdout.splitlines() if line.split(None, 2)[1] == about], done
 
 
-def test_a_warning(make_sidecar, keeper):  # C4
+def test_a_warning(make_cached, keeper):  # C4
     redis, how = keeper
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis)
     warnings = [line for line in sidecar.log_lines() if line["message"].startswith(OUTLIVE)]
     assert [(line["level"], line["reason"]) for line in warnings] == [("warning", how)]
     with redis.client as client:
@@ -77,7 +76,7 @@ def test_a_refusal(make_sidecar, keeper):  # C4
     assert ["error"] == [level for level, _, text in lines if how in text] and done.returncode != 0, done
 
 
-def test_nobody_knows(make_sidecar, make_redis):  # C4
+def test_nobody_knows(make_sidecar, make_cached, make_redis):  # C4
     """Managed ones refuse CONFIG; what cannot be known is not taken for granted."""
     redis = make_redis(settings={"rename-command": 'CONFIG ""'})
     settings = {"REDIS_URL": redis.url, "OAUTH_CACHE_REQUIRE_EPHEMERAL": "on"}
@@ -88,26 +87,23 @@ def test_nobody_knows(make_sidecar, make_redis):  # C4
     assert read(refusing, whose) == "never-in-redis" and cache_state(refusing) == "off"
     assert redis.everything() == ""
     refusing.stop()
-    warning = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url})
-    wait_cache(warning)
+    warning = make_cached(redis)
     assert [line["reason"] for line in warning.log_lines() if line["message"].startswith(OUTLIVE)] == [
         "does not tell whether it saves snapshots (CONFIG GET is refused)"]
 
 
-def test_neither_where_nothing_is_kept(make_sidecar, make_redis):  # C4
+def test_neither_where_nothing_is_kept(make_cached, make_redis):  # C4
     redis = make_redis()
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url, "OAUTH_CACHE_REQUIRE_EPHEMERAL": "on"})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis, OAUTH_CACHE_REQUIRE_EPHEMERAL="on")
     assert OUTLIVE not in sidecar.log()
     lines, done = check_line(sidecar)
     assert [level for level, _, _ in lines] == ["ok"] and done.returncode == 0, done
 
 
-def test_it_comes_to_keep_them_later(make_sidecar, make_redis):  # C4
+def test_it_comes_to_keep_them_later(make_cached, make_redis):  # C4
     """It is asked again with each connection."""
     redis = make_redis()
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url, "OAUTH_CACHE_REQUIRE_EPHEMERAL": "on"})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis, OAUTH_CACHE_REQUIRE_EPHEMERAL="on")
     redis.settings["save"] = '"3600 1"'
     redis.restart()
     sidecar.wait_log("saves snapshots to disk", 20)
@@ -118,12 +114,9 @@ def test_it_comes_to_keep_them_later(make_sidecar, make_redis):  # C4
 
 
 @pytest.fixture
-def sealed(make_sidecar, keeper):
+def sealed(make_cached, keeper):
     redis, _ = keeper
-    sidecar = make_sidecar(PROVIDERS, settings={
-        "REDIS_URL": redis.url, "OAUTH_CACHE_KEY": KEY, "OAUTH_CACHE_REQUIRE_EPHEMERAL": "on",
-        "OAUTH_CACHE_REFRESH_TOKEN": "on"})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis, OAUTH_CACHE_KEY=KEY, OAUTH_CACHE_REQUIRE_EPHEMERAL="on", OAUTH_CACHE_REFRESH_TOKEN="on")
     return sidecar, redis
 
 
@@ -165,11 +158,10 @@ def test_sealed_entries_may_be_kept(sealed):  # C4
 
 
 @pytest.fixture
-def moving(make_sidecar, make_redis):
+def moving(make_cached, make_redis):
     """A sidecar that seals, and two identities with entries."""
     redis = make_redis()
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis.url, "OAUTH_CACHE_KEY": KEY})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis, OAUTH_CACHE_KEY=KEY)
     mine, theirs = someone(), someone()
     with redis.client as client:
         store_and_fill(sidecar, client, mine, "mine")
@@ -239,16 +231,12 @@ def test_an_old_entry_cannot_be_put_back(moving):  # C19
     assert read(sidecar, mine) == "newer"
 
 
-def test_nor_behind_another_daemon(make_sidecar, make_redis):  # C19
+def test_nor_behind_another_daemon(make_cached, make_redis):  # C19
     """Each daemon sees every change, whoever drops the entry; and one that begins believes nothing of before."""
-    settings = {"REDIS_URL": make_redis().url, "OAUTH_CACHE_KEY": KEY}
-    first = make_sidecar(PROVIDERS, settings=settings)
-    second = make_sidecar(PROVIDERS, settings=settings, db=first.db)
-    redis_client = first.settings["REDIS_URL"]
-    wait_cache(first)
-    wait_cache(second)
-    whose = someone()
-    with redis.Redis.from_url(redis_client, decode_responses=True) as client:
+    redis, whose = make_redis(), someone()
+    first = make_cached(redis, OAUTH_CACHE_KEY=KEY)
+    second = make_cached(redis, db=first.db, OAUTH_CACHE_KEY=KEY)
+    with redis.client as client:
         store_and_fill(first, client, whose, "old")
         wait_until(lambda: read(second, whose) == "old")
         copy = copy_of(client, whose)
@@ -259,8 +247,7 @@ def test_nor_behind_another_daemon(make_sidecar, make_redis):  # C19
             client.mset(copy)
             assert read(second, whose) == "new"
         client.mset(copy)
-        third = make_sidecar(PROVIDERS, settings=settings, db=first.db)
-        wait_cache(third)
+        third = make_cached(redis, db=first.db, OAUTH_CACHE_KEY=KEY)
         client.mset(copy)
         assert read(third, whose) == "new"
         # But what is true is served by all.
@@ -270,11 +257,10 @@ def test_nor_behind_another_daemon(make_sidecar, make_redis):  # C19
             assert read(sidecar, whose) == "newest" and hits(sidecar) == before + 1
 
 
-def test_nor_with_its_epoch(make_sidecar, make_redis):  # C19
+def test_nor_with_its_epoch(make_cached, make_redis):  # C19
     """Every entry is dropped by way of a new epoch; somebody puts back the old one, with all that it vouched for."""
     redis_server = make_redis()
-    sidecar = make_sidecar(PROVIDERS, settings={"REDIS_URL": redis_server.url, "OAUTH_CACHE_KEY": KEY})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis_server, OAUTH_CACHE_KEY=KEY)
     whose = someone()
     with redis_server.client as client:
         store_and_fill(sidecar, client, whose, "old")
@@ -291,12 +277,10 @@ def test_nor_with_its_epoch(make_sidecar, make_redis):  # C19
             time.sleep(0.1)
 
 
-def test_an_entry_ends_by_itself(make_sidecar, make_redis):  # C19
+def test_an_entry_ends_by_itself(make_cached, make_redis):  # C19
     """Past its life it is no more, though somebody has taken away its expiry."""
     redis_server = make_redis()
-    sidecar = make_sidecar(PROVIDERS, settings={
-        "REDIS_URL": redis_server.url, "OAUTH_CACHE_KEY": KEY, "OAUTH_CACHE_MAX_TTL": "6"})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis_server, OAUTH_CACHE_KEY=KEY, OAUTH_CACHE_MAX_TTL="6")
     whose = someone()
     with redis_server.client as client:
         store_and_fill(sidecar, client, whose, "token")

@@ -26,16 +26,8 @@ def redis(module_redis):
 
 
 @pytest.fixture(scope="module")
-def cached(module_sidecar, server, redis):
-    sidecar = module_sidecar(PROVIDERS, cluster=server, settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
-    return sidecar
-
-
-@pytest.fixture
-def client(redis):
-    with redis.client as one:
-        yield one
+def cached(module_cached, server, redis):
+    return module_cached(redis, cluster=server)
 
 
 @pytest.fixture
@@ -220,11 +212,10 @@ def test_the_triggers_are_taken_away(cached, writer, client):  # C2
     assert fill(cached, client, whose) == "unrecorded"
 
 
-def test_without_preloading(make_cluster, make_redis, make_sidecar):  # C2
+def test_without_preloading(make_cluster, make_redis, make_cached):  # C2
     """Nobody wakes the sidecar, which looks by itself."""
     redis = make_redis()
-    sidecar = make_sidecar(PROVIDERS, cluster=make_cluster(preload="session"), settings={"REDIS_URL": redis.url})
-    wait_cache(sidecar)
+    sidecar = make_cached(redis, cluster=make_cluster(preload="session"))
     whose = someone()
     with redis.client as client, sidecar.cluster.connect(sidecar.db, autocommit=True) as writer:
         for write in (by_update, as_replica, by_truncate_and_insert):

@@ -14,8 +14,7 @@ from support.pgbouncer import PgBouncer
 @pytest.fixture(scope="module")
 def server(module_cluster):
     """By TCP, too: JDBC knows no Unix sockets. With a sidecar."""
-    one = module_cluster(settings={"listen_addresses": "127.0.0.1"})
-    one.fresh_database(DATABASE)
+    one = module_cluster(database=DATABASE, settings={"listen_addresses": "127.0.0.1"})
     listener = Listener(one)
     yield one
     listener.stop()

@@ -11,16 +11,6 @@ from support.sidecar import MiniBrowser, in_parallel, parameters, someone
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(autouse=True)
-def honest(fake):
-    fake.reset()
-
-
-@pytest.fixture(scope="module")
 def sidecar(module_sidecar, fake, application):
     return module_sidecar(
         {"fake": fake.settings(), "other": fake.settings()},

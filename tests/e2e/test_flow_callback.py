@@ -7,16 +7,6 @@ from support.sidecar import MiniBrowser, Sidecar, in_parallel, prepare_database,
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(autouse=True)
-def honest(fake):
-    fake.reset()
-
-
-@pytest.fixture(scope="module")
 def sidecar(module_sidecar, fake):
     plain = {"issuer": None, "scopes": "a b"}
     return module_sidecar({

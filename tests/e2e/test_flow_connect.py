@@ -153,16 +153,6 @@ def test_another_account_replaces_the_whole_grant(sidecar):  # F17
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(autouse=True)
-def honest(fake):
-    fake.reset()
-
-
-@pytest.fixture(scope="module")
 def quick(module_sidecar, fake, application):
     return module_sidecar(
         {"fake": fake.settings(extra=["instance_url", "team.id"], callback_extra=["realmId"]),

@@ -7,66 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from support.flows import DETAILS, PUBLISH, begin, claim, confirm, keep, sha, ticket
 from support.harness import DATABASE, wait_until
 from support.tokens import get, identity, new_key, set_ring
 
 OLD, NEW, THIRD = new_key(), new_key(), new_key()
-BEGIN = """SELECT state, browser_secret, code_verifier, nonce
-    FROM oauth_tokens_internal.flow_begin(%s, %s, 'https://issuer.example',
-        'https://issuer.example/token', 'client')"""
-CLAIM = "SELECT code_verifier, nonce FROM oauth_tokens_internal.flow_claim(%s, %s, 'google')"
-STORE = "SELECT outcome, flow FROM oauth_tokens_internal.flow_store(%s, %s, %s, %s, %s, %s)"
-CONFIRM = "SELECT oauth_flow_confirm(%s, %s, %s, %s, %s)"
-DETAILS = '{"account_id": "1", "issuer": "https://issuer.example", "client_id": "client"}'
 FLOWS = ("flow_links", "flow_attempts", "flow_confirmations")
 
 
 @pytest.fixture(scope="module")
-def server(module_cluster):
-    cluster = module_cluster(key=None, start=False, settings={"max_connections": "80"})
-    set_ring(cluster, OLD)
-    cluster.start()
-    cluster.fresh_database(DATABASE)
-    return cluster
+def cluster(module_cluster):
+    return module_cluster(ring=[OLD], database=DATABASE, settings={"max_connections": "80"})
 
 
 @pytest.fixture
-def db(server):
-    set_ring(server, OLD)
-    server.fresh_database(DATABASE)
-    server.rows("SELECT oauth_tokens_internal.publish_settings("
-                "'https://oauth.example.com', '600 s', '{}', '{google}')")
-    return server
-
-
-def sha(secret):
-    return hashlib.sha256(secret.encode()).digest()
-
-
-def ticket(connection, whose=identity(), confirm=False):
-    url = connection.execute(
-        "SELECT oauth_authorize_url(%s, %s, %s, %s, return_to => '/', confirm => %s)",
-        (*whose, confirm),
-    ).fetchone()[0]
-    return url.rpartition("=")[2]
-
-
-def begin(connection, of_ticket, provider="google"):
-    return connection.execute(BEGIN, (sha(of_ticket), provider)).fetchone()
-
-
-def claim(connection, attempt):
-    return connection.execute(CLAIM, (sha(attempt[0]), sha(attempt[1]))).fetchone()
-
-
-def keep(connection, of_ticket, access="access", refresh="refresh", details=DETAILS):
-    return connection.execute(
-        STORE, (sha(of_ticket), access, refresh, 3600, "mail", details)
-    ).fetchone()
-
-
-def confirm(connection, code, whose=identity()):
-    return connection.execute(CONFIRM, (*whose, code)).fetchone()[0]
+def db(db):
+    db.rows(PUBLISH)
+    return db
 
 
 def count(cluster, table):

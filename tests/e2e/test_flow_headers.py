@@ -7,16 +7,6 @@ from support.sidecar import API_TOKEN, MiniBrowser, parameters, someone
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(autouse=True)
-def honest(fake):
-    fake.reset()
-
-
-@pytest.fixture(scope="module")
 def sidecar(module_sidecar, fake, application):
     return module_sidecar({"fake": fake.settings()}, settings={"OAUTH_RETURN_TO": application.origin})
 

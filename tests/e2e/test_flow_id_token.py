@@ -10,16 +10,6 @@ from support.sidecar import MiniBrowser, someone
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(autouse=True)
-def honest(fake):
-    fake.reset()
-
-
-@pytest.fixture(scope="module")
 def sidecar(module_sidecar, fake):
     return module_sidecar({"fake": fake.settings(), "odd": fake.settings(id_token="optional")})
 

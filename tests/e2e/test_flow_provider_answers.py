@@ -15,16 +15,6 @@ ENDPOINTS = {"authorization_endpoint": "/authorize", "token_endpoint": "/token",
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(autouse=True)
-def honest(fake):
-    fake.reset()
-
-
-@pytest.fixture(scope="module")
 def sidecar(module_sidecar, fake):
     """All of them in one daemon: the blocks as they are, but for where the provider is."""
     blocks, variables = {}, {}

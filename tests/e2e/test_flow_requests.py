@@ -9,16 +9,6 @@ HOST = b"Host: localhost\r\n"
 END = b"Connection: close\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(scope="module")
-def sidecar(module_sidecar, fake):
-    return module_sidecar({"fake": fake.settings()})
-
-
 @pytest.fixture(autouse=True)
 def still_alive(sidecar):
     """After each test: one process that never ended, and that answers at once."""

@@ -13,11 +13,6 @@ ALLOWED = ["http://127.0.0.1:8000", "https://app.example.org", "https://*.exampl
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(scope="module")
 def sidecar(module_sidecar, fake):
     return module_sidecar({"fake": fake.settings(scopes="email")},
                           settings={"OAUTH_RETURN_TO": ",".join(ALLOWED)})

@@ -15,16 +15,6 @@ from support.sidecar import MiniBrowser, in_parallel, someone
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(autouse=True)
-def honest(fake):
-    fake.reset()
-
-
-@pytest.fixture(scope="module")
 def sidecar(module_sidecar, fake):
     return module_sidecar({"fake": fake.settings(scopes="a b")},
                           settings={"OAUTH_PROVIDER_TIMEOUT_SECONDS": "3"})

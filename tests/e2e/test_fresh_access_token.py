@@ -12,7 +12,7 @@ from datetime import datetime
 import asyncpg
 import psycopg
 import pytest
-from support.harness import DATABASE, client_bin, wait_until
+from support.harness import DATABASE, all_of, client_bin, wait_until
 from support.listener import FRESH, REFRESH, WAIT, Caller, Listener
 from support.pgbouncer import PgBouncer
 from support.tokens import identity, python_store
@@ -26,22 +26,15 @@ FAIL = "SELECT oauth_refresh_fail(%s, %s, %s, %s, %s, %s, 'it said no', %s)"
 
 @pytest.fixture(scope="module")
 def cluster(module_cluster):
-    made = module_cluster(settings={"max_connections": "300", "max_prepared_transactions": "5"})
-    made.fresh_database(DATABASE)
-    return made
+    return module_cluster(database=DATABASE, settings={"max_connections": "300", "max_prepared_transactions": "5"})
 
 
 @pytest.fixture
 def listen(cluster):
-    made = []
+    def make(cluster=cluster, **kwargs):
+        return Listener(cluster, **kwargs)
 
-    def make(**kwargs):
-        made.append(Listener(kwargs.pop("cluster", cluster), **kwargs))
-        return made[-1]
-
-    yield make
-    for listener in made:
-        listener.stop()
+    yield from all_of(make, Listener.stop)
 
 
 def expire(cluster, *actors, db=DATABASE, expires_in=0, refresh="refresh"):

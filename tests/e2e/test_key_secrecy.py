@@ -25,10 +25,8 @@ def secret(module_cluster):
     """A server with two keys in its environment, a role without rights, and one of each
     kind that has some; its log says all it can."""
     cluster = module_cluster(
-        key=f"{KEY},{SECOND}",
-        settings={"log_min_messages": "debug1", "log_error_verbosity": "verbose"},
-    )
-    cluster.fresh_database(DATABASE)
+        key=f"{KEY},{SECOND}", database=DATABASE,
+        settings={"log_min_messages": "debug1", "log_error_verbosity": "verbose"})
     cluster.rows("CREATE ROLE plain LOGIN")
     cluster.rows("CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
     return cluster
@@ -37,11 +35,8 @@ def secret(module_cluster):
 @pytest.fixture(scope="module")
 def filed(module_cluster):
     """The same with keys in a file, and an unused command in the settings."""
-    cluster = module_cluster(key=None, start=False)
-    cluster.settings["oauth_tokens.key_file"] = cluster.write_file("keys", f"{KEY}\n{SECOND}\n")
-    cluster.settings["oauth_tokens.key_command"] = f"echo {SECOND}"
-    cluster.start()
-    cluster.fresh_database(DATABASE)
+    cluster = module_cluster(
+        ring=[KEY, SECOND], database=DATABASE, settings={"oauth_tokens.key_command": f"echo {SECOND}"})
     cluster.rows("CREATE ROLE plain LOGIN")
     cluster.rows("CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
     return cluster

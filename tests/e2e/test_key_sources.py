@@ -20,11 +20,7 @@ SENTINEL = "SENTINEL"
 @pytest.fixture(scope="module")
 def filed(module_cluster):
     """A server whose keys lie in a file, reloaded by set_ring()."""
-    cluster = module_cluster(key=None, start=False)
-    set_ring(cluster, KEY)
-    cluster.start()
-    cluster.fresh_database(DATABASE)
-    return cluster
+    return module_cluster(ring=[KEY], database=DATABASE)
 
 
 def write_ring(cluster, content):

@@ -26,19 +26,13 @@ OLD = '{"lifetime": 3600}'
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(scope="module")
 def sidecar(module_sidecar, fake):
     return module_sidecar({"fake": fake.settings(), "graceful": fake.settings(rotation="grace:60")})
 
 
 @pytest.fixture(autouse=True)
-def clean(fake, sidecar):
+def clean(sidecar):
     """Failures of one test must not open the client's breaker for the next."""
-    fake.reset()
     yield
     sidecar.sql("DELETE FROM oauth_tokens_internal.refresh_clients")
 

@@ -12,23 +12,12 @@ from urllib.parse import urlencode
 import pytest
 from support.boot_clock import BootClock
 from support.cached import BOUND, fill, wait_cache
-from support.harness import wait_until
+from support.harness import all_of, wait_until
 from support.interrupting_proxy import InterruptingProxy
+from support.openid import LIFE
 from support.sidecar import API_TOKEN, Sidecar, is_sanitized, someone
 
-LIFE = 3600  # seconds that an access token lives
 ROTATION = {"openid": "strict", "graceful": "grace:60"}
-
-
-@pytest.fixture(scope="module")
-def openid(make_openid):
-    return make_openid(auto_login="somebody", access_token_ttl=LIFE)
-
-
-@pytest.fixture(scope="module")
-def graceful(make_openid):
-    """A provider whose rotated refresh tokens still work for a minute."""
-    return make_openid(auto_login="somebody", access_token_ttl=LIFE, rotation_grace=60)
 
 
 class Site:
@@ -92,15 +81,10 @@ class Site:
 
 @pytest.fixture
 def make_site(flow_cluster):
-    made = []
+    def make(openid, *args, cluster=flow_cluster, **kwargs):
+        return Site(cluster, openid, *args, **kwargs)
 
-    def make(openid, *args, cluster=None, **kwargs):
-        made.append(Site(cluster or flow_cluster, openid, *args, **kwargs))
-        return made[-1]
-
-    yield make
-    for site in made:
-        site.close()
+    yield from all_of(make, Site.close)
 
 
 class Reader:

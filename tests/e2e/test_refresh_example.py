@@ -16,11 +16,6 @@ from support.tokens import get, identity
 ALICE = identity(provider="openid")
 
 
-@pytest.fixture(scope="module")
-def openid(make_openid):
-    return make_openid(auto_login="alice")
-
-
 @pytest.fixture
 def connected(cluster, openid):
     """Alice's account, whose access token has expired; the role is `refresher`."""

@@ -7,14 +7,13 @@ import time
 
 import psycopg
 import pytest
-from support.harness import DATABASE, KEY, new_directory
+from support.harness import DATABASE, KEY, all_of, new_directory
 from support.interrupting_proxy import InterruptingProxy
-from support.openid import CLIENT
+from support.openid import CLIENT, LIFE
 from support.refresh_holder import Holder
 from support.tokens import get, identity, new_key, python_store, set_ring
 
 RULES = '{"openid": {"rotation": "strict"}, "graceful": {"rotation": "grace:60"}}'
-LIFE = 3600  # seconds that an access token lives
 
 
 def prepare(server, db=DATABASE):
@@ -30,17 +29,6 @@ def cluster(module_cluster):
     made = module_cluster(settings={"max_connections": "200", "timezone": "Asia/Kolkata", "datestyle": "German"})  # T9
     prepare(made)
     return made
-
-
-@pytest.fixture(scope="module")
-def openid(make_openid):
-    return make_openid(auto_login="somebody", access_token_ttl=LIFE)
-
-
-@pytest.fixture(scope="module")
-def graceful(make_openid):
-    """A provider whose rotated refresh tokens still work for a minute."""
-    return make_openid(auto_login="somebody", access_token_ttl=LIFE, rotation_grace=60)
 
 
 class Account:
@@ -102,15 +90,7 @@ class Account:
 
 @pytest.fixture
 def connect():
-    made = []
-
-    def one(*args, **kwargs):
-        made.append(Account(*args, **kwargs))
-        return made[-1]
-
-    yield one
-    for account in made:
-        account.close()
+    yield from all_of(Account, Account.close)
 
 
 # Many callers.

@@ -6,19 +6,11 @@ import json
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from support.harness import DATABASE
 from support.tokens import identity
 
 LEVELS = ["REPEATABLE READ", "SERIALIZABLE"]
 BEGIN = "SELECT outcome, fence, spool_key FROM oauth_refresh_begin(%s, %s, %s, %s)"
 TOKENS = "SELECT access_token, refresh_token FROM oauth_get(%s, %s, %s, %s)"
-
-
-@pytest.fixture(scope="module")
-def cluster(module_cluster):
-    made = module_cluster()
-    made.fresh_database(DATABASE)
-    return made
 
 
 def store(cluster, actor):

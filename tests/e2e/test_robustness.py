@@ -23,11 +23,9 @@ def memory(connection):
 
 @pytest.fixture(scope="module")
 def server(module_cluster):
-    cluster = module_cluster(key=None, start=False, settings={"deadlock_timeout": "50ms"})
-    cluster.keys = [new_key(), new_key()]
-    set_ring(cluster, *cluster.keys)
-    cluster.start()
-    cluster.fresh_database(DATABASE)
+    keys = [new_key(), new_key()]
+    cluster = module_cluster(ring=keys, database=DATABASE, settings={"deadlock_timeout": "50ms"})
+    cluster.keys = keys
     cluster.rows(f"SELECT oauth_store({WHOSE}, a::text, 'access-' || a, repeat('r', 100 + a * 10))"
                  " FROM generate_series(0, 299) a")
     return cluster

@@ -15,20 +15,8 @@ USAGE = 'SELECT fingerprint, "values" FROM oauth_key_usage ORDER BY position'
 
 
 @pytest.fixture(scope="module")
-def server(module_cluster):
-    cluster = module_cluster(key=None, start=False, settings={"deadlock_timeout": "200ms"})
-    set_ring(cluster, OLD)
-    cluster.start()
-    cluster.fresh_database(DATABASE)  # for set_ring()
-    return cluster
-
-
-@pytest.fixture
-def db(server):
-    """A database of the test's own, and the ring as it was at first."""
-    set_ring(server, OLD)
-    server.fresh_database(DATABASE)
-    return server
+def cluster(module_cluster):
+    return module_cluster(ring=[OLD], database=DATABASE, settings={"deadlock_timeout": "200ms"})
 
 
 def fill(cluster, count, access="access", refresh="refresh"):

@@ -71,12 +71,8 @@ LOST = """
 @pytest.fixture
 def db(module_cluster):
     cluster = module_cluster(
-        key=None, start=False,
-        settings={"deadlock_timeout": "100ms", "autovacuum_naptime": "1s", "max_wal_size": "256MB"},
-    )
-    set_ring(cluster, ONE)
-    cluster.start()
-    cluster.fresh_database(DATABASE)
+        ring=[ONE], database=DATABASE,
+        settings={"deadlock_timeout": "100ms", "autovacuum_naptime": "1s", "max_wal_size": "256MB"})
     cluster.rows("CREATE TABLE journal (id bigserial PRIMARY KEY, actor integer, value bigint)")
     cluster.rows(
         f"""SELECT oauth_store('11111111-1111-4111-8111-111111111111', 'google', 'user',

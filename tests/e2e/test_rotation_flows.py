@@ -4,8 +4,8 @@ every feature works once more; oauth_key_usage says when that is."""
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.flows import PUBLISH, begin, claim, confirm, keep, ticket
 from support.harness import DATABASE, wait_until
-from test_flow_database import begin, claim, confirm, keep, ticket
 from support.tokens import fingerprint, get, identity, in_background, new_key, set_ring
 
 OLD, MIDDLE, NEW = new_key(), new_key(), new_key()
@@ -13,21 +13,14 @@ USAGE = 'SELECT fingerprint, "values" FROM oauth_key_usage ORDER BY position'
 
 
 @pytest.fixture(scope="module")
-def server(module_cluster):
-    cluster = module_cluster(key=None, start=False, settings={"max_connections": "80"})
-    set_ring(cluster, OLD)
-    cluster.start()
-    cluster.fresh_database(DATABASE)
-    return cluster
+def cluster(module_cluster):
+    return module_cluster(ring=[OLD], database=DATABASE, settings={"max_connections": "80"})
 
 
 @pytest.fixture
-def db(server):
-    set_ring(server, OLD)
-    server.fresh_database(DATABASE)
-    server.rows("SELECT oauth_tokens_internal.publish_settings("
-                "'https://oauth.example.com', '600 s', '{}', '{google}')")
-    return server
+def db(db):
+    db.rows(PUBLISH)
+    return db
 
 
 def rotate(cluster, user="postgres"):

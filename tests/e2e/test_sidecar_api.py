@@ -33,11 +33,6 @@ def token_of(name):
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(scope="module")
 def sidecar(module_sidecar, fake, application):
     ways = itertools.cycle(["token_env", "token_file", "token_sha256"])
     tokens, environment = [], {}

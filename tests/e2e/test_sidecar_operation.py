@@ -24,21 +24,6 @@ from support.sidecar import (API_TOKEN, MiniBrowser, binary, environment, fetch,
                              parameters, someone)
 
 
-@pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(autouse=True)
-def honest(fake):
-    fake.reset()
-
-
-@pytest.fixture(scope="module")
-def sidecar(module_sidecar, fake):
-    return module_sidecar({"fake": fake.settings()})
-
-
 def connected(sidecar, whose=None):
     whose = whose or someone()
     end = MiniBrowser().open(sidecar.link(whose))

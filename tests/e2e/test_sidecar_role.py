@@ -7,13 +7,8 @@ from support.tokens import WORKSPACE
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(scope="module")
-def sidecar(module_sidecar, fake):
-    made = module_sidecar({"fake": fake.settings()})
+def sidecar(sidecar):
+    made = sidecar
     made.sql("CREATE TABLE other_data (secret text); INSERT INTO other_data VALUES ('not for you')")
     made.sql("CREATE SCHEMA app_schema; CREATE TABLE app_schema.users (name text)")
     assert MiniBrowser().open(made.link(someone())).query["oauth"] == "connected"

@@ -12,11 +12,6 @@ SECRET = "a-client-secret-that-nobody-may-see"
 
 
 @pytest.fixture(scope="module")
-def fake(module_provider):
-    return module_provider()
-
-
-@pytest.fixture(scope="module")
 def db(flow_cluster):
     """One database for all of them."""
     return prepare_database(flow_cluster, "settings")

@@ -57,6 +57,19 @@ def wait_until(predicate, timeout=10, interval=0.05, what="the condition"):
         time.sleep(interval)
 
 
+def all_of(make, end):
+    """For a fixture: a function that makes things, all of which `end` ends afterwards."""
+    made = []
+
+    def one(*args, **kwargs):
+        made.append(make(*args, **kwargs))
+        return made[-1]
+
+    yield one
+    for thing in made:
+        end(thing)
+
+
 def clean_environment():
     """Ours without what would lead a client to somebody else's server or key, and
     with messages in English."""

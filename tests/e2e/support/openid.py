@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 from support.harness import CHECKOUT, base_directory, wait_until
 from support.sidecar import environment, fetch
 
+LIFE = 3600  # seconds that an access token lives, as the fixture `openid` has it
 CLIENT = {"client_id": "app", "client_secret": "a-secret-of-the-tests"}
 
 
