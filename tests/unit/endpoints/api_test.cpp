@@ -4,7 +4,7 @@
 #include <boost/json/serialize.hpp>
 #include <gtest/gtest.h>
 
-#include "surroundings.hpp"
+#include "endpoint_fixture.hpp"
 
 namespace sidecar::endpoints
 {
@@ -28,7 +28,7 @@ std::string text(const http::Response &response, const char *name)
 
 TEST(Api, WantsATokenThatItKnows)
 {
-	Site site;
+	EndpointFixture site;
 	const std::string target = "/oauth/plain/status?" + kAlice;
 	for (const char *authorization :
 		 {"", "Bearer", "Bearer ", "Bearer wrong", "Basic YTpi",
@@ -56,7 +56,7 @@ TEST(Api, WantsATokenThatItKnows)
 TEST(Api, KeepsTokensWithinTheirRange)
 {
 	const std::string other = "22222222-2222-4222-8222-222222222222";
-	Site site;
+	EndpointFixture site;
 	settings::ApiToken &token = site.settings.api_tokens.front();
 	token.allow = settings::ApiToken::status;
 	token.workspaces = {std::string(kWorkspace)};
@@ -76,7 +76,7 @@ TEST(Api, KeepsTokensWithinTheirRange)
 
 TEST(Api, NamesTheParameterAtFault)
 {
-	Site site;
+	EndpointFixture site;
 	const std::pair<std::string, std::string> cases[] = {
 		{"actor_id=alice", "workspace_id"},
 		{"workspace_id=1&actor_id=alice", "workspace_id"},
@@ -112,7 +112,7 @@ TEST(Api, RevokesAsRequestOrProviderSays)
 {
 	using oauth::Revoke;
 	const std::string address = "/oauth/plain/token?" + kAlice;
-	Site site;
+	EndpointFixture site;
 	EXPECT_EQ(text(site.ask("DELETE", address, true), "revocation"), "unsupported");
 	EXPECT_EQ(site.store.deleted_with, Revoke::never);
 	site.settings.providers.at("plain").endpoints.revocation = "https://provider.example.com/r";
@@ -141,7 +141,7 @@ TEST(Api, RevokesAsRequestOrProviderSays)
 
 TEST(Api, ShowsWhatIsConnectedAndWhatIsNot)
 {
-	Site site;
+	EndpointFixture site;
 	const http::Response nothing = site.ask("GET", "/oauth/plain/status?" + kAlice, true);
 	EXPECT_EQ(nothing.body,
 			  R"({"linked":false,"state":"not_connected","provider":"plain","workspace_id":")" +
@@ -181,7 +181,7 @@ TEST(Api, GivesATokenWhileItLives)
 	} const cases[] = {
 		{1100.5, 200, "100"}, {1000.0, 409, ""}, {500.0, 409, ""}, {std::nullopt, 200, "null"}};
 	for (const Case &c : cases) {
-		Site site;
+		EndpointFixture site;
 		database::StoredToken token;
 		token.access_token = Secret("the\"token");
 		token.expires_at = c.expires_at;
@@ -200,14 +200,14 @@ TEST(Api, GivesATokenWhileItLives)
 		EXPECT_EQ(boost::json::serialize(json(response).at("expires_in")), c.expires_in);
 		EXPECT_EQ(response.body.find("refresh"), std::string::npos);
 	}
-	Site site;
+	EndpointFixture site;
 	EXPECT_EQ(text(site.ask("GET", "/oauth/plain/token?" + kAlice, true), "error"),
 			  "not_connected");
 }
 
 TEST(Api, DeletesAsOftenAsOneAsks)
 {
-	Site site;
+	EndpointFixture site;
 	EXPECT_EQ(site.ask("DELETE", "/oauth/plain/token?" + kAlice, true).body,
 			  R"({"deleted":true,"revocation":"unsupported"})");
 	EXPECT_EQ(site.ask("DELETE", "/oauth/plain/token?" + kAlice, true).body,
@@ -216,7 +216,7 @@ TEST(Api, DeletesAsOftenAsOneAsks)
 
 TEST(Api, GivesOutALinkAndNeverTheProvidersAddress)
 {
-	Site site;
+	EndpointFixture site;
 	const http::Response response = site.ask("GET", "/oauth/plain/authorize?" + kAlice, true);
 	EXPECT_EQ(text(response, "authorize_url"),
 			  "https://connect.example.com/oauth/plain/authorize?ticket=" + kTicket);
@@ -230,7 +230,7 @@ TEST(Api, TellsTheDatabasesErrorsApart)
 		{"22023", 400}, {"OT008", 400}, {"42501", 503}, {"OT001", 503}, {"OT002", 503},
 		{"OT004", 503}, {"OT005", 503}, {"42704", 503}, {"OT003", 500}, {"XX000", 500}};
 	for (const auto &[sqlstate, status] : cases) {
-		Site site;
+		EndpointFixture site;
 		site.store.error.emplace(sqlstate, "a message of the server with a secret");
 		const http::Response response = site.ask("GET", "/oauth/plain/authorize?" + kAlice, true);
 		EXPECT_EQ(response.status, status) << sqlstate;
@@ -241,7 +241,7 @@ TEST(Api, TellsTheDatabasesErrorsApart)
 
 TEST(Api, SaysWhetherItIsReady)
 {
-	Site site;
+	EndpointFixture site;
 	EXPECT_EQ(site.ask("GET", "/readyz").status, 200);
 	site.store.error.emplace("", "no answer");
 	EXPECT_EQ(site.ask("GET", "/readyz").status, 503);
@@ -277,7 +277,7 @@ constexpr long long kNow = 1763803957; // the site's clock
 
 TEST(Api, GivesACachedTokenWithoutAskingTheDatabase)
 {
-	Site site;
+	EndpointFixture site;
 	site.cache.hit = cached(kNow + 60);
 	const http::Response response = site.ask("GET", kTokenOfAlice + "&min_ttl=0", true);
 	EXPECT_EQ(response.status, 200);
@@ -298,7 +298,7 @@ TEST(Api, AsksTheDatabaseWhereACachedTokenLivesTooShort)
 		  {kNow, 0, false},
 		  {kNow - 1, 0, false},
 		  {std::nullopt, 86400, true}}) {
-		Site site;
+		EndpointFixture site;
 		site.cache.hit = cached(expires_at);
 		site.store.known_token = stored();
 		const http::Response response =
@@ -311,7 +311,7 @@ TEST(Api, AsksTheDatabaseWhereACachedTokenLivesTooShort)
 
 TEST(Api, FillsTheCacheWithWhatTheDatabaseSaid)
 {
-	Site site;
+	EndpointFixture site;
 	site.cache.has_lease = true;
 	site.store.known_token = stored();
 	EXPECT_EQ(site.ask("GET", kTokenOfAlice, true).status, 200);
@@ -321,7 +321,7 @@ TEST(Api, FillsTheCacheWithWhatTheDatabaseSaid)
 // Or nobody else would fill until the lease ends by itself.
 TEST(Api, LetsGoOfALeaseThatItCannotUse)
 {
-	Site site;
+	EndpointFixture site;
 	site.cache.has_lease = true;
 	EXPECT_EQ(site.ask("GET", kTokenOfAlice, true).status, 404);
 	EXPECT_EQ(site.cache.released, 1);
@@ -333,7 +333,7 @@ TEST(Api, LetsGoOfALeaseThatItCannotUse)
 
 TEST(Api, ForgetsWhatItDeletes)
 {
-	Site site;
+	EndpointFixture site;
 	EXPECT_EQ(site.ask("DELETE", kTokenOfAlice, true).status, 200);
 	EXPECT_EQ(site.cache.evicted, 1);
 	// The answer may have been lost behind a commit.
@@ -344,7 +344,7 @@ TEST(Api, ForgetsWhatItDeletes)
 
 TEST(Ready, WhateverBecomesOfTheCache)
 {
-	Site site;
+	EndpointFixture site;
 	EXPECT_FALSE(json(site.ask("GET", "/readyz")).contains("cache"));
 	for (const auto &[state, name] : {std::pair{cache::CacheState::ok, "ok"},
 									  {cache::CacheState::off, "off"},

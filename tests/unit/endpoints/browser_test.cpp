@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "endpoint_fixture.hpp"
 #include "endpoints/pages.hpp"
 #include "http/cookies.hpp"
-#include "surroundings.hpp"
 
 namespace sidecar::endpoints
 {
@@ -24,7 +24,7 @@ std::string cookie()
 
 TEST(Authorize, SendsTheBrowserToTheProviderWithACookie)
 {
-	Site site;
+	EndpointFixture site;
 	const http::Response response = site.ask("GET", kAuthorize);
 	EXPECT_EQ(response.status, 303);
 	EXPECT_EQ(response.endpoint, "authorize");
@@ -43,7 +43,7 @@ TEST(Authorize, SendsTheBrowserToTheProviderWithACookie)
 // F16: whoever looks at a link before its person does changes nothing.
 TEST(Authorize, OpensNothingForScannersAndPrefetchers)
 {
-	Site site;
+	EndpointFixture site;
 	EXPECT_EQ(site.ask("HEAD", kAuthorize).status, 200);
 	http::Request prefetch;
 	prefetch.method = "GET";
@@ -56,7 +56,7 @@ TEST(Authorize, OpensNothingForScannersAndPrefetchers)
 
 TEST(Authorize, SaysWhatIsWrong)
 {
-	Site site;
+	EndpointFixture site;
 	EXPECT_EQ(site.ask("GET", "/oauth/plain/authorize").status, 400);
 	EXPECT_EQ(site.ask("GET", "/oauth/plain/authorize?ticket=short").status, 400);
 	EXPECT_EQ(site.ask("GET", kAuthorize + "&ticket=" + kTicket).status, 400);
@@ -75,7 +75,7 @@ TEST(Authorize, SaysWhatIsWrong)
 
 TEST(Callback, StoresTheGrantAndClearsTheCookie)
 {
-	Site site;
+	EndpointFixture site;
 	site.store.return_to = "https://app.example.com/settings?tab=mail";
 	const http::Response response = site.ask("GET", kCallback, false, cookie());
 	EXPECT_EQ(response.status, 303);
@@ -87,7 +87,7 @@ TEST(Callback, StoresTheGrantAndClearsTheCookie)
 
 TEST(Callback, HandsOutACodeWhereTheLinkWantsConfirmation)
 {
-	Site site;
+	EndpointFixture site;
 	site.store.confirm = true;
 	site.store.return_to = "https://app.example.com/";
 	const http::Response response = site.ask("GET", kCallback, false, cookie());
@@ -97,7 +97,7 @@ TEST(Callback, HandsOutACodeWhereTheLinkWantsConfirmation)
 // F1, F12: without the browser's secret nothing is consumed.
 TEST(Callback, AsksTheDatabaseNothingWithoutACookie)
 {
-	Site site;
+	EndpointFixture site;
 	EXPECT_EQ(site.ask("GET", kCallback).status, 400);
 	EXPECT_EQ(site.ask("GET", kCallback, false, "__Host-oauth-00000000=1." + kBrowser).status, 400);
 	EXPECT_EQ(site.ask("POST", kCallback, false, cookie()).status, 405);
@@ -108,7 +108,7 @@ TEST(Callback, AsksTheDatabaseNothingWithoutACookie)
 
 TEST(Callback, CallsNoProviderForAnAttemptThatIsNotThere)
 {
-	Site site;
+	EndpointFixture site;
 	site.store.has_attempt = false;
 	const http::Response response = site.ask("GET", kCallback, false, cookie());
 	EXPECT_EQ(response.status, 400);
@@ -118,7 +118,7 @@ TEST(Callback, CallsNoProviderForAnAttemptThatIsNotThere)
 
 TEST(Callback, ConsumesNothingWhereNoCallOfTheProviderMayStart)
 {
-	Site site;
+	EndpointFixture site;
 	std::vector<CallbackLimiter::Slot> others;
 	for (int i = 0; i < kMaxCallbacksOfProvider; i++)
 		others.push_back(site.callback_limiter.enter("plain"));
@@ -134,7 +134,7 @@ TEST(Callback, ConsumesNothingWhereNoCallOfTheProviderMayStart)
 // Whoever reloads the page a moment later has to have the cookie still.
 TEST(Callback, KeepsTheCookieWhileNothingIsDecided)
 {
-	Site site;
+	EndpointFixture site;
 	site.store.error.emplace("", "no answer");
 	const http::Response response = site.ask("GET", kCallback, false, cookie());
 	EXPECT_EQ(response.status, 503);
@@ -158,7 +158,7 @@ TEST(Callback, TellsTheBrowserOfEveryFailure)
 		{"code=c&state=", 200, R"({"access_token":"a","token_type":"mac"})", "provider_error"},
 	};
 	for (const Case &c : cases) {
-		Site site;
+		EndpointFixture site;
 		site.client.status = c.status;
 		site.client.body = c.body;
 		const http::Response response = site.ask(
@@ -174,7 +174,7 @@ TEST(Callback, TellsTheBrowserOfEveryFailure)
 
 TEST(Done, ChoosesAmongFixedPages)
 {
-	Site site;
+	EndpointFixture site;
 	const auto body = [&](std::string_view query) {
 		return site.ask("GET", "/oauth/plain/done?" + std::string(query)).body;
 	};
@@ -189,7 +189,7 @@ TEST(Done, ChoosesAmongFixedPages)
 // F7: each answer, whatever it is.
 TEST(Router, HardensEveryAnswer)
 {
-	Site site;
+	EndpointFixture site;
 	for (const char *target : {"/healthz", "/nothing", "/oauth/plain/done?oauth=connected",
 							   "/oauth/plain/status", "/oauth/plain/authorize"}) {
 		const http::Response response = site.ask("GET", target);
@@ -204,7 +204,7 @@ TEST(Router, HardensEveryAnswer)
 
 TEST(Router, KeepsTheApiOffTheBrowsersListenerAndTheReverse)
 {
-	Site site;
+	EndpointFixture site;
 	site.audience = http::Audience::browser;
 	for (const char *target : {"/metrics", "/oauth/plain/status", "/oauth/plain/token"})
 		EXPECT_EQ(site.ask("GET", target, true).status, 404) << target;
@@ -223,7 +223,7 @@ TEST(Router, KeepsTheApiOffTheBrowsersListenerAndTheReverse)
 // A proxy may pass the prefix of the public URL on, or take it off.
 TEST(Router, TakesThePublicUrlsPrefixOrNone)
 {
-	Site site;
+	EndpointFixture site;
 	site.settings.public_url = "https://app.example.com/connect";
 	EXPECT_EQ(site.ask("GET", "/connect/healthz").status, 200);
 	EXPECT_EQ(site.ask("GET", "/healthz").status, 200);

@@ -3,7 +3,7 @@
 #include <boost/json/parse.hpp>
 #include <gtest/gtest.h>
 
-#include "surroundings.hpp"
+#include "endpoint_fixture.hpp"
 
 namespace sidecar::endpoints
 {
@@ -27,7 +27,7 @@ std::string text(const http::Response &response, const char *name)
 }
 
 // A site whose store has a token with so many seconds to live, once.
-struct RefreshSite : Site {
+struct RefreshSite : EndpointFixture {
 	explicit RefreshSite(double left)
 	{
 		database::StoredToken token;

@@ -1,4 +1,4 @@
-#include "place.hpp"
+#include "spool_fixture.hpp"
 
 #include "common/fernet.hpp"
 #include "spool/file_name.hpp"

@@ -1,5 +1,5 @@
 // A spool that cannot be used: told before the provider is called, and why.
-#include "place.hpp"
+#include "spool_fixture.hpp"
 
 #include <fcntl.h>
 #include <sys/mount.h>

@@ -1,4 +1,4 @@
-#include "place.hpp"
+#include "spool_fixture.hpp"
 
 #include <signal.h>
 #include <sys/stat.h>

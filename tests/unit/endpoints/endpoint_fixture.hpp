@@ -1,4 +1,4 @@
-// A site for tests of the endpoints: settings, a store and a provider client that
+// For tests of the endpoints: settings, a store and a provider client that
 // answer what a test tells them, and the router over them.
 #pragma once
 
@@ -245,17 +245,17 @@ private:
 };
 
 // A directory for the spool that goes with the test.
-class SpoolPlace
+class TemporarySpool
 {
 public:
-	SpoolPlace()
+	TemporarySpool()
 	{
 		char name[] = "/tmp/oauth-spool-XXXXXX";
 		path = mkdtemp(name);
 	}
-	~SpoolPlace() { std::filesystem::remove_all(path); }
-	SpoolPlace(const SpoolPlace &) = delete;
-	SpoolPlace &operator=(const SpoolPlace &) = delete;
+	~TemporarySpool() { std::filesystem::remove_all(path); }
+	TemporarySpool(const TemporarySpool &) = delete;
+	TemporarySpool &operator=(const TemporarySpool &) = delete;
 
 	std::string path;
 };
@@ -307,10 +307,10 @@ public:
 	cache::CacheState state() const noexcept override { return is; }
 };
 
-class Site
+class EndpointFixture
 {
 public:
-	Site()
+	EndpointFixture()
 	{
 		settings.public_url = "https://connect.example.com";
 		settings.return_to_origins = {"https://app.example.com"};
@@ -380,7 +380,7 @@ public:
 	settings::Settings settings;
 	FakeStore store;
 	FakeRefreshes refreshes;
-	SpoolPlace place;
+	TemporarySpool place;
 	FakeCache cache;
 	FakeClient client;
 	CallbackLimiter callback_limiter;

@@ -1,4 +1,4 @@
-#include "place.hpp"
+#include "spool_fixture.hpp"
 
 #include <sched.h>
 #include <sys/mount.h>

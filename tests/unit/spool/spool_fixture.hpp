@@ -1,4 +1,4 @@
-// A directory for a spool of the test's own, and what can go wrong around it.
+// A spool directory for a test, and ways to break it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace sidecar::spool
 {
 
-// With mode 0700; it goes when its owner does.
+// With mode 0700. The destructor removes it.
 class SpoolFixture
 {
 public:
