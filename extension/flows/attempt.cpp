@@ -50,7 +50,7 @@ std::string_view view_of_secret(const flow::Secret &secret)
 // may leave more of them than are open.
 bool take_link(Datum ticket_hash, Datum provider, TimestampTz now)
 {
-	static MemberQuery<5> statement = {
+	static MemberQuery statement = {
 		"UPDATE oauth_tokens_internal.flow_links AS l SET vanishes_at = GREATEST(l.vanishes_at,"
 		" $3 OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => l.attempt_seconds"
 		" OPERATOR(pg_catalog.+) $4))"
@@ -66,24 +66,23 @@ bool take_link(Datum ticket_hash, Datum provider, TimestampTz now)
 		" AND n.expires_at OPERATOR(pg_catalog.>) $3"
 		" AND n.created_at OPERATOR(pg_catalog.>) l.created_at) OPERATOR(pg_catalog.<) $5"
 		" RETURNING l.workspace_id, l.provider, l.actor_type, l.actor_id, l.scopes, l.return_to,"
-		" l.confirm, l.attempt_seconds",
-		{BYTEAOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID}};
-	Datum values[] = {ticket_hash, provider, TimestampTzGetDatum(now),
-					  Int32GetDatum(kExchangeSeconds), Int64GetDatum(kMaxOpenLinks)};
-	return run(statement, values) > 0;
+		" l.confirm, l.attempt_seconds"};
+	return run(statement, {{BYTEAOID, ticket_hash},
+						   {TEXTOID, provider},
+						   as::timestamptz(now),
+						   as::int4(kExchangeSeconds),
+						   as::int8(kMaxOpenLinks)}) > 0;
 }
 
 // Makes room for one more under the link's lock.
 void trim_attempts(Datum ticket_hash)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"DELETE FROM oauth_tokens_internal.flow_attempts WHERE state_hash"
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
 		" FROM oauth_tokens_internal.flow_attempts WHERE ticket_hash OPERATOR(pg_catalog.=) $1"
-		" ORDER BY created_at DESC, state_hash OFFSET $2))",
-		{BYTEAOID, INT8OID}};
-	Datum values[] = {ticket_hash, Int64GetDatum(kMaxAttempts - 1)};
-	run(statement, values);
+		" ORDER BY created_at DESC, state_hash OFFSET $2))"};
+	run(statement, {{BYTEAOID, ticket_hash}, as::int8(kMaxAttempts - 1)});
 }
 
 text *seal_secrets(const AttemptSecrets &secrets, Datum state_hash, Datum ticket_hash)
@@ -107,23 +106,20 @@ struct Endpoint {
 void insert_attempt(const AttemptSecrets &secrets, Datum ticket_hash, const Endpoint &endpoint,
 					TimestampTz now, int seconds)
 {
-	static MemberQuery<9> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.flow_attempts (state_hash, browser_hash, ticket_hash,"
 		" issuer, token_endpoint, client_id, sealed, created_at, expires_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-		{BYTEAOID, BYTEAOID, BYTEAOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
-		 TIMESTAMPTZOID}};
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
 	const Datum state_hash = bytea_datum(flow_hash_of(view_of_secret(secrets.state)));
-	Datum values[] = {state_hash,
-					  bytea_datum(flow_hash_of(view_of_secret(secrets.browser))),
-					  ticket_hash,
-					  endpoint.issuer,
-					  endpoint.token_endpoint,
-					  endpoint.client_id,
-					  PointerGetDatum(seal_secrets(secrets, state_hash, ticket_hash)),
-					  TimestampTzGetDatum(now),
-					  TimestampTzGetDatum(now + static_cast<int64>(seconds) * USECS_PER_SEC)};
-	run(statement, values, endpoint.has_issuer ? nullptr : "   n     ");
+	run(statement, {{BYTEAOID, state_hash},
+					{BYTEAOID, bytea_datum(flow_hash_of(view_of_secret(secrets.browser)))},
+					{BYTEAOID, ticket_hash},
+					{TEXTOID, endpoint.issuer, !endpoint.has_issuer},
+					{TEXTOID, endpoint.token_endpoint},
+					{TEXTOID, endpoint.client_id},
+					as::text(seal_secrets(secrets, state_hash, ticket_hash)),
+					as::timestamptz(now),
+					as::timestamptz(now + static_cast<int64>(seconds) * USECS_PER_SEC)});
 }
 
 void put(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
@@ -167,7 +163,7 @@ void open_attempt(FunctionCallInfo fcinfo, TimestampTz now)
 // nothing and uses nothing up.
 bool delete_attempt(Datum state_hash, Datum browser_hash, Datum provider)
 {
-	static MemberQuery<4> statement = {
+	static MemberQuery statement = {
 		"DELETE FROM oauth_tokens_internal.flow_attempts a USING oauth_tokens_internal.flow_links l"
 		" WHERE a.state_hash OPERATOR(pg_catalog.=) $1"
 		" AND a.browser_hash OPERATOR(pg_catalog.=) $2"
@@ -176,11 +172,11 @@ bool delete_attempt(Datum state_hash, Datum browser_hash, Datum provider)
 		" AND (l.provider OPERATOR(pg_catalog.=) $3"
 		" OR pg_catalog.split_part(l.provider, '.', 1) OPERATOR(pg_catalog.=) $3)"
 		" RETURNING l.ticket_hash, l.workspace_id, l.provider, l.actor_type, l.actor_id, l.scopes,"
-		" l.return_to, l.confirm, a.sealed, a.issuer, a.token_endpoint, a.client_id",
-		{BYTEAOID, BYTEAOID, TEXTOID, TIMESTAMPTZOID}};
-	Datum values[] = {state_hash, browser_hash, provider,
-					  TimestampTzGetDatum(GetCurrentTimestamp())};
-	return run(statement, values) > 0;
+		" l.return_to, l.confirm, a.sealed, a.issuer, a.token_endpoint, a.client_id"};
+	return run(statement, {{BYTEAOID, state_hash},
+						   {BYTEAOID, browser_hash},
+						   {TEXTOID, provider},
+						   as::timestamptz(GetCurrentTimestamp())}) > 0;
 }
 
 void put_claimed(FunctionCallInfo fcinfo, const Sealed &secrets)

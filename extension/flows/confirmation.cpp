@@ -115,40 +115,41 @@ std::string_view name_of(Datum flow_hash, const Identity &identity)
 // second call waiting, which then finds nothing.
 const text *delete_confirmation(Datum flow_hash, const Identity &identity)
 {
-	static MemberQuery<6> statement = {
+	static MemberQuery statement = {
 		"DELETE FROM oauth_tokens_internal.flow_confirmations"
 		" WHERE flow_hash OPERATOR(pg_catalog.=) $1 AND workspace_id OPERATOR(pg_catalog.=) $2"
 		" AND provider OPERATOR(pg_catalog.=) $3 AND actor_type OPERATOR(pg_catalog.=) $4"
 		" AND actor_id OPERATOR(pg_catalog.=) $5 AND expires_at OPERATOR(pg_catalog.>) $6"
-		" RETURNING sealed",
-		{BYTEAOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
-	Datum values[] = {flow_hash,           identity.workspace_id(),
-					  identity.provider(), actor_type_text(identity),
-					  identity.actor_id(), TimestampTzGetDatum(GetCurrentTimestamp())};
-	return run(statement, values) == 0 ? nullptr : DatumGetTextPP(returned(1));
+		" RETURNING sealed"};
+	return run(statement, {{BYTEAOID, flow_hash},
+						   {UUIDOID, identity.workspace_id()},
+						   {TEXTOID, identity.provider()},
+						   {TEXTOID, actor_type_text(identity)},
+						   {TEXTOID, identity.actor_id()},
+						   as::timestamptz(GetCurrentTimestamp())}) == 0
+			   ? nullptr
+			   : DatumGetTextPP(returned(1));
 }
 
 } // namespace
 
 void keep_confirmation(const Grant &grant, const flow::Secret &code, TimestampTz now, int seconds)
 {
-	static MemberQuery<7> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.flow_confirmations (flow_hash, workspace_id, provider,"
-		" actor_type, actor_id, sealed, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-		{BYTEAOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+		" actor_type, actor_id, sealed, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)"};
 	const Datum flow_hash = bytea_datum(flow_hash_of({code.data(), code.size()}));
 	const Packed packed = pack(grant);
 	const text *sealed = seal_in_flow(
 		packed.view(), {kGrantPurpose, name_of(flow_hash, grant.identity)}, unix_now());
 	fernet::wipe(packed.data, packed.size);
-	Datum values[] = {flow_hash,
-					  grant.identity.workspace_id(),
-					  grant.identity.provider(),
-					  actor_type_text(grant.identity),
-					  grant.identity.actor_id(),
-					  PointerGetDatum(sealed),
-					  TimestampTzGetDatum(now + static_cast<int64>(seconds) * USECS_PER_SEC)};
-	run(statement, values);
+	run(statement, {{BYTEAOID, flow_hash},
+					{UUIDOID, grant.identity.workspace_id()},
+					{TEXTOID, grant.identity.provider()},
+					{TEXTOID, actor_type_text(grant.identity)},
+					{TEXTOID, grant.identity.actor_id()},
+					as::text(sealed),
+					as::timestamptz(now + static_cast<int64>(seconds) * USECS_PER_SEC)});
 }
 
 bool take_confirmation(const TokenTable &table, const Identity &identity, std::string_view code,
@@ -172,15 +173,13 @@ bool take_confirmation(const TokenTable &table, const Identity &identity, std::s
 
 std::uint64_t purge_confirmations(TimestampTz now, int at_most)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"DELETE FROM oauth_tokens_internal.flow_confirmations WHERE flow_hash"
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT flow_hash"
 		" FROM oauth_tokens_internal.flow_confirmations"
 		" WHERE expires_at OPERATOR(pg_catalog.<=) $1"
-		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
-		{TIMESTAMPTZOID, INT8OID}};
-	Datum values[] = {TimestampTzGetDatum(now), Int64GetDatum(at_most)};
-	return run(statement, values);
+		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))"};
+	return run(statement, {as::timestamptz(now), as::int8(at_most)});
 }
 
 } // namespace oauth_tokens

@@ -24,14 +24,12 @@ constexpr int kPurgedRows = 5000;
 
 std::uint64_t purge_attempts(TimestampTz now, int at_most)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"DELETE FROM oauth_tokens_internal.flow_attempts WHERE state_hash"
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
 		" FROM oauth_tokens_internal.flow_attempts WHERE expires_at OPERATOR(pg_catalog.<=) $1"
-		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
-		{TIMESTAMPTZOID, INT8OID}};
-	Datum values[] = {TimestampTzGetDatum(now), Int64GetDatum(at_most)};
-	return run(statement, values);
+		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))"};
+	return run(statement, {as::timestamptz(now), as::int8(at_most)});
 }
 
 std::uint64_t purge_flows(TimestampTz now)

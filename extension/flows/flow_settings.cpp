@@ -110,7 +110,7 @@ void check_read(const Fault &fault)
 // configured anew.
 void publish(Datum public_url, int flow_seconds, Datum origins, Datum providers)
 {
-	static MemberQuery<5> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.sidecar_settings AS s"
 		" (public_url, flow_seconds, return_to_origins, providers, published_at)"
 		" VALUES ($1, $2, $3, $4, $5) ON CONFLICT (one) DO UPDATE SET public_url = $1,"
@@ -118,11 +118,12 @@ void publish(Datum public_url, int flow_seconds, Datum origins, Datum providers)
 		" WHERE NOT (s.public_url OPERATOR(pg_catalog.=) $1"
 		" AND s.flow_seconds OPERATOR(pg_catalog.=) $2"
 		" AND s.return_to_origins OPERATOR(pg_catalog.=) $3"
-		" AND s.providers OPERATOR(pg_catalog.=) $4)",
-		{TEXTOID, INT4OID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}};
-	Datum values[] = {public_url, Int32GetDatum(flow_seconds), origins, providers,
-					  TimestampTzGetDatum(GetCurrentTimestamp())};
-	run(statement, values);
+		" AND s.providers OPERATOR(pg_catalog.=) $4)"};
+	run(statement, {{TEXTOID, public_url},
+					as::int4(flow_seconds),
+					{TEXTARRAYOID, origins},
+					{TEXTARRAYOID, providers},
+					as::timestamptz(GetCurrentTimestamp())});
 }
 
 } // namespace
@@ -141,14 +142,11 @@ bool check_public_url(char **newval, void **, GucSource)
 
 FlowSettings read_flow_settings()
 {
-	static MemberQuery<1> statement = {
-		"SELECT public_url, flow_seconds, return_to_origins, providers"
-		" FROM oauth_tokens_internal.sidecar_settings WHERE one OPERATOR(pg_catalog.=) $1",
-		{BOOLOID}};
-	Datum values[] = {BoolGetDatum(true)};
+	static MemberQuery statement = {"SELECT public_url, flow_seconds, return_to_origins, providers"
+									" FROM oauth_tokens_internal.sidecar_settings"};
 	FlowSettings settings = {};
 	settings.flow_seconds = kDefaultFlowSeconds;
-	settings.published = run(statement, values) > 0;
+	settings.published = run(statement, {}) > 0;
 	if (settings.published) {
 		settings.public_url = view_of(DatumGetTextPP(returned(1)));
 		settings.flow_seconds = DatumGetInt32(returned(2));

@@ -35,13 +35,11 @@ struct EndedLink {
 
 bool end_link(const TokenTable &table, Datum ticket_hash, TimestampTz now, EndedLink *link)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"DELETE FROM oauth_tokens_internal.flow_links WHERE ticket_hash OPERATOR(pg_catalog.=) $1"
 		" AND vanishes_at OPERATOR(pg_catalog.>) $2 RETURNING workspace_id, provider, actor_type,"
-		" actor_id, confirm, attempt_seconds",
-		{BYTEAOID, TIMESTAMPTZOID}};
-	Datum values[] = {ticket_hash, TimestampTzGetDatum(now)};
-	if (run(statement, values) == 0)
+		" actor_id, confirm, attempt_seconds"};
+	if (run(statement, {{BYTEAOID, ticket_hash}, as::timestamptz(now)}) == 0)
 		return false;
 	link->identity.values[0] = returned(1);
 	link->identity.values[1] = PointerGetDatum(DatumGetTextPP(returned(2)));

@@ -184,19 +184,18 @@ bool has_written_clients()
 
 bool find_refusal(const WaitedRow &row, RefreshRefusal &refusal)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"SELECT kind OPERATOR(pg_catalog.=) ANY ('{dead_grant,needs_interaction}'), reason,"
 		" next_attempt_at FROM oauth_tokens_internal.refresh_states"
 		" WHERE token_id OPERATOR(pg_catalog.=) $1 AND token_updated_at OPERATOR(pg_catalog.=) $2"
 		" AND next_attempt_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
-		" AND (lease_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()) IS NOT TRUE",
-		{UUIDOID, TIMESTAMPTZOID}};
+		" AND (lease_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()) IS NOT TRUE"};
 	if (!row.is_known)
 		return false;
-	Datum values[] = {UUIDPGetDatum(&row.id), TimestampTzGetDatum(row.updated_at)};
 	MemoryContext caller = CurrentMemoryContext;
 	SPI_connect();
-	const bool found = run_as_owner(statement, values) > 0;
+	const bool found =
+		run_as_owner(statement, {as::uuid(&row.id), as::timestamptz(row.updated_at)}) > 0;
 	if (found) {
 		bool is_null;
 		MemoryContext ours = MemoryContextSwitchTo(caller);

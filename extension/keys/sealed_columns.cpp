@@ -28,8 +28,7 @@ namespace
 // A confirmation can take 1.4 MB, and a page of them is in memory at once.
 constexpr int kRowsPerPage = 50;
 
-// A column with sealed values. The primary key is a bytea of 32 bytes at most, a
-// uuid or a bigint.
+// A column with sealed values.
 struct SealedColumn {
 	// Opens `sealed` of the row that the statement returned as number `row`, and seals
 	// what was in it anew.
@@ -37,9 +36,10 @@ struct SealedColumn {
 	text *(*seal)(std::uint64_t row, const OpenedInFlow &opened);
 	// Whether nobody has rights on the table, and the extension's owner works on it.
 	bool as_owner;
+	Oid key_type; // of the primary key: a bytea of 32 bytes at most, a uuid or a bigint
 	// Returns `sealed`, the primary key, and what else it takes to open.
-	MemberQuery<3> page;
-	MemberQuery<3> reseal;
+	MemberQuery page;
+	MemberQuery reseal;
 };
 
 Datum column(std::uint64_t row, int number)
@@ -142,54 +142,53 @@ SealedColumn columns[] = {
 	{open_derived<place_of_attempt>,
 	 seal_derived<place_of_attempt>,
 	 false,
+	 BYTEAOID,
 	 {"SELECT sealed, state_hash, ticket_hash FROM oauth_tokens_internal.flow_attempts"
 	  " WHERE state_hash OPERATOR(pg_catalog.>) $1 AND expires_at OPERATOR(pg_catalog.>) $2"
-	  " ORDER BY state_hash LIMIT $3",
-	  {BYTEAOID, TIMESTAMPTZOID, INT8OID}},
+	  " ORDER BY state_hash LIMIT $3"},
 	 {"UPDATE oauth_tokens_internal.flow_attempts SET sealed = $3 WHERE state_hash"
 	  " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
 	  " FROM oauth_tokens_internal.flow_attempts WHERE state_hash OPERATOR(pg_catalog.=) $1"
-	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))",
-	  {BYTEAOID, TEXTOID, TEXTOID}}},
+	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))"}},
 	{open_derived<place_of_confirmation>,
 	 seal_derived<place_of_confirmation>,
 	 false,
+	 BYTEAOID,
 	 {"SELECT sealed, flow_hash, workspace_id, provider, actor_type, actor_id"
 	  " FROM oauth_tokens_internal.flow_confirmations"
 	  " WHERE flow_hash OPERATOR(pg_catalog.>) $1 AND expires_at OPERATOR(pg_catalog.>) $2"
-	  " ORDER BY flow_hash LIMIT $3",
-	  {BYTEAOID, TIMESTAMPTZOID, INT8OID}},
+	  " ORDER BY flow_hash LIMIT $3"},
 	 {"UPDATE oauth_tokens_internal.flow_confirmations SET sealed = $3 WHERE flow_hash"
 	  " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT flow_hash"
 	  " FROM oauth_tokens_internal.flow_confirmations WHERE flow_hash OPERATOR(pg_catalog.=) $1"
-	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))",
-	  {BYTEAOID, TEXTOID, TEXTOID}}},
+	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))"}},
 	{open_derived<place_of_spool_key>,
 	 seal_derived<place_of_spool_key>,
 	 true,
+	 INT8OID,
 	 {"SELECT sealed, fence, token_id FROM oauth_tokens_internal.refresh_attempts"
-	  " WHERE fence OPERATOR(pg_catalog.>) $1 AND $2 IS NOT NULL ORDER BY fence LIMIT $3",
-	  {INT8OID, TIMESTAMPTZOID, INT8OID}},
+	  " WHERE fence OPERATOR(pg_catalog.>) $1 AND $2 IS NOT NULL ORDER BY fence LIMIT $3"},
 	 {"UPDATE oauth_tokens_internal.refresh_attempts SET sealed = $3 WHERE fence"
 	  " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT fence"
 	  " FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"
-	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))",
-	  {INT8OID, TEXTOID, TEXTOID}}},
+	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))"}},
 	{open_token_of<Column::refresh_token>,
 	 seal_token_of<Column::refresh_token>,
 	 true,
-	 {QUEUED_PAGE("encrypted_refresh_token"), {UUIDOID, TIMESTAMPTZOID, INT8OID}},
-	 {QUEUED_RESEAL("encrypted_refresh_token"), {UUIDOID, TEXTOID, TEXTOID}}},
+	 UUIDOID,
+	 {QUEUED_PAGE("encrypted_refresh_token")},
+	 {QUEUED_RESEAL("encrypted_refresh_token")}},
 	{open_token_of<Column::access_token>,
 	 seal_token_of<Column::access_token>,
 	 true,
-	 {QUEUED_PAGE("encrypted_access_token"), {UUIDOID, TIMESTAMPTZOID, INT8OID}},
-	 {QUEUED_RESEAL("encrypted_access_token"), {UUIDOID, TEXTOID, TEXTOID}}},
+	 UUIDOID,
+	 {QUEUED_PAGE("encrypted_access_token")},
+	 {QUEUED_RESEAL("encrypted_access_token")}},
 };
 
-std::uint64_t run_on(const SealedColumn &column, MemberQuery<3> &statement, Datum (&values)[3])
+std::uint64_t run_on(const SealedColumn &column, MemberQuery &statement, Parameters parameters)
 {
-	return column.as_owner ? run_as_owner(statement, values) : run(statement, values);
+	return column.as_owner ? run_as_owner(statement, parameters) : run(statement, parameters);
 }
 
 // The key of the row before as the statement takes it; at the beginning the least one.
@@ -232,16 +231,16 @@ void go_past(SealedPosition &position, Datum key, Oid type)
 std::uint64_t next_page(SealedPosition &position)
 {
 	SealedColumn &sealed = columns[position.column];
-	const Oid key_type = sealed.page.types[0];
-	Datum values[] = {key_of(position, key_type), TimestampTzGetDatum(GetCurrentTimestamp()),
-					  Int64GetDatum(kRowsPerPage)};
-	const std::uint64_t rows = run_on(sealed, sealed.page, values);
+	const std::uint64_t rows = run_on(sealed, sealed.page,
+									  {{sealed.key_type, key_of(position, sealed.key_type)},
+									   as::timestamptz(GetCurrentTimestamp()),
+									   as::int8(kRowsPerPage)});
 	if (rows < kRowsPerPage) {
 		position.column++;
 		position.after_size = 0;
 		position.at_end = position.column == lengthof(columns);
 	} else {
-		go_past(position, column(rows - 1, 2), key_type);
+		go_past(position, column(rows - 1, 2), sealed.key_type);
 	}
 	return rows;
 }
@@ -300,10 +299,12 @@ Resealed reseal_rows(SealedPosition &position)
 		if (opened.data == nullptr)
 			continue;
 		if (opened.position > 1) {
-			Datum values[] = {column(row, 2), sealed,
-							  PointerGetDatum(sealed_column.seal(row, opened))};
 			// No row: somebody else holds it.
-			(run_on(sealed_column, sealed_column.reseal, values) > 0 ? result.done : result.left)++;
+			const std::uint64_t written = run_on(sealed_column, sealed_column.reseal,
+												 {{sealed_column.key_type, column(row, 2)},
+												  {TEXTOID, sealed},
+												  as::text(sealed_column.seal(row, opened))});
+			(written > 0 ? result.done : result.left)++;
 		}
 		wipe_opened(opened);
 	}

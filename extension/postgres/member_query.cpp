@@ -40,20 +40,29 @@ void end_row_security(int nest_level)
 		AtEOXact_GUC(true, nest_level);
 }
 
-std::uint64_t run_member_query(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
-							   Datum *values, const char *nulls, bool only_read)
+std::uint64_t run(MemberQuery &statement, Parameters parameters, bool only_read)
 {
-	const int nest_level = begin_row_security();
-	if (plan == nullptr) {
-		SPIPlanPtr prepared = prepare_indexed_plan(sql, parameters, types);
-		if (prepared == nullptr)
-			elog(ERROR, "could not prepare a statement on flows: %s",
-				 SPI_result_code_string(SPI_result));
-		plan = prepared;
+	Oid types[kMostParameters];
+	Datum values[kMostParameters];
+	char nulls[kMostParameters];
+	Assert(parameters.size() <= kMostParameters);
+	int count = 0;
+	for (const Parameter &parameter : parameters) {
+		types[count] = parameter.type;
+		values[count] = parameter.value;
+		nulls[count++] = parameter.is_null ? 'n' : ' ';
 	}
-	const int result = execute_indexed_plan(plan, values, nulls, only_read, 0);
+	const int nest_level = begin_row_security();
+	if (statement.plan == nullptr) {
+		SPIPlanPtr prepared = prepare_indexed_plan(statement.sql, count, types);
+		if (prepared == nullptr)
+			elog(ERROR, "could not prepare \"%s\": %s", statement.sql,
+				 SPI_result_code_string(SPI_result));
+		statement.plan = prepared;
+	}
+	const int result = execute_indexed_plan(statement.plan, values, nulls, only_read, 0);
 	if (result < 0)
-		elog(ERROR, "could not execute a statement on flows: %s", SPI_result_code_string(result));
+		elog(ERROR, "could not execute \"%s\": %s", statement.sql, SPI_result_code_string(result));
 	end_row_security(nest_level);
 	return SPI_processed;
 }
@@ -67,6 +76,20 @@ Datum returned(int column)
 {
 	bool is_null;
 	return returned(column, &is_null);
+}
+
+const text *returned_text(int column)
+{
+	bool is_null;
+	const Datum value = returned(column, &is_null);
+	return is_null ? nullptr : DatumGetTextPCopy(value);
+}
+
+TimestampTz returned_time(int column)
+{
+	bool is_null;
+	const Datum value = returned(column, &is_null);
+	return is_null ? 0 : DatumGetTimestampTz(value);
 }
 
 Datum bytea_datum(const flow::Hash &hash)

@@ -1,9 +1,9 @@
-// Statements on the tables of flows, which are members of the extension: their
-// names and types are fixed, so a plan is prepared once a backend. All run with
-// the caller's rights, within an SPI connection.
+// Statements on the tables that are members of the extension: their names and types are
+// fixed, so a plan is prepared once a backend. Within an SPI connection.
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 
 #include "common/random_secret.hpp"
 #include "postgres/compat.hpp"
@@ -22,29 +22,75 @@ namespace oauth_tokens
 int begin_row_security();
 void end_row_security(int nest_level);
 
-template <int parameters>
 struct MemberQuery {
 	const char *sql;
-	Oid types[parameters];
 	SPIPlanPtr plan = nullptr;
 };
 
-// Rows that were returned or written; the former stand in SPI_tuptable. `only_read`: it
-// writes nothing, and sees what the active snapshot does.
-std::uint64_t run_member_query(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
-							   Datum *values, const char *nulls, bool only_read = false);
+struct Parameter {
+	Oid type; // of the statement's, the same at each call
+	Datum value;
+	bool is_null = false;
+};
 
-template <int parameters>
-std::uint64_t run(MemberQuery<parameters> &statement, Datum (&values)[parameters],
-				  const char *nulls = nullptr)
+using Parameters = std::initializer_list<Parameter>;
+inline constexpr std::size_t kMostParameters = 16;
+
+// A parameter of a type. A null pointer is a null.
+namespace as
 {
-	return run_member_query(statement.sql, parameters, statement.types, statement.plan, values,
-							nulls);
+
+inline Parameter boolean(bool value)
+{
+	return {BOOLOID, BoolGetDatum(value)};
 }
+inline Parameter int4(std::int32_t value)
+{
+	return {INT4OID, Int32GetDatum(value)};
+}
+inline Parameter int8(std::int64_t value)
+{
+	return {INT8OID, Int64GetDatum(value)};
+}
+inline Parameter float8(double value)
+{
+	return {FLOAT8OID, Float8GetDatum(value)};
+}
+inline Parameter timestamptz(TimestampTz value)
+{
+	return {TIMESTAMPTZOID, TimestampTzGetDatum(value)};
+}
+// 0 is a null.
+inline Parameter timestamptz_or_null(TimestampTz value)
+{
+	return {TIMESTAMPTZOID, TimestampTzGetDatum(value), value == 0};
+}
+inline Parameter uuid(const pg_uuid_t *value)
+{
+	return {UUIDOID, UUIDPGetDatum(value), value == nullptr};
+}
+inline Parameter text(const ::text *value)
+{
+	return {TEXTOID, PointerGetDatum(value), value == nullptr};
+}
+inline Parameter bytea(const ::bytea *value)
+{
+	return {BYTEAOID, PointerGetDatum(value), value == nullptr};
+}
+
+} // namespace as
+
+// With the caller's rights. Rows that were returned or written; the former stand in
+// SPI_tuptable. `only_read`: it writes nothing, and sees what the active snapshot does.
+std::uint64_t run(MemberQuery &statement, Parameters parameters, bool only_read = false);
 
 // A column (from 1) of the first row that a statement returned.
 Datum returned(int column, bool *is_null);
 Datum returned(int column);
+// Copies, and null for a null.
+const text *returned_text(int column);
+// 0 for a null.
+TimestampTz returned_time(int column);
 
 Datum bytea_datum(const flow::Hash &hash);
 Datum text_datum(const flow::Secret &secret);

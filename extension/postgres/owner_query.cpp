@@ -12,16 +12,22 @@ namespace oauth_tokens
 {
 
 // An error undoes the change of user with the transaction.
-std::uint64_t run_owner_query(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
-							  Datum *values, const char *nulls, bool only_read)
+std::uint64_t run_as_owner(MemberQuery &statement, Parameters parameters, bool only_read)
 {
 	Oid caller;
 	int context;
 	GetUserIdAndSecContext(&caller, &context);
 	SetUserIdAndSecContext(find_extension().owner, context | SECURITY_LOCAL_USERID_CHANGE);
-	const std::uint64_t rows =
-		run_member_query(sql, parameters, types, plan, values, nulls, only_read);
+	const std::uint64_t rows = run(statement, parameters, only_read);
 	SetUserIdAndSecContext(caller, context);
+	return rows;
+}
+
+std::uint64_t look_as_owner(MemberQuery &statement, Parameters parameters)
+{
+	PushActiveSnapshot(GetLatestSnapshot());
+	const std::uint64_t rows = run_as_owner(statement, parameters, true);
+	PopActiveSnapshot();
 	return rows;
 }
 

@@ -15,28 +15,11 @@ extern "C" {
 namespace oauth_tokens
 {
 
-// Rows that were returned or written; the former stand in SPI_tuptable.
-std::uint64_t run_owner_query(const char *sql, int parameters, Oid *types, SPIPlanPtr &plan,
-							  Datum *values, const char *nulls, bool only_read = false);
-
-template <int parameters>
-std::uint64_t run_as_owner(MemberQuery<parameters> &statement, Datum (&values)[parameters],
-						   const char *nulls = nullptr)
-{
-	return run_owner_query(statement.sql, parameters, statement.types, statement.plan, values,
-						   nulls);
-}
+// As run().
+std::uint64_t run_as_owner(MemberQuery &statement, Parameters parameters, bool only_read = false);
 
 // A SELECT by a snapshot of now, also in a transaction that keeps an older one.
-template <int parameters>
-std::uint64_t look_as_owner(MemberQuery<parameters> &statement, Datum (&values)[parameters])
-{
-	PushActiveSnapshot(GetLatestSnapshot());
-	const std::uint64_t rows = run_owner_query(statement.sql, parameters, statement.types,
-											   statement.plan, values, nullptr, true);
-	PopActiveSnapshot();
-	return rows;
-}
+std::uint64_t look_as_owner(MemberQuery &statement, Parameters parameters);
 
 // The owner of the table of tokens may dump its own database: it gets SELECT on the
 // extension's tables whose contents pg_dump takes along. Within an SPI connection.

@@ -34,12 +34,9 @@ bool new_spool_key(SpoolKey &key)
 
 int64 next_fence()
 {
-	static MemberQuery<1> statement = {
-		"SELECT pg_catalog.nextval('oauth_tokens_internal.refresh_fences'::pg_catalog.regclass)"
-		" WHERE $1",
-		{BOOLOID}};
-	Datum values[] = {BoolGetDatum(true)};
-	run_as_owner(statement, values);
+	static MemberQuery statement = {
+		"SELECT pg_catalog.nextval('oauth_tokens_internal.refresh_fences'::pg_catalog.regclass)"};
+	run_as_owner(statement, {});
 	return DatumGetInt64(returned(1));
 }
 
@@ -51,13 +48,11 @@ SealedSlot place_of(const int64 &fence, const pg_uuid_t &token_id)
 // OFFSET 0: by the index on the token, and not in the order of the one on fences.
 void trim_attempts(const pg_uuid_t &token_id)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=)"
 		" ANY (ARRAY(SELECT fence FROM (SELECT fence FROM oauth_tokens_internal.refresh_attempts"
-		" WHERE token_id OPERATOR(pg_catalog.=) $1 OFFSET 0) a ORDER BY fence DESC OFFSET $2))",
-		{UUIDOID, INT8OID}};
-	Datum values[] = {UUIDPGetDatum(&token_id), Int64GetDatum(kMostAttempts - 1)};
-	run_as_owner(statement, values);
+		" WHERE token_id OPERATOR(pg_catalog.=) $1 OFFSET 0) a ORDER BY fence DESC OFFSET $2))"};
+	run_as_owner(statement, {as::uuid(&token_id), as::int8(kMostAttempts - 1)});
 }
 
 // Plain data alone: nothing here may raise while a key is alive.
@@ -89,38 +84,31 @@ Unsealed unseal(std::string_view key_text, std::string_view sealed, Spooled *spo
 int64 begin_attempt(const LockedToken &token, const GrantOwner &owner, TimestampTz now,
 					TimestampTz lease_until, SpoolKey &key)
 {
-	static MemberQuery<14> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_attempts (fence, token_id, workspace_id,"
 		" provider, actor_type, actor_id, access_token_digest, refresh_token_digest, sealed,"
 		" began_at, lease_until, account_id, issuer, client_id)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-		{INT8OID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, BYTEAOID, TEXTOID,
-		 TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID}};
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"};
 	trim_attempts(token.id);
 	if (!new_spool_key(key))
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not make a key"),
 						errhint("Its random generator may be exhausted; try again.")));
 	const int64 fence = next_fence();
-	Datum values[] = {
-		Int64GetDatum(fence),
-		UUIDPGetDatum(&token.id),
-		token.identity.workspace_id(),
-		token.identity.provider(),
-		actor_type_text(token.identity),
-		token.identity.actor_id(),
-		PointerGetDatum(refresh_token_digest(token.access_token, token.id)),
-		PointerGetDatum(refresh_token_digest(token.refresh_token, token.id)),
-		PointerGetDatum(seal_in_flow({key, sizeof key}, place_of(fence, token.id), unix_now())),
-		TimestampTzGetDatum(now),
-		TimestampTzGetDatum(lease_until),
-		PointerGetDatum(owner.account_id),
-		PointerGetDatum(owner.issuer),
-		PointerGetDatum(owner.client_id)};
-	char nulls[] = "              ";
-	for (int i = 11; i < 14; i++)
-		if (DatumGetPointer(values[i]) == nullptr)
-			nulls[i] = 'n';
-	run_as_owner(statement, values, nulls);
+	run_as_owner(statement,
+				 {as::int8(fence),
+				  as::uuid(&token.id),
+				  {UUIDOID, token.identity.workspace_id()},
+				  {TEXTOID, token.identity.provider()},
+				  {TEXTOID, actor_type_text(token.identity)},
+				  {TEXTOID, token.identity.actor_id()},
+				  as::bytea(refresh_token_digest(token.access_token, token.id)),
+				  as::bytea(refresh_token_digest(token.refresh_token, token.id)),
+				  as::text(seal_in_flow({key, sizeof key}, place_of(fence, token.id), unix_now())),
+				  as::timestamptz(now),
+				  as::timestamptz(lease_until),
+				  as::text(owner.account_id),
+				  as::text(owner.issuer),
+				  as::text(owner.client_id)});
 	return fence;
 }
 
@@ -128,11 +116,9 @@ int64 begin_attempt(const LockedToken &token, const GrantOwner &owner, Timestamp
 // called it so would have its caller throw the answer away.
 static void refuse_older_snapshot(int64 fence)
 {
-	static MemberQuery<1> statement = {
-		"SELECT FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1",
-		{INT8OID}};
-	Datum values[] = {Int64GetDatum(fence)};
-	if (!IsolationUsesXactSnapshot() || look_as_owner(statement, values) == 0)
+	static MemberQuery statement = {
+		"SELECT FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"};
+	if (!IsolationUsesXactSnapshot() || look_as_owner(statement, {as::int8(fence)}) == 0)
 		return;
 	ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					errmsg("this transaction cannot see the attempt at a refresh"),
@@ -140,28 +126,22 @@ static void refuse_older_snapshot(int64 fence)
 					errhint("Try again in a new transaction.")));
 }
 
-// Null where it is null.
-static const text *returned_text(int column)
-{
-	bool is_null;
-	const Datum value = returned(column, &is_null);
-	return is_null ? nullptr : DatumGetTextPCopy(value);
-}
-
 bool find_attempt(int64 fence, const Identity &identity, const pg_uuid_t &token_id,
 				  Attempt *attempt)
 {
-	static MemberQuery<6> statement = {
+	static MemberQuery statement = {
 		"SELECT token_id, access_token_digest, refresh_token_digest, sealed, stored_over,"
 		" began_at, lease_until, account_id, issuer, client_id"
 		" FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"
 		" AND (token_id OPERATOR(pg_catalog.=) $6"
 		" OR workspace_id OPERATOR(pg_catalog.=) $2 AND provider OPERATOR(pg_catalog.=) $3"
-		" AND actor_type OPERATOR(pg_catalog.=) $4 AND actor_id OPERATOR(pg_catalog.=) $5)",
-		{INT8OID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}};
-	Datum values[] = {Int64GetDatum(fence),      identity.workspace_id(), identity.provider(),
-					  actor_type_text(identity), identity.actor_id(),     UUIDPGetDatum(&token_id)};
-	if (run_as_owner(statement, values) == 0) {
+		" AND actor_type OPERATOR(pg_catalog.=) $4 AND actor_id OPERATOR(pg_catalog.=) $5)"};
+	if (run_as_owner(statement, {as::int8(fence),
+								 {UUIDOID, identity.workspace_id()},
+								 {TEXTOID, identity.provider()},
+								 {TEXTOID, actor_type_text(identity)},
+								 {TEXTOID, identity.actor_id()},
+								 as::uuid(&token_id)}) == 0) {
 		refuse_older_snapshot(fence);
 		return false;
 	}
@@ -196,13 +176,11 @@ bool has_both_tokens(const Attempt &attempt, const LockedToken &token)
 
 Attempts attempts_at(const LockedToken &token, TimestampTz now, int64 but)
 {
-	static MemberQuery<1> statement = {
+	static MemberQuery statement = {
 		"SELECT fence, refresh_token_digest, began_at, lease_until FROM (SELECT *"
 		" FROM oauth_tokens_internal.refresh_attempts WHERE token_id OPERATOR(pg_catalog.=) $1"
-		" OFFSET 0) a ORDER BY fence",
-		{UUIDOID}};
-	Datum values[] = {UUIDPGetDatum(&token.id)};
-	const std::uint64_t rows = run_as_owner(statement, values);
+		" OFFSET 0) a ORDER BY fence"};
+	const std::uint64_t rows = run_as_owner(statement, {as::uuid(&token.id)});
 	SPITupleTable *found = SPI_tuptable;
 	Attempts attempts = {};
 	for (std::uint64_t row = 0; row < rows; row++) {
@@ -231,41 +209,33 @@ Attempts attempts_at(const LockedToken &token, TimestampTz now, int64 but)
 
 void store_over_attempts(const pg_uuid_t &token_id)
 {
-	static MemberQuery<1> statement = {
+	static MemberQuery statement = {
 		"UPDATE oauth_tokens_internal.refresh_attempts SET stored_over = true WHERE token_id"
-		" OPERATOR(pg_catalog.=) $1",
-		{UUIDOID}};
-	Datum values[] = {UUIDPGetDatum(&token_id)};
-	run_as_owner(statement, values);
+		" OPERATOR(pg_catalog.=) $1"};
+	run_as_owner(statement, {as::uuid(&token_id)});
 }
 
 void leave_in_doubt(int64 fence, TimestampTz now)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"UPDATE oauth_tokens_internal.refresh_attempts SET lease_until = $2"
-		" WHERE fence OPERATOR(pg_catalog.=) $1",
-		{INT8OID, TIMESTAMPTZOID}};
-	Datum values[] = {Int64GetDatum(fence), TimestampTzGetDatum(now)};
-	run_as_owner(statement, values);
+		" WHERE fence OPERATOR(pg_catalog.=) $1"};
+	run_as_owner(statement, {as::int8(fence), as::timestamptz(now)});
 }
 
 void delete_attempt(int64 fence)
 {
-	static MemberQuery<1> statement = {
-		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1",
-		{INT8OID}};
-	Datum values[] = {Int64GetDatum(fence)};
-	run_as_owner(statement, values);
+	static MemberQuery statement = {
+		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"};
+	run_as_owner(statement, {as::int8(fence)});
 }
 
 void delete_attempts(const pg_uuid_t &token_id)
 {
-	static MemberQuery<1> statement = {
+	static MemberQuery statement = {
 		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE token_id"
-		" OPERATOR(pg_catalog.=) $1",
-		{UUIDOID}};
-	Datum values[] = {UUIDPGetDatum(&token_id)};
-	run_as_owner(statement, values);
+		" OPERATOR(pg_catalog.=) $1"};
+	run_as_owner(statement, {as::uuid(&token_id)});
 }
 
 Spooled open_spooled(const Attempt &attempt, const text *sealed)

@@ -44,14 +44,13 @@ bool speaks_for_clients()
 
 Record lock_record(const RefreshClient &client, TimestampTz now)
 {
-	static MemberQuery<3> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_clients AS c (provider, client_id, updated_at)"
 		" VALUES (pg_catalog.split_part($1, '.', 1), $2, $3)"
 		" ON CONFLICT (provider, client_id) DO UPDATE SET updated_at = c.updated_at"
-		" RETURNING failures, dead_grants, pauses, paused_until IS NOT NULL, updated_at",
-		{TEXTOID, TEXTOID, TIMESTAMPTZOID}};
-	Datum values[] = {client.provider, client.client_id, TimestampTzGetDatum(now)};
-	run_as_owner(statement, values);
+		" RETURNING failures, dead_grants, pauses, paused_until IS NOT NULL, updated_at"};
+	run_as_owner(statement,
+				 {{TEXTOID, client.provider}, {TEXTOID, client.client_id}, as::timestamptz(now)});
 	return {DatumGetInt32(returned(1)), DatumGetInt32(returned(2)), DatumGetInt32(returned(3)),
 			DatumGetBool(returned(4)), DatumGetTimestampTz(returned(5))};
 }
@@ -60,15 +59,15 @@ Record lock_record(const RefreshClient &client, TimestampTz now)
 // would wait there for each other's commit.
 bool is_known_to_succeed(const RefreshClient &client, bool rotated)
 {
-	static MemberQuery<3> statement = {
+	static MemberQuery statement = {
 		"SELECT FROM oauth_tokens_internal.refresh_clients"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
 		" AND client_id OPERATOR(pg_catalog.=) $2 AND failures OPERATOR(pg_catalog.=) 0"
 		" AND dead_grants OPERATOR(pg_catalog.=) 0 AND paused_until IS NULL"
-		" AND rotates OPERATOR(pg_catalog.=) $3",
-		{TEXTOID, TEXTOID, BOOLOID}};
-	Datum values[] = {client.provider, client.client_id, BoolGetDatum(rotated)};
-	return look_as_owner(statement, values) > 0;
+		" AND rotates OPERATOR(pg_catalog.=) $3"};
+	return look_as_owner(
+			   statement,
+			   {{TEXTOID, client.provider}, {TEXTOID, client.client_id}, as::boolean(rotated)}) > 0;
 }
 
 } // namespace
@@ -89,62 +88,57 @@ Datum client_name(std::string_view client_id)
 TimestampTz client_pause(const RefreshClient &client, TimestampTz now, TimestampTz lease_until,
 						 const text **reason)
 {
-	static MemberQuery<3> find = {
+	static MemberQuery find = {
 		"SELECT paused_until, reason FROM oauth_tokens_internal.refresh_clients"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
-		" AND client_id OPERATOR(pg_catalog.=) $2 AND paused_until IS NOT NULL"
-		" AND $3 IS NOT NULL",
-		{TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+		" AND client_id OPERATOR(pg_catalog.=) $2 AND paused_until IS NOT NULL"};
 	// The first one after a pause tries whether it is over, alone.
-	static MemberQuery<4> probe = {
+	static MemberQuery probe = {
 		"UPDATE oauth_tokens_internal.refresh_clients SET paused_until = $4"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
-		" AND client_id OPERATOR(pg_catalog.=) $2 AND paused_until OPERATOR(pg_catalog.<=) $3",
-		{TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
-	Datum values[] = {client.provider, client.client_id, TimestampTzGetDatum(now),
-					  TimestampTzGetDatum(lease_until)};
-	Datum of_find[] = {values[0], values[1], values[2]};
-	if (run_as_owner(find, of_find) == 0)
+		" AND client_id OPERATOR(pg_catalog.=) $2 AND paused_until OPERATOR(pg_catalog.<=) $3"};
+	if (run_as_owner(find, {{TEXTOID, client.provider}, {TEXTOID, client.client_id}}) == 0)
 		return 0;
 	const TimestampTz until = DatumGetTimestampTz(returned(1));
-	bool no_reason;
-	const Datum why = returned(2, &no_reason);
-	*reason = no_reason ? nullptr : DatumGetTextPP(why);
+	*reason = returned_text(2);
 	if (until > now)
 		return until;
 	if (!speaks_for_clients())
 		return 0; // nobody shall wait for what it finds out
-	return run_as_owner(probe, values) > 0 ? 0 : lease_until;
+	return run_as_owner(probe, {{TEXTOID, client.provider},
+								{TEXTOID, client.client_id},
+								as::timestamptz(now),
+								as::timestamptz(lease_until)}) > 0
+			   ? 0
+			   : lease_until;
 }
 
 void client_succeeded(const RefreshClient &client, bool rotated, TimestampTz now)
 {
-	static MemberQuery<4> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_clients AS c (provider, client_id, rotates,"
 		" updated_at) VALUES (pg_catalog.split_part($1, '.', 1), $2, $3, $4)"
 		" ON CONFLICT (provider, client_id) DO UPDATE SET failures = 0, dead_grants = 0,"
 		" pauses = 0, paused_until = NULL, reason = NULL, rotates = $3, updated_at = $4"
 		" WHERE c.failures OPERATOR(pg_catalog.>) 0 OR c.dead_grants OPERATOR(pg_catalog.>) 0"
-		" OR c.paused_until IS NOT NULL OR c.rotates IS DISTINCT FROM $3",
-		{TEXTOID, TEXTOID, BOOLOID, TIMESTAMPTZOID}};
+		" OR c.paused_until IS NOT NULL OR c.rotates IS DISTINCT FROM $3"};
 	if (!speaks_for_clients() || is_known_to_succeed(client, rotated))
 		return;
-	Datum values[] = {client.provider, client.client_id, BoolGetDatum(rotated),
-					  TimestampTzGetDatum(now)};
-	run_as_owner(statement, values);
+	run_as_owner(statement, {{TEXTOID, client.provider},
+							 {TEXTOID, client.client_id},
+							 as::boolean(rotated),
+							 as::timestamptz(now)});
 }
 
 bool client_failed(const RefreshClient &client, ClientFailure failure, const text *reason,
 				   TimestampTz now)
 {
-	static MemberQuery<9> statement = {
+	static MemberQuery statement = {
 		"UPDATE oauth_tokens_internal.refresh_clients SET failures = $3, dead_grants = $4,"
 		" pauses = $5, paused_until = CASE WHEN $6 THEN $7 END,"
 		" reason = CASE WHEN $6 THEN $8 END, updated_at = $9"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
-		" AND client_id OPERATOR(pg_catalog.=) $2",
-		{TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID, BOOLOID, TIMESTAMPTZOID, TEXTOID,
-		 TIMESTAMPTZOID}};
+		" AND client_id OPERATOR(pg_catalog.=) $2"};
 	if (!speaks_for_clients())
 		return false;
 	Record record = lock_record(client, now);
@@ -166,29 +160,27 @@ bool client_failed(const RefreshClient &client, ClientFailure failure, const tex
 	const TimestampTz length = Min(kFirstPause << record.pauses, longest);
 	if (pause)
 		record.pauses = Min(record.pauses + 1, kMostPauses);
-	Datum values[] = {client.provider,
-					  client.client_id,
-					  Int32GetDatum(record.failures),
-					  Int32GetDatum(record.dead_grants),
-					  Int32GetDatum(record.pauses),
-					  BoolGetDatum(pause),
-					  TimestampTzGetDatum(now + length),
-					  PointerGetDatum(reason),
-					  TimestampTzGetDatum(now)};
-	run_as_owner(statement, values, reason == nullptr ? "       n " : nullptr);
+	run_as_owner(statement, {{TEXTOID, client.provider},
+							 {TEXTOID, client.client_id},
+							 as::int4(record.failures),
+							 as::int4(record.dead_grants),
+							 as::int4(record.pauses),
+							 as::boolean(pause),
+							 as::timestamptz(now + length),
+							 as::text(reason),
+							 as::timestamptz(now)});
 	return failure == ClientFailure::configuration ||
 		   (failure == ClientFailure::dead_grant && record.dead_grants >= kDeadGrantsInARow);
 }
 
 bool keeps_refresh_tokens(const RefreshClient &client)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"SELECT rotates FROM oauth_tokens_internal.refresh_clients"
 		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"
-		" AND client_id OPERATOR(pg_catalog.=) $2 AND rotates IS NOT NULL",
-		{TEXTOID, TEXTOID}};
-	Datum values[] = {client.provider, client.client_id};
-	return run_as_owner(statement, values) > 0 && !DatumGetBool(returned(1));
+		" AND client_id OPERATOR(pg_catalog.=) $2 AND rotates IS NOT NULL"};
+	return run_as_owner(statement, {{TEXTOID, client.provider}, {TEXTOID, client.client_id}}) > 0 &&
+		   !DatumGetBool(returned(1));
 }
 
 } // namespace oauth_tokens

@@ -31,11 +31,8 @@ text *own_id()
 // Null where none is recorded.
 const text *recorded_id()
 {
-	static MemberQuery<1> statement = {
-		"SELECT id FROM oauth_tokens_internal.cluster WHERE one OPERATOR(pg_catalog.=) $1",
-		{BOOLOID}};
-	Datum values[] = {BoolGetDatum(true)};
-	return run_as_owner(statement, values) == 0 ? nullptr : DatumGetTextPP(returned(1));
+	static MemberQuery statement = {"SELECT id FROM oauth_tokens_internal.cluster"};
+	return run_as_owner(statement, {}) == 0 ? nullptr : DatumGetTextPP(returned(1));
 }
 
 bool is_adopted()
@@ -62,12 +59,10 @@ void check_cluster()
 
 void record_cluster()
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.cluster (id, adopted_at) VALUES ($1, $2)"
-		" ON CONFLICT (one) DO NOTHING",
-		{TEXTOID, TIMESTAMPTZOID}};
-	Datum values[] = {PointerGetDatum(own_id()), TimestampTzGetDatum(GetCurrentTimestamp())};
-	run_as_owner(statement, values);
+		" ON CONFLICT (one) DO NOTHING"};
+	run_as_owner(statement, {as::text(own_id()), as::timestamptz(GetCurrentTimestamp())});
 }
 
 } // namespace oauth_tokens
@@ -76,14 +71,12 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(oauth_tokens_adopt_cluster)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.cluster (id, adopted_at) VALUES ($1, $2)"
-		" ON CONFLICT (one) DO UPDATE SET id = $1, adopted_at = $2",
-		{TEXTOID, TIMESTAMPTZOID}};
+		" ON CONFLICT (one) DO UPDATE SET id = $1, adopted_at = $2"};
 	PreventCommandIfReadOnly("oauth_tokens_adopt_cluster()");
 	SPI_connect();
-	Datum values[] = {PointerGetDatum(own_id()), TimestampTzGetDatum(GetCurrentTimestamp())};
-	run_as_owner(statement, values);
+	run_as_owner(statement, {as::text(own_id()), as::timestamptz(GetCurrentTimestamp())});
 	SPI_finish();
 	PG_RETURN_VOID();
 }

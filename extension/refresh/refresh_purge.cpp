@@ -23,16 +23,14 @@ constexpr int kRowsACall = 5000;
 // for a day.
 Datum find_candidates()
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"SELECT ARRAY(SELECT c.token_id FROM (SELECT token_id FROM"
 		" oauth_tokens_internal.refresh_states WHERE GREATEST(lease_until, since, next_attempt_at)"
 		" OPERATOR(pg_catalog.<) $1 UNION SELECT token_id FROM"
 		" oauth_tokens_internal.refresh_attempts WHERE began_at OPERATOR(pg_catalog.<) $1) c"
-		" LIMIT $2)",
-		{TIMESTAMPTZOID, INT8OID}};
+		" LIMIT $2)"};
 	const TimestampTz day_ago = GetCurrentTimestamp() - SECS_PER_DAY * USECS_PER_SEC;
-	Datum values[] = {TimestampTzGetDatum(day_ago), Int64GetDatum(kRowsACall)};
-	run_as_owner(statement, values);
+	run_as_owner(statement, {as::timestamptz(day_ago), as::int8(kRowsACall)});
 	return PointerGetDatum(PG_DETOAST_DATUM_COPY(returned(1)));
 }
 
@@ -60,17 +58,13 @@ Datum find_gone(Datum candidates)
 
 int64 delete_gone(Datum gone)
 {
-	static MemberQuery<1> states = {
-		"DELETE FROM oauth_tokens_internal.refresh_states WHERE token_id"
-		" OPERATOR(pg_catalog.=) ANY ($1)",
-		{UUIDARRAYOID}};
-	static MemberQuery<1> attempts = {
+	static MemberQuery states = {"DELETE FROM oauth_tokens_internal.refresh_states WHERE token_id"
+								 " OPERATOR(pg_catalog.=) ANY ($1)"};
+	static MemberQuery attempts = {
 		"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE token_id"
-		" OPERATOR(pg_catalog.=) ANY ($1)",
-		{UUIDARRAYOID}};
-	Datum values[] = {gone};
-	const std::uint64_t deleted = run_as_owner(states, values);
-	return static_cast<int64>(deleted + run_as_owner(attempts, values));
+		" OPERATOR(pg_catalog.=) ANY ($1)"};
+	const std::uint64_t deleted = run_as_owner(states, {{UUIDARRAYOID, gone}});
+	return static_cast<int64>(deleted + run_as_owner(attempts, {{UUIDARRAYOID, gone}}));
 }
 
 // Of clients that are asked for nothing any more. A burst is over in minutes, the rate in
@@ -78,18 +72,17 @@ int64 delete_gone(Datum gone)
 // stay are remembered for a month: whoever still refreshes finds it out again.
 int64 delete_quiet_clients()
 {
-	static MemberQuery<3> statement = {
+	static MemberQuery statement = {
 		"DELETE FROM oauth_tokens_internal.refresh_clients WHERE ctid OPERATOR(pg_catalog.=)"
 		" ANY (ARRAY(SELECT c.ctid FROM oauth_tokens_internal.refresh_clients c WHERE"
 		" GREATEST(c.updated_at, c.credit_at, c.paused_until) OPERATOR(pg_catalog.<)"
 		" CASE WHEN c.paused_until IS NULL AND c.rotates IS DISTINCT FROM false"
-		" THEN $1 ELSE $2 END LIMIT $3 FOR UPDATE SKIP LOCKED))",
-		{TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
+		" THEN $1 ELSE $2 END LIMIT $3 FOR UPDATE SKIP LOCKED))"};
 	const TimestampTz now = GetCurrentTimestamp();
 	constexpr TimestampTz kDay = SECS_PER_DAY * USECS_PER_SEC;
-	Datum values[] = {TimestampTzGetDatum(now - kDay), TimestampTzGetDatum(now - 30 * kDay),
-					  Int64GetDatum(kRowsACall)};
-	return static_cast<int64>(run_as_owner(statement, values));
+	return static_cast<int64>(
+		run_as_owner(statement, {as::timestamptz(now - kDay), as::timestamptz(now - 30 * kDay),
+								 as::int8(kRowsACall)}));
 }
 
 } // namespace

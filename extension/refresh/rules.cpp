@@ -111,7 +111,7 @@ Datum seconds_member(JsonbContainer *object, const char *name)
 // two daemons which start at once wait for each other and do not deadlock.
 void store_rules(const JsonbValue &name, JsonbContainer *object)
 {
-	static MemberQuery<6> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_rules AS r (provider, rotation, kills_access,"
 		" ahead, keep_alive, per_second) VALUES ($1, $2, $3, $4, $5, $6)"
 		" ON CONFLICT (provider) DO UPDATE"
@@ -119,8 +119,7 @@ void store_rules(const JsonbValue &name, JsonbContainer *object)
 		" WHERE NOT (r.rotation OPERATOR(pg_catalog.=) $2 AND r.kills_access"
 		" OPERATOR(pg_catalog.=) $3 AND r.ahead OPERATOR(pg_catalog.=) $4"
 		" AND r.keep_alive OPERATOR(pg_catalog.=) $5"
-		" AND r.per_second OPERATOR(pg_catalog.=) $6)",
-		{TEXTOID, TEXTOID, BOOLOID, INTERVALOID, INTERVALOID, FLOAT8OID}};
+		" AND r.per_second OPERATOR(pg_catalog.=) $6)"};
 	RefreshRules rules;
 	std::string_view rotation = "strict";
 	if (const JsonbValue *value = member(object, "rotation", jbvString))
@@ -129,25 +128,22 @@ void store_rules(const JsonbValue &name, JsonbContainer *object)
 		raise_bad_rules("Member rotation is not none, strict, until_used, auto, or grace: and "
 						"seconds");
 	const JsonbValue *kills = member(object, "refresh_kills_access", jbvBool);
-	Datum values[] = {
-		PointerGetDatum(cstring_to_text_with_len(name.val.string.val, name.val.string.len)),
-		PointerGetDatum(
-			cstring_to_text_with_len(rotation.data(), static_cast<int>(rotation.size()))),
-		BoolGetDatum(kills != nullptr && kills->val.boolean),
-		seconds_member(object, "refresh_ahead"),
-		seconds_member(object, "keep_alive"),
-		Float8GetDatum(number_member(object, "refreshes_per_second", kPerSecond, kFewestPerSecond,
-									 kMostPerSecond))};
-	run_as_owner(statement, values);
+	run_as_owner(
+		statement,
+		{as::text(cstring_to_text_with_len(name.val.string.val, name.val.string.len)),
+		 as::text(cstring_to_text_with_len(rotation.data(), static_cast<int>(rotation.size()))),
+		 as::boolean(kills != nullptr && kills->val.boolean),
+		 {INTERVALOID, seconds_member(object, "refresh_ahead")},
+		 {INTERVALOID, seconds_member(object, "keep_alive")},
+		 as::float8(number_member(object, "refreshes_per_second", kPerSecond, kFewestPerSecond,
+								  kMostPerSecond))});
 }
 
 void delete_other_rules(const Jsonb *rules)
 {
-	static MemberQuery<1> statement = {"DELETE FROM oauth_tokens_internal.refresh_rules"
-									   " WHERE NOT pg_catalog.jsonb_exists($1, provider)",
-									   {JSONBOID}};
-	Datum values[] = {JsonbPGetDatum(rules)};
-	run_as_owner(statement, values);
+	static MemberQuery statement = {"DELETE FROM oauth_tokens_internal.refresh_rules"
+									" WHERE NOT pg_catalog.jsonb_exists($1, provider)"};
+	run_as_owner(statement, {{JSONBOID, JsonbPGetDatum(rules)}});
 }
 
 } // namespace
@@ -171,13 +167,11 @@ const Interval *refresh_ahead(Datum provider)
 
 RefreshRules refresh_rules(Datum provider)
 {
-	static MemberQuery<1> statement = {
+	static MemberQuery statement = {
 		"SELECT rotation FROM oauth_tokens_internal.refresh_rules"
-		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)",
-		{TEXTOID}};
-	Datum values[] = {provider};
+		" WHERE provider OPERATOR(pg_catalog.=) pg_catalog.split_part($1, '.', 1)"};
 	RefreshRules rules = {Rotation::strict, 0};
-	if (run_as_owner(statement, values) > 0)
+	if (run_as_owner(statement, {{TEXTOID, provider}}) > 0)
 		read_rotation(view_of(DatumGetTextPP(returned(1))), &rules);
 	return rules;
 }

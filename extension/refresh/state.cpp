@@ -25,12 +25,10 @@ namespace
 // Somebody has changed the row, but not its refresh token: it tells of this one.
 void keep_state(const LockedToken &token)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"UPDATE oauth_tokens_internal.refresh_states SET token_updated_at = $2 WHERE token_id"
-		" OPERATOR(pg_catalog.=) $1",
-		{UUIDOID, TIMESTAMPTZOID}};
-	Datum values[] = {UUIDPGetDatum(&token.id), TimestampTzGetDatum(token.updated_at)};
-	run_as_owner(statement, values);
+		" OPERATOR(pg_catalog.=) $1"};
+	run_as_owner(statement, {as::uuid(&token.id), as::timestamptz(token.updated_at)});
 }
 
 } // namespace
@@ -48,14 +46,12 @@ bool has_state(const pg_uuid_t &token_id, Snapshot snapshot)
 
 RefreshState find_state(const LockedToken &token)
 {
-	static MemberQuery<1> statement = {
+	static MemberQuery statement = {
 		"SELECT refresh_token_digest, failures, kind, reason, since, next_attempt_at,"
 		" token_updated_at"
-		" FROM oauth_tokens_internal.refresh_states WHERE token_id OPERATOR(pg_catalog.=) $1",
-		{UUIDOID}};
-	Datum values[] = {UUIDPGetDatum(&token.id)};
+		" FROM oauth_tokens_internal.refresh_states WHERE token_id OPERATOR(pg_catalog.=) $1"};
 	RefreshState state = {};
-	if (run_as_owner(statement, values) == 0)
+	if (run_as_owner(statement, {as::uuid(&token.id)}) == 0)
 		return state;
 	if (!is_digest_of_plain(DatumGetByteaPP(returned(1)), token.refresh_token, token.id)) {
 		forget_state(token.id);
@@ -65,12 +61,9 @@ RefreshState find_state(const LockedToken &token)
 	state.failures = DatumGetInt32(returned(2));
 	const Datum kind = returned(3, &is_null);
 	state.kind = is_null ? nullptr : TextDatumGetCString(kind);
-	const Datum reason = returned(4, &is_null);
-	state.reason = is_null ? nullptr : DatumGetTextPCopy(reason);
-	const Datum since = returned(5, &is_null);
-	state.since = is_null ? 0 : DatumGetTimestampTz(since);
-	const Datum next = returned(6, &is_null);
-	state.next_attempt = is_null ? 0 : DatumGetTimestampTz(next);
+	state.reason = returned_text(4);
+	state.since = returned_time(5);
+	state.next_attempt = returned_time(6);
 	if (DatumGetTimestampTz(returned(7)) != token.updated_at)
 		keep_state(token);
 	return state;
@@ -78,44 +71,31 @@ RefreshState find_state(const LockedToken &token)
 
 void save_state(const LockedToken &token, const RefreshState &state, TimestampTz lease_until)
 {
-	static MemberQuery<9> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_states (token_id, refresh_token_digest,"
 		" token_updated_at, lease_until, failures, kind, reason, since, next_attempt_at)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 		" ON CONFLICT (token_id) DO UPDATE SET refresh_token_digest = $2, token_updated_at = $3,"
 		" lease_until = $4, failures = $5, kind = $6, reason = $7, since = $8,"
-		" next_attempt_at = $9",
-		{UUIDOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID,
-		 TIMESTAMPTZOID, TIMESTAMPTZOID}};
-	Datum values[] = {UUIDPGetDatum(&token.id),
-					  PointerGetDatum(refresh_token_digest(token.refresh_token, token.id)),
-					  TimestampTzGetDatum(token.updated_at),
-					  TimestampTzGetDatum(lease_until),
-					  Int32GetDatum(state.failures),
-					  state.kind == nullptr ? 0 : CStringGetTextDatum(state.kind),
-					  PointerGetDatum(state.reason),
-					  TimestampTzGetDatum(state.since),
-					  TimestampTzGetDatum(state.next_attempt)};
-	char nulls[] = "         ";
-	if (lease_until == 0)
-		nulls[3] = 'n';
-	if (state.kind == nullptr)
-		nulls[5] = nulls[7] = 'n';
-	if (state.reason == nullptr)
-		nulls[6] = 'n';
-	if (state.next_attempt == 0)
-		nulls[8] = 'n';
-	run_as_owner(statement, values, nulls);
+		" next_attempt_at = $9"};
+	const bool has_failed = state.kind != nullptr;
+	run_as_owner(statement, {as::uuid(&token.id),
+							 as::bytea(refresh_token_digest(token.refresh_token, token.id)),
+							 as::timestamptz(token.updated_at),
+							 as::timestamptz_or_null(lease_until),
+							 as::int4(state.failures),
+							 as::text(has_failed ? cstring_to_text(state.kind) : nullptr),
+							 as::text(state.reason),
+							 {TIMESTAMPTZOID, TimestampTzGetDatum(state.since), !has_failed},
+							 as::timestamptz_or_null(state.next_attempt)});
 }
 
 void forget_state(const pg_uuid_t &token_id)
 {
-	static MemberQuery<1> statement = {
+	static MemberQuery statement = {
 		"DELETE FROM oauth_tokens_internal.refresh_states WHERE token_id"
-		" OPERATOR(pg_catalog.=) $1",
-		{UUIDOID}};
-	Datum values[] = {UUIDPGetDatum(&token_id)};
-	run_as_owner(statement, values);
+		" OPERATOR(pg_catalog.=) $1"};
+	run_as_owner(statement, {as::uuid(&token_id)});
 }
 
 void forget_refresh(const pg_uuid_t &token_id)
@@ -126,13 +106,10 @@ void forget_refresh(const pg_uuid_t &token_id)
 
 void forget_all_refreshes()
 {
-	static MemberQuery<1> states = {"DELETE FROM oauth_tokens_internal.refresh_states WHERE $1",
-									{BOOLOID}};
-	static MemberQuery<1> attempts = {"DELETE FROM oauth_tokens_internal.refresh_attempts WHERE $1",
-									  {BOOLOID}};
-	Datum values[] = {BoolGetDatum(true)};
-	run_as_owner(states, values);
-	run_as_owner(attempts, values);
+	static MemberQuery states = {"DELETE FROM oauth_tokens_internal.refresh_states"};
+	static MemberQuery attempts = {"DELETE FROM oauth_tokens_internal.refresh_attempts"};
+	run_as_owner(states, {});
+	run_as_owner(attempts, {});
 }
 
 // An attempt that may commit has a state beside it. What others have committed counts,
@@ -147,16 +124,14 @@ void token_was_stored(const pg_uuid_t &token_id)
 
 void token_was_moved(const WaitedRow &before, const pg_uuid_t &token_id, TimestampTz updated_at)
 {
-	static MemberQuery<3> statement = {
+	static MemberQuery statement = {
 		"UPDATE oauth_tokens_internal.refresh_states SET token_updated_at = $3 WHERE token_id"
-		" OPERATOR(pg_catalog.=) $1 AND token_updated_at OPERATOR(pg_catalog.=) $2",
-		{UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+		" OPERATOR(pg_catalog.=) $1 AND token_updated_at OPERATOR(pg_catalog.=) $2"};
 	if (!before.is_known || memcmp(&before.id, &token_id, sizeof token_id) != 0 ||
 		!has_state(token_id, SnapshotSelf))
 		return;
-	Datum values[] = {UUIDPGetDatum(&token_id), TimestampTzGetDatum(before.updated_at),
-					  TimestampTzGetDatum(updated_at)};
-	run_as_owner(statement, values);
+	run_as_owner(statement, {as::uuid(&token_id), as::timestamptz(before.updated_at),
+							 as::timestamptz(updated_at)});
 }
 
 } // namespace oauth_tokens

@@ -17,12 +17,12 @@ namespace
 
 const Jsonb *read_json(const Identity &identity)
 {
-	static MemberQuery<4> statement = {
-		"SELECT c.details FROM oauth_tokens_internal.connection($1, $2, $3, $4) c",
-		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}};
-	Datum values[] = {identity.workspace_id(), identity.provider(), actor_type_text(identity),
-					  identity.actor_id()};
-	if (run(statement, values) == 0)
+	static MemberQuery statement = {
+		"SELECT c.details FROM oauth_tokens_internal.connection($1, $2, $3, $4) c"};
+	if (run(statement, {{UUIDOID, identity.workspace_id()},
+						{TEXTOID, identity.provider()},
+						{TEXTOID, actor_type_text(identity)},
+						{TEXTOID, identity.actor_id()}}) == 0)
 		return nullptr;
 	bool is_null;
 	const Datum details = returned(1, &is_null);

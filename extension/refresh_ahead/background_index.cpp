@@ -169,13 +169,10 @@ void make_index(Oid table, const BackgroundIndex &wanted)
 // The places of looks by the index that there was.
 void forget_looks()
 {
-	static MemberQuery<1> scans = {"DELETE FROM oauth_tokens_internal.refresh_scans WHERE $1",
-								   {BOOLOID}};
-	static MemberQuery<1> places = {"DELETE FROM oauth_tokens_internal.refresh_places WHERE $1",
-									{BOOLOID}};
-	Datum values[] = {BoolGetDatum(true)};
-	run_as_owner(scans, values);
-	run_as_owner(places, values);
+	static MemberQuery scans = {"DELETE FROM oauth_tokens_internal.refresh_scans"};
+	static MemberQuery places = {"DELETE FROM oauth_tokens_internal.refresh_places"};
+	run_as_owner(scans, {});
+	run_as_owner(places, {});
 }
 
 // One at a time, and no migration meanwhile.

@@ -14,14 +14,12 @@ namespace oauth_tokens
 
 ClientCredit find_credit(const RefreshClient &client, float8 per_second, TimestampTz now)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"SELECT paused_until, credit, credit_at FROM oauth_tokens_internal.refresh_clients"
-		" WHERE provider OPERATOR(pg_catalog.=) $1 AND client_id OPERATOR(pg_catalog.=) $2",
-		{TEXTOID, TEXTOID}};
-	Datum values[] = {client.provider, client.client_id};
+		" WHERE provider OPERATOR(pg_catalog.=) $1 AND client_id OPERATOR(pg_catalog.=) $2"};
 	const float8 most = std::max(1.0, per_second);
 	ClientCredit found = {client, false, most, false};
-	if (run_as_owner(statement, values) == 0)
+	if (run_as_owner(statement, {{TEXTOID, client.provider}, {TEXTOID, client.client_id}}) == 0)
 		return found;
 	bool is_null;
 	const Datum credit = returned(2, &is_null);
@@ -39,16 +37,16 @@ ClientCredit find_credit(const RefreshClient &client, float8 per_second, Timesta
 
 void save_credit(const ClientCredit &credit, TimestampTz now)
 {
-	static MemberQuery<4> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, credit,"
 		" credit_at, updated_at) VALUES ($1, $2, $3, $4, $4)"
-		" ON CONFLICT (provider, client_id) DO UPDATE SET credit = $3, credit_at = $4",
-		{TEXTOID, TEXTOID, FLOAT8OID, TIMESTAMPTZOID}};
+		" ON CONFLICT (provider, client_id) DO UPDATE SET credit = $3, credit_at = $4"};
 	if (!credit.is_spent)
 		return;
-	Datum values[] = {credit.client.provider, credit.client.client_id,
-					  Float8GetDatum(credit.credit), TimestampTzGetDatum(now)};
-	run_as_owner(statement, values);
+	run_as_owner(statement, {{TEXTOID, credit.client.provider},
+							 {TEXTOID, credit.client.client_id},
+							 as::float8(credit.credit),
+							 as::timestamptz(now)});
 }
 
 } // namespace oauth_tokens

@@ -36,49 +36,46 @@ DueClient &add_client(DueClients &clients, Datum client_id)
 
 void read_backlog(const DueClients &clients, DueClient &client)
 {
-	static MemberQuery<3> statement = {
+	static MemberQuery statement = {
 		"SELECT time, id, resume_time, resume_id FROM oauth_tokens_internal.refresh_places"
 		" WHERE provider OPERATOR(pg_catalog.=) $1 AND client_id OPERATOR(pg_catalog.=) $2"
-		" AND kind OPERATOR(pg_catalog.=) $3",
-		{TEXTOID, TEXTOID, TEXTOID}};
-	Datum values[] = {clients.rules->provider, client.credit.client.client_id, kind_of(clients.by)};
-	client.has_backlog = run_as_owner(statement, values) > 0;
+		" AND kind OPERATOR(pg_catalog.=) $3"};
+	client.has_backlog = run_as_owner(statement, {{TEXTOID, clients.rules->provider},
+												  {TEXTOID, client.credit.client.client_id},
+												  {TEXTOID, kind_of(clients.by)}}) > 0;
 	if (!client.has_backlog)
 		return;
 	client.from = {DatumGetTimestampTz(returned(1)), *DatumGetUUIDP(returned(2))};
-	bool is_null;
-	const Datum resume = returned(3, &is_null);
-	if (!is_null)
-		client.resume = {DatumGetTimestampTz(resume), *DatumGetUUIDP(returned(4))};
+	if (const TimestampTz resume = returned_time(3))
+		client.resume = {resume, *DatumGetUUIDP(returned(4))};
 }
 
 void save_backlog(const DueClients &clients, const DueClient &client)
 {
-	static MemberQuery<8> keep = {
+	static MemberQuery keep = {
 		"INSERT INTO oauth_tokens_internal.refresh_places"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 		" ON CONFLICT (provider, client_id, kind) DO UPDATE SET time = $4, id = $5,"
-		" resume_time = $6, resume_id = $7, served_at = $8",
-		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID, UUIDOID,
-		 TIMESTAMPTZOID}};
-	static MemberQuery<3> forget = {
+		" resume_time = $6, resume_id = $7, served_at = $8"};
+	static MemberQuery forget = {
 		"DELETE FROM oauth_tokens_internal.refresh_places"
 		" WHERE provider OPERATOR(pg_catalog.=) $1 AND client_id OPERATOR(pg_catalog.=) $2"
-		" AND kind OPERATOR(pg_catalog.=) $3",
-		{TEXTOID, TEXTOID, TEXTOID}};
-	Datum values[] = {clients.rules->provider,
-					  client.credit.client.client_id,
-					  kind_of(clients.by),
-					  TimestampTzGetDatum(client.from.time),
-					  UUIDPGetDatum(&client.from.id),
-					  TimestampTzGetDatum(client.resume.time),
-					  UUIDPGetDatum(&client.resume.id),
-					  TimestampTzGetDatum(clients.now)};
-	Datum of_forget[] = {values[0], values[1], values[2]};
+		" AND kind OPERATOR(pg_catalog.=) $3"};
+	const Datum provider = clients.rules->provider;
+	const Datum client_id = client.credit.client.client_id;
+	const bool has_rest = client.resume.time != 0;
 	if (client.has_backlog)
-		run_as_owner(keep, values, client.resume.time == 0 ? "     nn " : nullptr);
+		run_as_owner(keep, {{TEXTOID, provider},
+							{TEXTOID, client_id},
+							{TEXTOID, kind_of(clients.by)},
+							as::timestamptz(client.from.time),
+							as::uuid(&client.from.id),
+							as::timestamptz_or_null(client.resume.time),
+							as::uuid(has_rest ? &client.resume.id : nullptr),
+							as::timestamptz(clients.now)});
 	else
-		run_as_owner(forget, of_forget);
+		run_as_owner(forget,
+					 {{TEXTOID, provider}, {TEXTOID, client_id}, {TEXTOID, kind_of(clients.by)}});
 }
 
 } // namespace
@@ -95,7 +92,7 @@ Datum kind_of(DueBy by)
 
 void find_waiting_clients(DueClients &clients)
 {
-	static MemberQuery<5> statement = {
+	static MemberQuery statement = {
 		"SELECT p.client_id FROM oauth_tokens_internal.refresh_places p"
 		" LEFT JOIN oauth_tokens_internal.refresh_clients c"
 		" ON c.provider OPERATOR(pg_catalog.=) p.provider"
@@ -104,12 +101,13 @@ void find_waiting_clients(DueClients &clients)
 		" AND (c.paused_until OPERATOR(pg_catalog.>) $3) IS NOT TRUE"
 		" AND (c.credit OPERATOR(pg_catalog.+) ($4 OPERATOR(pg_catalog.*) GREATEST(0.0,"
 		" pg_catalog.date_part('epoch', $3 OPERATOR(pg_catalog.-) c.credit_at)))"
-		" OPERATOR(pg_catalog.<) 1) IS NOT TRUE ORDER BY p.served_at LIMIT $5",
-		{TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, INT8OID}};
-	Datum values[] = {clients.rules->provider, kind_of(clients.by),
-					  TimestampTzGetDatum(clients.now), Float8GetDatum(clients.rules->per_second),
-					  Int64GetDatum(kMostWaiting)};
-	const auto size = static_cast<int>(run_as_owner(statement, values));
+		" OPERATOR(pg_catalog.<) 1) IS NOT TRUE ORDER BY p.served_at LIMIT $5"};
+	const auto size =
+		static_cast<int>(run_as_owner(statement, {{TEXTOID, clients.rules->provider},
+												  {TEXTOID, kind_of(clients.by)},
+												  as::timestamptz(clients.now),
+												  as::float8(clients.rules->per_second),
+												  as::int8(kMostWaiting)}));
 	SPITupleTable *found = SPI_tuptable;
 	for (int i = 0; i < size; i++) {
 		bool is_null;

@@ -125,13 +125,12 @@ DueRow read_row(HeapTuple tuple, TupleDesc descriptor)
 // A state that tells of the token as it is. In the order of the arrays.
 void read_states(DuePage *page)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"SELECT s.lease_until, s.next_attempt_at FROM ROWS FROM (pg_catalog.unnest($1),"
 		" pg_catalog.unnest($2)) WITH ORDINALITY u (id, updated_at, n)"
 		" LEFT JOIN oauth_tokens_internal.refresh_states s"
 		" ON s.token_id OPERATOR(pg_catalog.=) u.id"
-		" AND s.token_updated_at OPERATOR(pg_catalog.=) u.updated_at ORDER BY u.n",
-		{UUIDARRAYOID, TIMESTAMPTZARRAYOID}};
+		" AND s.token_updated_at OPERATOR(pg_catalog.=) u.updated_at ORDER BY u.n"};
 	auto *ids = static_cast<Datum *>(palloc(sizeof(Datum) * page->size));
 	auto *times = static_cast<Datum *>(palloc(sizeof(Datum) * page->size));
 	for (int i = 0; i < page->size; i++) {
@@ -142,7 +141,8 @@ void read_states(DuePage *page)
 		PointerGetDatum(construct_array(ids, page->size, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR)),
 		PointerGetDatum(construct_array(times, page->size, TIMESTAMPTZOID, sizeof(TimestampTz),
 										FLOAT8PASSBYVAL, TYPALIGN_DOUBLE))};
-	if (run_as_owner(statement, values) != static_cast<std::uint64_t>(page->size))
+	if (run_as_owner(statement, {{UUIDARRAYOID, values[0]}, {TIMESTAMPTZARRAYOID, values[1]}}) !=
+		static_cast<std::uint64_t>(page->size))
 		elog(ERROR, "could not read states of refreshes");
 	SPITupleTable *found = SPI_tuptable;
 	for (int i = 0; i < page->size; i++) {

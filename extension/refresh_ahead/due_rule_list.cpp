@@ -33,10 +33,8 @@ TimestampTz microseconds(Datum seconds)
 
 DueRuleList read_due_rules(Datum providers, bool all)
 {
-	static MemberQuery<1> statement = {kStatement, {TEXTARRAYOID}};
-	Datum values[] = {providers};
-	const char nulls[] = {all ? 'n' : ' '};
-	const auto size = static_cast<int>(run_as_owner(statement, values, nulls));
+	static MemberQuery statement = {kStatement};
+	const auto size = static_cast<int>(run_as_owner(statement, {{TEXTARRAYOID, providers, all}}));
 	SPITupleTable *found = SPI_tuptable;
 	DueRuleList list = {static_cast<DueRules *>(palloc0(sizeof(DueRules) * Max(size, 1))), size};
 	for (int i = 0; i < size; i++) {

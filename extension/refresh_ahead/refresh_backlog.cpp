@@ -63,7 +63,7 @@ void count(const DueRules &rules, DueBy by, Backlog *backlog)
 // stored over an attempt, and a dead grant has no doubt left.
 SPITupleTable *find_providers()
 {
-	static MemberQuery<1> statement = {
+	static MemberQuery statement = {
 		"SELECT r.provider, p.until, COALESCE(d.many, 0)"
 		" FROM oauth_tokens_internal.refresh_rules r"
 		" LEFT JOIN (SELECT provider, pg_catalog.max(paused_until) AS until"
@@ -76,10 +76,8 @@ SPITupleTable *find_providers()
 		" ON s.token_id OPERATOR(pg_catalog.=) a.token_id"
 		" WHERE a.lease_until OPERATOR(pg_catalog.<=) $1"
 		" AND s.kind IS DISTINCT FROM 'dead_grant' GROUP BY 1) d"
-		" ON d.provider OPERATOR(pg_catalog.=) r.provider ORDER BY 1",
-		{TIMESTAMPTZOID}};
-	Datum values[] = {TimestampTzGetDatum(GetCurrentTimestamp())};
-	run_as_owner(statement, values);
+		" ON d.provider OPERATOR(pg_catalog.=) r.provider ORDER BY 1"};
+	run_as_owner(statement, {as::timestamptz(GetCurrentTimestamp())});
 	return SPI_tuptable;
 }
 

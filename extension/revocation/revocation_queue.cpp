@@ -65,34 +65,25 @@ char *joined_details(const TokenTable &table, const char *join)
 void queue_revocation(const Identity &identity, const DeletedTokens &tokens,
 					  const GrantOwner &owner, bool unless_shared)
 {
-	static MemberQuery<12> statement = {
+	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.oauth_revocations (id, workspace_id, provider,"
 		" actor_type, actor_id, encrypted_access_token, encrypted_refresh_token, account_id,"
 		" issuer, client_id, unless_shared, created_at, next_attempt_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
-		{UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		 BOOLOID, TIMESTAMPTZOID}};
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)"};
 	if (tokens.access_token == nullptr && tokens.refresh_token == nullptr)
 		return;
-	const char *label = DatumGetCString(DirectFunctionCall1(enum_out, identity.actor_type()));
-	Datum values[] = {DirectFunctionCall1(gen_random_uuid, (Datum)0),
-					  identity.workspace_id(),
-					  identity.provider(),
-					  PointerGetDatum(cstring_to_text(label)),
-					  identity.actor_id(),
-					  PointerGetDatum(tokens.access_token),
-					  PointerGetDatum(tokens.refresh_token),
-					  PointerGetDatum(owner.account_id),
-					  PointerGetDatum(owner.issuer),
-					  PointerGetDatum(owner.client_id),
-					  BoolGetDatum(unless_shared),
-					  TimestampTzGetDatum(GetCurrentTimestamp())};
-	char nulls[lengthof(values)];
-	memset(nulls, ' ', sizeof nulls);
-	for (int i = 5; i < 10; i++)
-		if (DatumGetPointer(values[i]) == nullptr)
-			nulls[i] = 'n';
-	run_as_owner(statement, values, nulls);
+	run_as_owner(statement, {{UUIDOID, DirectFunctionCall1(gen_random_uuid, (Datum)0)},
+							 {UUIDOID, identity.workspace_id()},
+							 {TEXTOID, identity.provider()},
+							 {TEXTOID, actor_type_text(identity)},
+							 {TEXTOID, identity.actor_id()},
+							 as::text(tokens.access_token),
+							 as::text(tokens.refresh_token),
+							 as::text(owner.account_id),
+							 as::text(owner.issuer),
+							 as::text(owner.client_id),
+							 as::boolean(unless_shared),
+							 as::timestamptz(GetCurrentTimestamp())});
 }
 
 void queue_refresh_token(const Identity &identity, const text *refresh_token,

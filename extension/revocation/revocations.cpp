@@ -54,31 +54,29 @@ enum Due {
 // Finds and locks them by the index on next_attempt_at, which is empty where nothing waits.
 std::uint64_t find_due(Datum max_rows, bool all, Datum providers, bool any_provider)
 {
-	static MemberQuery<3> statement = {
+	static MemberQuery statement = {
 		"SELECT id, workspace_id, provider, actor_type, actor_id, client_id, issuer, account_id,"
 		" unless_shared, encrypted_refresh_token, encrypted_access_token, attempts"
 		" FROM oauth_tokens_internal.oauth_revocations"
 		" WHERE next_attempt_at OPERATOR(pg_catalog.<=) $1 AND ($3 IS NULL"
 		" OR pg_catalog.split_part(provider, '.', 1) OPERATOR(pg_catalog.=) ANY ($3)"
 		" OR created_at OPERATOR(pg_catalog.<) ($1 OPERATOR(pg_catalog.-) interval '1 day'))"
-		" ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED",
-		{TIMESTAMPTZOID, INT8OID, TEXTARRAYOID}};
-	Datum values[] = {TimestampTzGetDatum(GetCurrentTimestamp()), max_rows, providers};
-	const char nulls[] = {' ', all ? 'n' : ' ', any_provider ? 'n' : ' '};
-	return run_as_owner(statement, values, nulls);
+		" ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED"};
+	return run_as_owner(statement, {as::timestamptz(GetCurrentTimestamp()),
+									{INT8OID, max_rows, all},
+									{TEXTARRAYOID, providers, any_provider}});
 }
 
 void lease(ArrayType *ids, TimestampTz until)
 {
-	static MemberQuery<3> statement = {
+	static MemberQuery statement = {
 		"UPDATE oauth_tokens_internal.oauth_revocations SET next_attempt_at = $2,"
 		" give_up_at = COALESCE(give_up_at, $3 OPERATOR(pg_catalog.+) interval '1 day'),"
 		" attempts = attempts OPERATOR(pg_catalog.+) 1"
-		" WHERE id OPERATOR(pg_catalog.=) ANY ($1)",
-		{UUIDARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
-	Datum values[] = {PointerGetDatum(ids), TimestampTzGetDatum(until),
-					  TimestampTzGetDatum(GetCurrentTimestamp())};
-	run_as_owner(statement, values);
+		" WHERE id OPERATOR(pg_catalog.=) ANY ($1)"};
+	run_as_owner(statement, {{UUIDARRAYOID, PointerGetDatum(ids)},
+							 as::timestamptz(until),
+							 as::timestamptz(GetCurrentTimestamp())});
 }
 
 Datum due(HeapTuple row, TupleDesc descriptor, Due column, bool *is_null)
@@ -189,32 +187,28 @@ void claim(FunctionCallInfo fcinfo, TimestampTz until)
 
 std::uint64_t delete_row(Datum id)
 {
-	static MemberQuery<1> statement = {"DELETE FROM oauth_tokens_internal.oauth_revocations"
-									   " WHERE id OPERATOR(pg_catalog.=) $1",
-									   {UUIDOID}};
-	Datum values[] = {id};
-	return run_as_owner(statement, values);
+	static MemberQuery statement = {"DELETE FROM oauth_tokens_internal.oauth_revocations"
+									" WHERE id OPERATOR(pg_catalog.=) $1"};
+	return run_as_owner(statement, {{UUIDOID, id}});
 }
 
 // False where there is no such row, or its day is over. The last attempt is made at its end.
 bool postpone(Datum id, const text *reason, std::uint64_t retry_after)
 {
-	static MemberQuery<4> statement = {
+	static MemberQuery statement = {
 		"UPDATE oauth_tokens_internal.oauth_revocations SET reason = $2,"
 		" next_attempt_at = LEAST(give_up_at, $4 OPERATOR(pg_catalog.+) GREATEST("
 		"pg_catalog.make_interval(secs => $3), pg_catalog.make_interval(secs =>"
 		" LEAST(3600, pg_catalog.power(2, LEAST(attempts, 13) OPERATOR(pg_catalog.-) 1))"
 		" OPERATOR(pg_catalog.*) (0.8 OPERATOR(pg_catalog.+)"
 		" (0.4 OPERATOR(pg_catalog.*) pg_catalog.random())))))"
-		" WHERE id OPERATOR(pg_catalog.=) $1 AND give_up_at OPERATOR(pg_catalog.>) $4",
-		{UUIDOID, TEXTOID, FLOAT8OID, TIMESTAMPTZOID}};
+		" WHERE id OPERATOR(pg_catalog.=) $1 AND give_up_at OPERATOR(pg_catalog.>) $4"};
 	constexpr std::uint64_t kDay = std::uint64_t{SECS_PER_DAY} * USECS_PER_SEC;
-	Datum values[] = {
-		id, PointerGetDatum(reason),
-		Float8GetDatum(static_cast<double>(std::min(retry_after, kDay)) / USECS_PER_SEC),
-		TimestampTzGetDatum(GetCurrentTimestamp())};
-	const char nulls[] = {' ', reason == nullptr ? 'n' : ' ', ' ', ' '};
-	return run_as_owner(statement, values, nulls) > 0;
+	return run_as_owner(statement, {{UUIDOID, id},
+									as::text(reason),
+									as::float8(static_cast<double>(std::min(retry_after, kDay)) /
+											   USECS_PER_SEC),
+									as::timestamptz(GetCurrentTimestamp())}) > 0;
 }
 
 const text *shortened(const text *reason)
@@ -280,12 +274,10 @@ OAUTH_FUNCTION(oauth_revocation_done)
 
 OAUTH_FUNCTION(oauth_revocations_waiting)
 {
-	static MemberQuery<1> statement = {
-		"SELECT pg_catalog.count(*) FROM oauth_tokens_internal.oauth_revocations WHERE $1",
-		{BOOLOID}};
-	Datum values[] = {BoolGetDatum(true)};
+	static MemberQuery statement = {
+		"SELECT pg_catalog.count(*) FROM oauth_tokens_internal.oauth_revocations"};
 	SPI_connect();
-	run_as_owner(statement, values);
+	run_as_owner(statement, {});
 	const int64 waiting = DatumGetInt64(returned(1));
 	SPI_finish();
 	PG_RETURN_INT64(waiting);

@@ -115,16 +115,14 @@ NullableDatum column(const SPITupleTable *table, int number)
 // found the row. Null if nothing is.
 const SPITupleTable *find_refresh(const NullableDatum &id, const NullableDatum &updated_at)
 {
-	static MemberQuery<2> statement = {
+	static MemberQuery statement = {
 		"SELECT kind, lease_until, reason, since, next_attempt_at"
 		" FROM oauth_tokens_internal.refresh_states WHERE token_id OPERATOR(pg_catalog.=) $1"
-		" AND token_updated_at OPERATOR(pg_catalog.=) $2",
-		{UUIDOID, TIMESTAMPTZOID}};
+		" AND token_updated_at OPERATOR(pg_catalog.=) $2"};
 	if (id.isnull || updated_at.isnull || !has_state(*DatumGetUUIDP(id.value), GetActiveSnapshot()))
 		return nullptr;
-	Datum values[] = {id.value, updated_at.value};
 	const std::uint64_t rows =
-		run_owner_query(statement.sql, 2, statement.types, statement.plan, values, nullptr, true);
+		run_as_owner(statement, {{UUIDOID, id.value}, {TIMESTAMPTZOID, updated_at.value}}, true);
 	return rows > 0 ? SPI_tuptable : nullptr;
 }
 

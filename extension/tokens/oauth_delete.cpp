@@ -57,14 +57,6 @@ bool delete_row(const TokenTable &table, const Identity &identity, Returns retur
 	return SPI_processed > 0;
 }
 
-const text *returned_text(int column)
-{
-	bool is_null;
-	const Datum value =
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
-	return is_null ? nullptr : DatumGetTextPP(value);
-}
-
 // Deletes the row, and its ciphertexts are in `tokens`. False where there was none.
 bool take_row(const TokenTable &table, const Identity &identity, pg_uuid_t *id,
 			  DeletedTokens *tokens)
@@ -74,8 +66,7 @@ bool take_row(const TokenTable &table, const Identity &identity, pg_uuid_t *id,
 	const CommandId command = GetCurrentCommandId(false); // the one that deletes
 	if (!delete_row(table, identity, is_direct ? Returns::id : Returns::tokens))
 		return false;
-	bool is_null;
-	*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	*id = *DatumGetUUIDP(returned(1));
 	*tokens = is_direct ? tokens_deleted_by(command, table, identity)
 						: DeletedTokens{returned_text(2), returned_text(3)};
 	return true;
