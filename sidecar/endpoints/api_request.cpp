@@ -40,7 +40,7 @@ bool is_uuid(std::string_view text)
 	return true;
 }
 
-// Goes through all tokens whichever fits, and compares digests in constant time.
+// Compares with every token, even after one fits, and compares digests in constant time.
 const settings::ApiToken *known_token(const std::vector<settings::ApiToken> &tokens,
 									  std::string_view authorization)
 {
@@ -96,8 +96,7 @@ bool is_among(std::string_view name, std::initializer_list<std::string_view> own
 		   std::ranges::find(own, name) != own.end();
 }
 
-// The name, if it is one that could have been misspelt: nothing else of a request
-// is told back.
+// The parameter's name, if it may be a misspelt one. No other input is ever returned.
 std::string_view shown(std::string_view name)
 {
 	const auto is_plain = [](char c) {

@@ -1,4 +1,4 @@
-// A call of the API, once it is known who calls and about whom.
+// A call of the API after its caller and its identity are checked.
 #pragma once
 
 #include <initializer_list>
@@ -25,24 +25,24 @@ struct ApiRequest {
 
 // Checks, in this order: one Authorization header with a token that we know
 // (401), query and identity (400), a provider that is configured (404), what the
-// token may do (403). `provider_name` is the one in the path, `own` what the endpoint
-// takes beside the identity: anything else is 400, for it would go unheeded.
+// token may do (403). `provider_name` is the one in the path, `own` are the
+// endpoint's parameters besides the identity. Any other is 400, because it would be ignored.
 std::variant<ApiRequest, http::Response>
 read_api_request(const Context &context, const http::Request &request,
 				 std::string_view provider_name, settings::ApiToken::Call call,
 				 std::initializer_list<std::string_view> own = {});
 
-// Nothing where the parameter is absent; a Response where it is no whole number
-// from 0 to ten years of seconds.
+// Nothing if the parameter is absent. A Response if it is no whole number from 0 to ten years
+// of seconds.
 std::variant<long long, http::Response> read_seconds(const http::Parameters &parameters,
 													 std::string_view name, long long otherwise,
 													 std::string_view request_id);
 
-// false where it is absent; a Response where it is neither true nor false.
+// false if it is absent. A Response if it is neither true nor false.
 std::variant<bool, http::Response> read_flag(const http::Parameters &parameters,
 											 std::string_view name, std::string_view request_id);
 
-// A SHA-256 in hexadecimal digits. Nothing where it is absent; a Response where it is none.
+// A SHA-256 in hexadecimal digits. Nothing if it is absent; a Response if it is malformed.
 std::variant<std::optional<oauth::Digest>, http::Response>
 read_digest(const http::Parameters &parameters, std::string_view name, std::string_view request_id);
 

@@ -1,5 +1,5 @@
 // GET /oauth/{provider}/authorize?ticket=…: opens an attempt for this browser
-// and sends it to the provider. The link stays good until tokens are stored:
+// and sends it to the provider. The link stays valid until tokens are stored:
 // mail scanners and chat previews open links before people do (docs/design/threats.md, F16).
 
 #include "base/log.hpp"
@@ -55,7 +55,7 @@ Awaitable<http::Response> authorize(Context &context, const http::Request &reque
 		co_return page(Page::unknown);
 	if (request.method == "HEAD")
 		co_return http::Response(200, "text/html; charset=utf-8", "");
-	// A browser throws away a prefetched answer that is no success.
+	// Browsers discard a prefetched answer that is an error.
 	if (request.is_prefetch)
 		co_return page(Page::unavailable);
 	const http::Parameters parameters =
@@ -74,7 +74,7 @@ Awaitable<http::Response> authorize(Context &context, const http::Request &reque
 		attempt = co_await context.browser_store.open_attempt(ticket_hash, provider->name,
 															  *endpoints, provider->client_id);
 	} catch (const database::StoreError &error) {
-		database_error_response(error, request); // for its log line
+		database_error_response(error, request); // only to log it
 		co_return page(Page::unavailable);
 	}
 	if (!attempt)

@@ -1,6 +1,6 @@
-// GET /oauth/{provider}/authorize?workspace_id=… with an API token: the link
-// that oauth_authorize_url() makes, never the provider's address, which could
-// not be tied to a browser.
+// GET /oauth/{provider}/authorize?workspace_id=… with an API token: returns the
+// link that oauth_authorize_url() makes. Never the provider's address, because that could not
+// be tied to a browser.
 
 #include "common/scope_list.hpp"
 #include "endpoints/api_request.hpp"

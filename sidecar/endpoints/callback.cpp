@@ -1,5 +1,5 @@
 // GET /oauth/{provider}/callback: does what oauth::CallbackFlow says, step by
-// step, and tells it what came of each.
+// step, and reports each result to it.
 
 #include "base/log.hpp"
 #include "endpoints/endpoints.hpp"
@@ -95,7 +95,7 @@ void log_end(const http::Request &request, const oauth::Provider &provider,
 					{"provider_status", std::int64_t(words.status)}});
 }
 
-// There is no attempt to finish: what this browser is told.
+// The page for a browser without an open attempt.
 http::Response page_without_attempt(const RecentCallbacks &recent,
 									const std::optional<oauth::ClaimAttempt> &claimed)
 {
@@ -117,7 +117,7 @@ Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
 		co_return page(Page::unknown);
 	if (request.is_prefetch)
 		co_return page(Page::unavailable);
-	// Before anything is consumed: whoever reloads the page may still succeed.
+	// Nothing has been consumed yet: if the user reloads the page, it may still succeed.
 	const CallbackLimiter::Slot slot = context.callback_limiter.enter(provider->name);
 	if (!slot)
 		co_return page(Page::unavailable);
@@ -151,7 +151,7 @@ Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
 		co_await context.cache.evict(flow.attempt()->link.identity);
 	log_end(request, *provider, flow, end);
 	context.metrics.flow(provider->name, oauth::name_of(end.outcome));
-	// Nothing was decided: the same address may still work, with the cookie.
+	// Nothing was decided: the same address may still work, so the cookie stays.
 	if (end.outcome == oauth::Outcome::unavailable && !flow.attempt())
 		co_return page(Page::unavailable);
 	http::Response response =

@@ -1,6 +1,6 @@
-// How many callbacks may be under way: as many as the provider client takes, so
-// that a code which is consumed is also redeemed; and of one provider fewer, so
-// that a slow one leaves room for the others.
+// Limits how many callbacks are under way: to what the provider client can send, so that the
+// code of a claimed attempt is also redeemed; and for one provider to fewer, so that a slow
+// one leaves room for the others.
 #pragma once
 
 #include <map>
@@ -16,7 +16,7 @@ inline constexpr int kMaxCallbacksOfProvider = 100;
 class CallbackLimiter
 {
 public:
-	// One place among them, given back when it dies. False: there is none.
+	// One permit. Its destructor gives it back. False: there was none.
 	class Slot
 	{
 	public:

@@ -1,5 +1,4 @@
-// What endpoints stand on: small interfaces, so that a test can put others in
-// their place.
+// What endpoints need. Tests replace these interfaces.
 #pragma once
 
 #include <functional>
@@ -18,8 +17,8 @@ namespace sidecar::endpoints
 
 struct Context {
 	const settings::Settings &settings;
-	// Anybody may knock at the browsers' endpoints, so what these keep busy must not
-	// be what the API waits for.
+	// Anybody can call the browsers' endpoints, so they have connections of their own, and
+	// cannot delay the API.
 	database::TokenStore &api_store;
 	database::TokenStore &browser_store;
 	cache::TokenCache &cache;

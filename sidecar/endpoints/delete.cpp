@@ -1,5 +1,5 @@
-// DELETE /oauth/{provider}/token: forgets the token, and has its grant revoked at the
-// provider in the background (docs/design/refresh.md, "Revocation"). Nobody waits for that.
+// DELETE /oauth/{provider}/token: deletes the token, and has its grant revoked at the provider
+// in the background (docs/design/refresh.md, "Revocation"). The answer does not wait for that.
 
 #include "endpoints/api_request.hpp"
 #include "endpoints/endpoints.hpp"
@@ -12,8 +12,8 @@ namespace sidecar::endpoints
 namespace
 {
 
-// What the request wants, or else the provider's setting. Nothing where it is none of
-// the three.
+// The request's parameter, or else the provider's setting. Nothing if it is none of the
+// three.
 std::optional<oauth::Revoke> read_revoke(const ApiRequest &call)
 {
 	const auto text = call.parameters.get("revoke");
@@ -26,7 +26,7 @@ std::optional<oauth::Revoke> read_revoke(const ApiRequest &call)
 	return std::nullopt;
 }
 
-// Where that is not known yet, it is queued, and who works it off will know.
+// If that is not known yet, it is queued. The revoker will know.
 bool can_revoke(const Context &context, const oauth::Provider &provider)
 {
 	const auto endpoints = context.registry.known_endpoints(provider);
@@ -55,7 +55,7 @@ Awaitable<http::Response> delete_token(Context &context, const http::Request &re
 	} catch (const database::StoreError &error) {
 		failure = database_error_response(error, request);
 	}
-	// Also where no answer came: it may have been deleted.
+	// Also if the database did not answer: it may have been deleted.
 	co_await context.cache.evict(call.identity);
 	if (failure)
 		co_return std::move(*failure);

@@ -9,7 +9,7 @@ namespace sidecar::endpoints
 namespace
 {
 
-// An empty object where there are no details.
+// An empty object if there are no details.
 boost::json::object read(const std::string &details)
 {
 	boost::system::error_code error;
@@ -45,7 +45,7 @@ void add_details(JsonObject &object, const std::string &details)
 
 std::optional<std::string> connected_at(const std::string &details)
 {
-	// As PostgreSQL writes it in a session of ours, whose time zone is UTC.
+	// In PostgreSQL's format. Our sessions have the time zone UTC.
 	constexpr std::size_t kToSeconds = std::string_view("2026-11-22T09:32:37").size();
 	std::optional<std::string> time = text_of(read(details), "connected_at");
 	if (time && time->size() > kToSeconds)

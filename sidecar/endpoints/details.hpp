@@ -1,4 +1,4 @@
-// What oauth_token_details says, as the API shows it.
+// The contents of oauth_token_details, as the API shows them.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@ namespace sidecar::endpoints
 // column `details` of oauth_connections.
 void add_details(JsonObject &object, const std::string &details);
 
-// The column's connected_at as text, where it has one.
+// The column's connected_at as text, if it has one.
 std::optional<std::string> connected_at(const std::string &details);
 
 } // namespace sidecar::endpoints

@@ -1,4 +1,4 @@
-// GET /oauth/{provider}/done: where a flow without return_to ends.
+// GET /oauth/{provider}/done: the page at which a flow without return_to ends.
 
 #include "endpoints/endpoints.hpp"
 #include "endpoints/pages.hpp"
@@ -15,7 +15,7 @@ http::Response done(const http::Request &request)
 		return page(Page::bad_request);
 	if (parameters.get("oauth") == "connected")
 		return page(Page::connected);
-	// A code to confirm with has come where no application can take it.
+	// A confirmation code came here, but no application can take it.
 	if (parameters.get("oauth") == "confirm")
 		return page(Page::failed);
 	if (parameters.get("oauth") != "failed")

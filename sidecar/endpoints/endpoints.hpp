@@ -1,5 +1,5 @@
-// The endpoints of docs/design/flow.md, each in a file of its own. `provider` is the name
-// in the path, as sent.
+// The endpoints of docs/design/flow.md. Each has a file of its own. `provider` is the name in
+// the path, as sent.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -16,14 +16,14 @@ namespace sidecar::endpoints
 template <typename T>
 using Awaitable = boost::asio::awaitable<T>;
 
-// In a browser: these answer with pages and redirects.
+// For browsers: these answer with pages and redirects.
 Awaitable<http::Response> authorize(Context &context, const http::Request &request,
 									std::string_view provider);
 Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
 								   const http::Request &request, std::string_view provider);
 http::Response done(const http::Request &request);
 
-// With an API token: these answer with JSON.
+// For back ends with an API token: these answer with JSON.
 Awaitable<http::Response> authorize_link(Context &context, const http::Request &request,
 										 std::string_view provider);
 Awaitable<http::Response> status(Context &context, const http::Request &request,
@@ -33,7 +33,7 @@ Awaitable<http::Response> token(Context &context, const http::Request &request,
 Awaitable<http::Response> delete_token(Context &context, const http::Request &request,
 									   std::string_view provider);
 
-// For whoever operates the daemon.
+// For operators.
 http::Response health();
 Awaitable<http::Response> readiness(Context &context, const http::Request &request);
 

@@ -1,4 +1,4 @@
-// Errors as the API tells them (docs/design/flow.md, "API"): one shape, fixed texts.
+// The API's errors (docs/design/flow.md, "API"): one form, with fixed texts.
 #pragma once
 
 #include <string>
@@ -32,22 +32,22 @@ enum class Error {
 	version_not_supported,    // 505
 };
 
-// {"error":…,"message":…,"request_id":…}, and `detail` under the name that goes
-// with the error: `parameter` of invalid_request, `reason` of
+// {"error":…,"message":…,"request_id":…}, and `detail` under the name that belongs
+// to the error: `parameter` of invalid_request, `reason` of
 // reauthorization_required, provider_error and of unavailable. It must be a text of ours,
-// one that the database has about its setup or of a refresh (without secrets), or a name
-// that shown() lets pass. `retry_in`: seconds, of unavailable and of provider_error.
+// a text of the database about its setup or a refresh (without secrets), or a name that
+// shown() permits. `retry_in`: seconds, for unavailable and provider_error.
 http::Response error_response(Error error, std::string_view request_id,
 							  std::string_view detail = {}, long long retry_in = 2);
 
 // 405 with Allow.
 http::Response method_not_allowed(std::string_view request_id, std::string_view allow);
 
-// The error for an HTTP status that the server itself refuses with.
+// The error for an HTTP status with which the server itself refuses a request.
 http::Response error_for_status(int status, const std::string &request_id);
 
-// What an error of the database means to a caller of the API; logs those that
-// are not the caller's fault.
+// The answer to a caller of the API after an error of the database. Logs errors that are not
+// the caller's fault.
 http::Response database_error_response(const database::StoreError &error,
 									   const http::Request &request);
 

@@ -1,5 +1,5 @@
-// GET /healthz: this process answers. GET /readyz: and the database does, with
-// the extension and our settings in it. It also tells how the cache is.
+// GET /healthz: this process answers. GET /readyz: the database answers, too, and has the
+// extension and our settings. It also says how the cache is.
 
 #include "base/log.hpp"
 #include "endpoints/endpoints.hpp"
@@ -17,12 +17,12 @@ http::Response health()
 namespace
 {
 
-// Not what the log has: host and user are not for everybody.
+// Less than the log says: host and user are not for everybody.
 constexpr std::string_view kAway = "the database does not answer; the log says why";
 constexpr std::string_view kUnpublished =
 	"the database does not know the settings of this daemon yet; the log says why";
 
-// Whoever asks every second makes no line of the log each time.
+// A probe every second must not write a line into the log each time.
 void log_change(const database::Readiness &now)
 {
 	static database::Readiness last;
@@ -31,7 +31,7 @@ void log_change(const database::Readiness &now)
 	if (now.fault.empty() && !last.fault.empty() && !last.is_away)
 		log::info("ready again");
 	if (now.warning != last.warning && !now.warning.empty())
-		log::warning("the database is not as it should be",
+		log::warning("the database is not set up as it should be",
 					 {{"reason", std::string_view(now.warning)}});
 	last = now;
 }
@@ -41,7 +41,7 @@ void log_change(const database::Readiness &now)
 Awaitable<http::Response> readiness(Context &context, const http::Request &request)
 {
 	database::Readiness found = co_await context.browser_store.readiness();
-	// Not each time: anybody may ask.
+	// Not at each request, because anybody can ask.
 	if (found.fault.empty() && !context.api_connected())
 		found = co_await context.api_store.readiness();
 	if (found.fault.empty() && !context.published())
@@ -52,7 +52,7 @@ Awaitable<http::Response> readiness(Context &context, const http::Request &reque
 								 found.is_away ? kAway : std::string_view(found.fault));
 	JsonObject body;
 	body.add("status", "ready").add("database", "ok");
-	// Without it tokens come from the database, so it makes nothing less ready.
+	// Without the cache, tokens come from the database, so the daemon is still ready.
 	if (const cache::CacheState state = context.cache.state(); state != cache::CacheState::none)
 		body.add("cache", cache::name_of(state));
 	if (!found.warning.empty())

@@ -16,7 +16,7 @@ namespace sidecar::endpoints
 namespace
 {
 
-// A character of text takes up to six: \u001f.
+// A character can take up to six: \u001f.
 constexpr std::size_t kLongestEscape = 6;
 
 constexpr auto kMustBeEscaped = [] {
@@ -31,7 +31,7 @@ bool must_be_escaped(char c) noexcept
 	return kMustBeEscaped[static_cast<unsigned char>(c)];
 }
 
-// What needs no escape is nearly everything, and copied in runs.
+// Nearly everything needs no escape, and is copied in runs.
 void append_escaped(std::string &out, std::string_view text)
 {
 	out += '"';
@@ -57,7 +57,7 @@ std::string format_time(double seconds_since_1970)
 	const auto seconds = static_cast<std::time_t>(std::floor(seconds_since_1970));
 	tm utc{};
 	gmtime_r(&seconds, &utc);
-	// By hand: a format string takes ten times as long, and each token has a time.
+	// By hand, because a format string takes ten times as long, and each token has a time.
 	std::string text = "0000-00-00T00:00:00+00:00";
 	const auto put = [&text](std::size_t end, int number) {
 		for (; number > 0; number /= 10)
@@ -72,7 +72,7 @@ std::string format_time(double seconds_since_1970)
 	return text;
 }
 
-// Growing by itself, a string would leave a copy in memory that nobody wipes.
+// A string that grows by itself would leave a copy in memory that nobody wipes.
 void JsonObject::grow(std::size_t more)
 {
 	if (text_.size() + more <= text_.capacity())

@@ -1,5 +1,5 @@
-// Writes a JSON object as text, member by member, so that a token is copied once
-// and into memory that its owner wipes.
+// Writes a JSON object as text, member by member, so that a token is copied only once, into
+// memory that its owner wipes.
 #pragma once
 
 #include <optional>

@@ -53,7 +53,8 @@ constexpr Text kTexts[] = {
 	 "The connection was completed before this page was loaded again. You can close it and go back "
 	 "to the application."},
 	{Page::under_way, 400, "good", "…", "This is being finished",
-	 "The connection is being completed since this page was loaded before. Wait a moment, then go "
+	 "This page was loaded before, and the connection is still being completed. Wait a moment, "
+	 "then go "
 	 "back to the application, or load this page again."},
 	{Page::unknown, 404, "bad", "!", "There is nothing here",
 	 "No application made this address. Go back to the application and start again."},

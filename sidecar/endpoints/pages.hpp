@@ -1,4 +1,4 @@
-// The pages that a person sees: no script, no outside resource, nothing echoed.
+// The pages that a user sees: without script or outside resource, and echoing nothing.
 #pragma once
 
 #include <string>
@@ -11,12 +11,12 @@ namespace sidecar::endpoints
 
 enum class Page {
 	connected,   // 200
-	failed,      // 200: a flow has ended, and the address says how
+	failed,      // 200: the flow has failed; the address says how
 	denied,      // 200
 	expired,     // 200
 	bad_request, // 400: no valid attempt
-	finished,    // 400: none any more, for this browser has finished it
-	under_way,   // 400: the same, and it is finishing it in another request
+	finished,    // 400: this browser has already finished its attempt
+	under_way,   // 400: another request of this browser is finishing it
 	unknown,     // 404
 	link_gone,   // 410
 	unavailable, // 503
@@ -24,8 +24,8 @@ enum class Page {
 
 http::Response page(Page which);
 
-// The value of Content-Security-Policy for every answer: it allows the pages' one
-// style sheet, by its digest, and nothing else.
+// The value of Content-Security-Policy for every answer: it allows only the
+// pages' style sheet, by its digest.
 const std::string &content_security_policy();
 
 } // namespace sidecar::endpoints

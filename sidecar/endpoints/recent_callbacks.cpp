@@ -7,7 +7,7 @@ namespace
 {
 
 constexpr std::size_t kMaxEntries = 10000; // some 2 MiB
-constexpr std::chrono::minutes kLife{10};  // that of the cookie
+constexpr std::chrono::minutes kLife{10};  // as the cookie
 
 } // namespace
 

@@ -1,6 +1,6 @@
-// Callbacks that this daemon has claimed lately: a browser that loads one again,
-// while it is under way or after it, learns what became of it. Nobody else does: the
-// browser's secret must come, too.
+// Callbacks that this daemon has claimed recently. If a browser loads one again, during or
+// after it, the page says how it ended. The browser's secret must come, too, so nobody else
+// sees that.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,7 @@ public:
 	using Clock = std::chrono::steady_clock;
 
 	void begin(const oauth::ClaimAttempt &claim, Clock::time_point now);
-	// Failed ones are forgotten.
+	// Removes a failed one.
 	void end(const oauth::ClaimAttempt &claim, bool is_good);
 	std::optional<State> find(const oauth::ClaimAttempt &claim, Clock::time_point now) const;
 

@@ -15,7 +15,7 @@ using http::Audience;
 using http::Request;
 using http::Response;
 
-// A proxy may pass the public URL's path prefix on, or take it off.
+// A proxy can pass on the public URL's path, or remove it.
 std::string_view without_prefix(std::string_view path, std::string_view public_url)
 {
 	const std::size_t host = public_url.find("://") + 3;
@@ -33,8 +33,8 @@ bool is_read(const Request &request)
 	return request.method == "GET" || request.method == "HEAD";
 }
 
-// One path has two forms: a link that a person opens, and a call that asks for
-// such a link, which must hear 401 where it lacks its token.
+// One path has two forms: a link that a user opens, and a call that asks for such a link. A
+// call without its token must get 401.
 bool is_api_call(const Request &request)
 {
 	return request.audience == Audience::api || request.has_authorization ||

@@ -1,4 +1,4 @@
-// Which endpoint answers a request, and what every answer has in common.
+// Picks the endpoint for a request, and adds what all answers have in common.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -15,7 +15,7 @@ namespace sidecar::endpoints
 class Router
 {
 public:
-	// `gauges` is asked at each reading of /metrics.
+	// `gauges` is called at each request of /metrics.
 	Router(Context context, std::function<Metrics::Gauges()> gauges)
 		: context_(std::move(context)), gauges_(std::move(gauges))
 	{

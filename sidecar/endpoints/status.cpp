@@ -1,5 +1,5 @@
-// GET /oauth/{provider}/status: what is connected, with no secret. 200 also
-// where nothing is.
+// GET /oauth/{provider}/status: what is connected, without secrets. It is 200
+// also if nothing is.
 
 #include "endpoints/api_request.hpp"
 #include "endpoints/details.hpp"

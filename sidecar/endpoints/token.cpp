@@ -1,6 +1,6 @@
 // GET /oauth/{provider}/token: the access token, never the refresh token. It comes
-// from the cache, or from the database, and then fills the cache. One that lives too
-// short is refreshed (docs/design/refresh.md, "When").
+// from the cache, or from the database, and then fills the cache. If it expires too soon, it
+// is refreshed (docs/design/refresh.md, "When").
 
 #include <boost/json/parse.hpp>
 
@@ -18,16 +18,15 @@ namespace sidecar::endpoints
 namespace
 {
 
-// What lives shorter is refreshed, where the caller says nothing; oauth_fresh_access_token()
-// does the same.
+// The default of min_ttl, as that of oauth_fresh_access_token().
 constexpr long long kMinTtl = 60;
-// How long a caller waits for a refresh who has a valid token.
+// How long a caller waits for a refresh if there is a valid token.
 constexpr std::chrono::seconds kPatience{5};
 constexpr long long kLongestRetry = 3600;
 
 struct Wish {
 	long long min_ttl = kMinTtl; // seconds
-	bool force = false;          // whatever its expiry says, the stored token is no good
+	bool force = false;          // the stored token was refused, even if it has not expired
 	std::optional<oauth::Digest> if_token_sha256; // ... if it still is this one
 };
 
@@ -54,14 +53,14 @@ http::Response token_response(const database::StoredToken &token, double now)
 	return token_response(token.access_token, token.expires_at, now, token.scopes, token.details);
 }
 
-// A token that does not is looked for in the database, which may have a newer one.
+// If the cached token does not, the database is asked, which may have a newer one.
 bool lives_for(const cache::Entry &entry, long long seconds, double now)
 {
 	return !entry.expires_at ||
 		   static_cast<double>(*entry.expires_at) - now > static_cast<double>(seconds);
 }
 
-// Seconds from its issue to its end; 0: unknown.
+// Seconds from its issue to its expiry; 0: unknown.
 double lifetime_of(const std::string &details)
 {
 	boost::system::error_code error;
@@ -76,8 +75,8 @@ bool is_valid(const database::StoredToken &token, double now)
 	return !token.expires_at || *token.expires_at > now;
 }
 
-// oauth_refresh_begin() decides, and says the same of the first half of a token's life; this
-// saves asking it each time where a token never lives as long as a caller wants.
+// oauth_refresh_begin() decides, and has the same rule for the first half of a token's life.
+// This check saves calling it each time if tokens never live as long as a caller wants.
 bool is_good(const database::StoredToken &token, const Wish &wish)
 {
 	if (wish.force)
@@ -103,12 +102,12 @@ std::variant<Wish, http::Response> read_wish(const http::Parameters &parameters,
 		return std::move(*refusal);
 	Wish wish{std::get<long long>(min_ttl), std::get<bool>(force),
 			  std::get<std::optional<oauth::Digest>>(digest)};
-	if (wish.if_token_sha256 && !wish.force) // it would go unheeded
+	if (wish.if_token_sha256 && !wish.force) // it would be ignored
 		return error_response(Error::invalid_request, request_id, "if_token_sha256");
 	return wish;
 }
 
-// There is no token to give: why.
+// Why there is no valid token.
 http::Response refusal_of(const refresh::Outcome &outcome, std::string_view request_id)
 {
 	using Kind = refresh::Outcome::Kind;
@@ -121,7 +120,7 @@ http::Response refusal_of(const refresh::Outcome &outcome, std::string_view requ
 	case Kind::no_refresh_token:
 		return error_response(Error::reauthorization_required, request_id, "no_refresh_token");
 	case Kind::needs_reauthorization:
-		// What the provider said is in /status.
+		// The provider's words are in /status.
 		return error_response(Error::reauthorization_required, request_id,
 							  reason.substr(0, reason.find(':')));
 	case Kind::refreshed:
@@ -135,8 +134,8 @@ http::Response refusal_of(const refresh::Outcome &outcome, std::string_view requ
 	}
 }
 
-// The stored token lives too short, or is no good: a fresh one; or this one, while it is
-// valid; or why there is none.
+// The stored token expires too soon, or was refused. Returns a new one; or this one, while it
+// is valid; or why there is none.
 Awaitable<http::Response> refresh_token(Context &context, const http::Request &request,
 										const ApiRequest &call, Wish wish,
 										database::StoredToken found)
@@ -157,7 +156,8 @@ Awaitable<http::Response> refresh_token(Context &context, const http::Request &r
 	wanted.identity = call.identity;
 	wanted.min_ttl = std::chrono::seconds(wish.min_ttl);
 	wanted.force = wish.force;
-	// Whoever forces means the token that is there: where many do, one refresh serves all.
+	// A forced refresh replaces the token that is stored now: if many callers force, one refresh
+	// serves all.
 	if (wish.force)
 		wanted.if_token_sha256 =
 			wish.if_token_sha256.value_or(oauth::sha256(found.access_token.reveal()));
@@ -221,7 +221,7 @@ Awaitable<http::Response> token(Context &context, const http::Request &request,
 		failure = database_error_response(error, request);
 	}
 	const bool is_done = !found || is_good(*found, wish);
-	// What is about to be refreshed is not worth keeping.
+	// A token that is about to be refreshed is not worth caching.
 	const bool is_kept = found && (is_done || !(wish.force || found->has_refresh_token));
 	if (cached.lease)
 		context.cache.fill(std::move(*cached.lease), is_kept ? &*found : nullptr);

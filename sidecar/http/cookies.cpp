@@ -34,7 +34,7 @@ std::optional<long long> read_time(std::string_view text) noexcept
 std::string set_cookie(bool secure_name, std::string_view tag, std::string_view value, int max_age)
 {
 	std::string out(secure_name ? kSecureName : kPlainName);
-	out.reserve(200); // no growing, no copies of the secret
+	out.reserve(200); // so that it does not grow and leave copies of the secret
 	out.append(tag).append("=").append(value);
 	out.append("; Path=/; Max-Age=").append(std::to_string(max_age)).append("; HttpOnly");
 	if (secure_name)
@@ -67,8 +67,7 @@ std::optional<FlowCookies::Cookie> FlowCookies::read(std::string_view text, bool
 	return Cookie{std::string(text.substr(0, equals)), *made, Secret(secret), secure_name};
 }
 
-// A `__Host-` name cannot have been planted by another host or path, so it
-// wins over the plain one.
+// No other host or path can have set a `__Host-` cookie, so it wins over the plain one.
 void FlowCookies::add(Cookie cookie)
 {
 	const auto known = std::ranges::find(cookies_, cookie.tag, &Cookie::tag);

@@ -11,7 +11,7 @@ namespace sidecar::http
 namespace
 {
 
-// No provider sends a dozen, and looking for doubles takes the square of it.
+// No provider sends a dozen, and the search for doubled names is quadratic.
 constexpr std::size_t kMaxParameters = 64;
 
 constexpr char kHexDigits[] = "0123456789ABCDEF";
@@ -29,8 +29,8 @@ bool is_unreserved(char c) noexcept
 	return is_digit(c) || is_letter(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-// Room for the longest encoding is taken first: what is encoded may be secret,
-// and a string that grows leaves copies behind.
+// Reserves the longest possible size first: the text may be secret, and a string that grows
+// leaves copies in memory.
 std::string encode(std::string_view text, bool plus_for_space)
 {
 	std::string out;
@@ -116,7 +116,7 @@ Parameters Parameters::parse_only(std::string_view query, const Wanted &wanted,
 Parameters Parameters::read(std::string_view query, std::size_t max_value, const Wanted *wanted)
 {
 	Parameters parsed;
-	// A vector that grows would leave short values behind.
+	// A vector that grows would leave copies of short values in memory.
 	parsed.pairs_.reserve(
 		std::min(kMaxParameters, 1 + static_cast<std::size_t>(std::ranges::count(query, '&'))));
 	while (parsed.fault_ == Fault::none && !query.empty()) {

@@ -22,8 +22,8 @@ public:
 	// parameters, or a value over `max_value` bytes.
 	static Parameters parse(std::string_view query, std::size_t max_value = 8192);
 
-	// Parameters that somebody reads. Of `prose`, which people write for people, any
-	// bytes are taken, and where an escape is malformed the value as it was sent.
+	// The parameters that we read. `prose` are texts for people: any bytes are accepted, and if
+	// an escape is malformed, the value stays as it was sent.
 	struct Wanted {
 		std::vector<std::string_view> names;
 		std::vector<std::string_view> prose;
@@ -31,9 +31,9 @@ public:
 		bool has(std::string_view name) const noexcept;
 		bool is_prose(std::string_view name) const noexcept;
 	};
-	// The same for these alone: all others are passed over, however often they come
-	// and however they are written. Where browsers go, providers, mail programs and
-	// trackers add parameters of their own.
+	// The same for these parameters only. All others are ignored, even if they are doubled or
+	// malformed: in addresses of browsers, providers, mail programs and trackers add parameters
+	// of their own.
 	static Parameters parse_only(std::string_view query, const Wanted &wanted,
 								 std::size_t max_value = 8192);
 	Parameters(Parameters &&) = default;
@@ -41,12 +41,11 @@ public:
 	~Parameters(); // wipes the values
 
 	Fault fault() const noexcept { return fault_; }
-	// The name at fault where it is one of `known`; nothing that came from outside
-	// is ever echoed.
+	// The name of the parameter that is wrong, if it is one of `known`. Input is never echoed.
 	std::optional<std::string_view> faulty(std::initializer_list<std::string_view> known) const;
 
 	bool has(std::string_view name) const noexcept;
-	// Nothing where the parameter is absent; empty where it is there without a value.
+	// Nothing if the parameter is absent; empty if it has no value.
 	std::optional<std::string_view> get(std::string_view name) const noexcept;
 	const std::vector<std::pair<std::string, std::string>> &all() const noexcept { return pairs_; }
 
@@ -60,13 +59,13 @@ private:
 	std::string faulty_;
 };
 
-// Percent-encodes all but unreserved characters (RFC 3986 section 2.3).
+// Percent-encodes everything except unreserved characters (RFC 3986 section 2.3).
 std::string percent_encode(std::string_view text);
 // application/x-www-form-urlencoded: as above, with '+' for a space.
 std::string form_encode(std::string_view text);
 void append_form(std::string &out, std::string_view name, std::string_view value);
 
-// The same decoding for one value: nothing where an escape is malformed.
+// Decodes one value. Nothing if an escape is malformed.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);
 
 } // namespace sidecar::http

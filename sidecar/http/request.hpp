@@ -1,5 +1,4 @@
-// A request as the endpoints see it: whole, within bounds, and nothing of the
-// connection that brought it.
+// A request as the endpoints see it: complete, within bounds, and without its connection.
 #pragma once
 
 #include <string>
@@ -10,12 +9,12 @@
 namespace sidecar::http
 {
 
-// Bounds that the server keeps before an endpoint sees anything.
+// Bounds that the server checks before an endpoint sees the request.
 inline constexpr std::size_t kMaxHeaderBytes = 16 * 1024; // request line and all headers
-inline constexpr std::size_t kMaxTargetBytes = 8 * 1024;  // a code may be long, a state is ours
+inline constexpr std::size_t kMaxTargetBytes = 8 * 1024;  // a code may be long
 inline constexpr std::size_t kMaxBodyBytes = 16 * 1024;   // no endpoint reads one
 
-// Which listener a request came by.
+// The listener that a request came to.
 enum class Audience { everything, browser, api };
 
 struct Request {

@@ -1,4 +1,4 @@
-// What an endpoint answers.
+// An endpoint's answer.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ struct Response {
 	Response(int answer_status, std::string_view type, std::string content);
 	Response(Response &&) = default;
 	Response &operator=(Response &&) = default;
-	~Response(); // wipes headers and body: a Location or a body may hold secrets
+	~Response(); // wipes headers and body: a Location or a body may contain secrets
 
 	// The name is a literal.
 	Response &with(std::string_view name, std::string value);
