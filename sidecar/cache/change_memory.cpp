@@ -17,8 +17,8 @@ constexpr std::int64_t kShownMicroseconds = microseconds(ChangeMemory::kShownFor
 
 } // namespace
 
-// By both clocks: ours stands still while the machine is suspended, and the database's
-// may be set. If it is set back, what was read before it seems to be of later.
+// By both clocks: ours stops while the machine is suspended, and the database's may be set.
+// If that is set back, an older read seems to be a later one.
 void ChangeMemory::looked(Clock::time_point begun, std::int64_t now)
 {
 	if (looked_ == Clock::time_point()) {
@@ -34,7 +34,7 @@ void ChangeMemory::looked(Clock::time_point begun, std::int64_t now)
 	now_ = now;
 }
 
-// What is forgotten for want of room is distrusted with all that is as old.
+// If there is no room for a change, everything that was read before it is distrusted.
 void ChangeMemory::changed(std::string_view key, std::int64_t now)
 {
 	const std::size_t hash = std::hash<std::string_view>()(key);
@@ -56,7 +56,7 @@ void ChangeMemory::distrust(std::int64_t now)
 	distrusted_until_ = std::max(distrusted_until_, now);
 }
 
-// Never too early: the last look began before the time that it brought.
+// Never too early: the last check began before the time that it returned.
 std::int64_t ChangeMemory::database_time() const
 {
 	return now_ + std::chrono::duration_cast<microseconds>(Clock::now() - looked_).count();

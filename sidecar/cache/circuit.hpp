@@ -1,6 +1,5 @@
-// Whether Redis is worth waiting for. Opens after three failures in a row; then one
-// request at a time tries, at growing distances, and the first that gets an answer
-// closes it.
+// The circuit breaker for Redis. It opens after three failures in a row. Then one request at a
+// time tries, at growing intervals, and the first that gets an answer closes it.
 #pragma once
 
 #include "base/backoff.hpp"

@@ -1,4 +1,4 @@
-// What the invalidator has found out, and readers go by.
+// The state that the invalidator keeps, and readers use.
 #pragma once
 
 #include <chrono>
@@ -10,20 +10,20 @@
 namespace sidecar::cache
 {
 
-// Readers believe a heartbeat for so long after the moment at which it was true.
+// How long readers believe a heartbeat after the moment at which it was true.
 inline constexpr std::chrono::milliseconds kHeartbeatLife{5000};
 
-// The epoch that entries are filled and served under. Nothing while it is not known:
-// then tokens come from the database.
+// The epoch under which entries are filled and served. Nothing while it is not known: then
+// tokens come from the database.
 struct Coherence {
 	struct Known {
 		explicit Known(Epoch of) : epoch(std::move(of)), text(epoch.text()) {}
 		const Epoch epoch;
-		const std::string text; // as it stands in Redis
+		const std::string text; // as in Redis
 	};
 
 	std::shared_ptr<const Known> known;
-	// When a heartbeat of this epoch was last seen or set, by whomever.
+	// When a heartbeat of this epoch was last seen or written, by any daemon.
 	std::chrono::steady_clock::time_point heartbeat_at{};
 
 	bool is_heartbeat_fresh() const

@@ -16,7 +16,7 @@ namespace
 
 constexpr std::string_view kRegisteredElsewhere = "OT016";
 constexpr int kTries = 3;
-// Seconds: a heartbeat's life, and what passes between two that the database hears of.
+// Seconds: a heartbeat's life, and the interval of those in the database.
 constexpr double kSilentSeconds = 7;
 
 Epoch next_epoch(const database::Registration &registration, const std::string &run_id)
@@ -40,20 +40,20 @@ EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::establish()
 		if (known)
 			co_return known;
 	}
-	throw EpochLost("other sidecars change the epoch, too");
+	throw EpochLost("other daemons change the epoch at the same time");
 }
 
-// Where the Redis that this process has registered is another now, nobody need wait for
-// long until that one is forgotten: only until its last heartbeat has ended. But where
-// others still work with it, it is they who have the cache.
+// If this process has registered another Redis before, that registration can be ended as soon
+// as its last heartbeat has ended. But if other daemons still use that Redis, they keep the
+// cache.
 EpochKeeper::Awaitable<database::Registration>
 EpochKeeper::register_cache(const std::string &cache_id)
 {
 	database::Registration found = co_await invalidations_.registration();
 	if (!held_.empty() && held_ != cache_id && found.cache_id == held_) {
 		if (found.unacknowledged < kSilentSeconds)
-			throw Refused("Redis is not the one that it was; waiting until nobody works with that "
-						  "one any more");
+			throw Refused("this is not the Redis that is registered; waiting until no daemon uses "
+						  "that one any more");
 		co_await invalidations_.unregister_cache(held_);
 		held_.clear();
 	}
@@ -62,8 +62,8 @@ EpochKeeper::register_cache(const std::string &cache_id)
 	} catch (const database::StoreError &error) {
 		if (error.sqlstate() != kRegisteredElsewhere)
 			throw;
-		throw Refused("the database names another Redis, or other settings, as its cache, and has "
-					  "heard of it within 30 seconds; give all sidecars of one database the same "
+		throw Refused("another Redis, or one with other settings, is registered as the cache, and "
+					  "was used within 30 seconds; give all daemons of one database the same "
 					  "REDIS_URL and cache settings");
 	}
 	held_ = cache_id;
@@ -73,7 +73,7 @@ EpochKeeper::register_cache(const std::string &cache_id)
 	co_return found;
 }
 
-// Nothing where somebody was faster.
+// Nothing if another daemon was faster.
 EpochKeeper::Awaitable<EpochKeeper::KnownPtr>
 EpochKeeper::agree(const database::Registration &registration, const std::string &run_id)
 {
@@ -85,14 +85,15 @@ EpochKeeper::agree(const database::Registration &registration, const std::string
 	EpochStatus claim = text.empty() ? EpochStatus::take_over : EpochStatus::foreign;
 	if (found)
 		claim = classify(*found, registration.database, registration.registration_id, run_id);
-	// Nobody works with it, and both starts are of one line: a clock that was put right.
+	// No daemon uses it, and both starts are of one timeline: a clock was corrected.
 	if (claim == EpochStatus::deposed && !is_alive &&
 		found->database.timeline == registration.database.timeline)
 		claim = EpochStatus::take_over;
 	if (claim == EpochStatus::deposed)
-		throw Refused("this Redis serves a later primary of the same database; DATABASE_URL leads "
-					  "to one that was deposed. If it was not: DEL " +
-					  keys_.epoch);
+		throw Refused(
+			"this Redis is the cache of a later primary of the same database; the primary "
+			"in DATABASE_URL was deposed. If it was not: DEL " +
+			keys_.epoch);
 	if (claim == EpochStatus::foreign && is_alive)
 		throw Refused("another database uses this Redis under the same prefix; give each database "
 					  "an OAUTH_CACHE_PREFIX or a database number of its own");
@@ -117,7 +118,7 @@ EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::renew(KnownPtr known)
 	if (swapped)
 		renewed = co_await finish_eviction(std::move(next));
 	if (!renewed)
-		throw EpochLost("another sidecar has changed the epoch");
+		throw EpochLost("another daemon has changed the epoch");
 	co_return renewed;
 }
 
@@ -129,15 +130,15 @@ EpochKeeper::Awaitable<bool> EpochKeeper::swap(const std::string &expected, cons
 	co_return swapped.integer() == 1;
 }
 
-// Whoever finds a drop that was begun goes through with it: its beginner may be dead.
-// Where it is not, one of both comes second, and finds the epoch ready.
+// A daemon that finds an unfinished eviction finishes it, because the one that began it may be
+// dead. If that one lives, the second of them finds the epoch ready.
 EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::finish_eviction(Epoch epoch)
 {
-	log::info("the cache begins anew: every entry is dropped",
+	log::info("a new epoch begins: every entry is evicted",
 			  {{"epoch", std::string_view(epoch.id)}});
 	const std::string evicting = epoch.text();
 	epoch.state = Epoch::State::ready;
-	// A long drop must not be taken for a dead sidecar.
+	// During a long eviction, this daemon must not seem dead.
 	const std::function<Awaitable<void>()> keep_alive = [this, &epoch]() -> Awaitable<void> {
 		const std::vector<std::int64_t> none;
 		co_await invalidations_.acknowledge(epoch.registration_id, none);

@@ -1,4 +1,4 @@
-// Ties the Redis that is connected to the registration id of the database by an epoch
+// Ties the connected Redis to the database's registration id, by an epoch
 // (docs/design/cache.md, "Epoch").
 #pragma once
 
@@ -14,14 +14,14 @@
 namespace sidecar::cache
 {
 
-// The cache must stay off, and what() tells a person why.
+// The cache must stay off. what() says why, for a person.
 class Refused : public std::runtime_error
 {
 public:
 	using std::runtime_error::runtime_error;
 };
 
-// Somebody else has changed what this sidecar went by: begin again.
+// Another daemon has changed epoch or registration: begin again.
 class EpochLost : public std::runtime_error
 {
 public:
@@ -35,7 +35,7 @@ public:
 	using Awaitable = boost::asio::awaitable<T>;
 	using KnownPtr = std::shared_ptr<const Coherence::Known>;
 
-	// `home`: which part of its Redis the cache lives in.
+	// `home`: the part of its Redis in which the cache is.
 	EpochKeeper(database::InvalidationQueue &invalidations, redis::Client &connection,
 				const Keys &keys, std::string home)
 		: invalidations_(invalidations), connection_(connection), keys_(keys),
@@ -45,10 +45,10 @@ public:
 
 	// These throw StoreError, redis::Error, Refused and EpochLost.
 
-	// Registers the cache, and returns the epoch of this Redis and this database: the
-	// one that stands there, or a new one, under which no entry is left.
+	// Registers the cache, and returns the epoch of this Redis and this database: the present
+	// one, or a new one, after every entry is evicted.
 	Awaitable<KnownPtr> establish();
-	// Drops every entry by way of a new epoch.
+	// Begins a new epoch, which evicts every entry.
 	Awaitable<KnownPtr> renew(KnownPtr known);
 
 private:

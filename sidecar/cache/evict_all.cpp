@@ -74,7 +74,7 @@ private:
 
 } // namespace
 
-// No part of a prefix means anything in a pattern (settings/cache.cpp).
+// A prefix contains no character with a meaning in a pattern (settings/cache.cpp).
 asio::awaitable<bool> evict_all(redis::Client &connection, const Keys &keys,
 								const std::string &epoch,
 								const std::function<asio::awaitable<void>()> &keep_alive)

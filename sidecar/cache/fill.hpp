@@ -1,5 +1,5 @@
-// What a sealed entry says of its fill, so that nobody without the key can keep it, or
-// put it back, where it would not be true (docs/design/threats.md, C19).
+// What a sealed entry says about its fill. So nobody without the key can keep it, or put it
+// back, after it has become wrong (docs/design/threats.md, C19).
 //
 //   <epoch id> <read at> <until>
 #pragma once
@@ -19,7 +19,7 @@ struct Fill {
 	std::int64_t until = 0;   // when the entry ends
 
 	std::string text() const;
-	// Nothing where text() would not write it so.
+	// Nothing if text() would not write it so.
 	static std::optional<Fill> parse(std::string_view text);
 };
 

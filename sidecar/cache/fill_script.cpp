@@ -1,6 +1,6 @@
 #include "cache/scripts.hpp"
 
-// The tests build it once more without leases, to see that they would notice.
+// Tests build this again without leases, to prove that they would notice.
 #ifdef OAUTH_CACHE_WITHOUT_LEASES
 #define LOOK_AT_LEASE
 #else

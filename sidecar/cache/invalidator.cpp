@@ -20,11 +20,11 @@ using namespace std::chrono_literals;
 namespace
 {
 
-// Between two heartbeats, at least; the longest wait for a change comes on top.
+// The shortest time between two heartbeats. The wait for a change adds at most its time-out.
 constexpr auto kHeartbeatDistance = 500ms;
 constexpr int kInvalidationsAtOnce = 10000;
-// Where invalidations are shown for a while. While there are more, nothing is believed that was
-// read before.
+// The limit if invalidations stay pending for a while. While there are more, nothing is
+// believed that was read before.
 constexpr int kInvalidationsShown = 200'000;
 constexpr std::size_t kIdentitiesAtOnce = 200; // three keys each
 constexpr std::size_t kCommandsAtOnce = 50;
@@ -98,10 +98,10 @@ Invalidator::Awaitable<std::chrono::milliseconds> Invalidator::try_once()
 		if (error.is_unavailable())
 			co_return kConnectPause;
 	} catch (const database::StoreError &error) {
-		// Other sidecars may go on: the heartbeat tells readers. The pool logs a
-		// database that does not answer.
+		// Other daemons may continue: readers see that by the heartbeat. If the database does
+		// not answer, the pool logs it.
 		if (!error.sqlstate().empty())
-			complain("the database does not tell the cache of changes", error.text());
+			complain("the cache cannot read changes from the database", error.text());
 	} catch (const std::exception &error) {
 		turn_off(error.what());
 	}
@@ -115,7 +115,7 @@ void Invalidator::turn_off(std::string_view reason)
 	complain("the cache is off; tokens come from the database", reason);
 }
 
-// Each complaint once, until a heartbeat is set again.
+// Each complaint is logged once, until a heartbeat is written again.
 void Invalidator::complain(std::string_view what, std::string_view reason)
 {
 	if (last_reason_ != reason)
@@ -134,15 +134,15 @@ Invalidator::Awaitable<void> Invalidator::begin()
 	begin_at_once();
 }
 
-// Nobody may read before the first heartbeat of an epoch, so it need not wait.
+// No entry is served before the first heartbeat of an epoch, so that one does not wait.
 void Invalidator::begin_at_once()
 {
 	heartbeat_written_at_ = {};
 	has_more_ = true;
 }
 
-// It may have come back between two commands, with an epoch that it had saved: what
-// is vouched for then is what stood there long ago.
+// Redis may have been restarted between two commands, with an epoch that it had saved. A
+// heartbeat would then be for entries of long ago.
 redis::Client &Invalidator::same_redis()
 {
 	const redis::ServerInfo *server = connection_.server();
@@ -151,8 +151,8 @@ redis::Client &Invalidator::same_redis()
 	return connection_;
 }
 
-// The time is taken before the invalidations are read: whatever was committed by then is
-// gone from Redis when the heartbeat is set.
+// The time is taken before the invalidations are read: everything that was committed by then
+// is evicted when the heartbeat is written.
 Invalidator::Awaitable<void> Invalidator::run_batch()
 {
 	if (!has_more_)
@@ -189,13 +189,14 @@ Invalidator::Awaitable<void> Invalidator::run_batch()
 		co_await write_heartbeat(since);
 	if (persistence_.is_due())
 		co_await persistence_.look(same_redis());
-	// Each run_batch reads all that is shown: it rests for as long as that took.
+	// Each batch reads all pending invalidations, so it pauses for as long as that took.
 	if (!done_.empty())
 		co_await pause(std::min(std::chrono::ceil<std::chrono::milliseconds>(Clock::now() - begun),
 								std::chrono::milliseconds(kLongestRest)));
 }
 
-// Where entries are sealed, invalidations that are done stay for a while, for others to see.
+// If entries are sealed, invalidations that are done stay pending for a while, so that other
+// daemons see them.
 std::vector<database::Invalidation> Invalidator::take_new(database::PendingInvalidations &pending)
 {
 	if (!is_sealed_)
@@ -225,7 +226,7 @@ std::vector<std::int64_t> Invalidator::due(const database::PendingInvalidations 
 	return ids;
 }
 
-// What was not read for want of room may have changed anything.
+// Changes that were not read, because there were too many, may concern any entry.
 void Invalidator::remember(const std::vector<database::Invalidation> &invalidations,
 						   std::int64_t now)
 {
@@ -252,7 +253,7 @@ Invalidator::evict(const std::vector<database::Invalidation> &invalidations)
 	std::vector<redis::Command> commands;
 	std::size_t identities = 0;
 	for (const std::string &entry : entries) {
-		// No more than Redis does in the time that it has for one answer.
+		// As many as Redis can evict within the time-out of one answer.
 		if (commands.size() == kCommandsAtOnce && identities % kIdentitiesAtOnce == 0)
 			co_await evict_keys(std::exchange(commands, {}));
 		if (identities++ % kIdentitiesAtOnce == 0)
@@ -272,14 +273,14 @@ Invalidator::Awaitable<void> Invalidator::evict_keys(std::vector<redis::Command>
 			throw redis::Error::refused(reply.error_code());
 }
 
-// Also with none: it tells the database that this cache is alive.
+// Also without any: this is the heartbeat in the database.
 Invalidator::Awaitable<void> Invalidator::acknowledge(const std::vector<std::int64_t> &ids)
 {
 	const auto deleted =
 		co_await invalidations_.acknowledge(coherence_.known->epoch.registration_id, ids);
 	if (!deleted)
 		throw EpochLost("the registration has ended");
-	// Somebody else is about to delete them: what lies behind them has to wait.
+	// Another daemon is about to delete them. Those behind them have to wait.
 	if (has_more_ && !ids.empty() && *deleted == 0)
 		co_await pause(kBusyPause);
 }
@@ -289,8 +290,8 @@ bool Invalidator::is_heartbeat_due() const
 	return Clock::now() - heartbeat_written_at_ >= kHeartbeatDistance;
 }
 
-// And whether it still is the same run of Redis: a proxy may have put another one behind
-// this connection.
+// Also checks that it is still the same run of Redis: a proxy may have connected us to
+// another.
 Invalidator::Awaitable<std::int64_t> Invalidator::redis_time()
 {
 	std::vector<redis::Command> questions;
@@ -318,14 +319,14 @@ Invalidator::Awaitable<void> Invalidator::write_heartbeat(std::int64_t since)
 								   known.text, known.epoch.id,   until};
 	const redis::Reply reply = co_await same_redis().run(std::move(write_heartbeat));
 	if (reply.integer() != 1)
-		throw EpochLost("another epoch stands in Redis");
+		throw EpochLost("Redis has another epoch");
 	heartbeat_written_at_ = coherence_.heartbeat_at = Clock::now();
 	metrics_.cache_heartbeat();
 	if (!is_on_)
 		log::info("the cache is on", {{"epoch", std::string_view(known.epoch.id)}});
 	is_on_ = true;
 	last_reason_.clear();
-	// It may have stayed behind with a Redis that is not the one any more.
+	// The connection may be to a Redis that is no longer the cache.
 	if (const redis::ServerInfo *server = reading_.server();
 		server != nullptr && server->run_id != known.epoch.run_id)
 		reading_.drop();

@@ -1,5 +1,5 @@
-// Drops from Redis what has changed in the database, and keeps the heartbeat while it
-// does (docs/design/cache.md, "Batch"). Any number of sidecars may run one.
+// Evicts the entries of tokens that have changed in the database, and writes the heartbeat
+// meanwhile (docs/design/cache.md, "Batch"). Any number of daemons may run one.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -27,14 +27,14 @@ public:
 	template <typename T>
 	using Awaitable = boost::asio::awaitable<T>;
 
-	// All of these live as long as it does; the connection is its own, for one command
-	// of it may take longer than a reader would wait.
+	// All of these must outlive it. It has a connection of its own, because one of its commands
+	// may take longer than a reader would wait.
 	Invalidator(boost::asio::any_io_executor executor, database::InvalidationQueue &invalidations,
 				redis::Client &connection, redis::Client &reading, const Keys &keys,
 				std::string home, Ephemeral ephemeral, Coherence &coherence, ChangeMemory &changes,
 				Metrics &metrics);
 
-	// For ever. What goes wrong is logged, once, and tried again.
+	// Never ends. A failure is logged once, and tried again.
 	Awaitable<void> run();
 
 private:
@@ -68,7 +68,7 @@ private:
 	Coherence &coherence_;
 	ChangeMemory &changes_;
 	const bool is_sealed_;
-	// Where entries are sealed: invalidations that are done and still there, and since when.
+	// If entries are sealed: invalidations that are done but still pending, and since when.
 	std::unordered_map<std::int64_t, Clock::time_point> done_;
 	std::string done_under_; // the registration id
 	Metrics &metrics_;

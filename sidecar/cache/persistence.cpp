@@ -11,7 +11,7 @@ namespace asio = boost::asio;
 namespace
 {
 
-// The value of a line "name:value" of INFO; empty where it is not there.
+// The value of a line "name:value" of INFO; empty if it is missing.
 std::string_view field(std::string_view info, std::string_view name)
 {
 	for (std::size_t at = info.find(name); at != info.npos; at = info.find(name, at + 1)) {
@@ -42,9 +42,9 @@ asio::awaitable<std::string> persistence_of(redis::Client &connection)
 		co_return "writes an append-only file";
 	if (!replicas.empty() && replicas != "0")
 		co_return "has replicas";
-	// Managed ones do not let everybody read the configuration.
+	// A managed Redis may not let us read the configuration.
 	if (answers[2].is_error() || answers[2].size() != 2)
-		co_return "does not tell whether it saves snapshots (CONFIG GET is refused)";
+		co_return "does not say whether it saves snapshots (CONFIG GET is refused)";
 	co_return answers[2][1].text().empty() ? "" : "saves snapshots to disk";
 }
 

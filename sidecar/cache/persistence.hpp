@@ -1,4 +1,4 @@
-// Whether this Redis keeps its entries longer than it runs, or elsewhere (docs/design/threats.md,
+// Checks whether this Redis writes entries to disk or to replicas (docs/design/threats.md,
 // C4).
 #pragma once
 
@@ -13,7 +13,7 @@ namespace sidecar::cache
 
 struct Ephemeral {
 	bool required = false; // OAUTH_CACHE_REQUIRE_EPHEMERAL
-	bool sealed = false;   // entries are, so that it does not matter
+	bool sealed = false;   // entries are sealed, so it does not matter
 };
 
 // "writes an append-only file", "has replicas", …; empty: nothing. Throws
@@ -25,10 +25,10 @@ class Persistence
 public:
 	explicit Persistence(Ephemeral ephemeral) : ephemeral_(ephemeral) {}
 
-	// Somebody may switch it on while we work.
+	// It is repeated, because persistence may be switched on later.
 	bool is_due() const { return Clock::now() >= next_; }
-	// Logs a warning where entries outlive Redis, or throws Refused where that is not
-	// wanted. Throws redis::Error, too.
+	// Logs a warning if entries may outlive Redis, or throws Refused if that is not allowed.
+	// Also throws redis::Error.
 	boost::asio::awaitable<void> look(redis::Client &connection);
 
 private:
@@ -36,7 +36,7 @@ private:
 
 	const Ephemeral ephemeral_;
 	Clock::time_point next_{};
-	std::string told_; // what the log knows
+	std::string told_; // what was logged last
 };
 
 } // namespace sidecar::cache

@@ -58,7 +58,7 @@ CacheState RedisCache::state() const noexcept
 	return usable() && coherence_.is_heartbeat_fresh() ? CacheState::ok : CacheState::off;
 }
 
-// Another run of Redis may have come back with what it saved long ago.
+// Another run of Redis may have loaded what it saved long ago.
 std::shared_ptr<const Coherence::Known> RedisCache::usable() const
 {
 	const redis::ServerInfo *server = connection_.server();
@@ -80,7 +80,7 @@ asio::awaitable<Lookup> RedisCache::look_up(const oauth::Identity &identity)
 	} catch (const redis::Error &error) {
 		failed(error);
 		metrics_.cache_read(CacheRead::bypass);
-	} catch (const std::exception &) { // no memory, or OpenSSL has none
+	} catch (const std::exception &) { // no memory, or OpenSSL fails
 		metrics_.cache_read(CacheRead::bypass);
 	}
 	co_return result;
@@ -98,7 +98,7 @@ asio::awaitable<void> RedisCache::ask(const oauth::Identity &identity, Lookup &r
 	std::string key = keys_.entries.key(identity);
 	redis::Command read = reading(key);
 	const redis::Reply values = co_await connection_.run(std::move(read));
-	// Where the heartbeat is of no epoch or of another, nobody would believe a fill.
+	// Without a heartbeat of this epoch, nobody would believe a fill.
 	if (!is_heartbeat_fresh(values, *known))
 		co_return;
 	result.hit = open(identity, key, values, *known);
@@ -130,8 +130,8 @@ std::optional<CachedToken> RedisCache::open(const oauth::Identity &identity, con
 	return CachedToken{std::move(*entry), std::move(entry_metadata->details)};
 }
 
-// What Redis does with a sealed entry is not believed: neither that it was filled under
-// this epoch, nor that it is not past its life, nor that nothing has changed since.
+// For a sealed entry, Redis is not trusted: we check here that it was filled under this epoch,
+// that it is not past its end, and that nothing has changed since.
 bool RedisCache::is_true(const Entry &entry, const std::string &key,
 						 const Coherence::Known &known) const
 {
@@ -141,7 +141,7 @@ bool RedisCache::is_true(const Entry &entry, const std::string &key,
 	return fill && fill->epoch_id == known.epoch.id && changes_.allows(key, *fill);
 }
 
-// Whoever held the lease may have filled since we looked, so we look once more.
+// The last holder of the lease may have filled since our read, so we read again.
 asio::awaitable<void> RedisCache::take_lease(FillLease &lease, Lookup &result)
 {
 	const std::string name = keys_.lease(lease.entry_key);
@@ -152,7 +152,7 @@ asio::awaitable<void> RedisCache::take_lease(FillLease &lease, Lookup &result)
 	if (usable() != lease.known)
 		co_return;
 	const std::vector<redis::Reply> replies = co_await connection_.run(std::move(commands));
-	// Nil: somebody else fills. An error: Redis is full, say.
+	// Nil: another reader fills. An error: for example, Redis is full.
 	if (replies[0].kind() != redis::Reply::Kind::status)
 		co_return;
 	if (is_heartbeat_fresh(replies[1], *lease.known))
@@ -176,8 +176,8 @@ void RedisCache::fill(FillLease lease, const database::StoredToken *found)
 	}
 }
 
-// A standby, a deposed primary, or a registration that the epoch is not of, says
-// nothing about what the invalidations will tell.
+// For a token of a standby, a deposed primary, or another registration, this epoch's
+// invalidations may not come.
 RedisCache::Filling RedisCache::filling_of(const FillLease &lease,
 										   const database::StoredToken *found) const
 {
@@ -212,7 +212,7 @@ asio::awaitable<void> RedisCache::store(FillLease lease, Filling filling)
 	fill.add(filling.value);
 	fill.add(filling.entry_metadata);
 	fill.add(milliseconds);
-	// What Redis had saved of epoch and lease means nothing.
+	// Epoch and lease that Redis loaded from a file do not count.
 	if (usable() != lease.known) {
 		metrics_.cache_fill(CacheFill::refused);
 		co_return;
@@ -226,7 +226,7 @@ asio::awaitable<void> RedisCache::store(FillLease lease, Filling filling)
 	}
 }
 
-// Or others would not fill before it ends by itself.
+// Otherwise others could not fill before it ends by itself.
 asio::awaitable<void> RedisCache::release(FillLease lease)
 {
 	const std::string name = keys_.lease(lease.entry_key);
@@ -258,7 +258,7 @@ void RedisCache::failed(const redis::Error &error)
 	const bool was_open = circuit_.is_open();
 	circuit_.fail(Circuit::Clock::now());
 	if (!was_open && circuit_.is_open())
-		log::warning("the cache is left aside: Redis does not answer in time",
+		log::warning("the cache is skipped for a while: Redis does not answer in time",
 					 {{"reason", std::string_view(error.what())}});
 }
 

@@ -1,4 +1,4 @@
-// The cache in Redis: what endpoints read through, and fill after a miss
+// The cache in Redis: endpoints read through it, and fill it after a miss
 // (docs/design/cache.md, "Fill" and "Read").
 #pragma once
 
@@ -20,7 +20,7 @@ namespace sidecar::cache
 class RedisCache : public TokenCache
 {
 public:
-	// All of these live as long as it does.
+	// All of these must outlive it.
 	RedisCache(boost::asio::any_io_executor executor, redis::Client &connection, const Keys &keys,
 			   Coherence &coherence, const ChangeMemory &changes, const settings::Cache &settings,
 			   Metrics &metrics);
@@ -32,7 +32,7 @@ public:
 	CacheState state() const noexcept override;
 
 private:
-	// An empty value: nothing to keep.
+	// An empty value: nothing to store.
 	struct Filling {
 		Secret value;
 		std::string entry_metadata;

@@ -1,4 +1,4 @@
-// What Redis does in one step, in Lua. None returns what it read.
+// Lua scripts, for what Redis must do in one step. None returns what it read.
 #pragma once
 
 #include <string_view>
@@ -7,23 +7,23 @@ namespace sidecar::cache
 {
 
 // KEYS epoch, lease, entry, entry metadata; ARGV epoch, lease's id, entry, entry metadata,
-// milliseconds to live. 1, or 0 where the epoch or the lease is another by now.
+// milliseconds to live. 1, or 0 if the epoch or the lease has changed.
 extern const std::string_view kFillScript;
 
 // KEYS lease; ARGV its id.
 extern const std::string_view kReleaseScript;
 
 // KEYS epoch, live; ARGV epoch, its id, when it ends (milliseconds since 1970). 1, or
-// 0 where the epoch is another by now. Absolute, so that a stamp which comes late is
-// born expired; one that another sidecar has set for longer stays.
+// 0 if the epoch has changed. The end is absolute, so that a script that runs late writes a
+// heartbeat that has ended. A longer one of another daemon stays.
 extern const std::string_view kHeartbeatScript;
 
-// KEYS epoch, live; ARGV the epoch expected (empty: none), the new one. 1, or 0 where
-// another stands. The heartbeat then says nothing of entries, and shows to other databases
-// that this Redis is taken.
+// KEYS epoch, live; ARGV the epoch expected (empty: none), the new one. 1, or 0 if
+// there is another. During the eviction, the heartbeat says nothing about entries. It shows
+// other databases that this Redis is in use.
 extern const std::string_view kSwapScript;
 
-// KEYS epoch, live; ARGV epoch. The same for 5 s more; 0 where another epoch stands.
+// KEYS epoch, live; ARGV epoch. Extends that heartbeat by 5 s; 0 if there is another epoch.
 extern const std::string_view kHoldScript;
 
 } // namespace sidecar::cache

@@ -9,9 +9,9 @@ namespace sidecar::cache
 namespace
 {
 
-// A reader rather asks the database than to wait longer.
+// A reader asks the database instead of waiting longer.
 constexpr std::chrono::milliseconds kReadTime{100};
-// Many entries are dropped by one command.
+// One command evicts many entries.
 constexpr std::chrono::milliseconds kDropTime{2000};
 constexpr std::size_t kFormBytes = 8; // of a digest
 
@@ -27,7 +27,7 @@ redis::RedisAddress endpoint_of(const settings::Settings &settings)
 	return std::get<redis::RedisAddress>(redis::parse_redis_address(settings.redis_url.reveal()));
 }
 
-// Passes go one after the other, on one connection.
+// Batches run one after the other, on one connection.
 database::PoolLimits one_connection()
 {
 	database::PoolLimits limits;
@@ -35,13 +35,14 @@ database::PoolLimits one_connection()
 	return limits;
 }
 
-// Whoever names or seals entries otherwise would not drop ours, and has another cache.
+// A daemon that names or seals entries differently would not evict ours. So it has another
+// cache.
 std::string home_of(const settings::Settings &settings)
 {
 	Secret form(settings.cache.key_template);
 	form.append("\n");
 	form.append(settings.cache.key.reveal());
-	// Versions before this one acknowledge invalidations that others have not seen.
+	// Versions before this one acknowledge invalidations that other daemons have not seen.
 	if (!settings.cache.key.empty())
 		form.append("\nfill");
 	const oauth::Digest digest = oauth::sha256(form.reveal());

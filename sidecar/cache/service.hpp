@@ -1,4 +1,4 @@
-// Everything that the cache consists of, put together.
+// All parts of the cache, put together.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -14,7 +14,7 @@ namespace sidecar::cache
 class Service
 {
 public:
-	// `settings`, whose REDIS_URL has no fault, and `metrics` live as long as it does.
+	// `settings`, with a valid REDIS_URL, and `metrics` must outlive it.
 	Service(boost::asio::any_io_executor executor, const settings::Settings &settings,
 			Metrics &metrics);
 

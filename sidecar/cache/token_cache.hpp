@@ -20,7 +20,7 @@ struct CachedToken {
 	std::string details; // as StoredToken has them
 };
 
-// The right to fill an entry with what the database says from now on.
+// The right to fill an entry with a token that is read from now on.
 struct FillLease {
 	oauth::Identity identity;
 	std::string entry_key;
@@ -28,7 +28,7 @@ struct FillLease {
 	std::shared_ptr<const Coherence::Known> known;
 };
 
-// One of the two, or none: then the database answers, and nothing is filled.
+// One of the two, or neither. Without both, the database answers, and nothing is filled.
 struct Lookup {
 	std::optional<CachedToken> hit;
 	std::optional<FillLease> lease;
@@ -37,8 +37,8 @@ struct Lookup {
 enum class CacheState {
 	none, // not configured
 	ok,
-	off, // Redis is there, and nothing may be served from it
-	down // Redis is not
+	off, // Redis is there, but nothing is served from it
+	down // Redis does not answer
 };
 
 constexpr std::string_view name_of(CacheState state)
@@ -51,12 +51,12 @@ class TokenCache
 {
 public:
 	virtual ~TokenCache() = default;
-	// None of these throws. The database is read only after the lease was got.
+	// None of these throws. Read the database after you have the lease.
 	virtual boost::asio::awaitable<Lookup> look_up(const oauth::Identity &identity) = 0;
-	// What the database said to the holder of the lease; null: nothing to keep.
+	// The token that the holder of the lease has read; null: nothing to fill.
 	virtual void fill(FillLease lease, const database::StoredToken *found) = 0;
-	// After a change that this sidecar has made itself: whoever made it must not read
-	// what was before. Others hear of it by its invalidation.
+	// After a change by this daemon itself: its caller must not read the old entry. Other
+	// daemons see the change by its invalidation.
 	virtual boost::asio::awaitable<void> evict(const oauth::Identity &identity) = 0;
 	virtual bool keeps_refresh_tokens() const noexcept = 0;
 	virtual CacheState state() const noexcept = 0;

@@ -89,7 +89,7 @@ def test_nobody_knows(make_sidecar, make_cached, make_redis):  # C4
     refusing.stop()
     warning = make_cached(redis)
     assert [line["reason"] for line in warning.log_lines() if line["message"].startswith(OUTLIVE)] == [
-        "does not tell whether it saves snapshots (CONFIG GET is refused)"]
+        "does not say whether it saves snapshots (CONFIG GET is refused)"]
 
 
 def test_neither_where_nothing_is_kept(make_cached, make_redis):  # C4

@@ -301,7 +301,7 @@ def test_started_beside_a_writer(server, make_redis, make_sidecar):  # C13
     with redis.client as client, server.connect(sidecar.db) as open_one:
         store(open_one, whose, "new")
         sidecar.start()
-        sidecar.wait_log("does not tell the cache of changes")
+        sidecar.wait_log("cannot read changes from the database")
         for _ in range(20):
             assert read(sidecar, whose) == "old" and cache_state(sidecar) == "off"
         assert client.keys("*") == []
