@@ -1,5 +1,5 @@
 # `make help` lists the targets. The version is in oauth_tokens.control and nowhere
-# else. Its variable is not VERSION: PGXS sets that one to PostgreSQL's.
+# else. Its variable is not called VERSION, because PGXS sets that to PostgreSQL's.
 
 EXTENSION    = oauth_tokens
 EXTVERSION  := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSION).control)
@@ -46,7 +46,7 @@ install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
 uninstall:      ## remove it from there
 installcheck:   ## run the regression tests against a running server that has it
 clean:          ## remove what a build made
-distclean:      ## remove private servers, too, with the tokens and keys in them
+distclean:      ## also remove private servers, with their tokens and keys
 
 help:           ## list the targets
 	@LC_ALL=C awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -58,10 +58,10 @@ compile-commands: ## write build/compile_commands.json, where clangd looks for i
 	@scripts/deps build
 	@scripts/compile-commands
 
-deps:           ## install the Debian packages that building wants and that are missing
+deps:           ## install the missing Debian packages that building needs
 	@scripts/deps build
 
-quickstart:     ## build, start PostgreSQL, daemon and a provider of our own, and connect an account
+quickstart:     ## build, start PostgreSQL, the daemon and a test provider, and connect an account
 	@scripts/quickstart
 
 psql:           ## open psql on the private PostgreSQL of quickstart
@@ -76,7 +76,7 @@ test-fast:      ## run static, unit and regression tests: a minute, without brow
 
 check-static:   ## check versions, layout and scripts
 check-unit:     ## run the unit tests (T=regular expression)
-check-sanitize: ## run them with the address and undefined behaviour sanitizers (T=…)
+check-sanitize: ## run the unit tests with the address and undefined behaviour sanitizers (T=…)
 check-fuzz:     ## run the fuzz targets (T=seconds each, 20 by default)
 check-model:    ## check the models of cache and refresh, and that their weakened variants fail
 check-regress:  ## run the regression tests on a private server (T=test names)
@@ -88,7 +88,7 @@ check-static check-fuzz check-model check-regress check-e2e check-sanitize-e2e:
 	@scripts/deps $(if $(filter check-model,$@),,build) $(@:check-%=%)
 	@scripts/$@ $(T)
 
-check-debian13: ## run quickstart and all of it on Debian 13, as root (T=sid: the regression tests on sid)
+check-debian13: ## run quickstart and all tests on Debian 13, as root (T=sid: the regression tests on sid)
 	@scripts/$@ $(T)
 
 bench:          ## measure against the baselines, on a private server (T=arguments of bench/run)
@@ -102,19 +102,19 @@ bench-deps:
 bench-sidecar:  ## measure the daemon against a bare server that answers a constant
 	@scripts/bench-sidecar
 
-bench-cache:    ## measure how soon changes leave the cache, and what a miss costs
+bench-cache:    ## measure how soon changed entries are evicted, and what a miss costs
 	@scripts/bench-cache
 
-bench-refresh:  ## measure what a token that is always valid costs, and looking for those that are due
+bench-refresh:  ## measure oauth_fresh_access_token, refreshes, and the search for tokens that are due
 	@scripts/bench-refresh
 
-bench-backlog:  ## work off 100,000 refreshes that are due, to the end (minutes)
+bench-backlog:  ## refresh 100,000 tokens that are due (minutes)
 	@scripts/bench-backlog
 
 bench-core:     ## measure the Fernet core against bare OpenSSL calls
 	@scripts/bench-core
 
-soak:           ## load private servers for minutes; watch memory, and that no read is stale (T=seconds)
+soak:           ## load private servers for minutes; check memory, and that no read is stale (T=seconds)
 	@scripts/soak $(T)
 
 format:         ## lay out the C++ sources as .clang-format says

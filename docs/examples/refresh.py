@@ -9,8 +9,8 @@ needs the capability `refresher` and nothing else. Any number of processes may d
 beside the daemon, too: the database lets one of them ask the provider.
 
 A rotated refresh token is lost if this process dies before the database has it. OAUTH_SPOOL_DIR
-and spool.py beside this file keep it. An ID token in the answer is not looked at, nor errors that
-only one provider knows.
+and spool.py beside this file keep it. It ignores an ID token in the answer, and errors of a
+single provider.
 """
 
 import base64
@@ -27,8 +27,8 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 CALL = 15  # seconds that the provider gets: to connect, and then to answer
-LEASE = CALL + 35  # half a minute, and a little
-PATIENCE = 600  # seconds in which an answer is tried to be stored
+LEASE = CALL + 35  # half a minute, and some seconds
+PATIENCE = 600  # seconds for which it tries to store an answer
 MAX_ANSWER = 1 << 18
 
 # RFC 6749 section 5.2, OpenID Connect Core 3.1.2.6. Any other error is transient.
@@ -45,8 +45,8 @@ KINDS = {
 
 
 class NotRefreshed(Exception):
-    """There is no valid token. Where the outcome is needs_reauthorization or no_refresh_token, let
-    the user connect again; where it is busy or backoff, try later."""
+    """There is no valid token. If the outcome is needs_reauthorization or no_refresh_token, let the
+    user connect again. If it is busy or backoff, try later."""
 
     def __init__(self, outcome, reason):
         super().__init__(f"{outcome}: {reason}" if reason else outcome)
