@@ -9,7 +9,10 @@
 #include "postgres/compat.hpp"
 
 extern "C" {
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
 }
 
 namespace oauth_tokens
