@@ -1,47 +1,68 @@
-// What was received and not yet taken, at most a request's head. Takes memory
-// when something is there to read, so that an idle connection costs none, and
-// wipes it before giving it back: codes, cookies and keys went through.
+// What was received and not yet taken, at most a request's head. Takes memory when something
+// is there to read, so that an idle connection costs none.
 #pragma once
 
-#include <cstddef>
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <boost/beast/core/flat_buffer.hpp>
 #include <memory>
 #include <string_view>
+
+#include "http/request.hpp"
 
 namespace sidecar::server
 {
 
+// Wipes memory before giving it back: codes, cookies and keys went through.
+template <typename T>
+struct WipingAllocator {
+	using value_type = T;
+
+	WipingAllocator() = default;
+	template <typename Other>
+	WipingAllocator(const WipingAllocator<Other> &) noexcept
+	{
+	}
+	T *allocate(std::size_t count) { return std::allocator<T>().allocate(count); }
+	void deallocate(T *memory, std::size_t count) noexcept
+	{
+		OPENSSL_cleanse(memory, count * sizeof(T));
+		std::allocator<T>().deallocate(memory, count);
+	}
+	bool operator==(const WipingAllocator &) const noexcept { return true; }
+};
+
 class Buffer
 {
 public:
-	Buffer() = default;
-	Buffer(const Buffer &) = delete;
-	Buffer &operator=(const Buffer &) = delete;
-	~Buffer() { release(); }
-
-	std::string_view data() const noexcept { return {memory_.get() + begin_, end_ - begin_}; }
-	bool empty() const noexcept { return begin_ == end_; }
+	std::string_view data() const noexcept
+	{
+		return {static_cast<const char *>(bytes_.cdata().data()), bytes_.size()};
+	}
+	bool empty() const noexcept { return bytes_.size() == 0; }
 	// Nothing more would fit.
-	bool full() const noexcept;
+	bool full() const noexcept { return bytes_.size() == bytes_.max_size(); }
 
-	struct Room {
-		char *data;
-		std::size_t size;
-	};
 	// Where to read to; at least one byte unless full.
-	Room room();
-	void added(std::size_t bytes) noexcept { end_ += bytes; }
-	void consume(std::size_t bytes) noexcept { begin_ += bytes; }
+	boost::asio::mutable_buffer room()
+	{
+		const std::size_t more = std::max(kRoom, bytes_.capacity() - bytes_.size());
+		return bytes_.prepare(std::min(more, bytes_.max_size() - bytes_.size()));
+	}
+	void added(std::size_t bytes) noexcept { bytes_.commit(bytes); }
+	void consume(std::size_t bytes) noexcept { bytes_.consume(bytes); }
 	// Gives the memory back if nothing is in it.
-	void trim() noexcept;
+	void trim()
+	{
+		if (empty())
+			bytes_.shrink_to_fit();
+	}
 
 private:
-	void resize(std::size_t capacity);
-	void release() noexcept;
+	static constexpr std::size_t kRoom = 512; // more than most requests
 
-	std::unique_ptr<char[]> memory_;
-	std::size_t capacity_ = 0;
-	std::size_t begin_ = 0;
-	std::size_t end_ = 0;
+	boost::beast::basic_flat_buffer<WipingAllocator<char>> bytes_{http::kMaxHeaderBytes};
 };
 
 } // namespace sidecar::server

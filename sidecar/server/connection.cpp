@@ -1,8 +1,10 @@
 #include "server/connection.hpp"
 
 #include <algorithm>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/post.hpp>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "base/log.hpp"
@@ -26,87 +28,71 @@ std::string_view known_method(std::string_view method)
 {
 	static constexpr std::string_view kKnown[] = {"GET",   "HEAD",    "POST",    "PUT",  "DELETE",
 												  "PATCH", "OPTIONS", "CONNECT", "TRACE"};
-	const auto found = std::find(std::begin(kKnown), std::end(kKnown), method);
+	const auto *found = std::ranges::find(kKnown, method);
 	return found == std::end(kKnown) ? "other" : *found;
 }
 
-class Counted
+Limits::Time limit_of(Phase phase, const Limits &limits) noexcept
 {
-public:
-	explicit Counted(int &count) : count_(count) { count_++; }
-	~Counted() { count_--; }
-	Counted(const Counted &) = delete;
-	Counted &operator=(const Counted &) = delete;
-
-private:
-	int &count_;
-};
-
-// The text of an answer may hold a token.
-struct Wiped {
-	explicit Wiped(std::string wiped) : text(std::move(wiped)) {}
-	~Wiped() { wipe(text); }
-	Wiped(const Wiped &) = delete;
-	Wiped &operator=(const Wiped &) = delete;
-	std::string text;
-};
+	switch (phase) {
+	case Phase::handshake:
+		return limits.handshake;
+	case Phase::idle:
+		return limits.idle;
+	case Phase::request:
+		return limits.header;
+	case Phase::handler:
+		return limits.handler;
+	case Phase::write:
+		return limits.write;
+	default:
+		return limits.linger;
+	}
+}
 
 } // namespace
-
-HttpConnection::Exchange::Exchange(std::string request_id, const http::Request &request)
-	: id(std::move(request_id)), path(request.path, 0, kMaxLoggedPath),
-	  method(known_method(request.method)), is_head(method == "HEAD"),
-	  begin(ConnectionTimeouts::Clock::now())
-{
-}
 
 HttpConnection::HttpConnection(std::shared_ptr<ServerState> state, Socket socket, SSL_CTX *tls,
 							   http::Audience audience)
 	: state_(std::move(state)), stream_(std::move(socket), tls), audience_(audience),
-	  place_(state_->timeouts.join(*this))
+	  place_(state_->connections.insert(state_->connections.end(), this))
 {
+	enter(Phase::idle);
 }
 
 HttpConnection::~HttpConnection()
 {
-	end();
+	state_->connections.erase(place_);
 }
 
 asio::awaitable<void> HttpConnection::run(std::shared_ptr<HttpConnection> self)
 {
 	try {
-		bool goes_on = true;
-		if (self->stream_.is_tls())
-			goes_on = co_await self->secure();
-		while (goes_on) {
-			// Nothing is held while there is nothing to read. One who sends request
-			// after request without a pause lets the others have their turn.
-			if (self->buffer_.empty() && !self->stream_.has_pending()) {
-				self->enter(Phase::idle);
-				co_await self->stream_.wait(Want::read);
-			} else {
-				co_await asio::post(self->state_->context, asio::deferred);
-			}
-			goes_on = co_await self->exchange(self->is_late_);
-		}
+		co_await self->serve();
 	} catch (...) {
 		log::error("a connection failed");
 	}
-	if (!self->is_taken_over_)
-		self->end();
 }
 
-asio::awaitable<bool> HttpConnection::secure()
+asio::awaitable<void> HttpConnection::serve()
 {
-	enter(Phase::handshake);
-	Step step = stream_.handshake();
-	while (step.want != Want::nothing) {
-		co_await stream_.wait(step.want);
-		if (is_late_)
-			co_return false;
-		step = stream_.handshake();
+	if (stream_.is_tls()) {
+		enter(Phase::handshake);
+		if (!co_await stream_.handshake())
+			co_return;
 	}
-	co_return !step.is_over;
+	bool goes_on = true;
+	while (goes_on) {
+		// Nothing is held while there is nothing to read. One who sends request after
+		// request without a pause lets the others have their turn.
+		if (buffer_.empty() && !stream_.has_pending()) {
+			enter(Phase::idle);
+			co_await stream_.wait_for_data();
+		} else {
+			co_await asio::post(state_->context, asio::deferred);
+		}
+		goes_on = co_await exchange(is_late_);
+	}
 }
 
 // One request and its answer; true if another may follow. The last chance of an
@@ -122,17 +108,14 @@ asio::awaitable<bool> HttpConnection::exchange(bool is_last)
 		co_return false;
 	}
 	http::Request request = reader.take();
-	const Exchange exchange(state_->request_ids.next(), request);
-	current_ = &exchange;
-	http::Response response = co_await handled(std::move(request), exchange.id);
-	current_ = nullptr;
+	begin_record(request);
+	const http::Response response = co_await handle(std::move(request));
 	if (is_taken_over_)
 		co_return false;
 	// A request that is waiting behind this one is answered, even when draining.
 	const bool is_end = is_last || (state_->is_draining && buffer_.empty());
 	const bool closes = is_end || !reader.keep_alive();
-	observe(exchange, response);
-	const bool is_sent = co_await send(response, exchange, closes);
+	const bool is_sent = co_await send(response, closes);
 	if (is_sent && closes && !buffer_.empty())
 		co_await linger();
 	co_return is_sent && !closes;
@@ -141,57 +124,52 @@ asio::awaitable<bool> HttpConnection::exchange(bool is_last)
 asio::awaitable<HttpConnection::Outcome> HttpConnection::receive(RequestReader &reader,
 																 bool is_last)
 {
+	using State = RequestReader::State;
 	enter(Phase::request);
 	bool has_begun = !buffer_.empty();
-	auto state = has_begun ? reader.feed(buffer_) : RequestReader::State::more;
-	while (state == RequestReader::State::more) {
-		const Buffer::Room room = buffer_.room();
-		const Step step = stream_.read(room.data, room.size);
-		if (step.is_over || (step.want != Want::nothing && is_last && !has_begun))
-			co_return Outcome::gone;
-		if (step.want != Want::nothing) {
-			buffer_.trim();
-			co_await stream_.wait(step.want);
-			if (is_late_)
-				co_return has_begun ? Outcome::late : Outcome::gone;
-			continue;
-		}
+	State state = has_begun ? reader.feed(buffer_) : State::more;
+	while (state == State::more) {
+		const bool may_wait = has_begun || !is_last;
+		const std::size_t bytes = co_await stream_.read_some(buffer_.room(), may_wait);
+		if (bytes == 0)
+			co_return has_begun &&is_late_ ? Outcome::late : Outcome::gone;
 		has_begun = true;
-		buffer_.added(step.bytes);
+		buffer_.added(bytes);
 		state = reader.feed(buffer_);
 	}
 	buffer_.trim();
-	co_return state == RequestReader::State::whole ? Outcome::whole : Outcome::refused;
+	co_return state == State::whole ? Outcome::whole : Outcome::refused;
 }
 
 // Whatever becomes of the client, the handler comes to its end: it may be in
 // the middle of a transaction.
-asio::awaitable<http::Response> HttpConnection::handled(http::Request request,
-														const std::string &id)
+asio::awaitable<http::Response> HttpConnection::handle(http::Request request)
 {
 	enter(Phase::handler);
-	const Counted counted(state_->requests);
-	request.id = id;
+	request.id = record_.request_id;
 	request.audience = audience_;
+	std::optional<http::Response> response;
+	state_->requests++;
 	try {
 		auto answer = state_->handler(std::move(request));
-		co_return co_await std::move(answer);
+		response = co_await std::move(answer);
 	} catch (...) {
 		// Not what it says: that may hold anything.
-		log::error("the handler of a request failed", {{"request_id", id}});
+		log::error("the handler of a request failed",
+				   {{"request_id", std::string_view(record_.request_id)}});
 	}
-	co_return state_->refusal(500, id);
+	state_->requests--;
+	co_return response ? std::move(*response) : state_->refusal(500, record_.request_id);
 }
 
 asio::awaitable<void> HttpConnection::refuse(RequestReader &reader, Outcome outcome)
 {
 	const bool is_late = outcome == Outcome::late;
-	const http::Request request = reader.take();
-	const Exchange exchange(state_->request_ids.next(), request);
-	const http::Response response = state_->refusal(is_late ? 408 : reader.status(), exchange.id);
-	observe(exchange, response);
-	const bool is_sent = co_await send(response, exchange, true);
-	// Who was slow has had his time.
+	begin_record(reader.take());
+	const int status = is_late ? 408 : reader.status();
+	const http::Response response = state_->refusal(status, record_.request_id);
+	const bool is_sent = co_await send(response, true);
+	// A client that was slow gets no more time.
 	if (is_sent && !is_late)
 		co_await linger();
 }
@@ -199,38 +177,28 @@ asio::awaitable<void> HttpConnection::refuse(RequestReader &reader, Outcome outc
 // The handler has taken too long: its answer will be dropped, this one is sent.
 asio::awaitable<void> HttpConnection::answer_late(std::shared_ptr<HttpConnection> self)
 {
-	// The original goes when the handler ends.
-	const Exchange exchange = *self->current_;
 	try {
-		const http::Response response = self->state_->refusal(503, exchange.id);
-		self->observe(exchange, response);
-		co_await self->send(response, exchange, true);
+		const http::Response response = self->state_->refusal(503, self->record_.request_id);
+		co_await self->send(response, true);
 	} catch (...) {
 		log::error("a connection failed");
 	}
-	self->end();
+	self->stream_.close();
 }
 
-asio::awaitable<bool> HttpConnection::send(const http::Response &response, const Exchange &exchange,
-										   bool closes)
+asio::awaitable<bool> HttpConnection::send(const http::Response &response, bool closes)
 {
-	const AnswerKind kind{exchange.id, exchange.is_head, closes};
-	const Wiped answer(answer_text(response, kind));
-	const std::string_view text = answer.text;
-	const auto end = ConnectionTimeouts::Clock::now() + kMaxWriteLimits * state_->limits.write;
-	std::size_t sent = 0;
-	while (sent < text.size()) {
-		const Step step = stream_.write(text.data() + sent, text.size() - sent);
-		if (step.is_over)
+	observe(response);
+	const Secret answer =
+		answer_text(response, {record_.request_id, record_.method == "HEAD", closes});
+	std::string_view rest = answer.reveal();
+	const auto end = Clock::now() + kMaxWriteLimits * state_->limits.write;
+	while (!rest.empty()) {
+		enter(Phase::write);
+		const std::size_t sent = co_await stream_.write_some(asio::buffer(rest));
+		if (sent == 0 || Clock::now() > end)
 			co_return false;
-		sent += step.bytes;
-		if (phase_ != Phase::write || step.bytes > 0)
-			enter(Phase::write);
-		if (step.want == Want::nothing)
-			continue;
-		co_await stream_.wait(step.want);
-		if (is_late_ || ConnectionTimeouts::Clock::now() > end)
-			co_return false;
+		rest.remove_prefix(sent);
 	}
 	if (closes)
 		stream_.finish();
@@ -242,20 +210,10 @@ asio::awaitable<bool> HttpConnection::send(const http::Response &response, const
 asio::awaitable<void> HttpConnection::linger()
 {
 	enter(Phase::linger);
-	std::size_t dropped = 0;
-	while (dropped < kMaxLingering) {
+	std::size_t bytes = 1;
+	for (std::size_t dropped = 0; bytes > 0 && dropped < kMaxLingering; dropped += bytes) {
 		buffer_.consume(buffer_.data().size());
-		const Buffer::Room room = buffer_.room();
-		const Step step = stream_.read(room.data, room.size);
-		if (step.is_over)
-			co_return;
-		buffer_.added(step.bytes);
-		dropped += step.bytes;
-		if (step.want == Want::nothing)
-			continue;
-		co_await stream_.wait(step.want);
-		if (is_late_)
-			co_return;
+		bytes = co_await stream_.read_some(buffer_.room());
 	}
 }
 
@@ -285,31 +243,29 @@ void HttpConnection::cut() noexcept
 
 void HttpConnection::enter(Phase phase) noexcept
 {
-	state_->timeouts.move(phase_, phase, place_);
+	auto &all = state_->connections;
+	all.splice(all.end(), all, place_);
 	phase_ = phase;
-	since_ = ConnectionTimeouts::Clock::now();
+	deadline_ = Clock::now() + limit_of(phase, state_->limits);
 	is_late_ = false;
 }
 
-void HttpConnection::observe(const Exchange &exchange, const http::Response &response)
+void HttpConnection::begin_record(const http::Request &request)
 {
-	if (!state_->observer)
-		return;
-	const auto taken = ConnectionTimeouts::Clock::now() - exchange.begin;
-	const AccessRecord served{
-		exchange.id,     exchange.method,
-		exchange.path,   response.endpoint,
-		response.status, std::chrono::duration_cast<std::chrono::microseconds>(taken)};
-	state_->observer(served);
+	record_ = {};
+	record_.request_id = state_->request_ids.next();
+	record_.method = known_method(request.method);
+	record_.path = request.path.substr(0, kMaxLoggedPath);
+	record_.begin = Clock::now();
 }
 
-void HttpConnection::end() noexcept
+void HttpConnection::observe(const http::Response &response)
 {
-	if (is_over_)
-		return;
-	is_over_ = true;
-	stream_.close();
-	state_->timeouts.leave(phase_, place_);
+	record_.endpoint = response.endpoint;
+	record_.status = response.status;
+	record_.duration =
+		std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - record_.begin);
+	state_->observer(record_);
 }
 
 } // namespace sidecar::server

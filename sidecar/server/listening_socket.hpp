@@ -1,4 +1,4 @@
-// Opens the sockets that listeners accept from.
+// Opens the socket that a listener accepts from.
 #pragma once
 
 #include <sys/types.h>
@@ -7,7 +7,6 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <string>
-#include <vector>
 
 #include "settings/settings.hpp"
 
@@ -27,18 +26,12 @@ struct SocketFile {
 };
 
 struct ListeningSocket {
-	ListeningSocket(Acceptor opened, unsigned short bound_port, SocketFile its_file)
-		: acceptor(std::move(opened)), port(bound_port), file(std::move(its_file))
-	{
-	}
-
 	Acceptor acceptor;
 	unsigned short port; // 0 for a Unix socket
 	SocketFile file;
 };
 
-// One for each address of the host, listening. Throws std::runtime_error.
-std::vector<ListeningSocket> open_listening(boost::asio::io_context &context,
-											const settings::Address &address);
+// Throws std::runtime_error.
+ListeningSocket open_listening(boost::asio::io_context &context, const settings::Address &address);
 
 } // namespace sidecar::server

@@ -5,10 +5,10 @@
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/field.hpp>
-#include <cctype>
 #include <string>
 #include <utility>
 
+#include "common/ascii.hpp"
 #include "common/secret_string.hpp"
 
 namespace sidecar::server
@@ -33,16 +33,6 @@ std::string_view plain(beast::string_view text)
 	return {text.data(), text.size()};
 }
 
-bool is_letter(char c)
-{
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 // A line feed that no carriage return precedes, or a line that continues the
 // one before (obs-fold, RFC 9112 section 5.2).
 bool has_odd_lines(std::string_view head)
@@ -62,7 +52,7 @@ int fault_of_line(std::string_view line, bool whole)
 	const auto method_end = std::min(line.find(' '), line.size());
 	const auto method = line.substr(0, method_end);
 	// Something else than HTTP, such as TLS, must not wait for the time limit.
-	if (!line.empty() && !is_letter(line.front()))
+	if (!line.empty() && !http::is_letter(line.front()))
 		return 400;
 	if (method.size() > kMaxMethodBytes)
 		return 501;
@@ -75,8 +65,8 @@ int fault_of_line(std::string_view line, bool whole)
 	if (!whole)
 		return 0;
 	line.remove_prefix(std::min(target.size() + 1, line.size()));
-	if (line.size() == 8 && line.starts_with("HTTP/") && is_digit(line[5]) && line[6] == '.' &&
-		is_digit(line[7]))
+	if (line.size() == 8 && line.starts_with("HTTP/") && http::is_digit(line[5]) &&
+		line[6] == '.' && http::is_digit(line[7]))
 		return line == "HTTP/1.1" || line == "HTTP/1.0" ? 0 : 505;
 	return 400;
 }
@@ -84,11 +74,9 @@ int fault_of_line(std::string_view line, bool whole)
 bool says_prefetch(std::string_view value)
 {
 	std::string lower(value);
-	std::transform(lower.begin(), lower.end(), lower.begin(),
-				   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-	return lower.find("prefetch") != std::string::npos ||
-		   lower.find("prerender") != std::string::npos ||
-		   lower.find("preview") != std::string::npos;
+	std::ranges::transform(lower, lower.begin(), http::to_lower);
+	return lower.find("prefetch") != lower.npos || lower.find("prerender") != lower.npos ||
+		   lower.find("preview") != lower.npos;
 }
 
 } // namespace
@@ -117,8 +105,7 @@ private:
 		version_ = version;
 		request.method = plain(method);
 		// Only the origin form. A bracket of Beast's: it lets bytes over 0x7f pass.
-		if (target.front() != '/' ||
-			std::any_of(target.begin(), target.end(), [](char c) { return c < 0x21 || c > 0x7e; }))
+		if (target.front() != '/' || !std::all_of(target.begin(), target.end(), http::is_visible))
 			return refuse(400, error);
 		const auto text = plain(target);
 		const auto path_end = std::min(text.find('?'), text.size());
@@ -134,12 +121,10 @@ private:
 		const auto value = plain(value_text);
 		if (++headers_ > kMaxHeaders)
 			return refuse(431, error);
-		if (name == field::host && ++hosts_ > 1)
-			refuse(400, error);
-		else if (name == field::content_length && ++lengths_ > 1)
-			refuse(400, error);
-		else if (name == field::transfer_encoding &&
-				 (++codings_ > 1 || version_ < 11 || !beast::iequals(value_text, "chunked")))
+		const bool is_bad_coding = version_ < 11 || !beast::iequals(value_text, "chunked");
+		if ((name == field::host && ++hosts_ > 1) ||
+			(name == field::content_length && ++lengths_ > 1) ||
+			(name == field::transfer_encoding && (++codings_ > 1 || is_bad_coding)))
 			refuse(400, error);
 		else if (name == field::expect)
 			refuse(417, error); // nobody waits for our leave to send what is dropped

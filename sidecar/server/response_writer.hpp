@@ -1,9 +1,9 @@
 // A response as it goes over the wire.
 #pragma once
 
-#include <string>
 #include <string_view>
 
+#include "common/secret_string.hpp"
 #include "http/response.hpp"
 
 namespace sidecar::server
@@ -15,9 +15,8 @@ struct AnswerKind {
 	bool closes = false;
 };
 
-// The whole answer. What the server itself says (length, date, connection,
-// request id) it alone says, and a header or type with a control character in it is
-// left out and reported: no response can forge another. The caller wipes the text.
-std::string answer_text(const http::Response &response, const AnswerKind &kind);
+// The whole answer. A value with a control character in it is left out and reported: no
+// response can forge a header. (Names are literals of ours.)
+Secret answer_text(const http::Response &response, const AnswerKind &kind);
 
 } // namespace sidecar::server

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/task.hpp"
-#include "server/connection.hpp"
 #include "server/listener.hpp"
 #include "server/server_state.hpp"
 #include "server/tls_context.hpp"
@@ -20,36 +19,25 @@ namespace
 {
 
 namespace asio = boost::asio;
-using Clock = ConnectionTimeouts::Clock;
+using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// For a handshake that is under way when no more may begin.
-constexpr milliseconds kRoundTrip{100};
+constexpr milliseconds kTick{100}; // between two looks at the time limits
 constexpr milliseconds kDrainLook{5};
-
-asio::awaitable<void> watch(std::shared_ptr<ServerState> state)
-{
-	while (!state->is_stopped) {
-		state->tick.expires_after(state->timeouts.interval());
-		co_await state->tick.async_wait(asio::as_tuple(asio::deferred));
-		state->timeouts.expire_late();
-	}
-}
-
-void stop(const std::shared_ptr<ServerState> &state)
-{
-	state->is_stopped = true;
-	for (const auto &listener : state->listeners)
-		listener->close(state);
-	state->listeners.clear();
-	state->timeouts.cut_all();
-	state->tick.cancel();
-}
 
 asio::awaitable<void> pause(asio::steady_timer &timer, milliseconds time)
 {
 	timer.expires_after(time);
 	co_await timer.async_wait(asio::as_tuple(asio::deferred));
+}
+
+asio::awaitable<void> watch(std::shared_ptr<ServerState> state)
+{
+	asio::steady_timer timer(state->context);
+	while (!state->is_stopped) {
+		co_await pause(timer, kTick);
+		state->expire_late();
+	}
 }
 
 } // namespace
@@ -64,20 +52,17 @@ Server::Server(asio::io_context &context, Limits limits, Handler handler, Refusa
 
 Server::~Server()
 {
-	stop(state_);
+	state_->stop();
 }
 
 unsigned short Server::listen(const settings::Address &address, http::Audience audience)
 {
-	unsigned short port = 0;
-	for (ListeningSocket &socket : open_listening(state_->context, address)) {
-		port = socket.port;
-		const auto tls = address.unix_path.empty() ? state_->tls : nullptr;
-		auto listener = std::make_shared<Listener>(*state_, std::move(socket), tls, audience);
-		state_->listeners.push_back(listener);
-		start_task(state_->context.get_executor(), "listener",
-				   Listener::run(std::move(listener), state_));
-	}
+	ListeningSocket socket = open_listening(state_->context, address);
+	const unsigned short port = socket.port;
+	const auto tls = address.unix_path.empty() ? state_->tls : nullptr;
+	auto listener = std::make_shared<Listener>(state_, std::move(socket), tls, audience);
+	state_->listeners.push_back(listener);
+	start_task(state_->context.get_executor(), "listener", Listener::run(std::move(listener)));
 	return port;
 }
 
@@ -89,7 +74,7 @@ void Server::use_tls(const std::string &certificate_file, const std::string &key
 
 Statistics Server::statistics() const noexcept
 {
-	return {state_->timeouts.size(), state_->requests};
+	return {static_cast<int>(state_->connections.size()), state_->requests};
 }
 
 asio::awaitable<void> Server::drain(milliseconds deadline)
@@ -100,18 +85,15 @@ asio::awaitable<void> Server::drain(milliseconds deadline)
 	asio::steady_timer timer(state->context);
 	state->is_draining = true;
 	for (const auto &listener : state->listeners)
-		listener->turn_away();
-	if (!state->listeners.empty())
-		co_await pause(timer, std::min(kRoundTrip, deadline / 4));
-	for (const auto &listener : state->listeners)
-		listener->close(state);
+		listener->close();
 	state->listeners.clear();
-	while (state->timeouts.size() + state->requests > 0 && Clock::now() - begin < deadline) {
+	while ((!state->connections.empty() || state->requests > 0) &&
+		   Clock::now() - begin < deadline) {
 		if (Clock::now() - begin >= grace)
-			state->timeouts.expire_idle();
+			state->expire_idle();
 		co_await pause(timer, kDrainLook);
 	}
-	stop(state);
+	state->stop();
 }
 
 } // namespace sidecar::server

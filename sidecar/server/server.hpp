@@ -35,16 +35,17 @@ struct Statistics {
 
 // Answers a request; must not throw (what it throws becomes a 500).
 using Handler = std::function<boost::asio::awaitable<http::Response>(http::Request)>;
-// Told of each request once its answer is there, just before it is sent, with
-// what may be logged and no more.
+// What may be logged of a request, and no more.
 struct AccessRecord {
-	const std::string &request_id;
+	std::string request_id;
 	std::string_view method; // of a known method, or "other"
-	std::string_view path;   // as sent, at most 256 bytes, without query; may be hostile
+	std::string path;        // as sent, at most 256 bytes, without query; may be hostile
 	std::string_view endpoint;
-	int status;
-	std::chrono::microseconds duration;
+	int status = 0;
+	std::chrono::steady_clock::time_point begin;
+	std::chrono::microseconds duration{};
 };
+// Told of each request once its answer is there, just before it is sent.
 using Observer = std::function<void(const AccessRecord &)>;
 // What to say where a request never reached the handler: a response for a status
 // (400, 408, 413, 414, 431, 503 …).

@@ -2,8 +2,12 @@
 
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
+
+#include "server/connection.hpp"
+#include "server/listener.hpp"
 
 namespace sidecar::server
 {
@@ -30,8 +34,40 @@ std::string RequestIds::next()
 ServerState::ServerState(boost::asio::io_context &io_context, Limits wanted, Handler answers,
 						 Refusal refuses, Observer observes)
 	: context(io_context), limits(wanted), handler(std::move(answers)), refusal(std::move(refuses)),
-	  observer(std::move(observes)), timeouts(wanted), tick(io_context)
+	  observer(std::move(observes))
 {
+}
+
+HttpConnection *ServerState::longest_idle() const noexcept
+{
+	const auto found = std::ranges::find(connections, Phase::idle, &HttpConnection::phase);
+	return found == connections.end() ? nullptr : *found;
+}
+
+// One that expires goes to the end of the list.
+void ServerState::expire_late()
+{
+	const auto now = HttpConnection::Clock::now();
+	for (auto next = connections.begin(); next != connections.end();)
+		if (HttpConnection *connection = *next++; connection->deadline() <= now)
+			connection->expire();
+}
+
+void ServerState::expire_idle()
+{
+	while (HttpConnection *idle = longest_idle())
+		idle->expire();
+}
+
+void ServerState::stop()
+{
+	is_stopped = true;
+	for (const auto &listener : listeners)
+		listener->close();
+	listeners.clear();
+	const auto all = connections; // cutting one moves it
+	for (HttpConnection *connection : all)
+		connection->cut();
 }
 
 } // namespace sidecar::server

@@ -4,17 +4,17 @@
 #include <openssl/ssl.h>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "server/connection_timeouts.hpp"
 #include "server/server.hpp"
 
 namespace sidecar::server
 {
 
+class HttpConnection;
 class Listener;
 
 // Request ids: no two alike, and none that tells how many came before it.
@@ -32,19 +32,28 @@ struct ServerState {
 	ServerState(boost::asio::io_context &io_context, Limits wanted, Handler answers,
 				Refusal refuses, Observer observes);
 
+	// Nothing if none is idle.
+	HttpConnection *longest_idle() const noexcept;
+	// Ends the phase of each connection whose time is over; of the idle ones at once.
+	void expire_late();
+	void expire_idle();
+	// Closes everything. Handlers come to their end, and nobody hears of it.
+	void stop();
+
 	boost::asio::io_context &context;
 	const Limits limits;
 	const Handler handler;
 	const Refusal refusal;
 	const Observer observer;
 
-	ConnectionTimeouts timeouts;
+	// Those first whose phase began longest ago. One clock looks at all of them: a timer for
+	// each would be set four times a request.
+	std::list<HttpConnection *> connections;
 	RequestIds request_ids;
 	int requests = 0;
 	bool is_draining = false;
 	bool is_stopped = false;
-	boost::asio::steady_timer tick; // looks at the timeouts
-	std::shared_ptr<SSL_CTX> tls;   // for the next listener
+	std::shared_ptr<SSL_CTX> tls; // for the next listener
 	std::vector<std::shared_ptr<Listener>> listeners;
 };
 

@@ -1,8 +1,11 @@
 #include "server/tls_socket.hpp"
 
 #include <openssl/err.h>
+#include <poll.h>
 #include <sys/socket.h>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/deferred.hpp>
 #include <cerrno>
 #include <new>
 #include <utility>
@@ -10,18 +13,7 @@
 namespace sidecar::server
 {
 
-namespace
-{
-
-Step classify_errno(Want want) noexcept
-{
-	const bool is_early = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-	return is_early ? Step{0, want, false} : Step{0, Want::nothing, true};
-}
-
-constexpr Step kOver{0, Want::nothing, true};
-
-} // namespace
+namespace asio = boost::asio;
 
 TlsSocket::TlsSocket(Socket socket, SSL_CTX *tls) : socket_(std::move(socket))
 {
@@ -34,60 +26,99 @@ TlsSocket::TlsSocket(Socket socket, SSL_CTX *tls) : socket_(std::move(socket))
 	SSL_set_accept_state(tls_.get());
 }
 
-Step TlsSocket::handshake() noexcept
+asio::awaitable<bool> TlsSocket::wait(short wait_for)
 {
-	if (!socket_.is_open())
-		return kOver;
-	ERR_clear_error();
-	return classify(SSL_do_handshake(tls_.get()), 0);
+	const auto type = wait_for == POLLOUT ? Socket::wait_write : Socket::wait_read;
+	const auto [error] = co_await socket_.async_wait(type, asio::as_tuple(asio::deferred));
+	// A closed socket's number may be another connection's by now.
+	co_return !error && socket_.is_open();
 }
 
-// A closed socket's number may be another connection's by now, and OpenSSL
-// would use it: hence the tests of is_open().
-Step TlsSocket::read(char *data, std::size_t size) noexcept
+asio::awaitable<bool> TlsSocket::wait_for_data()
+{
+	return wait(POLLIN);
+}
+
+// (g++ 12 evaluates a co_await behind && in a loop's condition whatever stands before it.)
+asio::awaitable<bool> TlsSocket::handshake()
+{
+	for (;;) {
+		ERR_clear_error();
+		const Step step = classify(SSL_do_handshake(tls_.get()), 1);
+		if (step.wait_for == 0)
+			co_return step.bytes > 0;
+		if (!co_await wait(step.wait_for))
+			co_return false;
+	}
+}
+
+asio::awaitable<std::size_t> TlsSocket::read_some(asio::mutable_buffer to, bool may_wait)
+{
+	for (;;) {
+		const Step step = try_read(to);
+		if (step.wait_for == 0 || !may_wait)
+			co_return step.bytes;
+		if (!co_await wait(step.wait_for))
+			co_return 0;
+	}
+}
+
+asio::awaitable<std::size_t> TlsSocket::write_some(asio::const_buffer from)
+{
+	for (;;) {
+		const Step step = try_write(from);
+		if (step.wait_for == 0)
+			co_return step.bytes;
+		if (!co_await wait(step.wait_for))
+			co_return 0;
+	}
+}
+
+TlsSocket::Step TlsSocket::try_read(asio::mutable_buffer to) noexcept
 {
 	if (!socket_.is_open())
-		return kOver;
+		return {};
 	if (tls_) {
 		std::size_t bytes = 0;
 		ERR_clear_error();
-		const int result = SSL_read_ex(tls_.get(), data, size, &bytes);
+		const int result = SSL_read_ex(tls_.get(), to.data(), to.size(), &bytes);
 		return classify(result, bytes);
 	}
-	const ssize_t bytes = ::recv(socket_.native_handle(), data, size, MSG_DONTWAIT);
-	if (bytes < 0)
-		return classify_errno(Want::read);
-	return {static_cast<std::size_t>(bytes), Want::nothing, bytes == 0};
+	const ssize_t bytes = ::recv(socket_.native_handle(), to.data(), to.size(), MSG_DONTWAIT);
+	if (bytes >= 0)
+		return {static_cast<std::size_t>(bytes), 0};
+	return {0, errno == EAGAIN || errno == EINTR ? short(POLLIN) : short(0)};
 }
 
-Step TlsSocket::write(const char *data, std::size_t size) noexcept
+TlsSocket::Step TlsSocket::try_write(asio::const_buffer from) noexcept
 {
 	if (!socket_.is_open())
-		return kOver;
+		return {};
 	if (tls_) {
 		std::size_t bytes = 0;
 		ERR_clear_error();
-		const int result = SSL_write_ex(tls_.get(), data, size, &bytes);
+		const int result = SSL_write_ex(tls_.get(), from.data(), from.size(), &bytes);
 		return classify(result, bytes);
 	}
-	const ssize_t bytes = ::send(socket_.native_handle(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (bytes < 0)
-		return classify_errno(Want::write);
-	return {static_cast<std::size_t>(bytes), Want::nothing, false};
+	const ssize_t bytes =
+		::send(socket_.native_handle(), from.data(), from.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (bytes >= 0)
+		return {static_cast<std::size_t>(bytes), 0};
+	return {0, errno == EAGAIN || errno == EINTR ? short(POLLOUT) : short(0)};
 }
 
-Step TlsSocket::classify(int result, std::size_t bytes) noexcept
+TlsSocket::Step TlsSocket::classify(int result, std::size_t bytes) noexcept
 {
 	if (result == 1)
-		return {bytes, Want::nothing, false};
+		return {bytes, 0};
 	switch (SSL_get_error(tls_.get(), result)) {
 	case SSL_ERROR_WANT_READ:
-		return {0, Want::read, false};
+		return {0, POLLIN};
 	case SSL_ERROR_WANT_WRITE:
-		return {0, Want::write, false};
+		return {0, POLLOUT};
 	default:
 		ERR_clear_error();
-		return kOver;
+		return {};
 	}
 }
 
@@ -97,7 +128,6 @@ void TlsSocket::finish() noexcept
 	if (!socket_.is_open())
 		return;
 	if (tls_ && SSL_is_init_finished(tls_.get())) {
-		ERR_clear_error();
 		SSL_shutdown(tls_.get());
 		ERR_clear_error();
 	}

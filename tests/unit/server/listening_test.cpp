@@ -120,21 +120,19 @@ TEST_F(ServerListening, SaysWhatIsWrongWithAnAddress)
 	address.port = server.port();
 	EXPECT_EQ(fault(address), "cannot listen on 127.0.0.1:" + std::to_string(server.port()) +
 								  ": Address already in use");
-	address.host = "no-such-host.invalid";
-	EXPECT_NE(fault(address).find("the name cannot be resolved"), std::string::npos);
 	address.host = "192.0.2.1"; // nobody's
 	EXPECT_EQ(fault(address), "cannot listen on 192.0.2.1:" + std::to_string(server.port()) +
 								  ": Cannot assign requested address");
-	address_.unix_path = directory_ + "/" + std::string(200, 'x');
-	EXPECT_NE(fault(address_).find("longer than 107 bytes"), std::string::npos);
 	address_.unix_path = directory_ + "/none/socket";
 	EXPECT_NE(fault(address_).find("No such file or directory"), std::string::npos);
 }
 
-TEST_F(ServerListening, ListensOnANameAndOnIPv6)
+TEST_F(ServerListening, ListensOnIPv6)
 {
 	settings::Address address;
-	address.host = "localhost";
+	address.host = "::1";
+	if (fault(address).find("Cannot assign requested address") != std::string::npos)
+		GTEST_SKIP() << "this machine has no IPv6";
 	unsigned short port = 0;
 	RunningServer server(
 		{}, [&](Server &its) { port = its.listen(address, http::Audience::everything); });

@@ -35,8 +35,8 @@ Read read(std::string_view bytes, Next next)
 	State state = State::more;
 	while (state == State::more && !bytes.empty()) {
 		const auto room = buffer.room();
-		const auto size = std::min({room.size, bytes.size(), std::size_t(next())});
-		std::memcpy(room.data, bytes.data(), size);
+		const auto size = std::min({room.size(), bytes.size(), std::size_t(next())});
+		std::memcpy(room.data(), bytes.data(), size);
 		buffer.added(size);
 		bytes.remove_prefix(size);
 		state = reader.feed(buffer);
