@@ -1,6 +1,11 @@
 // Reads a small heap below SQL, page by page, by a snapshot of one's own choice.
 // Unlike the executor's scan it takes no predicate lock, so that it can fail no
 // SERIALIZABLE transaction; and it can tidy up as VACUUM does.
+//
+// Statements by SPI were tried in its place. At 190 stores a second, half a minute long, the
+// session that acknowledges took 53 µs of CPU an invalidation and not 40. The heap, which each
+// look reads, had 17 pages and not 5, and grew until autovacuum came. Beside a long
+// transaction, where nothing can be tidied, it was 62 µs and not 54.
 #pragma once
 
 #include "postgres/compat.hpp"

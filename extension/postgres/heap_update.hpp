@@ -1,7 +1,8 @@
 // Replaces rows below SQL, as logical replication applies an update: with index
 // entries, generated columns and WAL, but without triggers and without a plan
-// for each row. For new versions that change no indexed column. Runs expressions
-// of the table's owner: within begin_owner_rights().
+// for each row. Rotation needs that: an UPDATE would run the table's triggers, ours among them,
+// those that are ENABLE ALWAYS even as a replica. For new versions that change no indexed column.
+// Runs expressions of the table's owner: within begin_owner_rights().
 #pragma once
 
 #include "postgres/compat.hpp"

@@ -42,25 +42,17 @@ void end_row_security(int nest_level)
 
 std::uint64_t run(MemberQuery &statement, Parameters parameters, bool only_read)
 {
-	Oid types[kMostParameters];
-	Datum values[kMostParameters];
-	char nulls[kMostParameters];
-	Assert(parameters.size() <= kMostParameters);
-	int count = 0;
-	for (const Parameter &parameter : parameters) {
-		types[count] = parameter.type;
-		values[count] = parameter.value;
-		nulls[count++] = parameter.is_null ? 'n' : ' ';
-	}
+	SpiParameters given(parameters);
 	const int nest_level = begin_row_security();
 	if (statement.plan == nullptr) {
-		SPIPlanPtr prepared = prepare_indexed_plan(statement.sql, count, types);
+		SPIPlanPtr prepared = prepare_indexed_plan(statement.sql, given.count, given.types);
 		if (prepared == nullptr)
 			elog(ERROR, "could not prepare \"%s\": %s", statement.sql,
 				 SPI_result_code_string(SPI_result));
 		statement.plan = prepared;
 	}
-	const int result = execute_indexed_plan(statement.plan, values, nulls, only_read, 0);
+	const int result =
+		execute_indexed_plan(statement.plan, given.values, given.nulls, only_read, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statement.sql, SPI_result_code_string(result));
 	end_row_security(nest_level);

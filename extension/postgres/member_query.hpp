@@ -3,16 +3,14 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 
 #include "common/random_secret.hpp"
 #include "postgres/compat.hpp"
+#include "postgres/parameters.hpp"
 
 extern "C" {
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/timestamp.h"
-#include "utils/uuid.h"
 }
 
 namespace oauth_tokens
@@ -29,59 +27,6 @@ struct MemberQuery {
 	const char *sql;
 	SPIPlanPtr plan = nullptr;
 };
-
-struct Parameter {
-	Oid type; // of the statement's, the same at each call
-	Datum value;
-	bool is_null = false;
-};
-
-using Parameters = std::initializer_list<Parameter>;
-inline constexpr std::size_t kMostParameters = 16;
-
-// A parameter of a type. A null pointer is a null.
-namespace as
-{
-
-inline Parameter boolean(bool value)
-{
-	return {BOOLOID, BoolGetDatum(value)};
-}
-inline Parameter int4(std::int32_t value)
-{
-	return {INT4OID, Int32GetDatum(value)};
-}
-inline Parameter int8(std::int64_t value)
-{
-	return {INT8OID, Int64GetDatum(value)};
-}
-inline Parameter float8(double value)
-{
-	return {FLOAT8OID, Float8GetDatum(value)};
-}
-inline Parameter timestamptz(TimestampTz value)
-{
-	return {TIMESTAMPTZOID, TimestampTzGetDatum(value)};
-}
-// 0 is a null.
-inline Parameter timestamptz_or_null(TimestampTz value)
-{
-	return {TIMESTAMPTZOID, TimestampTzGetDatum(value), value == 0};
-}
-inline Parameter uuid(const pg_uuid_t *value)
-{
-	return {UUIDOID, UUIDPGetDatum(value), value == nullptr};
-}
-inline Parameter text(const ::text *value)
-{
-	return {TEXTOID, PointerGetDatum(value), value == nullptr};
-}
-inline Parameter bytea(const ::bytea *value)
-{
-	return {BYTEAOID, PointerGetDatum(value), value == nullptr};
-}
-
-} // namespace as
 
 // With the caller's rights. Rows that were returned or written; the former stand in
 // SPI_tuptable. `only_read`: it writes nothing, and sees what the active snapshot does.

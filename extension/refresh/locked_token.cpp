@@ -4,6 +4,7 @@
 #include "keys/refresh_token_digest.hpp"
 #include "schema/owner_boundary.hpp"
 #include "tokens/indexed_plan.hpp"
+#include "tokens/table_query.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_details.hpp"
 
@@ -78,9 +79,14 @@ char *lock_statement(const TokenTable &table, const char *where)
 					table.name, where);
 }
 
-bool lock_by(SPIPlanPtr plan, Datum *values, LockedToken *token)
+// Locking is writing, so the statement is no SPI_OK_SELECT that only reads.
+bool lock_by(PlanCache &kept, const TokenTable &table, const char *where, SpiParameters parameters,
+			 LockedToken *token)
 {
-	const int result = execute_indexed_plan(plan, values, nullptr, false, 1);
+	SPIPlanPtr plan = cached_plan(
+		kept, table, [&] { return lock_statement(table, where); }, parameters.count,
+		parameters.types);
+	const int result = execute_indexed_plan(plan, parameters.values, parameters.nulls, false, 1);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not lock a row of oauth_tokens: %s", SPI_result_code_string(result));
 	if (SPI_processed == 0)
@@ -88,15 +94,6 @@ bool lock_by(SPIPlanPtr plan, Datum *values, LockedToken *token)
 	read_row(token);
 	return true;
 }
-
-// Parameters of the UPDATE, from $1 at index 0, after those of the identity.
-enum Parameter {
-	kNewAccess = kIdentityColumns,
-	kNewExpiresAt,
-	kNewRefresh,
-	kNewScopes,
-	kParameters
-};
 
 char *update_statement(const TokenTable &table)
 {
@@ -113,34 +110,22 @@ char *update_statement(const TokenTable &table)
 void update_row(const TokenTable &table, const LockedToken &token, const RefreshedGrant &grant)
 {
 	static PlanCache kept;
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type,
-				   TEXTOID, TEXTOID, table.type[kAccessTokenExpiresAt],
-				   TEXTOID, TEXTOID};
-	static_assert(lengthof(types) == kParameters);
-	Datum values[kParameters] = {};
-	char nulls[kParameters];
-	memset(nulls, ' ', sizeof nulls);
-	memcpy(values, token.identity.values, sizeof token.identity.values);
-	values[kNewAccess] =
-		PointerGetDatum(seal_token(grant.access_token, {&token.identity, Column::access_token}));
-	values[kNewExpiresAt] = TimestampTzGetDatum(grant.expires_at);
-	if (!grant.expires)
-		nulls[kNewExpiresAt] = 'n';
-	if (grant.refresh_token == nullptr)
-		nulls[kNewRefresh] = 'n';
-	else
-		values[kNewRefresh] = PointerGetDatum(
-			seal_token(grant.refresh_token, {&token.identity, Column::refresh_token}));
-	values[kNewScopes] = PointerGetDatum(grant.scopes);
-	if (grant.scopes == nullptr)
-		nulls[kNewScopes] = 'n';
+	const text *access = seal_token(grant.access_token, {&token.identity, Column::access_token});
+	const text *refresh =
+		grant.refresh_token == nullptr
+			? nullptr
+			: seal_token(grant.refresh_token, {&token.identity, Column::refresh_token});
 	use_tables(Use::write);
-	SPIPlanPtr plan = cached_plan(
-		kept, table, [&] { return update_statement(table); }, kParameters, types);
-	const int result = execute_indexed_plan(plan, values, nulls, false, 0);
-	if (result != SPI_OK_UPDATE)
-		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
-	if (SPI_processed != 1)
+	const std::uint64_t rows = run_on_tables(
+		kept, table, [&] { return update_statement(table); },
+		identity_parameters(table, token.identity,
+							{as::text(access),
+							 {table.type[kAccessTokenExpiresAt],
+							  TimestampTzGetDatum(grant.expires_at), !grant.expires},
+							 as::text(refresh),
+							 as::text(grant.scopes)}),
+		SPI_OK_UPDATE);
+	if (rows != 1)
 		ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 						errmsg("the token was not stored"),
 						errdetail("A trigger on oauth_tokens left the row out.")));
@@ -151,25 +136,15 @@ void update_row(const TokenTable &table, const LockedToken &token, const Refresh
 bool lock_token(const TokenTable &table, const Identity &identity, LockedToken *token)
 {
 	static PlanCache kept;
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
-	Datum values[kIdentityColumns];
-	memcpy(values, identity.values, sizeof values);
-	SPIPlanPtr plan = cached_plan(
-		kept, table, [&] { return lock_statement(table, kWhereIdentity); }, kIdentityColumns,
-		types);
-	return lock_by(plan, values, token);
+	return lock_by(kept, table, kWhereIdentity, identity_parameters(table, identity), token);
 }
 
 bool lock_moved_token(const TokenTable &table, const pg_uuid_t &id, LockedToken *token)
 {
 	static PlanCache kept;
-	Oid types[] = {UUIDOID};
-	Datum values[] = {UUIDPGetDatum(&id)};
 	use_tables(Use::write);
-	SPIPlanPtr plan = cached_plan(
-		kept, table, [&] { return lock_statement(table, "id OPERATOR(pg_catalog.=) $1"); },
-		lengthof(types), types);
-	return lock_by(plan, values, token);
+	return lock_by(kept, table, "id OPERATOR(pg_catalog.=) $1", SpiParameters({as::uuid(&id)}),
+				   token);
 }
 
 void wipe_token(const LockedToken &token)

@@ -4,6 +4,7 @@
 #include "postgres/owner_query.hpp"
 #include "schema/owner_boundary.hpp"
 #include "schema/row_permission.hpp"
+#include "tokens/table_query.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -38,10 +39,8 @@ Datum find_candidates()
 Datum find_gone(Datum candidates)
 {
 	static PlanCache kept;
-	Oid types[] = {UUIDARRAYOID};
-	Datum values[] = {candidates};
 	const TokenTable &table = use_tables(Use::read);
-	SPIPlanPtr plan = cached_plan(
+	run_on_tables(
 		kept, table,
 		[&] {
 			return psprintf("SELECT ARRAY(SELECT c.id FROM pg_catalog.unnest($1) c (id)"
@@ -49,10 +48,7 @@ Datum find_gone(Datum candidates)
 							" WHERE t.id OPERATOR(pg_catalog.=) c.id))",
 							table.name);
 		},
-		lengthof(types), types);
-	const int result = SPI_execute_plan(plan, values, nullptr, true, 1);
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "could not read oauth_tokens: %s", SPI_result_code_string(result));
+		SpiParameters({{UUIDARRAYOID, candidates}}), SPI_OK_SELECT);
 	return PointerGetDatum(PG_DETOAST_DATUM_COPY(returned(1)));
 }
 

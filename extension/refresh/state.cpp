@@ -7,7 +7,7 @@
 #include "refresh/member_row.hpp"
 #include "schema/owner_boundary.hpp"
 #include "schema/row_permission.hpp"
-#include "tokens/indexed_plan.hpp"
+#include "tokens/table_query.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -146,17 +146,14 @@ OAUTH_FUNCTION(oauth_sees_token_id)
 	if (!row_security_applies(locked))
 		PG_RETURN_BOOL(true);
 	const TokenTable &table = use_tables(Use::read);
-	Oid types[] = {UUIDOID};
-	Datum values[] = {PG_GETARG_DATUM(0)};
 	SPI_connect();
-	SPIPlanPtr plan = cached_plan(
-		kept, table,
-		[&] { return psprintf("SELECT 1 FROM %s WHERE id OPERATOR(pg_catalog.=) $1", table.name); },
-		lengthof(types), types);
-	const int result = execute_indexed_plan(plan, values, nullptr, true, 1);
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "could not read oauth_tokens: %s", SPI_result_code_string(result));
-	const bool found = SPI_processed > 0;
+	const bool found =
+		run_on_tables(
+			kept, table,
+			[&] {
+				return psprintf("SELECT 1 FROM %s WHERE id OPERATOR(pg_catalog.=) $1", table.name);
+			},
+			SpiParameters({{UUIDOID, PG_GETARG_DATUM(0)}}), SPI_OK_SELECT) > 0;
 	SPI_finish();
 	PG_RETURN_BOOL(found);
 }

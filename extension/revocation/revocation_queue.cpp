@@ -2,7 +2,7 @@
 
 #include "postgres/owner_query.hpp"
 #include "schema/owner_boundary.hpp"
-#include "tokens/indexed_plan.hpp"
+#include "tokens/table_query.hpp"
 #include "tokens/token_codec.hpp"
 
 extern "C" {
@@ -39,14 +39,15 @@ Datum text_of(std::string_view value)
 }
 
 // By a snapshot of now, in every isolation level: who was locked out has committed.
-bool finds(SPIPlanPtr plan, Datum *values, const char *nulls)
+template <typename BuildSql>
+bool finds(PlanCache &kept, const TokenTable &table, BuildSql build_sql,
+		   const SpiParameters &parameters)
 {
+	use_tables(Use::read);
 	PushActiveSnapshot(GetLatestSnapshot());
-	const int result = execute_indexed_plan(plan, values, nulls, true, 1);
+	const bool found = run_on_tables(kept, table, build_sql, parameters, SPI_OK_SELECT) > 0;
 	PopActiveSnapshot();
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "could not look for other tokens: %s", SPI_result_code_string(result));
-	return SPI_processed > 0;
+	return found;
 }
 
 char *joined_details(const TokenTable &table, const char *join)
@@ -98,11 +99,7 @@ bool is_account_shared(const TokenTable &table, const Identity &identity, const 
 	static PlanCache kept;
 	if (!is_known(owner))
 		return false;
-	Oid types[] = {TEXTOID, TEXTOID, TEXTOID};
-	Datum values[] = {PointerGetDatum(owner.account_id), PointerGetDatum(owner.client_id),
-					  text_of(base_name(identity))};
-	use_tables(Use::read);
-	SPIPlanPtr plan = cached_plan(
+	return finds(
 		kept, table,
 		[&] {
 			return psprintf("%s WHERE d.account_id OPERATOR(pg_catalog.=) $1"
@@ -111,20 +108,15 @@ bool is_account_shared(const TokenTable &table, const Identity &identity, const 
 							" OPERATOR(pg_catalog.=) $3",
 							joined_details(table, "JOIN"));
 		},
-		lengthof(types), types);
-	return finds(plan, values, nullptr);
+		SpiParameters({as::text(owner.account_id),
+					   as::text(owner.client_id),
+					   {TEXTOID, text_of(base_name(identity))}}));
 }
 
 bool is_connected_again(const TokenTable &table, const Identity &identity, const GrantOwner &owner)
 {
 	static PlanCache kept;
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, TEXTOID};
-	Datum values[lengthof(types)];
-	memcpy(values, identity.values, sizeof identity.values);
-	values[kIdentityColumns] = PointerGetDatum(owner.account_id);
-	const char nulls[] = {' ', ' ', ' ', ' ', owner.account_id == nullptr ? 'n' : ' '};
-	use_tables(Use::read);
-	SPIPlanPtr plan = cached_plan(
+	return finds(
 		kept, table,
 		[&] {
 			return psprintf("%s WHERE t.workspace_id OPERATOR(pg_catalog.=) $1"
@@ -135,8 +127,7 @@ bool is_connected_again(const TokenTable &table, const Identity &identity, const
 							" OR d.account_id OPERATOR(pg_catalog.=) $5)",
 							joined_details(table, "LEFT JOIN"));
 		},
-		lengthof(types), types);
-	return finds(plan, values, nulls);
+		identity_parameters(table, identity, {as::text(owner.account_id)}));
 }
 
 void lock_account(const Identity &identity, const GrantOwner &owner)

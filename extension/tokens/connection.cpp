@@ -8,7 +8,7 @@
 #include "refresh/rules.hpp"
 #include "refresh/state.hpp"
 #include "schema/owner_boundary.hpp"
-#include "tokens/indexed_plan.hpp"
+#include "tokens/table_query.hpp"
 #include "tokens/token_table.hpp"
 
 extern "C" {
@@ -70,14 +70,15 @@ const char *state_name(const StateOf &of)
 	return is_expiring(of, now) ? "expiring" : "active";
 }
 
+// A timestamp column holds UTC, and in UTC both types are the same number.
 char *select_statement(const TokenTable &table)
 {
 	return psprintf("SELECT t.scopes, t.encrypted_refresh_token IS NOT NULL,"
-					" oauth_tokens_internal.utc(t.access_token_expires_at),"
+					" t.access_token_expires_at,"
 					" oauth_tokens_internal.connection_details(d.token_id, d.account_id,"
 					" d.account_label, d.issuer, d.client_id, d.lifetime, d.connected_at, d.extra),"
-					" oauth_tokens_internal.utc(t.created_at),"
-					" oauth_tokens_internal.utc(t.updated_at), d.refresh_expires_at, t.id"
+					" t.created_at,"
+					" t.updated_at, d.refresh_expires_at, t.id"
 					" FROM %s t LEFT JOIN %s d"
 					" ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id"
 					" AND d.provider OPERATOR(pg_catalog.=) t.provider"
@@ -94,14 +95,9 @@ char *select_statement(const TokenTable &table)
 bool find_row(const TokenTable &table, const Identity &identity)
 {
 	static PlanCache kept;
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
-	Datum values[kIdentityColumns];
-	memcpy(values, identity.values, sizeof values);
-	SPIPlanPtr plan = cached_plan(
-		kept, table, [&] { return select_statement(table); }, kIdentityColumns, types);
-	if (execute_indexed_plan(plan, values, nullptr, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read oauth_tokens: %s", SPI_result_code_string(SPI_result));
-	return SPI_processed > 0;
+	return run_on_tables(
+			   kept, table, [&] { return select_statement(table); },
+			   identity_parameters(table, identity), SPI_OK_SELECT) > 0;
 }
 
 NullableDatum column(const SPITupleTable *table, int number)

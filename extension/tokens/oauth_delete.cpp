@@ -5,7 +5,7 @@
 #include "postgres/member_query.hpp"
 #include "revocation/revocation_queue.hpp"
 #include "schema/owner_boundary.hpp"
-#include "tokens/indexed_plan.hpp"
+#include "tokens/table_query.hpp"
 #include "tokens/token_details.hpp"
 #include "tokens/token_row.hpp"
 #include "tokens/token_table.hpp"
@@ -40,21 +40,15 @@ constexpr const char *kReturning[] = {
 bool delete_row(const TokenTable &table, const Identity &identity, Returns returns)
 {
 	static PlanCache kept[lengthof(kReturning)];
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
-	Datum values[kIdentityColumns];
-	memcpy(values, identity.values, sizeof values);
 	const int form = static_cast<int>(returns);
-	SPIPlanPtr plan = cached_plan(
-		kept[form], table,
-		[&] {
-			return psprintf("DELETE FROM %s WHERE %s%s", table.name, kWhereIdentity,
-							kReturning[form]);
-		},
-		kIdentityColumns, types);
-	const int result = execute_indexed_plan(plan, values, nullptr, false, 0);
-	if (result != SPI_OK_DELETE && result != SPI_OK_DELETE_RETURNING)
-		elog(ERROR, "could not delete from oauth_tokens: %s", SPI_result_code_string(result));
-	return SPI_processed > 0;
+	return run_on_tables(
+			   kept[form], table,
+			   [&] {
+				   return psprintf("DELETE FROM %s WHERE %s%s", table.name, kWhereIdentity,
+								   kReturning[form]);
+			   },
+			   identity_parameters(table, identity),
+			   returns == Returns::nothing ? SPI_OK_DELETE : SPI_OK_DELETE_RETURNING) > 0;
 }
 
 // Deletes the row, and its ciphertexts are in `tokens`. False where there was none.

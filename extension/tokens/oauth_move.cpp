@@ -2,9 +2,10 @@
 
 #include "errors.hpp"
 #include "postgres/function.hpp"
+#include "postgres/member_query.hpp"
 #include "refresh/state.hpp"
 #include "schema/owner_boundary.hpp"
-#include "tokens/indexed_plan.hpp"
+#include "tokens/table_query.hpp"
 #include "tokens/token_details.hpp"
 #include "tokens/token_table.hpp"
 
@@ -23,29 +24,25 @@ namespace
 bool move_row(const TokenTable &table, const Identity &from, const Identity &to, pg_uuid_t *id)
 {
 	static PlanCache kept;
-	Oid types[] = {UUIDOID,         TEXTOID, table.enum_type,       TEXTOID, UUIDOID, TEXTOID,
-				   table.enum_type, TEXTOID, table.type[kUpdatedAt]};
-	Datum values[lengthof(types)];
-	memcpy(values, from.values, sizeof from.values);
-	memcpy(values + kIdentityColumns, to.values, sizeof to.values);
 	const TimestampTz updated_at = GetCurrentTimestamp();
-	values[2 * kIdentityColumns] = TimestampTzGetDatum(updated_at);
 	const WaitedRow before = find_waited_row(table, from);
-	SPIPlanPtr plan = cached_plan(
+	const std::uint64_t rows = run_on_tables(
 		kept, table,
 		[&] {
 			return psprintf("UPDATE %s SET workspace_id = $5, provider = $6, actor_type = $7,"
 							" actor_id = $8, updated_at = $9 WHERE %s RETURNING id",
 							table.name, kWhereIdentity);
 		},
-		lengthof(types), types);
-	const int result = execute_indexed_plan(plan, values, nullptr, false, 0);
-	if (result != SPI_OK_UPDATE_RETURNING)
-		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
-	if (SPI_processed == 0)
+		identity_parameters(table, from,
+							{{UUIDOID, to.workspace_id()},
+							 {TEXTOID, to.provider()},
+							 {table.enum_type, to.actor_type()},
+							 {TEXTOID, to.actor_id()},
+							 {table.type[kUpdatedAt], TimestampTzGetDatum(updated_at)}}),
+		SPI_OK_UPDATE_RETURNING);
+	if (rows == 0)
 		return false;
-	bool is_null;
-	*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	*id = *DatumGetUUIDP(returned(1));
 	token_was_moved(before, *id, updated_at);
 	return true;
 }

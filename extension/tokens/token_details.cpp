@@ -3,7 +3,9 @@
 #include <initializer_list>
 
 #include "errors.hpp"
+#include "postgres/member_query.hpp"
 #include "schema/details_policies.hpp"
+#include "tokens/table_query.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -20,6 +22,7 @@ namespace
 struct Field {
 	const char *name;
 	jbvType type;
+	Oid stored_type;
 };
 
 // Positions in kFields.
@@ -27,10 +30,13 @@ constexpr int kAccount[] = {0, 2, 3}; // account_id, issuer, client_id
 constexpr int kLifetime = 5;
 constexpr int kRefreshExpiresIn = 6;
 
-constexpr Field kFields[] = {
-	{"account_id", jbvString},         {"account_label", jbvString}, {"issuer", jbvString},
-	{"client_id", jbvString},          {"extra", jbvBinary},         {"lifetime", jbvNumeric},
-	{"refresh_expires_in", jbvNumeric}};
+constexpr Field kFields[] = {{"account_id", jbvString, TEXTOID},
+							 {"account_label", jbvString, TEXTOID},
+							 {"issuer", jbvString, TEXTOID},
+							 {"client_id", jbvString, TEXTOID},
+							 {"extra", jbvBinary, JSONBOID},
+							 {"lifetime", jbvNumeric, INTERVALOID},
+							 {"refresh_expires_in", jbvNumeric, TIMESTAMPTZOID}};
 constexpr int kFieldCount = lengthof(kFields);
 
 // The object's members in the order of kFields.
@@ -101,36 +107,30 @@ Datum member_datum(const JsonbValue *value, int field)
 	return JsonbPGetDatum(JsonbValueToJsonb(const_cast<JsonbValue *>(value)));
 }
 
-// The parameters of a statement that writes details.
-struct Written {
-	static constexpr int kIdAt = kIdentityColumns;
-	static constexpr int kLifetimeAt = kIdAt + 1 + kLifetime;
-	static constexpr int kDigestAt = kIdAt + 1 + kFieldCount;
-	static constexpr int kCount = kDigestAt + 1;
+// The parameters of a statement that writes details: identity, id, the members, digest.
+constexpr int kLifetimeAt = kIdentityColumns + 1 + kLifetime;
 
-	Oid types[kCount];
-	Datum values[kCount] = {};
-	char nulls[kCount];
-
-	Written(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
-			const Jsonb *details, const bytea *digest)
-		: types{UUIDOID, TEXTOID, table.enum_type, TEXTOID,     UUIDOID,        TEXTOID, TEXTOID,
-				TEXTOID, TEXTOID, JSONBOID,        INTERVALOID, TIMESTAMPTZOID, BYTEAOID}
-	{
-		memset(nulls, ' ', sizeof nulls);
-		memcpy(values, identity.values, sizeof identity.values);
-		values[kIdAt] = UUIDPGetDatum(&id);
-		const Members members = details == nullptr ? Members{} : read_members(details);
-		for (int i = 0; i < kFieldCount; i++)
-			if (members.values[i] == nullptr)
-				nulls[kIdAt + 1 + i] = 'n';
-			else
-				values[kIdAt + 1 + i] = member_datum(members.values[i], i);
-		values[kDigestAt] = PointerGetDatum(digest);
-		if (digest == nullptr)
-			nulls[kDigestAt] = 'n';
+SpiParameters written(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
+					  const Jsonb *details, const bytea *digest)
+{
+	SpiParameters parameters = identity_parameters(table, identity, {as::uuid(&id)});
+	const Members members = details == nullptr ? Members{} : read_members(details);
+	for (int i = 0; i < kFieldCount; i++) {
+		const JsonbValue *value = members.values[i];
+		parameters.add({{kFields[i].stored_type, value == nullptr ? 0 : member_datum(value, i),
+						 value == nullptr}});
 	}
-};
+	parameters.add({as::bytea(digest)});
+	return parameters;
+}
+
+template <typename BuildSql>
+void run_following(PlanCache &kept, const TokenTable &table, BuildSql build_sql,
+				   SpiParameters parameters, const Identity &from, const Identity &to)
+{
+	SPIPlanPtr plan = cached_plan(kept, table, build_sql, parameters.count, parameters.types);
+	execute_following(plan, parameters.values, parameters.nulls, from, to);
+}
 
 } // namespace
 
@@ -140,8 +140,7 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 	static PlanCache kept;
 	if (!table.details_are_unique)
 		raise_table_differs(table.details_name, "nothing keeps an identity unique");
-	Written written(table, identity, id, details, refresh_token_digest);
-	SPIPlanPtr plan = cached_plan(
+	run_following(
 		kept, table,
 		[&] {
 			return psprintf(
@@ -155,22 +154,21 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 				" refresh_token_digest = $13, connected_at = pg_catalog.now()",
 				table.details_name);
 		},
-		Written::kCount, written.types);
-	execute_following(plan, written.values, written.nulls, identity, identity);
+		written(table, identity, id, details, refresh_token_digest), identity, identity);
 }
 
 void details_refresh(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 					 const Jsonb *details, const bytea *refresh_token_digest, TimestampTz lifetime)
 {
 	static PlanCache kept;
-	Written written(table, identity, id, details, refresh_token_digest);
-	if (lifetime >= 0 && written.nulls[Written::kLifetimeAt] == 'n') {
+	SpiParameters parameters = written(table, identity, id, details, refresh_token_digest);
+	if (lifetime >= 0 && parameters.nulls[kLifetimeAt] == 'n') {
 		auto *interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
 		interval->time = lifetime;
-		written.values[Written::kLifetimeAt] = IntervalPGetDatum(interval);
-		written.nulls[Written::kLifetimeAt] = ' ';
+		parameters.values[kLifetimeAt] = IntervalPGetDatum(interval);
+		parameters.nulls[kLifetimeAt] = ' ';
 	}
-	SPIPlanPtr plan = cached_plan(
+	run_following(
 		kept, table,
 		[&] {
 			return psprintf(
@@ -184,8 +182,7 @@ void details_refresh(const TokenTable &table, const Identity &identity, const pg
 				" WHERE %s AND token_id OPERATOR(pg_catalog.=) $5",
 				table.details_name, kWhereIdentity);
 		},
-		Written::kCount, written.types);
-	execute_following(plan, written.values, written.nulls, identity, identity);
+		parameters, identity, identity);
 	if (SPI_processed == 0 && details != nullptr)
 		details_store(table, identity, id, details, refresh_token_digest);
 }
@@ -214,16 +211,10 @@ const bytea *details_digest(const TokenTable &table, const Identity &identity, c
 {
 	static PlanCache kept;
 	const Members members = read_members(details);
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID};
-	constexpr int kIdAt = kIdentityColumns;
-	Datum values[lengthof(types)];
-	memcpy(values, identity.values, sizeof identity.values);
-	values[kIdAt] = UUIDPGetDatum(&id);
-	for (int i = 0; i < static_cast<int>(lengthof(kAccount)); i++) {
-		const auto &string = members.values[kAccount[i]]->val.string;
-		values[kIdAt + 1 + i] = PointerGetDatum(cstring_to_text_with_len(string.val, string.len));
-	}
-	SPIPlanPtr plan = cached_plan(
+	SpiParameters parameters = identity_parameters(table, identity, {as::uuid(&id)});
+	for (const int field : kAccount)
+		parameters.add({{TEXTOID, member_datum(members.values[field], field)}});
+	run_following(
 		kept, table,
 		[&] {
 			return psprintf("SELECT refresh_token_digest FROM %s WHERE %s"
@@ -233,8 +224,7 @@ const bytea *details_digest(const TokenTable &table, const Identity &identity, c
 							" AND client_id OPERATOR(pg_catalog.=) $8",
 							table.details_name, kWhereIdentity);
 		},
-		lengthof(types), types);
-	execute_following(plan, values, nullptr, identity, identity);
+		parameters, identity, identity);
 	if (SPI_processed == 0)
 		return nullptr;
 	bool is_null;
@@ -245,44 +235,27 @@ const bytea *details_digest(const TokenTable &table, const Identity &identity, c
 void details_delete(const TokenTable &table, const Identity &identity)
 {
 	static PlanCache kept;
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
-	Datum values[kIdentityColumns];
-	memcpy(values, identity.values, sizeof values);
-	SPIPlanPtr plan = cached_plan(
+	run_following(
 		kept, table,
 		[&] { return psprintf("DELETE FROM %s WHERE %s", table.details_name, kWhereIdentity); },
-		kIdentityColumns, types);
-	execute_following(plan, values, nullptr, identity, identity);
+		identity_parameters(table, identity), identity, identity);
 }
 
 GrantOwner details_take(const TokenTable &table, const Identity &identity, const pg_uuid_t &id)
 {
 	static PlanCache kept;
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID};
-	Datum values[lengthof(types)];
-	memcpy(values, identity.values, sizeof identity.values);
-	values[kIdentityColumns] = UUIDPGetDatum(&id);
-	SPIPlanPtr plan = cached_plan(
+	run_following(
 		kept, table,
 		[&] {
 			return psprintf("DELETE FROM %s WHERE %s RETURNING account_id, issuer, client_id,"
 							" token_id OPERATOR(pg_catalog.=) $5",
 							table.details_name, kWhereIdentity);
 		},
-		lengthof(types), types);
-	execute_following(plan, values, nullptr, identity, identity);
+		identity_parameters(table, identity, {as::uuid(&id)}), identity, identity);
 	bool is_null;
-	if (SPI_processed == 0 ||
-		!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4, &is_null)))
+	if (SPI_processed == 0 || !DatumGetBool(returned(4, &is_null)))
 		return {};
-	const text *found[3] = {};
-	for (int i = 0; i < 3; i++) {
-		const Datum value =
-			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &is_null);
-		if (!is_null)
-			found[i] = DatumGetTextPP(value);
-	}
-	return {found[0], found[1], found[2]};
+	return {returned_text(1), returned_text(2), returned_text(3)};
 }
 
 void details_move(const TokenTable &table, const Identity &from, const Identity &to,
@@ -290,34 +263,29 @@ void details_move(const TokenTable &table, const Identity &from, const Identity 
 {
 	static PlanCache kept_delete;
 	static PlanCache kept_update;
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID, UUIDOID,
-				   UUIDOID, TEXTOID, table.enum_type, TEXTOID};
-	constexpr int kIdAt = kIdentityColumns;
-	Datum values[lengthof(types)];
-
 	// Details whose token is gone may lie where this one goes to.
-	memcpy(values, to.values, sizeof to.values);
-	values[kIdAt] = UUIDPGetDatum(&id);
-	SPIPlanPtr plan = cached_plan(
+	run_following(
 		kept_delete, table,
 		[&] {
 			return psprintf("DELETE FROM %s WHERE %s AND token_id OPERATOR(pg_catalog.<>) $5",
 							table.details_name, kWhereIdentity);
 		},
-		kIdAt + 1, types);
-	execute_following(plan, values, nullptr, from, to);
+		identity_parameters(table, to, {as::uuid(&id)}), from, to);
 
-	memcpy(values, from.values, sizeof from.values);
-	memcpy(values + kIdAt + 1, to.values, sizeof to.values);
-	plan = cached_plan(
+	run_following(
 		kept_update, table,
 		[&] {
 			return psprintf("UPDATE %s SET workspace_id = $6, provider = $7, actor_type = $8,"
 							" actor_id = $9 WHERE %s AND token_id OPERATOR(pg_catalog.=) $5",
 							table.details_name, kWhereIdentity);
 		},
-		lengthof(types), types);
-	execute_following(plan, values, nullptr, from, to);
+		identity_parameters(table, from,
+							{as::uuid(&id),
+							 {UUIDOID, to.workspace_id()},
+							 {TEXTOID, to.provider()},
+							 {table.enum_type, to.actor_type()},
+							 {TEXTOID, to.actor_id()}}),
+		from, to);
 }
 
 } // namespace oauth_tokens

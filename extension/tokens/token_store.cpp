@@ -6,6 +6,7 @@
 #include "refresh/state.hpp"
 #include "schema/owner_boundary.hpp"
 #include "tokens/indexed_plan.hpp"
+#include "tokens/table_query.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_details.hpp"
 #include "tokens/token_row.hpp"
@@ -151,20 +152,14 @@ bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
 void clear_refresh_token(const TokenTable &table, const Identity &identity)
 {
 	static PlanCache kept;
-	Oid types[] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
-	Datum values[kIdentityColumns];
-	memcpy(values, identity.values, sizeof values);
-	SPIPlanPtr plan = cached_plan(
+	use_tables(Use::write);
+	run_on_tables(
 		kept, table,
 		[&] {
 			return psprintf("UPDATE %s SET encrypted_refresh_token = NULL WHERE %s", table.name,
 							kWhereIdentity);
 		},
-		kIdentityColumns, types);
-	use_tables(Use::write);
-	const int result = execute_indexed_plan(plan, values, nullptr, false, 0);
-	if (result != SPI_OK_UPDATE)
-		elog(ERROR, "could not update oauth_tokens: %s", SPI_result_code_string(result));
+		identity_parameters(table, identity), SPI_OK_UPDATE);
 }
 
 // The digest of the refresh token that the upsert kept, where it is known to be of
