@@ -16,9 +16,9 @@ CREATE TABLE oauth_tokens_internal.key_rotations (
     finished_at timestamptz
 );
 COMMENT ON TABLE oauth_tokens_internal.key_rotations IS
-    'one row a call of oauth_rotate_keys(), committed with each batch; unfinished where finished_at is null';
+    'one row for each call of oauth_rotate_keys(), updated with each batch; unfinished while finished_at is null';
 
--- A column of either type holds UTC.
+-- A column of either type contains UTC.
 CREATE FUNCTION oauth_tokens_internal.utc(moment timestamp) RETURNS timestamptz
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT pg_catalog.timezone('UTC', moment) $$;
@@ -27,8 +27,8 @@ CREATE FUNCTION oauth_tokens_internal.utc(moment timestamptz) RETURNS timestampt
     AS $$ SELECT moment $$;
 REVOKE ALL ON FUNCTION oauth_tokens_internal.utc(timestamp) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_tokens_internal.utc(timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION oauth_tokens_internal.utc(timestamp) IS 'the moment that a timestamp in UTC means';
-COMMENT ON FUNCTION oauth_tokens_internal.utc(timestamptz) IS 'the moment itself';
+COMMENT ON FUNCTION oauth_tokens_internal.utc(timestamp) IS 'the point in time of a timestamp in UTC';
+COMMENT ON FUNCTION oauth_tokens_internal.utc(timestamptz) IS 'the same point in time';
 
 -- A type of its own: the executor would look up the columns of RETURNS TABLE
 -- at each call, which costs as much as the lookup of the token.

@@ -18,10 +18,10 @@ CREATE FUNCTION fernet_decrypt(token text, key text, ttl interval DEFAULT NULL) 
     LANGUAGE c STABLE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION fernet_decrypt(text, text, interval) IS
-    'the plaintext of a Fernet token. With ttl (a day is 24 hours, a month 30 days), refuses one that was made longer ago, or more than 60 seconds in the future. Errors: OT002 the key is malformed, OT003 the token is damaged, expired or of another key (one message for all), OT010 the plaintext is not text of this database';
+    'the plaintext of a Fernet token. With ttl (a day is 24 hours, a month 30 days), a token that is older, or more than 60 seconds in the future, is refused. Errors: OT002 the key is malformed, OT003 the token is damaged, expired or of another key (one message for all), OT010 the plaintext is not text of this database';
 
 CREATE FUNCTION fernet_timestamp(token text) RETURNS timestamptz
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION fernet_timestamp(text) IS
-    'when a Fernet token says that it was made, to the second. Unverified: it needs no key. Errors: OT003 not a Fernet token, 22008 no timestamptz holds it';
+    'the time at which a Fernet token says that it was made, to the second. It is not verified, and needs no key. Errors: OT003 not a Fernet token, 22008 it is out of timestamptz''s range';

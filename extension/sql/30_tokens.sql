@@ -20,7 +20,7 @@ CREATE FUNCTION oauth_store(
 REVOKE ALL ON FUNCTION oauth_store(uuid, text, text, text, text, text, timestamptz, text, bigint, boolean, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_store(uuid, text, anyenum, text, text, text, timestamptz, text, bigint, boolean, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_store(uuid, text, text, text, text, text, timestamptz, text, bigint, boolean, jsonb) IS
-    'encrypts a grant and stores it, replacing the one of the same identity; returns the row''s id. NULL refresh_token keeps the stored one unless keep_refresh_token is false; NULL scopes keep the stored ones; expires_in is in seconds from now; no expiry means unknown. Errors: OT001, OT002 key; OT004, OT005 table; OT006 empty token; OT007 token over 65,536 bytes; OT008 provider over 255 or actor_id over 1,024 bytes; OT009 expiry; 22004 null; 22021 not UTF-8; 22023 unknown actor_type or bad details';
+    'encrypts a grant and stores it, or replaces the one of the same identity. Returns the row''s id. NULL refresh_token keeps the stored one unless keep_refresh_token is false; NULL scopes keep the stored ones; expires_in is in seconds from now. Without an expiry, it is unknown. Errors: OT001, OT002 key; OT004, OT005 table; OT006 empty token; OT007 token over 65,536 bytes; OT008 provider over 255 or actor_id over 1,024 bytes; OT009 expiry; 22004 null; 22021 not UTF-8; 22023 unknown actor_type or bad details';
 COMMENT ON FUNCTION oauth_store(uuid, text, anyenum, text, text, text, timestamptz, text, bigint, boolean, jsonb) IS
     'the same for actor_type as an enum';
 
@@ -35,7 +35,7 @@ CREATE FUNCTION oauth_get(workspace_id uuid, provider text, actor_type anyenum, 
 REVOKE ALL ON FUNCTION oauth_get(uuid, text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_get(uuid, text, anyenum, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_get(uuid, text, text, text) IS
-    'the stored token in clear, expired or not: one row, or none. Works on a standby and under row security. Errors: OT001, OT002 key; OT003 a value that no key opens; OT004, OT005 table; OT010 a value that is not text; 22023 unknown actor_type; 42501 within a security-restricted operation';
+    'the stored token, decrypted, even if it has expired: one row, or none. Works on a standby and under row security. Errors: OT001, OT002 key; OT003 a value that no key opens; OT004, OT005 table; OT010 a value that is not text; 22023 unknown actor_type; 42501 within a security-restricted operation';
 COMMENT ON FUNCTION oauth_get(uuid, text, anyenum, text) IS
     'the same for actor_type as an enum';
 
@@ -52,7 +52,7 @@ CREATE FUNCTION oauth_access_token(
 REVOKE ALL ON FUNCTION oauth_access_token(uuid, text, text, text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_access_token(uuid, text, anyenum, text, interval) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_access_token(uuid, text, text, text, interval) IS
-    'the access token, or NULL where there is none that lives for min_ttl from now (by the clock, not the transaction); an unknown expiry satisfies any. Errors as oauth_get, and 22023 min_ttl is negative';
+    'the access token, or NULL if there is none that is valid for min_ttl from now (by the clock, not the transaction''s time). An unknown expiry satisfies every min_ttl. Errors as oauth_get, and 22023 min_ttl is negative';
 COMMENT ON FUNCTION oauth_access_token(uuid, text, anyenum, text, interval) IS
     'the same for actor_type as an enum';
 
@@ -69,7 +69,7 @@ CREATE FUNCTION oauth_delete(
 REVOKE ALL ON FUNCTION oauth_delete(uuid, text, text, text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_delete(uuid, text, anyenum, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_delete(uuid, text, text, text, boolean) IS
-    'forgets a token; whether there was one. With revoke the sidecar revokes it at the provider, soon after the transaction has committed; NULL is false. It needs no key. Errors: OT004, OT005 table; 22004 null; 22023 unknown actor_type';
+    'deletes a token. Returns whether there was one. With revoke, the sidecar revokes it at the provider, soon after the transaction has committed; NULL is false. It needs no key. Errors: OT004, OT005 table; 22004 null; 22023 unknown actor_type';
 COMMENT ON FUNCTION oauth_delete(uuid, text, anyenum, text, boolean) IS
     'the same for actor_type as an enum';
 
@@ -88,7 +88,7 @@ CREATE FUNCTION oauth_move(
 REVOKE ALL ON FUNCTION oauth_move(uuid, text, text, text, uuid, text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_move(uuid, text, anyenum, text, uuid, text, anyenum, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_move(uuid, text, text, text, uuid, text, text, text) IS
-    'gives a token and its details another identity; whether there was one. Errors: 23505 the new identity has a token; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; 22004 null; 22023 unknown actor_type';
+    'gives a token and its details another identity. Returns whether there was one. Errors: 23505 the new identity has a token; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; 22004 null; 22023 unknown actor_type';
 COMMENT ON FUNCTION oauth_move(uuid, text, anyenum, text, uuid, text, anyenum, text) IS
     'the same for actor_type as an enum';
 
@@ -101,7 +101,7 @@ CREATE FUNCTION oauth_tokens_internal.sees_token(
     AS 'MODULE_PATHNAME', 'oauth_sees_token';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.sees_token(uuid, text, anyenum, text, uuid) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.sees_token(uuid, text, anyenum, text, uuid) IS
-    'whether the row security policies of oauth_tokens show the caller the row with this identity and id; true where none apply';
+    'whether the row security policies of oauth_tokens show the caller the row with this identity and id; true if none apply';
 
 CREATE FUNCTION oauth_tokens_internal.may_update_token(
     workspace_id uuid, provider text, actor_type anyenum, actor_id text, token_id uuid)

@@ -22,7 +22,7 @@ CREATE FUNCTION oauth_encrypt(
 REVOKE ALL ON FUNCTION oauth_encrypt(text, uuid, text, text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_encrypt(text, uuid, text, anyenum, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_encrypt(text, uuid, text, text, text, text) IS
-    'the same for the place where the value will stand; column is encrypted_access_token or encrypted_refresh_token. Errors also: OT004, OT005 table; 22023 unknown actor_type or column';
+    'the same for the row and column in which the value will be stored; column is encrypted_access_token or encrypted_refresh_token. Errors also: OT004, OT005 table; 22023 unknown actor_type or column';
 COMMENT ON FUNCTION oauth_encrypt(text, uuid, text, anyenum, text, text) IS
     'the same for actor_type as an enum';
 
@@ -46,6 +46,6 @@ CREATE FUNCTION oauth_decrypt(
 REVOKE ALL ON FUNCTION oauth_decrypt(text, uuid, text, text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_decrypt(text, uuid, text, anyenum, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_decrypt(text, uuid, text, text, text, text) IS
-    'the same for a value at its place, which an error names; column is encrypted_access_token or encrypted_refresh_token. Errors also: OT004, OT005 table; 22023 unknown actor_type or column';
+    'the same for a value of this row and column, which errors name; column is encrypted_access_token or encrypted_refresh_token. Errors also: OT004, OT005 table; 22023 unknown actor_type or column';
 COMMENT ON FUNCTION oauth_decrypt(text, uuid, text, anyenum, text, text) IS
     'the same for actor_type as an enum';

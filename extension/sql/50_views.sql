@@ -20,7 +20,7 @@ CREATE FUNCTION oauth_tokens_internal.guard(schema_name text) RETURNS boolean
     AS 'MODULE_PATHNAME', 'oauth_guard';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.guard(text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.guard(text) IS
-    'true, where both tables may be read by a plan that names them in this schema (as quote_ident() writes it); null for null. Errors: OT004, OT005 table; 42501 it would run code of an owner whom the caller cannot trust; 55000 the extension''s schema has another name by now';
+    'true if a plan may read both tables by their names in this schema (as quote_ident() writes it); null for null. Errors: OT004, OT005 table; 42501 it would run code of an owner whom the caller must not trust; 55000 the extension''s schema was renamed';
 
 -- What the view and connection() have in common.
 CREATE FUNCTION oauth_tokens_internal.connection_state(kind text, lease_until timestamptz,
@@ -29,7 +29,7 @@ CREATE FUNCTION oauth_tokens_internal.connection_state(kind text, lease_until ti
     AS 'MODULE_PATHNAME', 'oauth_connection_state';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.connection_state(text, timestamptz, timestamptz, timestamptz, interval) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.connection_state(text, timestamptz, timestamptz, timestamptz, interval) IS
-    'the state of a connection, by what is kept of its refreshes, the token''s expiry and the provider''s refresh_ahead';
+    'the state of a connection, from the state of its refreshes, the token''s expiry and the provider''s refresh_ahead';
 
 CREATE FUNCTION oauth_tokens_internal.connection_details(token_id uuid, account_id text,
     account_label text, issuer text, client_id text, lifetime interval, connected_at timestamptz,
@@ -47,7 +47,7 @@ CREATE FUNCTION oauth_tokens_internal.connection_details(token_id uuid, account_
     $$;
 REVOKE ALL ON FUNCTION oauth_tokens_internal.connection_details(uuid, text, text, text, text, interval, timestamptz, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.connection_details(uuid, text, text, text, text, interval, timestamptz, jsonb) IS
-    'the details of a connection; null where the token has none';
+    'the details of a connection; null if the token has none';
 
 CREATE FUNCTION oauth_tokens_internal.connections(guarded boolean)
     RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, scopes text,
@@ -89,14 +89,14 @@ COMMENT ON FUNCTION oauth_tokens_internal.connections(boolean) IS 'the rows of o
 CREATE VIEW oauth_connections WITH (security_invoker, security_barrier) AS
     SELECT * FROM oauth_tokens_internal.connections(oauth_tokens_internal.guard('@extschema@'));
 COMMENT ON VIEW oauth_connections IS
-    'what is connected, with no secret. state: active; expiring (within two minutes, or the provider''s refresh_ahead); expired (the access token is; if has_refresh_token, the next one who asks for it has it refreshed); refreshing (now); backing_off (a refresh failed and is tried again at next_attempt_at); needs_reauthorization (the user must connect the account again). reason and since tell of the last failure; refresh_expires_at is when the grant itself ends, where the provider said so; times are points in time';
+    'what is connected, without secrets. state: active; expiring (the access token expires within two minutes, or within the provider''s refresh_ahead); expired (if has_refresh_token, it is refreshed when somebody asks for it); refreshing (the provider is being asked); backing_off (a refresh failed, and is tried again at next_attempt_at); needs_reauthorization (the user must connect the account again). reason and since describe the last failure; refresh_expires_at is when the grant itself ends, if the provider said so. Times are points in time';
 
 CREATE TYPE oauth_tokens_internal.connection AS (
     state text, scopes text, has_refresh_token boolean, expires_at timestamptz, details jsonb,
     created_at timestamptz, updated_at timestamptz, reason text, since timestamptz,
     next_attempt_at timestamptz, refresh_expires_at timestamptz);
 COMMENT ON TYPE oauth_tokens_internal.connection IS
-    'what oauth_connections shows of an identity; times are points in time';
+    'the columns of oauth_connections for an identity; times are points in time';
 
 CREATE FUNCTION oauth_tokens_internal.connection(
     workspace_id uuid, provider text, actor_type text, actor_id text)
@@ -141,4 +141,4 @@ COMMENT ON FUNCTION oauth_tokens_internal.decrypted(boolean) IS 'the rows of oau
 CREATE VIEW oauth_tokens_decrypted WITH (security_invoker, security_barrier) AS
     SELECT * FROM oauth_tokens_internal.decrypted(oauth_tokens_internal.guard('@extschema@'));
 COMMENT ON VIEW oauth_tokens_decrypted IS
-    'every token in clear, for administrators. One damaged value ends a scan with OT003: see oauth_tokens_damaged()';
+    'every token, decrypted, for administrators. A damaged value ends a scan with OT003: see oauth_tokens_damaged()';

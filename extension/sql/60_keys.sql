@@ -18,14 +18,14 @@ CREATE FUNCTION oauth_tokens_internal.key_position(
     AS 'MODULE_PATHNAME', 'oauth_key_position';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.key_position(text, uuid, text, anyenum, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.key_position(text, uuid, text, anyenum, text, text) IS
-    'which key of the ring opens a value, from 1; null where none does';
+    'the position of the key in the ring that opens a value, from 1; null if none does';
 
 CREATE FUNCTION oauth_tokens_internal.key_fingerprints() RETURNS text[]
     LANGUAGE c STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'oauth_key_fingerprints';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.key_fingerprints() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.key_fingerprints() IS
-    'of each key of the ring in order, the first 16 hexadecimal digits of the SHA-256 of its 44 characters';
+    'for each key of the ring, in order, the first 16 hexadecimal digits of the SHA-256 of its 44 characters';
 
 CREATE FUNCTION oauth_tokens_internal.damaged(guarded boolean)
     RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, "column" text)
@@ -49,7 +49,7 @@ CREATE FUNCTION oauth_tokens_damaged()
     AS $$ SELECT * FROM oauth_tokens_internal.damaged(oauth_tokens_internal.guard('@extschema@')) $$;
 REVOKE ALL ON FUNCTION oauth_tokens_damaged() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_damaged() IS
-    'every value that no key of the ring opens, or that is no text; column is encrypted_access_token or encrypted_refresh_token. Errors: OT001, OT002 key; 42501 a row security policy hides rows';
+    'every value that no key of the ring opens, or that is not text; column is encrypted_access_token or encrypted_refresh_token. Errors: OT001, OT002 key; 42501 a row security policy hides rows';
 
 CREATE FUNCTION oauth_tokens_internal.sealed_usage()
     RETURNS TABLE ("position" integer, "values" bigint, oldest timestamptz)
@@ -57,7 +57,7 @@ CREATE FUNCTION oauth_tokens_internal.sealed_usage()
     AS 'MODULE_PATHNAME', 'oauth_sealed_usage';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.sealed_usage() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.sealed_usage() IS
-    'how many values outside oauth_tokens each key of the ring opens, and with a null position, how many none opens but for flows: what flows and refreshes under way have sealed, and deleted tokens that are to be revoked';
+    'how many values outside oauth_tokens each key of the ring opens: those of flows and refreshes under way, and deleted tokens that wait to be revoked. With a null position, how many no key opens, without flows';
 
 CREATE FUNCTION oauth_tokens_internal.key_usage(guarded boolean)
     RETURNS TABLE (fingerprint text, "position" integer, "values" bigint, oldest timestamptz)
@@ -98,11 +98,11 @@ COMMENT ON FUNCTION oauth_tokens_internal.key_usage(boolean) IS 'the rows of oau
 CREATE VIEW oauth_key_usage WITH (security_invoker) AS
     SELECT * FROM oauth_tokens_internal.key_usage(oauth_tokens_internal.guard('@extschema@'));
 COMMENT ON VIEW oauth_key_usage IS
-    'how many values each key of the ring opens, in oauth_tokens, in flows and refreshes under way and in deleted tokens that are to be revoked: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts what no key opens. A key with no values may be removed';
+    'how many values each key of the ring opens, in oauth_tokens, in flows and refreshes under way, and in deleted tokens that wait to be revoked: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts values that no key opens. A key without values can be removed';
 
 CREATE PROCEDURE oauth_rotate_keys(batch_size bigint DEFAULT 1000)
     LANGUAGE c
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON PROCEDURE oauth_rotate_keys(bigint) FROM PUBLIC;
 COMMENT ON PROCEDURE oauth_rotate_keys(bigint) IS
-    're-encrypts under the first key of the ring what other keys open, in oauth_tokens, in flows under way and in deleted tokens that are to be revoked, batch_size rows a transaction, beside readers and writers. Keeps updated_at and the Fernet timestamp, fires no trigger. May be stopped and started again. Errors: 25001 inside a transaction block; OT001, OT002 key; 42501 rights, or a row security policy hides rows';
+    're-encrypts under the first key of the ring all values that other keys open, in oauth_tokens, in flows under way, and in deleted tokens that wait to be revoked: batch_size rows in a transaction, while others read and write. It keeps updated_at and the Fernet timestamp, and fires no trigger. It can be stopped and started again. Errors: 25001 inside a transaction block; OT001, OT002 key; 42501 rights, or a row security policy hides rows';

@@ -14,10 +14,10 @@ CREATE TABLE oauth_tokens_internal.sidecar_settings (
     published_at timestamptz NOT NULL
 );
 COMMENT ON TABLE oauth_tokens_internal.sidecar_settings IS
-    'what the sidecar published at its start; one row, no secret';
+    'the settings that the sidecar has published; one row, no secret';
 
--- vanishes_at is later than expires_at where an attempt was opened late: a link
--- that takes no more attempts still stands until its last one is over.
+-- vanishes_at is later than expires_at if an attempt was opened late: a link that
+-- accepts no more attempts still exists until its last one has ended.
 CREATE TABLE oauth_tokens_internal.flow_links (
     ticket_hash bytea PRIMARY KEY CHECK (pg_catalog.octet_length(ticket_hash) OPERATOR(pg_catalog.=) 32),
     workspace_id uuid NOT NULL,
@@ -39,7 +39,7 @@ CREATE INDEX flow_links_identity ON oauth_tokens_internal.flow_links
     (workspace_id, provider, actor_type, actor_id, created_at);
 CREATE INDEX flow_links_vanishes_at ON oauth_tokens_internal.flow_links (vanishes_at);
 COMMENT ON TABLE oauth_tokens_internal.flow_links IS
-    'links that oauth_authorize_url() made; ended in the transaction that stores the tokens';
+    'links of oauth_authorize_url(); a link is deleted in the transaction that stores the tokens';
 
 CREATE TABLE oauth_tokens_internal.flow_attempts (
     state_hash bytea PRIMARY KEY CHECK (pg_catalog.octet_length(state_hash) OPERATOR(pg_catalog.=) 32),
@@ -56,7 +56,7 @@ CREATE TABLE oauth_tokens_internal.flow_attempts (
 CREATE INDEX flow_attempts_ticket_hash ON oauth_tokens_internal.flow_attempts (ticket_hash);
 CREATE INDEX flow_attempts_expires_at ON oauth_tokens_internal.flow_attempts (expires_at);
 COMMENT ON TABLE oauth_tokens_internal.flow_attempts IS
-    'browsers on their way through a provider; code verifier and nonce are sealed';
+    'attempts: browsers on their way through a provider; code verifier and nonce are sealed';
 
 CREATE TABLE oauth_tokens_internal.flow_confirmations (
     flow_hash bytea PRIMARY KEY CHECK (pg_catalog.octet_length(flow_hash) OPERATOR(pg_catalog.=) 32),
@@ -69,7 +69,7 @@ CREATE TABLE oauth_tokens_internal.flow_confirmations (
 );
 CREATE INDEX flow_confirmations_expires_at ON oauth_tokens_internal.flow_confirmations (expires_at);
 COMMENT ON TABLE oauth_tokens_internal.flow_confirmations IS
-    'grants, sealed, that wait for oauth_flow_confirm()';
+    'sealed grants that wait for oauth_flow_confirm()';
 
 -- Who may not store a token of an identity sees and makes no flow of it either,
 -- whatever policies the table of tokens has.
@@ -79,7 +79,7 @@ CREATE FUNCTION oauth_tokens_internal.may_store(
     AS 'MODULE_PATHNAME', 'oauth_may_store';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.may_store(uuid, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.may_store(uuid, text, text, text) IS
-    'whether the row security policies of oauth_tokens let the caller store a token of this identity; true where none apply';
+    'whether the row security policies of oauth_tokens let the caller store a token of this identity; true if none apply';
 
 ALTER TABLE oauth_tokens_internal.flow_links ENABLE ROW LEVEL SECURITY;
 CREATE POLICY may_store ON oauth_tokens_internal.flow_links
@@ -107,7 +107,7 @@ CREATE FUNCTION oauth_authorize_url(
 REVOKE ALL ON FUNCTION oauth_authorize_url(uuid, text, text, text, text, text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_authorize_url(uuid, text, anyenum, text, text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_authorize_url(uuid, text, text, text, text, text, boolean) IS
-    'a link for a user''s browser, which connects an account of provider to this identity; good for the sidecar''s OAUTH_STATE_TTL_SECONDS (600). The newest 20 of an identity are. NULL scopes ask for the configured ones; return_to is a path or an allowed origin''s URL; with confirm (NULL: oauth_tokens.confirm_flows) the grant waits for oauth_flow_confirm(). Errors: OT001, OT002 key; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; OT013 no public URL, or published settings that were changed; OT014 unknown provider; OT015 return_to, or confirm without one; 22004 null; 22023 unknown actor_type, bad provider name or scopes; 25006 read-only; 42501 a row security policy forbids to store this identity';
+    'a link for a user''s browser, which connects an account of provider to this identity. It is valid for the sidecar''s OAUTH_STATE_TTL_SECONDS (600). At most 20 links of an identity are valid; older ones are deleted. NULL scopes ask for the configured ones. return_to is a path, or a URL on an allowed origin. With confirm (NULL: oauth_tokens.confirm_flows), the grant waits for oauth_flow_confirm(). Errors: OT001, OT002 key; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; OT013 no public URL, or published settings that were changed; OT014 unknown provider; OT015 return_to, or confirm without one; 22004 null; 22023 unknown actor_type, bad provider name or scopes; 25006 read-only; 42501 a row security policy forbids to store this identity';
 COMMENT ON FUNCTION oauth_authorize_url(uuid, text, anyenum, text, text, text, boolean) IS
     'the same for actor_type as an enum';
 
@@ -122,7 +122,7 @@ CREATE FUNCTION oauth_flow_confirm(
 REVOKE ALL ON FUNCTION oauth_flow_confirm(uuid, text, text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_flow_confirm(uuid, text, anyenum, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_flow_confirm(uuid, text, text, text, text) IS
-    'stores the grant that waits under the one-time code which came to return_to as oauth_flow, if its link was made for this identity: pass that of your own session''s user. Returns the row''s id. Errors: OT001, OT002 key; OT004, OT005 table; OT012 unknown, used or expired code, or another identity (the flow then still waits); 22004 null; 22023 unknown actor_type; 25006 read-only';
+    'stores the grant that waits for confirmation under flow, the one-time code that came to return_to as oauth_flow. Its link must have been made for this identity: pass the identity of your own session''s user. Returns the row''s id. Errors: OT001, OT002 key; OT004, OT005 table; OT012 unknown, used or expired code, or another identity (the flow then still waits); 22004 null; 22023 unknown actor_type; 25006 read-only';
 COMMENT ON FUNCTION oauth_flow_confirm(uuid, text, anyenum, text, text) IS
     'the same for actor_type as an enum';
 
@@ -134,7 +134,7 @@ CREATE FUNCTION oauth_tokens_internal.publish_settings(
     AS 'MODULE_PATHNAME', 'oauth_publish_settings';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.publish_settings(text, interval, text[], text[]) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.publish_settings(text, interval, text[], text[]) IS
-    'tells oauth_authorize_url() what the sidecar is configured for; providers without labels. Writes only what changed. Errors: 22004 null; 22023 not a public URL, origin, provider name, or life of 1 s to 1 day';
+    'publishes the sidecar''s settings for oauth_authorize_url(); providers are without labels. Writes only if something has changed. Errors: 22004 null; 22023 not a public URL, origin, provider name, or life of 1 s to 1 day';
 
 CREATE FUNCTION oauth_tokens_internal.flow_begin(
     ticket_hash bytea, provider_in_path text, issuer text, token_endpoint text, client_id text)
@@ -145,7 +145,7 @@ CREATE FUNCTION oauth_tokens_internal.flow_begin(
     AS 'MODULE_PATHNAME', 'oauth_flow_begin';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_begin(bytea, text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.flow_begin(bytea, text, text, text, text) IS
-    'opens an attempt at the link whose ticket has this SHA-256, for this provider, with its label or without; no row where the link is used, expired, of another provider, or no longer among the newest 20 of its identity. At most 5 attempts a link: the oldest goes. It lives for expires_in seconds. Errors: OT001, OT002 key; 22004 null (issuer may be)';
+    'opens an attempt at the link whose ticket has this SHA-256, for this provider, with or without its label. No row if the link is used, expired, of another provider, or no longer among the newest 20 of its identity. A link has at most 5 attempts; the oldest is deleted. It lives for expires_in seconds. Errors: OT001, OT002 key; 22004 null (issuer may be)';
 
 CREATE FUNCTION oauth_tokens_internal.flow_claim(
     state_hash bytea, browser_hash bytea, provider_in_path text)
@@ -156,7 +156,7 @@ CREATE FUNCTION oauth_tokens_internal.flow_claim(
     AS 'MODULE_PATHNAME', 'oauth_flow_claim';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_claim(bytea, bytea, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.flow_claim(bytea, bytea, text) IS
-    'uses up the attempt with this state and browser secret, both as SHA-256, and provider, with its label or without; no row, and nothing used up, where one does not fit or it has expired. Errors: OT001, OT002 key; 22004 null';
+    'claims, and so deletes, the attempt with this state, browser secret (both as SHA-256) and provider (with or without its label). If one of them differs, or the attempt has expired, it returns no row and deletes nothing. Errors: OT001, OT002 key; 22004 null';
 
 CREATE FUNCTION oauth_tokens_internal.flow_store(
     ticket_hash bytea, access_token text, refresh_token text, expires_in bigint, scopes text,
@@ -165,11 +165,11 @@ CREATE FUNCTION oauth_tokens_internal.flow_store(
     AS 'MODULE_PATHNAME', 'oauth_flow_store';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_store(bytea, text, text, bigint, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.flow_store(bytea, text, text, bigint, text, jsonb) IS
-    'ends the link and replaces the whole grant of its identity (connected), or keeps the grant for oauth_flow_confirm() under a one-time code (confirm), or does nothing because the link has ended (expired). Errors: as oauth_store(), and OT007 a grant over 1 MiB';
+    'deletes the link, and replaces the whole grant of its identity (connected), or keeps the grant for oauth_flow_confirm() under a one-time code (confirm). Does nothing if the link has ended (expired). Errors: as oauth_store(), and OT007 a grant over 1 MiB';
 
 CREATE FUNCTION oauth_tokens_internal.flow_purge() RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'oauth_flow_purge';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.flow_purge() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.flow_purge() IS
-    'deletes links, attempts and confirmations that have expired and that nobody has locked, of any identity: at most 5,000 of each a call. How many in all: call it again until fewer than 5,000 come';
+    'deletes links, attempts and confirmations of any identity that have expired and that nobody has locked, at most 5,000 of each in a call. Returns how many: call it again until it is fewer than 5,000';

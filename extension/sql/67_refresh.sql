@@ -29,14 +29,14 @@ CREATE TABLE oauth_tokens_internal.refresh_states (
     next_attempt_at timestamptz
 );
 COMMENT ON TABLE oauth_tokens_internal.refresh_states IS
-    'tokens that are being refreshed, or could not be: kind and reason of the last failure, since when, and when the next attempt may be made';
+    'tokens that are being refreshed, or whose refresh failed: kind and reason of the last failure, since when, and when the next attempt may be made';
 
 CREATE FUNCTION oauth_tokens_internal.sees_token_id(token_id uuid) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
     AS 'MODULE_PATHNAME', 'oauth_sees_token_id';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.sees_token_id(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.sees_token_id(uuid) IS
-    'whether the row security policies of oauth_tokens show the caller the row with this id; true where none apply';
+    'whether the row security policies of oauth_tokens show the caller the row with this id; true if none apply';
 
 CREATE VIEW oauth_tokens_internal.visible_refresh_states WITH (security_barrier) AS
     SELECT token_id, token_updated_at, lease_until, kind, reason, since, next_attempt_at
@@ -68,7 +68,7 @@ CREATE TABLE oauth_tokens_internal.refresh_attempts (
 );
 CREATE INDEX refresh_attempts_token_id ON oauth_tokens_internal.refresh_attempts (token_id);
 COMMENT ON TABLE oauth_tokens_internal.refresh_attempts IS
-    'attempts at refreshing a token; the key of their spool file is sealed. stored_over: oauth_store() came since; account_id, issuer, client_id: whose grant it is, for a token that is deleted meanwhile';
+    'attempts to refresh a token; the key of their spool file is sealed. stored_over: oauth_store() was called since. account_id, issuer, client_id: whose grant it is, in case the token is deleted meanwhile';
 
 -- Of each client at a provider: whether its refreshes succeed (a circuit breaker), and
 -- whether its refresh tokens rotate.
@@ -87,7 +87,7 @@ CREATE TABLE oauth_tokens_internal.refresh_clients (
     PRIMARY KEY (provider, client_id)
 );
 COMMENT ON TABLE oauth_tokens_internal.refresh_clients IS
-    'refreshes of each client that failed since the last one that succeeded, until when none is begun, and how many could be begun ahead of time at once (credit, at credit_at); provider without label, client_id empty where the details name none';
+    'for each client, how many refreshes failed since the last success, until when it is paused, and how many refreshes ahead of time could begin at once (credit, at credit_at). provider is without label; client_id is empty if the details name none';
 
 CREATE TABLE oauth_tokens_internal.refresh_rules (
     provider text PRIMARY KEY,
@@ -98,7 +98,7 @@ CREATE TABLE oauth_tokens_internal.refresh_rules (
     per_second double precision NOT NULL
 );
 COMMENT ON TABLE oauth_tokens_internal.refresh_rules IS
-    'what the sidecar published of each provider: how its refresh tokens rotate, when to refresh ahead of time (0: never), and how many a second of each client';
+    'what the sidecar has published about each provider: how its refresh tokens rotate, when to refresh ahead of time (0: never), and how many refreshes a second for each client';
 
 -- A look at what is due reads a few rows, and the next look goes on behind them: among
 -- those that wait, and among those that come to be due.
@@ -112,7 +112,7 @@ CREATE TABLE oauth_tokens_internal.refresh_scans (
     PRIMARY KEY (provider, kind)
 );
 COMMENT ON TABLE oauth_tokens_internal.refresh_scans IS
-    'where refresh_due() goes on; kind: access (by the expiry of access tokens) or grant';
+    'where refresh_due() continues; kind: access (by the expiry of access tokens) or grant';
 
 -- Of a client with tokens that are due and could not be handed out yet: behind which place
 -- they begin, and where they go on if few are found there. So they wait for their own client
@@ -159,7 +159,7 @@ CREATE FUNCTION oauth_refresh_begin(
 REVOKE ALL ON FUNCTION oauth_refresh_begin(uuid, text, text, text, interval, interval, boolean, bytea) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_refresh_begin(uuid, text, anyenum, text, interval, interval, boolean, bytea) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_refresh_begin(uuid, text, text, text, interval, interval, boolean, bytea) IS
-    'asks whether the caller shall refresh this token now: outcome granted (ask the provider, then call oauth_refresh_commit() or oauth_refresh_fail() with this fence; retry_at is when lease is over: ask no provider that may answer later: lease is how long it may take to answer, and more than half a minute), fresh (it lives for min_ttl, or is valid and in the first half of its life), busy (another caller refreshes it, or an attempt had no answer: in_doubt; try again at retry_at), backoff (until retry_at, for reason), no_refresh_token, needs_reauthorization (for reason; retry_at is the next probe), not_connected. spool_key is a Fernet key of this attempt, under which the provider''s answer may be kept for oauth_refresh_replay(). With force a valid token is refreshed, too, given if_token_sha256 only if that is the SHA-256 of the stored access token. Call it in a transaction of its own. Errors: OT001, OT002 key; OT003 a value that no key opens; OT004, OT005 table; OT017 another cluster''s copy; 22004 null; 22023 unknown actor_type, negative min_ttl, lease of 0 or over an hour; 25006 read-only';
+    'asks whether the caller should refresh this token now. outcome: granted (ask the provider, then call oauth_refresh_commit() or oauth_refresh_fail() with this fence; the lease ends at retry_at, so do not ask if the answer could come later; pass a lease of the longest time that the provider may take, and more than half a minute), fresh (it is valid for min_ttl, or valid and in the first half of its life), busy (another caller refreshes it, or an attempt is in_doubt; try again at retry_at), backoff (until retry_at, for reason), no_refresh_token, needs_reauthorization (for reason; the next attempt is at retry_at), not_connected. spool_key is a Fernet key of this attempt: keep the provider''s answer under it, for oauth_refresh_replay(). With force, a valid token is also refreshed; with if_token_sha256, only if that is the SHA-256 of the stored access token. Call it in a transaction of its own. Errors: OT001, OT002 key; OT003 a value that no key opens; OT004, OT005 table; OT017 another cluster''s copy; 22004 null; 22023 unknown actor_type, negative min_ttl, lease of 0 or over an hour; 25006 read-only';
 COMMENT ON FUNCTION oauth_refresh_begin(uuid, text, anyenum, text, interval, interval, boolean, bytea) IS
     'the same for actor_type as an enum';
 
@@ -178,7 +178,7 @@ CREATE FUNCTION oauth_refresh_commit(
 REVOKE ALL ON FUNCTION oauth_refresh_commit(uuid, text, text, text, bigint, text, text, bigint, text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_refresh_commit(uuid, text, anyenum, text, bigint, text, text, bigint, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_refresh_commit(uuid, text, text, text, bigint, text, text, bigint, text, jsonb) IS
-    'stores what the provider answered: committed (also for a repeat), superseded (nothing is stored: the row has other tokens by now, or a later attempt has begun), deleted (the row is gone). NULL refresh_token, scopes and details keep the stored ones, members of details replace those of the same name, expires_in is in seconds from now, NULL is unknown. Errors: as oauth_store(), and 22004 null identity, fence or access_token; 40001 the attempt is newer than the transaction''s snapshot: try again in a new one';
+    'stores the provider''s answer: committed (also for a repeat), superseded (nothing is stored, because the row has other tokens by now, or a later attempt has begun), deleted (the row is gone). NULL refresh_token, scopes and details keep the stored ones. Members of details replace those of the same name. expires_in is in seconds from now; NULL is unknown. Errors: as oauth_store(), and 22004 null identity, fence or access_token; 40001 the attempt is newer than the transaction''s snapshot: try again in a new one';
 COMMENT ON FUNCTION oauth_refresh_commit(uuid, text, anyenum, text, bigint, text, text, bigint, text, jsonb) IS
     'the same for actor_type as an enum';
 
@@ -195,7 +195,7 @@ CREATE FUNCTION oauth_refresh_fail(
 REVOKE ALL ON FUNCTION oauth_refresh_fail(uuid, text, text, text, bigint, text, text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_refresh_fail(uuid, text, anyenum, text, bigint, text, text, interval) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_refresh_fail(uuid, text, text, text, bigint, text, text, interval) IS
-    'says that an attempt failed; returns the state that follows, backing_off or needs_reauthorization, or superseded. kind: transient (network, 5xx, 408, 425, 429: try again later), no_answer (the request was sent and nothing came back: the provider may have done it), dead_grant (invalid_grant), needs_interaction (the user must do something), client_config (invalid_client, unauthorized_client: pauses this client, touches no token), not_sent (nothing was sent, for a reason of the callers own: the token waits for some seconds). Under row security what a caller says of a client counts only if it has the capability sidecar; then client_config is of this token. detail is what the provider said, no secret; it is cut to 500 bytes. Errors: OT001 to OT005; 22004 null; 22023 unknown actor_type or kind, negative retry_after; 25006 read-only; 40001 as oauth_refresh_commit()';
+    'reports that an attempt failed. Returns the state that follows, backing_off or needs_reauthorization, or superseded. kind: transient (network, 5xx, 408, 425, 429: try again later), no_answer (the request was sent, and no answer came: the provider may have refreshed), dead_grant (invalid_grant), needs_interaction (the user must do something), client_config (invalid_client, unauthorized_client: pauses this client, touches no token), not_sent (nothing was sent, for a reason of the caller''s own: the token waits for some seconds). Under row security, a caller''s report about a client counts only if it has the capability sidecar; otherwise client_config concerns only this token. detail is what the provider said, without secrets; it is cut to 500 bytes. Errors: OT001 to OT005; 22004 null; 22023 unknown actor_type or kind, negative retry_after; 25006 read-only; 40001 as oauth_refresh_commit()';
 COMMENT ON FUNCTION oauth_refresh_fail(uuid, text, anyenum, text, bigint, text, text, interval) IS
     'the same for actor_type as an enum';
 
@@ -212,7 +212,7 @@ CREATE FUNCTION oauth_refresh_replay(
 REVOKE ALL ON FUNCTION oauth_refresh_replay(uuid, text, text, text, bigint, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_refresh_replay(uuid, text, anyenum, text, bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_refresh_replay(uuid, text, text, text, bigint, text) IS
-    'stores an answer that was kept under the attempt''s spool_key, if the row still has the refresh token that was spent: committed, superseded (it has not, or the attempt has ended: the file is of no use any more), deleted (the row is gone), busy (a later attempt is under way: try again). sealed is a Fernet token of the JSON object {"access_token", "refresh_token", "expires_at" (seconds since 1970 UTC), "scopes", "details"}, of which only the first must be there. Errors: as oauth_refresh_commit(), and OT018 it does not open with this attempt''s key, or is another object';
+    'stores an answer that was kept under the attempt''s spool_key, if the row still has the refresh token that was spent: committed, superseded (it has not, or the attempt has ended: the file is no longer needed), deleted (the row is gone), busy (a later attempt is under way: try again). sealed is a Fernet token of the JSON object {"access_token", "refresh_token", "expires_at" (seconds since 1970 UTC), "scopes", "details"}; only the first is required. Errors: as oauth_refresh_commit(), and OT018 it does not open with this attempt''s key, or is another object';
 COMMENT ON FUNCTION oauth_refresh_replay(uuid, text, anyenum, text, bigint, text) IS
     'the same for actor_type as an enum';
 
@@ -221,7 +221,7 @@ CREATE FUNCTION oauth_tokens_adopt_cluster() RETURNS void
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON FUNCTION oauth_tokens_adopt_cluster() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_adopt_cluster() IS
-    'says that this database is the one that refreshes and revokes its tokens, and no copy of it does. Wanted after a restore and after pg_upgrade. Errors: 25006 read-only';
+    'declares that this database refreshes and revokes its tokens, and no copy of it does. Needed after a restore and after pg_upgrade. Errors: 25006 read-only';
 
 CREATE FUNCTION oauth_tokens_internal.cluster(OUT id text, OUT adopted boolean)
     LANGUAGE c STABLE PARALLEL RESTRICTED
@@ -235,17 +235,17 @@ CREATE FUNCTION oauth_tokens_internal.publish_refresh_rules(rules jsonb) RETURNS
     AS 'MODULE_PATHNAME', 'oauth_publish_refresh_rules';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.publish_refresh_rules(jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.publish_refresh_rules(jsonb) IS
-    'tells oauth_refresh_begin() of each provider, by name without label, {"rotation": none, strict, until_used, grace:<seconds> or auto, "refresh_kills_access": boolean, "refresh_ahead", "keep_alive": seconds, "refreshes_per_second": number}; all may be missing. Replaces all. Errors: 22004 null; 22023 not such an object';
+    'publishes, for oauth_refresh_begin(), the rules of each provider, by name without label, {"rotation": none, strict, until_used, grace:<seconds> or auto, "refresh_kills_access": boolean, "refresh_ahead", "keep_alive": seconds, "refreshes_per_second": number}; each may be missing. Replaces all earlier rules. Errors: 22004 null; 22023 not such an object';
 
 CREATE FUNCTION oauth_tokens_internal.refresh_purge() RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'oauth_refresh_purge';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.refresh_purge() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.refresh_purge() IS
-    'deletes what is kept for tokens that are gone, and of clients of which nothing is to be said any more, at most 5,000 rows of each table a call; how many in all. Nothing where row security applies to the caller';
+    'deletes states and attempts of tokens that are gone, and clients without recent reports, at most 5,000 rows of each table in a call. Returns how many. Does nothing if row security applies to the caller';
 
 -- Refreshes that nobody asks for. The indexes cost with each store, so they are there
--- only where somebody wants them.
+-- only if somebody wants them.
 
 CREATE FUNCTION oauth_tokens_enable_background_refresh() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -256,9 +256,9 @@ CREATE FUNCTION oauth_tokens_disable_background_refresh() RETURNS void
 REVOKE ALL ON FUNCTION oauth_tokens_enable_background_refresh() FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_tokens_disable_background_refresh() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_enable_background_refresh() IS
-    'makes the partial indexes idx_oauth_tokens_refresh and idx_oauth_token_details_refresh, by which sidecars find the tokens to refresh ahead of time: those of providers with refresh_ahead or keep_alive. Stores wait meanwhile. Errors: OT004, OT005 table; 25006 read-only; 42501 not the owner of the tables';
+    'makes the partial indexes idx_oauth_tokens_refresh and idx_oauth_token_details_refresh, by which sidecars find the tokens to refresh ahead of time, for providers with refresh_ahead or keep_alive. Stores wait meanwhile. Errors: OT004, OT005 table; 25006 read-only; 42501 not the owner of the tables';
 COMMENT ON FUNCTION oauth_tokens_disable_background_refresh() IS
-    'drops them: tokens are refreshed when somebody asks for them. Errors: as oauth_tokens_enable_background_refresh()';
+    'drops these indexes: tokens are then refreshed only when somebody asks for them. Errors: as oauth_tokens_enable_background_refresh()';
 
 CREATE FUNCTION oauth_tokens_internal.refresh_due(
     max_rows bigint, providers text[] DEFAULT NULL)
@@ -268,7 +268,7 @@ CREATE FUNCTION oauth_tokens_internal.refresh_due(
     AS 'MODULE_PATHNAME', 'oauth_refresh_due';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.refresh_due(bigint, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.refresh_due(bigint, text[]) IS
-    'hands out tokens that are to be refreshed now though nobody asks, of these providers (without label; NULL: of all), soonest expiry first and no more than the rate of their clients allows: call oauth_refresh_begin() with this min_ttl and force for each of them at once. None where the indexes are not there, where row security applies to the caller, and while another session looks. Errors: OT004, OT005 table; OT017 another cluster''s copy; 22004 null max_rows; 22023 negative; 25006 read-only';
+    'returns tokens to refresh ahead of time now, of these providers (without label; NULL: of all), soonest expiry first, and no more than the rate of their clients allows. Call oauth_refresh_begin() for each of them at once, with this min_ttl and force. None if the indexes are missing, if row security applies to the caller, or while another session searches. Errors: OT004, OT005 table; OT017 another cluster''s copy; 22004 null max_rows; 22023 negative; 25006 read-only';
 
 CREATE FUNCTION oauth_tokens_internal.refresh_backlog()
     RETURNS TABLE (provider text, due bigint, oldest timestamptz, paused_until timestamptz,
@@ -277,4 +277,4 @@ CREATE FUNCTION oauth_tokens_internal.refresh_backlog()
     AS 'MODULE_PATHNAME', 'oauth_refresh_backlog';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.refresh_backlog() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.refresh_backlog() IS
-    'of each provider that has a rule: how many tokens are due (it counts up to 100,000), the expiry of the oldest of them, the end of the longest pause of its clients, and for how many tokens the last attempt had no answer, so that nobody knows whether the refresh token was spent. For metrics: it reads them all';
+    'for each provider that has a rule: how many tokens are due (it counts up to 100,000), the expiry of the oldest of them, the end of the longest pause of its clients, and for how many tokens the last attempt is in doubt. For metrics: it reads all of them';

@@ -28,7 +28,7 @@ ALTER TABLE oauth_tokens_internal.oauth_revocations
     ALTER COLUMN encrypted_access_token SET STORAGE EXTERNAL;
 CREATE INDEX oauth_revocations_next_attempt_at ON oauth_tokens_internal.oauth_revocations (next_attempt_at);
 COMMENT ON TABLE oauth_tokens_internal.oauth_revocations IS
-    'deleted grants that are to be revoked at their provider; next_attempt_at is the end of the lease while one is being revoked, give_up_at is a day after the first attempt, reason is that of the last failure; unless_shared: not while another token is of the same provider, client and account';
+    'deleted grants that wait to be revoked at their provider. While one is being revoked, next_attempt_at is the end of the lease. give_up_at is a day after the first attempt; reason is that of the last failure. unless_shared: not while another token is of the same provider, client and account';
 SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.oauth_revocations', '');
 
 CREATE FUNCTION oauth_tokens_internal.delete_token(
@@ -38,7 +38,7 @@ CREATE FUNCTION oauth_tokens_internal.delete_token(
     AS 'MODULE_PATHNAME', 'oauth_delete_token';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.delete_token(uuid, text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.delete_token(uuid, text, text, text, text) IS
-    'oauth_delete() for the API: revoke is always, never, or auto, which does not revoke while another token that the caller sees is of the same provider, client and account. revocation: queued or skipped. Errors: as oauth_delete(), and 22023 another revoke';
+    'oauth_delete() for the API. revoke is always, never, or auto, which does not revoke while the caller sees another token of the same provider, client and account. revocation: queued or skipped. Errors: as oauth_delete(), and 22023 another revoke';
 
 CREATE FUNCTION oauth_tokens_internal.revocations_claim(
     max_rows bigint, lease interval, providers text[] DEFAULT NULL,
@@ -49,7 +49,7 @@ CREATE FUNCTION oauth_tokens_internal.revocations_claim(
     AS 'MODULE_PATHNAME', 'oauth_revocations_claim';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.revocations_claim(bigint, interval, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.revocations_claim(bigint, interval, text[]) IS
-    'up to max_rows grants that are to be revoked now, which nobody else gets until lease is over; those of providers (without label; null: of all), and those of others that nobody has taken for a day. Of identities that row security lets the caller store. shared: it must not be revoked, since another token is of the same account by now. Both tokens null: no key of the ring opens them. Errors: OT001, OT002 key; OT005 table; OT017 another cluster''s copy; 22004 null; 22023 negative max_rows or lease; 25006 read-only';
+    'claims up to max_rows grants to revoke now; no other caller gets them until lease has ended. Those of providers (without label; null: of all), and those of others that nobody has claimed for a day, of identities that row security lets the caller store. shared: it must not be revoked, because another token is of the same account by now. Both tokens null: no key of the ring opens them. Errors: OT001, OT002 key; OT005 table; OT017 another cluster''s copy; 22004 null; 22023 negative max_rows or lease; 25006 read-only';
 
 CREATE FUNCTION oauth_tokens_internal.revocation_done(
     id uuid, outcome text, reason text DEFAULT NULL, retry_after interval DEFAULT NULL) RETURNS text
@@ -57,11 +57,11 @@ CREATE FUNCTION oauth_tokens_internal.revocation_done(
     AS 'MODULE_PATHNAME', 'oauth_revocation_done';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.revocation_done(uuid, text, text, interval) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.revocation_done(uuid, text, text, interval) IS
-    'ends an attempt. outcome done: the row goes. retry: another attempt follows after 1 s, then twice as long each time, up to 1 h, or after retry_after if that is longer, and after a day of them the row goes; reason is kept (500 bytes, no secret). Returns done, retry or given_up; null where the row is gone. Errors: 22004 null id or outcome; 22023 another outcome, or negative retry_after; 25006 read-only';
+    'ends an attempt. outcome done: the row is deleted. retry: another attempt follows after 1 s, then twice as long each time, up to 1 h, or after retry_after if that is longer; after a day the row is deleted. reason is stored (500 bytes, no secret). Returns done, retry or given_up; null if the row is gone. Errors: 22004 null id or outcome; 22023 another outcome, or negative retry_after; 25006 read-only';
 
 CREATE FUNCTION oauth_tokens_internal.revocations_waiting() RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'oauth_revocations_waiting';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.revocations_waiting() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.revocations_waiting() IS
-    'how many deleted grants are still to be revoked, of all identities';
+    'how many deleted grants wait to be revoked, of all identities';
