@@ -1,5 +1,5 @@
-// What was received and not yet taken, at most a request's head. Takes memory when something
-// is there to read, so that an idle connection costs none.
+// Received bytes that are not yet consumed, at most a request's head. It allocates when there
+// is something to read, so an idle connection costs no memory.
 #pragma once
 
 #include <openssl/crypto.h>
@@ -14,7 +14,7 @@
 namespace sidecar::server
 {
 
-// Wipes memory before giving it back: codes, cookies and keys went through.
+// Wipes memory before it is freed: codes, cookies and keys passed through it.
 template <typename T>
 struct WipingAllocator {
 	using value_type = T;
@@ -41,10 +41,10 @@ public:
 		return {static_cast<const char *>(bytes_.cdata().data()), bytes_.size()};
 	}
 	bool empty() const noexcept { return bytes_.size() == 0; }
-	// Nothing more would fit.
+	// There is no more room.
 	bool full() const noexcept { return bytes_.size() == bytes_.max_size(); }
 
-	// Where to read to; at least one byte unless full.
+	// Where to read into; at least one byte unless it is full.
 	boost::asio::mutable_buffer room()
 	{
 		const std::size_t more = std::max(kRoom, bytes_.capacity() - bytes_.size());
@@ -52,7 +52,7 @@ public:
 	}
 	void added(std::size_t bytes) noexcept { bytes_.commit(bytes); }
 	void consume(std::size_t bytes) noexcept { bytes_.consume(bytes); }
-	// Gives the memory back if nothing is in it.
+	// Frees the memory if it is empty.
 	void trim()
 	{
 		if (empty())

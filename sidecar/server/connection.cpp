@@ -22,7 +22,7 @@ namespace asio = boost::asio;
 
 constexpr std::size_t kMaxLoggedPath = 256;
 constexpr std::size_t kMaxLingering = 256 * 1024; // bytes read and dropped before closing
-constexpr int kMaxWriteLimits = 6;                // of a slow reader who does make progress
+constexpr int kMaxWriteLimits = 6;                // for a slow reader that makes progress
 
 std::string_view known_method(std::string_view method)
 {
@@ -83,8 +83,8 @@ asio::awaitable<void> HttpConnection::serve()
 	}
 	bool goes_on = true;
 	while (goes_on) {
-		// Nothing is held while there is nothing to read. One who sends request after
-		// request without a pause lets the others have their turn.
+		// No memory is kept while there is nothing to read. A client that sends request after
+		// request without a pause must let the others have their turn.
 		if (buffer_.empty() && !stream_.has_pending()) {
 			enter(Phase::idle);
 			co_await stream_.wait_for_data();
@@ -95,8 +95,8 @@ asio::awaitable<void> HttpConnection::serve()
 	}
 }
 
-// One request and its answer; true if another may follow. The last chance of an
-// idle connection is what has already arrived.
+// One request and its answer; true if another may follow. If an idle
+// connection is ended, a request that has already arrived is still answered.
 asio::awaitable<bool> HttpConnection::exchange(bool is_last)
 {
 	RequestReader reader;
@@ -112,7 +112,7 @@ asio::awaitable<bool> HttpConnection::exchange(bool is_last)
 	const http::Response response = co_await handle(std::move(request));
 	if (is_taken_over_)
 		co_return false;
-	// A request that is waiting behind this one is answered, even when draining.
+	// A request behind this one that has arrived is answered, even during the drain.
 	const bool is_end = is_last || (state_->is_draining && buffer_.empty());
 	const bool closes = is_end || !reader.keep_alive();
 	const bool is_sent = co_await send(response, closes);
@@ -141,8 +141,8 @@ asio::awaitable<HttpConnection::Outcome> HttpConnection::receive(RequestReader &
 	co_return state == State::whole ? Outcome::whole : Outcome::refused;
 }
 
-// Whatever becomes of the client, the handler comes to its end: it may be in
-// the middle of a transaction.
+// The handler always runs to its end, even if the client is gone: it may be in the middle of a
+// transaction.
 asio::awaitable<http::Response> HttpConnection::handle(http::Request request)
 {
 	enter(Phase::handler);
@@ -154,7 +154,7 @@ asio::awaitable<http::Response> HttpConnection::handle(http::Request request)
 		auto answer = state_->handler(std::move(request));
 		response = co_await std::move(answer);
 	} catch (...) {
-		// Not what it says: that may hold anything.
+		// Its message is not logged: it may contain anything.
 		log::error("the handler of a request failed",
 				   {{"request_id", std::string_view(record_.request_id)}});
 	}
@@ -174,7 +174,7 @@ asio::awaitable<void> HttpConnection::refuse(RequestReader &reader, Outcome outc
 		co_await linger();
 }
 
-// The handler has taken too long: its answer will be dropped, this one is sent.
+// The handler has taken too long: this answer is sent, and the handler's is dropped.
 asio::awaitable<void> HttpConnection::answer_late(std::shared_ptr<HttpConnection> self)
 {
 	try {
@@ -205,8 +205,8 @@ asio::awaitable<bool> HttpConnection::send(const http::Response &response, bool 
 	co_return true;
 }
 
-// Closing with unread bytes resets the connection, and the other end may lose
-// the answer; so they are read, for a while.
+// If a connection is closed with unread bytes, it is reset, and the client may lose the
+// answer. So they are read, for a while.
 asio::awaitable<void> HttpConnection::linger()
 {
 	enter(Phase::linger);

@@ -1,5 +1,5 @@
-// One connection: reads requests, has them answered one after another, and
-// keeps to the time limits. Its coroutine keeps it alive.
+// One connection: reads requests, has them answered one after another, and keeps the time
+// limits. Its coroutine keeps it alive.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -37,9 +37,9 @@ public:
 	Phase phase() const noexcept { return phase_; }
 	// Of its phase.
 	Clock::time_point deadline() const noexcept { return deadline_; }
-	// Its time is over: it ends as its phase demands.
+	// The time limit has passed: it ends as its phase requires.
 	void expire();
-	// Ends it without a word.
+	// Closes it without an answer.
 	void cut() noexcept;
 
 private:

@@ -21,7 +21,7 @@ using std::chrono::milliseconds;
 
 constexpr auto kBetweenWarnings = std::chrono::minutes(1);
 
-// There is no descriptor or memory for one more.
+// No descriptor or memory is left for another connection.
 bool is_starved(const boost::system::error_code &error)
 {
 	return error == errc::too_many_files_open || error == errc::too_many_files_open_in_system ||
@@ -52,7 +52,7 @@ asio::awaitable<void> Listener::run(std::shared_ptr<Listener> self)
 	}
 }
 
-// At the limit the one that has been idle longest goes, or else the new one.
+// At the limit, the connection that has been idle longest is closed, or else the new one.
 void Listener::admit(Socket socket)
 {
 	if (state_->connections.size() >= static_cast<std::size_t>(state_->limits.connections)) {
@@ -88,7 +88,7 @@ milliseconds Listener::make_room()
 
 void Listener::close()
 {
-	socket_.file.remove(); // nobody comes after those who wait
+	socket_.file.remove(); // no client can come after those that wait
 	boost::system::error_code error;
 	while (!state_->is_stopped && !error) {
 		Socket socket = socket_.acceptor.accept(error);

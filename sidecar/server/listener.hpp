@@ -21,7 +21,7 @@ public:
 
 	static boost::asio::awaitable<void> run(std::shared_ptr<Listener> self);
 
-	// Accepts what waits, unless the server has stopped, and closes.
+	// Accepts connections that wait, unless the server has stopped, and closes the socket.
 	void close();
 
 private:

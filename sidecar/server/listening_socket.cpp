@@ -32,7 +32,7 @@ void check(int result)
 		throw boost::system::system_error(errno, boost::system::system_category());
 }
 
-// What is accepted inherits TCP_NODELAY.
+// Accepted sockets inherit TCP_NODELAY.
 ListeningSocket open_tcp(asio::io_context &context, const settings::Address &address)
 {
 	const tcp::endpoint endpoint(asio::ip::make_address(address.host), address.port);
@@ -45,7 +45,7 @@ ListeningSocket open_tcp(asio::io_context &context, const settings::Address &add
 	return {std::move(acceptor), port, {}};
 }
 
-// A socket that a daemon left behind when it was killed is removed.
+// Removes a socket that a killed daemon has left behind.
 void remove_stale(asio::io_context &context, const std::string &path)
 {
 	struct stat status {
@@ -53,9 +53,9 @@ void remove_stale(asio::io_context &context, const std::string &path)
 	if (lstat(path.c_str(), &status) != 0 && errno == ENOENT)
 		return;
 	if (!S_ISSOCK(status.st_mode))
-		throw std::runtime_error("a file that is no socket is there");
+		throw std::runtime_error("there is a file that is no socket");
 	Local::socket probe(context, Local());
-	probe.non_blocking(true); // a full backlog must not hold us up
+	probe.non_blocking(true); // a full backlog must not block us
 	boost::system::error_code error;
 	probe.connect(Local::endpoint(path), error);
 	if (!error || error == asio::error::would_block)
@@ -65,8 +65,8 @@ void remove_stale(asio::io_context &context, const std::string &path)
 	check(unlink(path.c_str()));
 }
 
-// The file takes its mode from the socket (less the umask), so that at no time
-// is it open to more than it will be.
+// The file gets its mode from the socket (less the umask), so it is never open to more users
+// than intended.
 ListeningSocket open_file(asio::io_context &context, const std::string &path)
 {
 	remove_stale(context, path);

@@ -1,4 +1,4 @@
-// Opens the socket that a listener accepts from.
+// Opens a listener's socket.
 #pragma once
 
 #include <sys/types.h>
@@ -16,9 +16,9 @@ namespace sidecar::server
 using Acceptor = boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol,
 													boost::asio::io_context::executor_type>;
 
-// A Unix socket's file, to be taken away only as long as it is still that one.
+// A Unix socket's file. It is removed only if it is still the same file.
 struct SocketFile {
-	std::string path; // empty where there is none
+	std::string path; // empty if there is none
 	dev_t device = 0;
 	ino_t inode = 0;
 

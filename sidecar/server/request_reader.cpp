@@ -23,9 +23,9 @@ using beast::http::field;
 
 constexpr std::string_view kLineEnd = "\r\n";
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
-// The shortest end of a chunked body. Beast's parser asserts that it sees as much.
+// The shortest end of a chunked body. Beast's parser asserts that it gets as many bytes.
 constexpr std::size_t kChunkedEnd = 5;
-// Chunk sizes and extensions included.
+// Including chunk sizes and extensions.
 constexpr std::size_t kMaxBodyOnWire = 4 * http::kMaxBodyBytes;
 
 std::string_view plain(beast::string_view text)
@@ -33,8 +33,8 @@ std::string_view plain(beast::string_view text)
 	return {text.data(), text.size()};
 }
 
-// A line feed that no carriage return precedes, or a line that continues the
-// one before (obs-fold, RFC 9112 section 5.2).
+// A line feed without a carriage return before it, or a line that continues the one before
+// (obs-fold, RFC 9112 section 5.2).
 bool has_odd_lines(std::string_view head)
 {
 	for (auto at = head.find('\n'); at != std::string_view::npos; at = head.find('\n', at + 1)) {
@@ -46,12 +46,12 @@ bool has_odd_lines(std::string_view head)
 	return false;
 }
 
-// The refusal of a request line, as far as it has come; 0 if there is none yet.
+// The status to refuse a request line with, as far as it has arrived. 0: no reason yet.
 int fault_of_line(std::string_view line, bool whole)
 {
 	const auto method_end = std::min(line.find(' '), line.size());
 	const auto method = line.substr(0, method_end);
-	// Something else than HTTP, such as TLS, must not wait for the time limit.
+	// Bytes that are not HTTP, such as TLS, must not wait for the time limit.
 	if (!line.empty() && !http::is_letter(line.front()))
 		return 400;
 	if (method.size() > kMaxMethodBytes)
@@ -86,7 +86,7 @@ class RequestReader::Parser : public beast::http::basic_parser<true>
 public:
 	Parser()
 	{
-		header_limit(http::kMaxHeaderBytes + 1); // ours comes first
+		header_limit(http::kMaxHeaderBytes + 1); // our own limit is lower
 		body_limit(http::kMaxBodyBytes);
 		eager(true);
 	}
@@ -94,7 +94,7 @@ public:
 	bool is_current() const noexcept { return version_ >= 11; }
 
 	http::Request request;
-	int status = 400; // what a refusal says
+	int status = 400; // of the refusal
 
 private:
 	using Code = beast::error_code;
@@ -104,7 +104,7 @@ private:
 	{
 		version_ = version;
 		request.method = plain(method);
-		// Only the origin form. A bracket of Beast's: it lets bytes over 0x7f pass.
+		// Only the origin form, and only ASCII: Beast lets bytes over 0x7f pass.
 		if (target.front() != '/' || !std::all_of(target.begin(), target.end(), http::is_visible))
 			return refuse(400, error);
 		const auto text = plain(target);
@@ -117,7 +117,7 @@ private:
 					   Code &error) override
 	{
 		if (is_head_done_)
-			return; // a trailer: nothing to us
+			return; // a trailer is ignored
 		const auto value = plain(value_text);
 		if (++headers_ > kMaxHeaders)
 			return refuse(431, error);
@@ -127,7 +127,9 @@ private:
 			(name == field::transfer_encoding && (++codings_ > 1 || is_bad_coding)))
 			refuse(400, error);
 		else if (name == field::expect)
-			refuse(417, error); // nobody waits for our leave to send what is dropped
+			refuse(
+				417,
+				error); // no client should wait for our permission to send a body that is dropped
 		else if (name == field::authorization)
 			authorize(value);
 		else if (name == field::cookie)
@@ -176,7 +178,7 @@ private:
 		request.has_authorization = true;
 	}
 
-	// A string that grows leaves its old memory behind unwiped.
+	// A string that grows leaves its old memory unwiped.
 	void add_cookie(std::string_view value)
 	{
 		if (request.cookie.empty()) {
@@ -209,7 +211,7 @@ RequestReader::State RequestReader::feed(Buffer &buffer)
 // The parser gets the head in one piece, or not at all.
 RequestReader::State RequestReader::read_head(Buffer &buffer)
 {
-	// Empty lines before a request are forgiven (RFC 9112 section 2.2).
+	// Empty lines before a request are ignored (RFC 9112 section 2.2).
 	while (searched_ == 0 && buffer.data().starts_with(kLineEnd))
 		buffer.consume(kLineEnd.size());
 	const auto data = buffer.data();
@@ -265,7 +267,7 @@ int RequestReader::status() const noexcept
 	return status_;
 }
 
-// HTTP/1.0 has its connection closed, whatever it asks for.
+// An HTTP/1.0 connection is always closed.
 bool RequestReader::keep_alive() const noexcept
 {
 	return parser_->is_done() && parser_->keep_alive() && parser_->is_current();

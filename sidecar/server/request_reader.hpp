@@ -1,10 +1,10 @@
-// Makes a request out of bytes. Knows nothing of sockets or time: bytes in, a
-// request or the status of a refusal out.
+// Makes a request from bytes, or the status to refuse it with. It knows nothing of sockets or
+// time.
 //
-// Beast's parser does the grammar of RFC 9112; what it lets through and a
-// server in front of an application should not is refused here: folded
-// headers, a missing or doubled Host, any transfer coding but chunked, chunked
-// together with a length, and targets that are no path.
+// Beast's parser knows the grammar of RFC 9112. What it accepts, but a server in front of an
+// application should not, is refused here: folded headers, a missing or doubled Host, any
+// transfer coding except chunked, chunked together with a length, and targets that are no
+// path.
 #pragma once
 
 #include <memory>
@@ -28,15 +28,15 @@ public:
 	RequestReader();
 	~RequestReader();
 
-	// Takes from the buffer what belongs to this request.
+	// Consumes the bytes of this request from the buffer.
 	State feed(Buffer &buffer);
 
 	// After `refused`: 400, 413, 414, 417, 431, 501 or 505.
 	int status() const noexcept;
 	// After `whole`.
 	bool keep_alive() const noexcept;
-	// The request, once. Its target and method are there after `refused`, too, if
-	// the request came that far.
+	// Moves the request out; call it once. After `refused`, it has target and method, too, if
+	// they were read.
 	http::Request take() noexcept;
 
 private:
@@ -48,7 +48,7 @@ private:
 
 	std::unique_ptr<Parser> parser_;
 	std::size_t searched_ = 0;  // of the head, for its end
-	std::size_t body_read_ = 0; // framing included
+	std::size_t body_read_ = 0; // including framing
 	bool is_head_read_ = false;
 	int status_ = 0;
 };

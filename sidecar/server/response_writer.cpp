@@ -44,14 +44,14 @@ void add(std::string &out, std::string_view name, std::string_view value)
 	out.append(name).append(": ").append(value).append("\r\n");
 }
 
-// The value is not said: it may be a secret.
+// The value is not logged: it may be a secret.
 void add_checked(std::string &out, std::string_view name, std::string_view value,
 				 std::string_view request_id)
 {
 	if (is_value(value))
 		add(out, name, value);
 	else
-		log::error("a header that no response may carry was left out",
+		log::error("a header with a control character was left out",
 				   {{"header", name}, {"request_id", request_id}});
 }
 
@@ -68,7 +68,7 @@ std::size_t room_for(const http::Response &response)
 Secret answer_text(const http::Response &response, const AnswerKind &kind)
 {
 	std::string out;
-	out.reserve(room_for(response)); // growing would leave copies behind
+	out.reserve(room_for(response)); // a string that grows would leave copies in memory
 	const int status = response.status;
 	out.append("HTTP/1.1 ").append(fmt::format_int(status).c_str()).append(" ");
 	out.append(beast::http::obsolete_reason(beast::http::int_to_status(status))).append("\r\n");

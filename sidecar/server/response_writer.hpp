@@ -1,4 +1,4 @@
-// A response as it goes over the wire.
+// Writes a response as bytes.
 #pragma once
 
 #include <string_view>
@@ -15,8 +15,8 @@ struct AnswerKind {
 	bool closes = false;
 };
 
-// The whole answer. A value with a control character in it is left out and reported: no
-// response can forge a header. (Names are literals of ours.)
+// The whole answer. A header with a control character in its value is left out and logged, so
+// no value can forge a header. (Names are literals of ours.)
 Secret answer_text(const http::Response &response, const AnswerKind &kind);
 
 } // namespace sidecar::server

@@ -22,7 +22,7 @@ namespace asio = boost::asio;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kTick{100}; // between two looks at the time limits
+constexpr milliseconds kTick{100}; // between two checks of the time limits
 constexpr milliseconds kDrainLook{5};
 
 asio::awaitable<void> pause(asio::steady_timer &timer, milliseconds time)
@@ -79,7 +79,7 @@ Statistics Server::statistics() const noexcept
 
 asio::awaitable<void> Server::drain(milliseconds deadline)
 {
-	const std::shared_ptr<ServerState> state = state_; // the server may go first
+	const std::shared_ptr<ServerState> state = state_; // the server may be destroyed first
 	const auto begin = Clock::now();
 	const milliseconds grace = std::min(state->limits.grace, deadline / 2);
 	asio::steady_timer timer(state->context);

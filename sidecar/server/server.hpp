@@ -1,5 +1,5 @@
-// The HTTP server: Beast on one event loop, one coroutine a connection, and
-// everything bounded (docs/design/threats.md, C8).
+// The HTTP server: Beast on one event loop, with a coroutine for each connection. Everything is
+// bounded (docs/design/threats.md, C8).
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -18,7 +18,7 @@ namespace sidecar::server
 
 struct Limits {
 	using Time = std::chrono::milliseconds;
-	int connections = 10000;                // at the limit, the one that has been idle longest goes
+	int connections = 10000; // at the limit, the one that has been idle longest is closed
 	Time header = std::chrono::seconds(10); // from its first byte to the end of a request
 	Time write = std::chrono::seconds(10);  // without progress; six times that in all
 	Time idle = std::chrono::seconds(75);   // between requests
@@ -33,22 +33,22 @@ struct Statistics {
 	int requests = 0; // being answered now
 };
 
-// Answers a request; must not throw (what it throws becomes a 500).
+// Answers a request. It must not throw (an exception becomes a 500).
 using Handler = std::function<boost::asio::awaitable<http::Response>(http::Request)>;
-// What may be logged of a request, and no more.
+// The parts of a request that may be logged, and no others.
 struct AccessRecord {
 	std::string request_id;
-	std::string_view method; // of a known method, or "other"
+	std::string_view method; // a known method, or "other"
 	std::string path;        // as sent, at most 256 bytes, without query; may be hostile
 	std::string_view endpoint;
 	int status = 0;
 	std::chrono::steady_clock::time_point begin;
 	std::chrono::microseconds duration{};
 };
-// Told of each request once its answer is there, just before it is sent.
+// Called for each request when its answer is ready, before it is sent.
 using Observer = std::function<void(const AccessRecord &)>;
-// What to say where a request never reached the handler: a response for a status
-// (400, 408, 413, 414, 431, 503 …).
+// The response for a status (400, 408, 413, 414, 431, 503 …) if a request did not reach the
+// handler.
 using Refusal = std::function<http::Response(int status, const std::string &request_id)>;
 
 struct ServerState;
@@ -62,19 +62,19 @@ public:
 	~Server();
 
 	// Throws std::runtime_error with a text that says what is wrong with the address.
-	// A stale Unix socket is replaced, one in use is not. Returns the port, which
-	// matters where 0 was asked for.
+	// A stale Unix socket is replaced, one in use is not. Returns the port, which is needed if
+	// port 0 was asked for.
 	unsigned short listen(const settings::Address &address, http::Audience audience);
 	// TLS 1.2 and up on the TCP listeners made after this. Throws std::runtime_error
-	// with a text that says what is wrong with certificate or key. Ignores SIGPIPE
-	// from here on: OpenSSL writes to sockets without MSG_NOSIGNAL.
+	// with a text that says what is wrong with certificate or key. Also ignores SIGPIPE,
+	// because OpenSSL writes to sockets without MSG_NOSIGNAL.
 	void use_tls(const std::string &certificate_file, const std::string &key_file);
 
 	Statistics statistics() const noexcept;
 
-	// Accepts what already waits, then nothing more; answers what comes on open
-	// connections with Connection: close; ends when all are closed or at the
-	// deadline. Nobody who was let in is left without an answer (docs/design/threats.md, C9).
+	// Accepts connections that already wait, then no more. Answers requests on open connections
+	// with Connection: close. Ends when all are closed, or at the deadline. No accepted client
+	// is left without an answer (docs/design/threats.md, C9).
 	boost::asio::awaitable<void> drain(std::chrono::milliseconds deadline);
 
 private:

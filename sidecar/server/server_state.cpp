@@ -15,10 +15,10 @@ namespace sidecar::server
 RequestIds::RequestIds()
 {
 	if (RAND_bytes(reinterpret_cast<unsigned char *>(&state_), sizeof state_) != 1)
-		throw std::runtime_error("no random numbers to be had");
+		throw std::runtime_error("OpenSSL gives no random numbers");
 }
 
-// SplitMix64: a permutation, so that 2^64 of them are different.
+// SplitMix64. It is a permutation, so 2^64 ids are different.
 std::string RequestIds::next()
 {
 	std::uint64_t mixed = state_ += 0x9e3779b97f4a7c15;
@@ -44,7 +44,7 @@ HttpConnection *ServerState::longest_idle() const noexcept
 	return found == connections.end() ? nullptr : *found;
 }
 
-// One that expires goes to the end of the list.
+// A connection that expires goes to the end of the list.
 void ServerState::expire_late()
 {
 	const auto now = HttpConnection::Clock::now();
@@ -65,7 +65,7 @@ void ServerState::stop()
 	for (const auto &listener : listeners)
 		listener->close();
 	listeners.clear();
-	const auto all = connections; // cutting one moves it
+	const auto all = connections; // cut() moves it in the list
 	for (HttpConnection *connection : all)
 		connection->cut();
 }

@@ -1,4 +1,4 @@
-// What a server's connections and listeners share.
+// The state that a server's connections and listeners share.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -17,7 +17,7 @@ namespace sidecar::server
 class HttpConnection;
 class Listener;
 
-// Request ids: no two alike, and none that tells how many came before it.
+// Request ids. No two are equal, and none reveals how many came before it.
 class RequestIds
 {
 public:
@@ -34,10 +34,10 @@ struct ServerState {
 
 	// Nothing if none is idle.
 	HttpConnection *longest_idle() const noexcept;
-	// Ends the phase of each connection whose time is over; of the idle ones at once.
+	// Ends the phase of each connection whose time limit has passed, and idle ones at once.
 	void expire_late();
 	void expire_idle();
-	// Closes everything. Handlers come to their end, and nobody hears of it.
+	// Closes everything. Handlers run to their end, and their answers are dropped.
 	void stop();
 
 	boost::asio::io_context &context;
@@ -46,8 +46,8 @@ struct ServerState {
 	const Refusal refusal;
 	const Observer observer;
 
-	// Those first whose phase began longest ago. One clock looks at all of them: a timer for
-	// each would be set four times a request.
+	// In the order in which their phases began. One clock checks all of them, because a timer
+	// for each would be set four times for a request.
 	std::list<HttpConnection *> connections;
 	RequestIds request_ids;
 	int requests = 0;

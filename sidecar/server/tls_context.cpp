@@ -28,7 +28,7 @@ std::string reason()
 	throw std::runtime_error(what + ": " + reason());
 }
 
-// OpenSSL's own words for a file that cannot be opened are no help.
+// OpenSSL's own message about a file that cannot be opened does not help.
 void check_readable(const std::string &what, const std::string &file)
 {
 	errno = 0;
@@ -37,7 +37,7 @@ void check_readable(const std::string &what, const std::string &file)
 								 (errno ? std::strerror(errno) : "cannot be read"));
 }
 
-// A key with a passphrase would have OpenSSL ask for it at the terminal.
+// If a key has a passphrase, OpenSSL would ask for it at the terminal.
 int no_passphrase(char *, int, int, void *)
 {
 	return -1;
@@ -59,9 +59,9 @@ void set_rules(SSL_CTX *context)
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 									 SSL_OP_CIPHER_SERVER_PREFERENCE);
-	// Idle connections give their buffers back.
+	// Idle connections free their buffers.
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE);
-	// Tickets resume sessions; nothing is kept here for that.
+	// Tickets resume sessions, so no session is kept here.
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_default_passwd_cb(context, no_passphrase);
 	SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);

@@ -1,4 +1,4 @@
-// Certificate, key and rules of TLS.
+// The TLS context: certificate, key and options.
 #pragma once
 
 #include <openssl/ssl.h>

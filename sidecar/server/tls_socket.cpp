@@ -30,7 +30,7 @@ asio::awaitable<bool> TlsSocket::wait(short wait_for)
 {
 	const auto type = wait_for == POLLOUT ? Socket::wait_write : Socket::wait_read;
 	const auto [error] = co_await socket_.async_wait(type, asio::as_tuple(asio::deferred));
-	// A closed socket's number may be another connection's by now.
+	// The number of a closed socket may belong to another connection by now.
 	co_return !error && socket_.is_open();
 }
 
@@ -39,7 +39,8 @@ asio::awaitable<bool> TlsSocket::wait_for_data()
 	return wait(POLLIN);
 }
 
-// (g++ 12 evaluates a co_await behind && in a loop's condition whatever stands before it.)
+// (In a loop's condition, g++ 12 evaluates a co_await behind && even if its left side is
+// false.)
 asio::awaitable<bool> TlsSocket::handshake()
 {
 	for (;;) {
@@ -122,7 +123,7 @@ TlsSocket::Step TlsSocket::classify(int result, std::size_t bytes) noexcept
 	}
 }
 
-// The close_notify of TLS is sent if there is room for it, and not waited for.
+// TLS's close_notify is sent if there is room for it. Nobody waits for it.
 void TlsSocket::finish() noexcept
 {
 	if (!socket_.is_open())

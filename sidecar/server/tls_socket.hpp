@@ -1,9 +1,9 @@
 // A connection's socket, with TLS or without.
 //
-// TLS is OpenSSL straight on the socket, which takes 9 KiB for a connection; asio::ssl::stream
-// takes 51 KiB: 250 MiB for 5,000 idle ones, whom a daemon must bear beside the others.
-// Time limits are not those of beast::basic_stream, which closes the socket when one has
-// passed: a client that is late is told so (408).
+// TLS is OpenSSL directly on the socket, which takes 9 KiB for a connection.
+// asio::ssl::stream takes 51 KiB: 250 MiB for 5,000 idle connections, which a daemon must
+// endure beside the others. We do not use the time limits of beast::basic_stream, because it
+// closes the socket when one has passed: a client that is late must get an answer (408).
 #pragma once
 
 #include <openssl/ssl.h>
@@ -28,18 +28,18 @@ public:
 	TlsSocket(Socket socket, SSL_CTX *tls);
 
 	bool is_tls() const noexcept { return tls_ != nullptr; }
-	// There is something to read that waiting would not notice.
+	// Whether there is data to read that a wait for the socket would not notice.
 	bool has_pending() const noexcept { return tls_ && SSL_has_pending(tls_.get()); }
 
-	// Until there is something to read; false after cancel() or close().
+	// Waits until there is something to read. False after cancel() or close().
 	boost::asio::awaitable<bool> wait_for_data();
 	boost::asio::awaitable<bool> handshake();
-	// These give the number of bytes; 0 if the other end closed, something broke, or after
-	// cancel() or close(). `may_wait` is false: 0, too, if nothing has arrived yet.
+	// These return the number of bytes. 0 if the other end has closed, on an error, or after
+	// cancel() or close(); if `may_wait` is false, also if nothing has arrived yet.
 	boost::asio::awaitable<std::size_t> read_some(boost::asio::mutable_buffer to,
 												  bool may_wait = true);
 	boost::asio::awaitable<std::size_t> write_some(boost::asio::const_buffer from);
-	// Says that nothing more will be written.
+	// Tells the other end that nothing more will be written.
 	void finish() noexcept;
 
 	void cancel() noexcept;
@@ -49,7 +49,8 @@ private:
 	struct Free {
 		void operator()(SSL *tls) const noexcept { SSL_free(tls); }
 	};
-	// What came of one try: `bytes`, or what to wait for before the next one; neither: it is over.
+	// The result of one try: `bytes`, or what to wait for before the next one. Neither: it has
+	// ended.
 	struct Step {
 		std::size_t bytes = 0;
 		short wait_for = 0; // POLLIN or POLLOUT
