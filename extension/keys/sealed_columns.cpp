@@ -132,10 +132,11 @@ text *seal_token_of(std::uint64_t row, const OpenedInFlow &opened)
 	"SELECT " name ", id, workspace_id, provider, actor_type, actor_id"                            \
 	" FROM oauth_tokens_internal.oauth_revocations WHERE id OPERATOR(pg_catalog.>) $1"             \
 	" AND " name " IS NOT NULL AND $2 IS NOT NULL ORDER BY id LIMIT $3"
-#define QUEUED_RESEAL(name)                                                                        \
-	"UPDATE oauth_tokens_internal.oauth_revocations SET " name " = $3 WHERE id"                    \
-	" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT id FROM oauth_tokens_internal.oauth_revocations"    \
-	" WHERE id OPERATOR(pg_catalog.=) $1 AND " name " OPERATOR(pg_catalog.=) $2"                   \
+// No row where somebody else holds it.
+#define RESEAL(table, key, name)                                                                   \
+	"UPDATE oauth_tokens_internal." table " SET " name " = $3 WHERE " key                          \
+	" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT " key " FROM oauth_tokens_internal." table          \
+	" WHERE " key " OPERATOR(pg_catalog.=) $1 AND " name " OPERATOR(pg_catalog.=) $2"              \
 	" FOR NO KEY UPDATE SKIP LOCKED))"
 
 SealedColumn columns[] = {
@@ -146,10 +147,7 @@ SealedColumn columns[] = {
 	 {"SELECT sealed, state_hash, ticket_hash FROM oauth_tokens_internal.flow_attempts"
 	  " WHERE state_hash OPERATOR(pg_catalog.>) $1 AND expires_at OPERATOR(pg_catalog.>) $2"
 	  " ORDER BY state_hash LIMIT $3"},
-	 {"UPDATE oauth_tokens_internal.flow_attempts SET sealed = $3 WHERE state_hash"
-	  " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
-	  " FROM oauth_tokens_internal.flow_attempts WHERE state_hash OPERATOR(pg_catalog.=) $1"
-	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))"}},
+	 {RESEAL("flow_attempts", "state_hash", "sealed")}},
 	{open_derived<place_of_confirmation>,
 	 seal_derived<place_of_confirmation>,
 	 false,
@@ -158,32 +156,26 @@ SealedColumn columns[] = {
 	  " FROM oauth_tokens_internal.flow_confirmations"
 	  " WHERE flow_hash OPERATOR(pg_catalog.>) $1 AND expires_at OPERATOR(pg_catalog.>) $2"
 	  " ORDER BY flow_hash LIMIT $3"},
-	 {"UPDATE oauth_tokens_internal.flow_confirmations SET sealed = $3 WHERE flow_hash"
-	  " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT flow_hash"
-	  " FROM oauth_tokens_internal.flow_confirmations WHERE flow_hash OPERATOR(pg_catalog.=) $1"
-	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))"}},
+	 {RESEAL("flow_confirmations", "flow_hash", "sealed")}},
 	{open_derived<place_of_spool_key>,
 	 seal_derived<place_of_spool_key>,
 	 true,
 	 INT8OID,
 	 {"SELECT sealed, fence, token_id FROM oauth_tokens_internal.refresh_attempts"
 	  " WHERE fence OPERATOR(pg_catalog.>) $1 AND $2 IS NOT NULL ORDER BY fence LIMIT $3"},
-	 {"UPDATE oauth_tokens_internal.refresh_attempts SET sealed = $3 WHERE fence"
-	  " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT fence"
-	  " FROM oauth_tokens_internal.refresh_attempts WHERE fence OPERATOR(pg_catalog.=) $1"
-	  " AND sealed OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE SKIP LOCKED))"}},
+	 {RESEAL("refresh_attempts", "fence", "sealed")}},
 	{open_token_of<Column::refresh_token>,
 	 seal_token_of<Column::refresh_token>,
 	 true,
 	 UUIDOID,
 	 {QUEUED_PAGE("encrypted_refresh_token")},
-	 {QUEUED_RESEAL("encrypted_refresh_token")}},
+	 {RESEAL("oauth_revocations", "id", "encrypted_refresh_token")}},
 	{open_token_of<Column::access_token>,
 	 seal_token_of<Column::access_token>,
 	 true,
 	 UUIDOID,
 	 {QUEUED_PAGE("encrypted_access_token")},
-	 {QUEUED_RESEAL("encrypted_access_token")}},
+	 {RESEAL("oauth_revocations", "id", "encrypted_access_token")}},
 };
 
 std::uint64_t run_on(const SealedColumn &column, MemberQuery &statement, Parameters parameters)
@@ -299,7 +291,6 @@ Resealed reseal_rows(SealedPosition &position)
 		if (opened.data == nullptr)
 			continue;
 		if (opened.position > 1) {
-			// No row: somebody else holds it.
 			const std::uint64_t written = run_on(sealed_column, sealed_column.reseal,
 												 {{sealed_column.key_type, column(row, 2)},
 												  {TEXTOID, sealed},

@@ -174,11 +174,11 @@ Answer decide(const LockedToken &token, const StoredDetails &details, Request re
 	return grant(token, details, state, request, in_doubt);
 }
 
-Answer answer_for(const LockedToken &token, Request request)
+Answer answer_for(const TokenTable &table, const LockedToken &token, Request request)
 {
 	request.now = GetCurrentTimestamp();
 	request.lease_until = request.now + request.lease;
-	const StoredDetails details = stored_details(token.identity);
+	const StoredDetails details = stored_details(table, token);
 	if (is_fresh(token, details, request))
 		return Answer("fresh");
 	if (token.refresh_token == nullptr)
@@ -191,7 +191,7 @@ Answer begin(const TokenTable &table, const Identity &identity, const Request &r
 	LockedToken token;
 	if (!lock_token(table, identity, &token))
 		return Answer("not_connected");
-	Answer answer = answer_for(token, request);
+	Answer answer = answer_for(table, token, request);
 	if (!answer.nulls[kRefreshToken])
 		token.refresh_token = nullptr; // form_row() wipes it
 	wipe_token(token);

@@ -79,7 +79,7 @@ const char *store_answer(const TokenTable &table, const LockedToken &token,
 {
 	const TimestampTz now = GetCurrentTimestamp();
 	const RefreshClient client = {token.identity.provider(),
-								  stored_details(token.identity).client_id};
+								  stored_details(table, token).client_id};
 	const bool rotated =
 		grant.refresh_token != nullptr && !is_same(grant.refresh_token, token.refresh_token);
 	update_token(table, token, grant, now);

@@ -167,13 +167,14 @@ const char *record_not_sent(const LockedToken &token, const Failure &failure, bo
 }
 
 // `others`: there are attempts of before, which are in doubt.
-const char *record(const EndedAttempt &ended, const Failure &failure, bool others, TimestampTz now)
+const char *record(const TokenTable &table, const EndedAttempt &ended, const Failure &failure,
+				   bool others, TimestampTz now)
 {
 	const LockedToken &token = ended.token;
 	if (failure.kind == Kind::not_sent)
 		return record_not_sent(token, failure, others, now);
 	const RefreshClient client = {token.identity.provider(),
-								  stored_details(token.identity).client_id};
+								  stored_details(table, token).client_id};
 	RefreshState state = find_state(token);
 	if (tell_client(client, failure, now)) {
 		if (state.kind == nullptr && !others)
@@ -195,7 +196,8 @@ const char *record(const EndedAttempt &ended, const Failure &failure, bool other
 	return is_user_needed(failure.kind) ? "needs_reauthorization" : "backing_off";
 }
 
-const char *fail_attempt(const EndedAttempt &ended, int64 fence, const Failure &failure)
+const char *fail_attempt(const TokenTable &table, const EndedAttempt &ended, int64 fence,
+						 const Failure &failure)
 {
 	if (!ended.is_known || ended.is_hidden)
 		return "superseded";
@@ -209,14 +211,14 @@ const char *fail_attempt(const EndedAttempt &ended, int64 fence, const Failure &
 	if (!ended.has_row || ended.attempt.stored_over || !has_both_tokens(ended.attempt, ended.token))
 		return "superseded";
 	const int64 last = attempts_at(ended.token, now, fence).last;
-	return last > fence ? "superseded" : record(ended, failure, last != 0, now);
+	return last > fence ? "superseded" : record(table, ended, failure, last != 0, now);
 }
 
 const char *fail(const TokenTable &table, const Identity &identity, int64 fence,
 				 const Failure &failure)
 {
 	const EndedAttempt ended = find_ended(table, identity, fence);
-	const char *state = fail_attempt(ended, fence, failure);
+	const char *state = fail_attempt(table, ended, fence, failure);
 	wipe_token(ended.token);
 	return state;
 }

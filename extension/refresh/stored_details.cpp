@@ -2,10 +2,11 @@
 
 #include "postgres/member_query.hpp"
 #include "refresh/client.hpp"
+#include "schema/details_policies.hpp"
+#include "tokens/table_query.hpp"
 #include "tokens/token_codec.hpp"
 
 extern "C" {
-#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 }
 
@@ -15,52 +16,35 @@ namespace oauth_tokens
 namespace
 {
 
-const Jsonb *read_json(const Identity &identity)
+char *select_statement(const TokenTable &table)
 {
-	static MemberQuery statement = {
-		"SELECT c.details FROM oauth_tokens_internal.connection($1, $2, $3, $4) c"};
-	if (run(statement, {{UUIDOID, identity.workspace_id()},
-						{TEXTOID, identity.provider()},
-						{TEXTOID, actor_type_text(identity)},
-						{TEXTOID, identity.actor_id()}}) == 0)
-		return nullptr;
-	bool is_null;
-	const Datum details = returned(1, &is_null);
-	return is_null ? nullptr : reinterpret_cast<const Jsonb *>(PG_DETOAST_DATUM_COPY(details));
-}
-
-JsonbValue *member(const Jsonb *json, const char *name, jbvType type)
-{
-	if (json == nullptr)
-		return nullptr;
-	JsonbValue *value = getKeyJsonValueFromContainer(const_cast<JsonbContainer *>(&json->root),
-													 name, static_cast<int>(strlen(name)), nullptr);
-	return value != nullptr && value->type == type ? value : nullptr;
-}
-
-const text *text_member(const Jsonb *json, const char *name)
-{
-	const JsonbValue *value = member(json, name, jbvString);
-	return value == nullptr
-			   ? nullptr
-			   : cstring_to_text_with_len(value->val.string.val, value->val.string.len);
+	return psprintf("SELECT account_id, issuer, client_id, pg_catalog.date_part('epoch', lifetime),"
+					" oauth_tokens_internal.connection_details(token_id, account_id,"
+					" account_label, issuer, client_id, lifetime, connected_at, extra)"
+					" FROM %s WHERE %s AND token_id OPERATOR(pg_catalog.=) $5",
+					table.details_name, kWhereIdentity);
 }
 
 } // namespace
 
-StoredDetails stored_details(const Identity &identity)
+StoredDetails stored_details(const TokenTable &table, const LockedToken &token)
 {
+	static PlanCache kept;
+	SpiParameters parameters = identity_parameters(table, token.identity, {as::uuid(&token.id)});
+	SPIPlanPtr plan = cached_plan(
+		kept, table, [&] { return select_statement(table); }, parameters.count, parameters.types);
+	execute_following(plan, parameters.values, parameters.nulls, token.identity, token.identity);
 	StoredDetails details = {};
-	details.json = read_json(identity);
-	details.owner = {text_member(details.json, "account_id"), text_member(details.json, "issuer"),
-					 text_member(details.json, "client_id")};
+	if (SPI_processed > 0) {
+		bool is_unknown;
+		details.owner = {returned_text(1), returned_text(2), returned_text(3)};
+		const Datum lifetime = returned(4, &is_unknown);
+		if (!is_unknown)
+			details.lifetime = static_cast<TimestampTz>(DatumGetFloat8(lifetime) * USECS_PER_SEC);
+		details.json = DatumGetJsonbPCopy(returned(5));
+	}
 	details.client_id =
 		client_name(details.owner.client_id == nullptr ? "" : view_of(details.owner.client_id));
-	if (const JsonbValue *value = member(details.json, "lifetime", jbvNumeric)) {
-		const float8 seconds = DatumGetFloat8(
-			DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
-		details.lifetime = static_cast<TimestampTz>(seconds * USECS_PER_SEC);
-	}
 	return details;
 }
 

@@ -1,8 +1,9 @@
-// What oauth_connections shows beside a token, as the caller sees it. Within an SPI
-// connection.
+// What oauth_connections shows as the details of a token that the caller has locked. Within
+// an SPI connection.
 #pragma once
 
 #include "postgres/compat.hpp"
+#include "refresh/locked_token.hpp"
 #include "tokens/token_details.hpp"
 
 extern "C" {
@@ -19,6 +20,6 @@ struct StoredDetails {
 	TimestampTz lifetime; // of an access token, in microseconds; 0: unknown
 };
 
-StoredDetails stored_details(const Identity &identity);
+StoredDetails stored_details(const TokenTable &table, const LockedToken &token);
 
 } // namespace oauth_tokens

@@ -6,6 +6,7 @@
 #include "refresh/client.hpp"
 #include "schema/owner_boundary.hpp"
 #include "tokens/token_codec.hpp"
+#include "tokens/token_details.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -50,14 +51,9 @@ char *access_statement(const TokenTable &table)
 		" AND ROW(access_token_expires_at, id) OPERATOR(pg_catalog.>) ROW($2, $3)"
 		" AND ROW(access_token_expires_at, id) OPERATOR(pg_catalog.<=) ROW($4, $5)"
 		" AND encrypted_refresh_token IS NOT NULL AND access_token_expires_at IS NOT NULL"
-		" ORDER BY access_token_expires_at, id LIMIT $6) t LEFT JOIN %s d"
-		" ON d.token_id OPERATOR(pg_catalog.=) t.id"
-		" AND d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id"
-		" AND d.provider OPERATOR(pg_catalog.=) t.provider"
-		" AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type"
-		" AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id"
+		" ORDER BY access_token_expires_at, id LIMIT $6) t LEFT JOIN %s d %s"
 		" ORDER BY t.access_token_expires_at, t.id",
-		table.name, table.details_name);
+		table.name, table.details_name, kDetailsOfToken);
 }
 
 char *grant_statement(const TokenTable &table)
@@ -72,15 +68,10 @@ char *grant_statement(const TokenTable &table)
 					" AND ROW(refresh_expires_at, token_id) OPERATOR(pg_catalog.>) ROW($2, $3)"
 					" AND ROW(refresh_expires_at, token_id) OPERATOR(pg_catalog.<=) ROW($4, $5)"
 					" AND refresh_expires_at IS NOT NULL"
-					" ORDER BY refresh_expires_at, token_id LIMIT $6) d LEFT JOIN %s t"
-					" ON t.id OPERATOR(pg_catalog.=) d.token_id"
-					" AND t.workspace_id OPERATOR(pg_catalog.=) d.workspace_id"
-					" AND t.provider OPERATOR(pg_catalog.=) d.provider"
-					" AND t.actor_type OPERATOR(pg_catalog.=) d.actor_type"
-					" AND t.actor_id OPERATOR(pg_catalog.=) d.actor_id"
+					" ORDER BY refresh_expires_at, token_id LIMIT $6) d LEFT JOIN %s t %s"
 					" AND t.encrypted_refresh_token IS NOT NULL"
 					" ORDER BY d.refresh_expires_at, d.token_id",
-					table.details_name, table.name);
+					table.details_name, table.name, kDetailsOfToken);
 }
 
 SPIPlanPtr page_plan(const TokenTable &table, DueBy by)

@@ -20,6 +20,14 @@ struct DueRules {
 	float8 per_second; // of each client
 };
 
+// Of these providers, an array of text, or of all, in any order: the rules of those whose
+// tokens are refreshed ahead of time. Within an SPI connection.
+struct DueRuleList {
+	DueRules *rules;
+	int size;
+};
+DueRuleList read_due_rules(Datum providers, bool all);
+
 // By which of its times a token is due: the expiry of its access token, or the end of its
 // grant.
 enum class DueBy { access_expiry, grant_end };

@@ -5,7 +5,7 @@
 #include "postgres/owner_query.hpp"
 #include "refresh_ahead/background_index.hpp"
 #include "refresh_ahead/due_page.hpp"
-#include "refresh_ahead/due_rule_list.hpp"
+#include "refresh_ahead/due_rules.hpp"
 #include "schema/owner_boundary.hpp"
 #include "schema/row_permission.hpp"
 

@@ -8,7 +8,7 @@
 #include "refresh/cluster.hpp"
 #include "refresh_ahead/background_index.hpp"
 #include "refresh_ahead/due_clients.hpp"
-#include "refresh_ahead/due_rule_list.hpp"
+#include "refresh_ahead/due_rules.hpp"
 #include "refresh_ahead/due_scan.hpp"
 #include "schema/owner_boundary.hpp"
 #include "schema/row_permission.hpp"

@@ -52,13 +52,8 @@ bool finds(PlanCache &kept, const TokenTable &table, BuildSql build_sql,
 
 char *joined_details(const TokenTable &table, const char *join)
 {
-	return psprintf("SELECT 1 FROM %s t %s %s d"
-					" ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id"
-					" AND d.provider OPERATOR(pg_catalog.=) t.provider"
-					" AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type"
-					" AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id"
-					" AND d.token_id OPERATOR(pg_catalog.=) t.id",
-					table.name, join, table.details_name);
+	return psprintf("SELECT 1 FROM %s t %s %s d %s", table.name, join, table.details_name,
+					kDetailsOfToken);
 }
 
 } // namespace

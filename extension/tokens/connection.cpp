@@ -9,6 +9,7 @@
 #include "refresh/state.hpp"
 #include "schema/owner_boundary.hpp"
 #include "tokens/table_query.hpp"
+#include "tokens/token_details.hpp"
 #include "tokens/token_table.hpp"
 
 extern "C" {
@@ -79,17 +80,12 @@ char *select_statement(const TokenTable &table)
 					" d.account_label, d.issuer, d.client_id, d.lifetime, d.connected_at, d.extra),"
 					" t.created_at,"
 					" t.updated_at, d.refresh_expires_at, t.id"
-					" FROM %s t LEFT JOIN %s d"
-					" ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id"
-					" AND d.provider OPERATOR(pg_catalog.=) t.provider"
-					" AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type"
-					" AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id"
-					" AND d.token_id OPERATOR(pg_catalog.=) t.id"
+					" FROM %s t LEFT JOIN %s d %s"
 					" WHERE t.workspace_id OPERATOR(pg_catalog.=) $1"
 					" AND t.provider OPERATOR(pg_catalog.=) $2"
 					" AND t.actor_type OPERATOR(pg_catalog.=) $3"
 					" AND t.actor_id OPERATOR(pg_catalog.=) $4",
-					table.name, table.details_name);
+					table.name, table.details_name, kDetailsOfToken);
 }
 
 bool find_row(const TokenTable &table, const Identity &identity)

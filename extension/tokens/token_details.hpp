@@ -14,6 +14,13 @@ extern "C" {
 namespace oauth_tokens
 {
 
+// What joins the details `d` to the token `t`, or the other way round.
+inline constexpr const char *kDetailsOfToken =
+	" ON d.workspace_id OPERATOR(pg_catalog.=) t.workspace_id"
+	" AND d.provider OPERATOR(pg_catalog.=) t.provider"
+	" AND d.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+	" AND d.actor_id OPERATOR(pg_catalog.=) t.actor_id AND d.token_id OPERATOR(pg_catalog.=) t.id";
+
 // Replaces the details of the token `id`. Keys of the object: account_id,
 // account_label, issuer, client_id (strings), extra (object), lifetime and
 // refresh_expires_in (seconds; the latter from now).

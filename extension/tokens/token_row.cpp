@@ -2,7 +2,7 @@
 
 #include "errors.hpp"
 #include "schema/owner_boundary.hpp"
-#include "tokens/indexed_plan.hpp"
+#include "tokens/table_query.hpp"
 
 extern "C" {
 #include "access/genam.h"
@@ -125,18 +125,12 @@ bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads read
 {
 	static PlanCache plans[2]; // by Reads
 	MemoryContext caller = CurrentMemoryContext;
-	Oid types[kIdentityColumns] = {UUIDOID, TEXTOID, table.enum_type, TEXTOID};
-	Datum arguments[kIdentityColumns];
-	memcpy(arguments, identity.values, sizeof arguments);
-
 	use_tables(Use::read);
 	SPI_connect();
-	SPIPlanPtr plan = cached_plan(
-		plans[static_cast<int>(reads)], table, [&] { return select_statement(table, reads); },
-		kIdentityColumns, types);
-	if (execute_indexed_plan(plan, arguments, nullptr, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read oauth_tokens: %s", SPI_result_code_string(SPI_result));
-	const bool found = SPI_processed > 0;
+	const bool found =
+		run_on_tables(
+			plans[static_cast<int>(reads)], table, [&] { return select_statement(table, reads); },
+			identity_parameters(table, identity), SPI_OK_SELECT) > 0;
 	if (found) {
 		Datum values[lengthof(kRead)];
 		bool nulls[lengthof(kRead)];
