@@ -152,7 +152,7 @@ SELECT oauth_access_token(:'w', 'damaged', 'user', 'refresh'), oauth_access_toke
 -- A damaged token that has expired is not opened at all.
 UPDATE oauth_tokens SET access_token_expires_at = '1985-10-26' WHERE provider = 'damaged' AND actor_id = 'access';
 SELECT oauth_access_token(:'w', 'damaged', 'user', 'access') IS NULL AS expired;
--- Storing anew mends.
+-- Storing anew repairs.
 SELECT oauth_store(:'w', 'damaged', 'user', 'both', 'anew', 'and this') IS NOT NULL AS stored;
 SELECT access_token, refresh_token FROM oauth_get(:'w', 'damaged', 'user', 'both');
 -- A bad value of another row harms nobody.

@@ -93,7 +93,7 @@ SELECT adopt('CREATE SCHEMA other; ALTER TYPE actor_type_enum SET SCHEMA other')
 SELECT adopt('CREATE SCHEMA "Other one"; ALTER TYPE actor_type_enum RENAME TO "Kind of actor"; ALTER TYPE "Kind of actor" SET SCHEMA "Other one"');
 SELECT adopt('ALTER TABLE oauth_tokens DROP scopes; ALTER TABLE oauth_tokens ADD scopes text');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity; CREATE UNIQUE INDEX other_name ON oauth_tokens (workspace_id, provider, actor_type, actor_id) INCLUDE (scopes)');
--- Mended.
+-- Repaired.
 SELECT adopt('DROP INDEX idx_oauth_tokens_workspace_id');
 SELECT adopt('DROP INDEX idx_oauth_tokens_workspace_provider');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity');
@@ -150,7 +150,7 @@ SELECT adopt('SELECT oauth_tokens_upgrade(); ALTER TABLE oauth_token_details SET
 SELECT adopt($$SELECT oauth_tokens_upgrade(); CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false); ALTER TABLE oauth_token_details ALTER account_id TYPE text COLLATE any_case$$);
 -- ON CONFLICT takes no deferrable constraint, and finds no other beside one.
 SELECT left(adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity, ADD CONSTRAINT later UNIQUE (workspace_id, provider, actor_type, actor_id) DEFERRABLE'), 5);
--- Rows that a mended constraint would not take: nothing is mended.
+-- Rows that a repaired constraint would not take: nothing is repaired.
 SELECT adopt($$ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity; INSERT INTO oauth_tokens (workspace_id, provider, actor_type, actor_id, encrypted_access_token)
     SELECT '11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice', 'sentinel' FROM generate_series(1, 2)$$);
 SELECT adopt($$ALTER TABLE oauth_tokens ALTER provider DROP NOT NULL; INSERT INTO oauth_tokens (workspace_id, actor_type, actor_id, encrypted_access_token)
@@ -203,7 +203,7 @@ DROP ROLE regress_team, regress_app;
 RESET client_min_messages;
 
 -- The triggers, which a cache stands on: each way in which they may differ is
--- seen, and mended.
+-- seen, and repaired.
 CREATE FUNCTION damage(change text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE answer text; state text;
 BEGIN
@@ -242,7 +242,7 @@ SELECT access_token, refresh_token FROM oauth_get(:alice);
 SELECT oauth_access_token(:alice);
 SELECT oauth_store(:alice, 'sentinel');
 SELECT oauth_tokens_upgrade();
-SELECT oauth_store(:alice, 'mended', 'refresh') IS NOT NULL AS stored;
+SELECT oauth_store(:alice, 'repaired', 'refresh') IS NOT NULL AS stored;
 ALTER TABLE oauth_tokens RENAME COLUMN scopes TO scope;
 SELECT oauth_store(:alice, 'sentinel');
 \set VERBOSITY sqlstate

@@ -73,7 +73,7 @@ void refuse_unmarked_changes(const CacheTables &tables)
 		ereport(ERROR,
 				(errcode(ERRCODE_TABLE_DIFFERS), errmsg("changes of oauth_tokens are not recorded"),
 				 errdetail("A trigger is missing, or is not ENABLE ALWAYS."),
-				 errhint("SELECT oauth_tokens_upgrade() mends it.")));
+				 errhint("SELECT oauth_tokens_upgrade() repairs it.")));
 }
 
 bool is_present(const Registration &registration, const text *id)

@@ -73,7 +73,7 @@ Ring &usable_ring()
 		ereport(ERROR, (errcode(ERRCODE_KEY_MISSING), errmsg("there is no encryption key"),
 						errdetail_internal("%s.", ring->fault.data()),
 						errhint("Set oauth_tokens.key_file to a file that the server's user may "
-								"read and reload, or mend oauth_tokens.key_command or "
+								"read and reload, or repair oauth_tokens.key_command or "
 								"OAUTH_ENCRYPTION_KEY in the server's environment and restart.")));
 	if (unlikely(ring->state == KeyState::malformed))
 		ereport(ERROR,

@@ -123,9 +123,9 @@ char *find_or_create_enum(Oid schema)
 	return format_type_be_qualified(found);
 }
 
-// Mends what is safe to mend; raises where anything else differs. `name` is the
+// Repairs what is safe to repair; raises where anything else differs. `name` is the
 // relation's, qualified and quoted.
-void mend(const char *relation, const char *name, List *differences)
+void repair(const char *relation, const char *name, List *differences)
 {
 	StringInfoData unsafe;
 	initStringInfo(&unsafe);
@@ -143,7 +143,7 @@ void mend(const char *relation, const char *name, List *differences)
 								"oauth_tokens_upgrade() again.")));
 	foreach (cell, differences) {
 		const auto *found = static_cast<Difference *>(lfirst(cell));
-		ereport(NOTICE, (errmsg("Running upgrade %s -> %s, mend %s table: %s", kBefore, kHead,
+		ereport(NOTICE, (errmsg("Running upgrade %s -> %s, repair %s table: %s", kBefore, kHead,
 								relation, found->what)));
 		execute_safely(found->fix);
 	}
@@ -157,7 +157,7 @@ void make_triggers(Oid relid, const char *name, bool first_time)
 	foreach (cell, additions)
 		execute_safely(static_cast<Difference *>(lfirst(cell))->fix);
 	List *differences = trigger_differences(relid, name);
-	mend(kTableName, name, differences);
+	repair(kTableName, name, differences);
 	// A change that left no invalidation may have been made before: what a cache has
 	// copied is void.
 	if (additions != NIL || differences != NIL)
@@ -182,7 +182,7 @@ void refuse_other_kind(Oid relid, const char *relation, const char *name)
 	const RowStorage storage = find_rows(found);
 	refuse_distributed(found, storage);
 	if (found->rd_rel->relkind != RELKIND_RELATION)
-		mend(relation, name, list_make1(make_difference(storage.why, nullptr)));
+		repair(relation, name, list_make1(make_difference(storage.why, nullptr)));
 	relation_close(found, AccessShareLock);
 }
 
@@ -195,7 +195,7 @@ void adopt(Oid relid, const char *name)
 	Relation table = table_open(relid, NoLock);
 	List *differences = table_differences(table, name);
 	table_close(table, NoLock);
-	mend(kTableName, name, differences);
+	repair(kTableName, name, differences);
 }
 
 // Twice: policies are compared where row security is enabled.
@@ -205,7 +205,7 @@ void mend_policies(Oid details_id, const char *name, bool forced)
 		Relation details = table_open(details_id, NoLock);
 		List *differences = policy_differences(details, name, forced);
 		table_close(details, NoLock);
-		mend(kDetailsName, name, differences);
+		repair(kDetailsName, name, differences);
 	}
 	bind_policies_to_extension(details_id);
 }
@@ -233,7 +233,7 @@ void make_details(Oid schema, Oid table_id, const char *name)
 	Relation details = table_open(details_id, ShareRowExclusiveLock);
 	List *differences = details_differences(details, name, enum_type);
 	table_close(details, NoLock);
-	mend(kDetailsName, name, differences);
+	repair(kDetailsName, name, differences);
 	mend_policies(details_id, name, forced);
 }
 

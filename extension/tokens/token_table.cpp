@@ -220,7 +220,7 @@ void raise_table_differs(const char *name, const char *how)
 			(errcode(ERRCODE_TABLE_DIFFERS),
 			 errmsg("table %s is not as its migration made it", name),
 			 errdetail("How it differs: %s.", how),
-			 errhint("SELECT oauth_tokens_upgrade() mends what is safe, and lists the rest.")));
+			 errhint("SELECT oauth_tokens_upgrade() repairs what is safe, and lists the rest.")));
 	pg_unreachable();
 }
 

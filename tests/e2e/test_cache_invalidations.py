@@ -613,7 +613,7 @@ def test_dump_and_restore(server, session):
 
 
 def test_a_restore_of_data_that_disables_triggers(server, session):
-    """pg_restore --disable-triggers leaves them plain; an upgrade mends that, and the cache begins anew."""
+    """pg_restore --disable-triggers leaves them plain; an upgrade repairs that, and the cache begins anew."""
     store(session, identity("a"), "a")
     dump = server.dump("-Fc")
     session.execute("TRUNCATE oauth_tokens, oauth_token_details")

@@ -114,7 +114,7 @@ def test_redis_goes_away(pair, redis, client, break_it):  # C3
     whose = someone()
     store_and_fill(pair[0], client, whose, "first")
     with Watches(pair, redis, whose, "first") as watches:
-        mend = break_it(redis)
+        repair = break_it(redis)
         for one in pair:
             wait_cache(one, "down")
         watches.change(pair[0], "second")
@@ -124,7 +124,7 @@ def test_redis_goes_away(pair, redis, client, break_it):  # C3
         pair[0].store(another, "another's")
         assert pair[0].api("token", another, method="DELETE").json["deleted"] is True
         assert [one.api("token", another).status for one in pair] == [404, 404]
-        mend()
+        repair()
         for one in pair:
             wait_cache(one)
     works_again(pair, client, whose)

@@ -129,7 +129,7 @@ def test_dump_and_restore(server, form, kind, schema):  # E6
     server.restore(dump, db="target")
     assert contents(server, "target", schema) == before
     assert server.rows(queue, db="target") == to_be_revoked
-    # It is whole: nothing to mend, and it is used at once.
+    # It is whole: nothing to repair, and it is used at once.
     path = f"-c search_path={schema or 'public'},pg_catalog"
     with server.connect("target", autocommit=True, options=path) as connection:
         connection.execute("SELECT oauth_tokens_upgrade()")
@@ -283,7 +283,7 @@ def test_background_refresh_is_restored(server, form, kind):
 
 
 def test_background_refresh_and_disabled_triggers(server):
-    """Indexes are of the schema's part; what a data-only restore leaves, an upgrade mends."""
+    """Indexes are of the schema's part; what a data-only restore leaves, an upgrade repairs."""
     source = make_background(server)
     dump = server.dump("-Fc", "-t", "oauth_tokens", "-t", "oauth_token_details", db=source)
     server.fresh_database("target")

@@ -56,7 +56,7 @@ def test_writes_are_refused(pair, sql, where):
     """25006 as from any writing statement, and the session goes on."""
     primary, standby = pair
     if "upgrade" in sql and where == "read-only transaction":
-        primary.rows("DROP INDEX IF EXISTS idx_oauth_tokens_workspace_id")  # something to mend
+        primary.rows("DROP INDEX IF EXISTS idx_oauth_tokens_workspace_id")  # something to repair
     with (standby if where == "standby" else primary).connect(autocommit=True) as connection:
         connection.execute("SET default_transaction_read_only = on")
         with pytest.raises(psycopg.Error) as caught:
