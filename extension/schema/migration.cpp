@@ -70,12 +70,13 @@ void refuse_foreign_owner(const char *kind, const char *name, Oid owner)
 	if (may_adopt_from(owner))
 		return;
 	const char *owner_name = quote_identifier(GetUserNameFromId(owner, false));
-	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("%s %s belongs to role %s", kind, name, owner_name),
-					errdetail("Its owner could run code with the rights of every role that uses it."),
-					errhint("If you trust it: SELECT oauth_tokens_grant(%s, 'admin'); SET ROLE %s; "
-							"and call oauth_tokens_upgrade() again.",
-							quote_literal_cstr(owner_name), owner_name)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("%s %s belongs to role %s", kind, name, owner_name),
+			 errdetail("Its owner could run code with the rights of every role that uses it."),
+			 errhint("If you trust it: SELECT oauth_tokens_grant(%s, 'admin'); SET ROLE %s; "
+					 "and call oauth_tokens_upgrade() again.",
+					 quote_literal_cstr(owner_name), owner_name)));
 }
 
 // The schema-qualified name of the enum that actor_type takes, made where none
