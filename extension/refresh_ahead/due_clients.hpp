@@ -4,11 +4,21 @@
 #pragma once
 
 #include "postgres/compat.hpp"
-#include "refresh_ahead/client_credit.hpp"
+#include "refresh/client.hpp"
 #include "refresh_ahead/due_page.hpp"
 
 namespace oauth_tokens
 {
+
+// How many refreshes of a client may begin now without being asked for: its rate, kept in
+// the database so that all sidecars together hold it. Columns credit and credit_at of
+// refresh_clients.
+struct ClientCredit {
+	RefreshClient client;
+	bool is_paused;
+	float8 credit; // from 1 on, one may begin
+	bool is_spent; // some of it
+};
 
 struct DueClient {
 	ClientCredit credit;
