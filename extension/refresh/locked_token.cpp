@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "keys/refresh_token_digest.hpp"
+#include "postgres/member_query.hpp"
 #include "schema/owner_boundary.hpp"
 #include "tokens/indexed_plan.hpp"
 #include "tokens/table_query.hpp"
@@ -34,16 +35,11 @@ Datum copied(Datum value)
 	return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
 }
 
-Datum column(int number, bool *is_null)
-{
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number, is_null);
-}
-
 void read_identity(Identity &identity)
 {
 	bool is_null;
 	for (int i = 0; i < kIdentityColumns; i++)
-		identity.values[i] = column(i + 1, &is_null);
+		identity.values[i] = returned(i + 1, &is_null);
 	auto *workspace_id = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
 	*workspace_id = *DatumGetUUIDP(identity.values[0]);
 	identity.values[0] = UUIDPGetDatum(workspace_id);
@@ -55,17 +51,16 @@ void read_row(LockedToken *token)
 {
 	bool is_null;
 	read_identity(token->identity);
-	token->id = *DatumGetUUIDP(column(kIdAt, &is_null));
+	token->id = *DatumGetUUIDP(returned(kIdAt, &is_null));
 	// A timestamp column holds UTC, and in UTC both types are the same number.
-	token->expires_at = DatumGetTimestampTz(column(kExpiresAt, &is_null));
+	token->expires_at = DatumGetTimestampTz(returned(kExpiresAt, &is_null));
 	token->expires = !is_null;
-	token->updated_at = DatumGetTimestampTz(column(kUpdatedAtAt, &is_null));
-	const Datum scopes = column(kScopesAt, &is_null);
-	token->scopes = is_null ? nullptr : DatumGetTextPCopy(scopes);
-	const Datum access = column(kAccessAt, &is_null);
+	token->updated_at = DatumGetTimestampTz(returned(kUpdatedAtAt, &is_null));
+	token->scopes = returned_text(kScopesAt);
+	const Datum access = returned(kAccessAt, &is_null);
 	token->access_token =
 		open_token(DatumGetTextPP(access), {&token->identity, Column::access_token});
-	const Datum refresh = column(kRefreshAt, &is_null);
+	const Datum refresh = returned(kRefreshAt, &is_null);
 	token->refresh_token =
 		is_null ? nullptr
 				: open_token(DatumGetTextPP(refresh), {&token->identity, Column::refresh_token});

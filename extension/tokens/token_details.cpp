@@ -228,7 +228,7 @@ const bytea *details_digest(const TokenTable &table, const Identity &identity, c
 	if (SPI_processed == 0)
 		return nullptr;
 	bool is_null;
-	const Datum digest = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	const Datum digest = returned(1, &is_null);
 	return is_null ? nullptr : DatumGetByteaPP(digest);
 }
 

@@ -1,6 +1,7 @@
 #include "tokens/token_row.hpp"
 
 #include "errors.hpp"
+#include "postgres/member_query.hpp"
 #include "schema/owner_boundary.hpp"
 #include "tokens/table_query.hpp"
 
@@ -135,8 +136,7 @@ bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads read
 		Datum values[lengthof(kRead)];
 		bool nulls[lengthof(kRead)];
 		for (int i = 0; i < columns_read(reads); i++)
-			values[i] =
-				SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
+			values[i] = returned(i + 1, &nulls[i]);
 		MemoryContext ours = MemoryContextSwitchTo(caller);
 		visit(make_row(values, nulls, reads), state);
 		MemoryContextSwitchTo(ours);

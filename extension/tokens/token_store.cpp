@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "keys/refresh_token_digest.hpp"
+#include "postgres/member_query.hpp"
 #include "postgres/subtransaction.hpp"
 #include "refresh/state.hpp"
 #include "schema/owner_boundary.hpp"
@@ -23,18 +24,6 @@ namespace oauth_tokens
 namespace
 {
 
-// Of the statement, from $1 at index 0, after those of the identity.
-enum Parameter {
-	kNewAccessToken = kIdentityColumns,
-	kNewRefreshToken,
-	kNewScopes,
-	kNewExpiresAt,
-	kNewCreatedAt,
-	kNewUpdatedAt,
-	kNewId,
-	kParameters
-};
-
 // What is kept is left out of SET, so that a writer needs no right to read it.
 // For the same reason SET repeats the parameters where EXCLUDED would do. Its
 // updated_at is the time at which the row was locked, so that it never goes back.
@@ -55,38 +44,38 @@ char *upsert_statement(const TokenTable &table, bool keep_refresh_token, bool ke
 		keep_scopes ? "" : ", scopes = $7");
 }
 
-SPIPlanPtr upsert_plan(const TokenTable &table, const Grant &grant)
+SpiParameters upsert_parameters(const TokenTable &table, const Grant &grant, const pg_uuid_t *id)
 {
-	static PlanCache plans[2][2]; // by what is kept
-	Oid types[kParameters] = {UUIDOID,
-							  TEXTOID,
-							  table.enum_type,
-							  TEXTOID,
-							  TEXTOID,
-							  TEXTOID,
-							  TEXTOID,
-							  table.type[kAccessTokenExpiresAt],
-							  table.type[kCreatedAt],
-							  table.type[kUpdatedAt],
-							  UUIDOID};
-	return cached_plan(
-		plans[grant.keep_refresh_token][grant.keep_scopes], table,
-		[&] { return upsert_statement(table, grant.keep_refresh_token, grant.keep_scopes); },
-		kParameters, types);
+	const text *access = seal_token(grant.access_token, {&grant.identity, Column::access_token});
+	const text *refresh =
+		grant.refresh_token == nullptr
+			? nullptr
+			: seal_token(grant.refresh_token, {&grant.identity, Column::refresh_token});
+	const Datum now = TimestampTzGetDatum(GetCurrentTimestamp());
+	// A timestamp column holds UTC, and in UTC both types are the same number.
+	return identity_parameters(
+		table, grant.identity,
+		{as::text(access),
+		 as::text(refresh),
+		 as::text(grant.scopes),
+		 {table.type[kAccessTokenExpiresAt], TimestampTzGetDatum(grant.expires_at), !grant.expires},
+		 {table.type[kCreatedAt], now},
+		 {table.type[kUpdatedAt], now},
+		 as::uuid(id)});
 }
 
 // The statement before, or the try before, may have waited for a row.
-int execute_guarded(SPIPlanPtr plan, Datum *values, const char *nulls)
+int execute_guarded(SPIPlanPtr plan, SpiParameters &parameters)
 {
 	use_tables(Use::write);
-	return SPI_execute_plan(plan, values, nulls, false, 0);
+	return SPI_execute_plan(plan, parameters.values, parameters.nulls, false, 0);
 }
 
 // In a subtransaction; 0 if it ended with a violation of uniqueness and was undone.
-int execute_unless_taken(SPIPlanPtr plan, Datum *values, const char *nulls)
+int execute_unless_taken(SPIPlanPtr plan, SpiParameters &parameters)
 {
 	int result = 0;
-	ErrorData *error = error_of(Keep::yes, [&] { result = execute_guarded(plan, values, nulls); });
+	ErrorData *error = error_of(Keep::yes, [&] { result = execute_guarded(plan, parameters); });
 	if (error == nullptr)
 		return result;
 	if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
@@ -98,52 +87,35 @@ int execute_unless_taken(SPIPlanPtr plan, Datum *values, const char *nulls)
 // ON CONFLICT does not know an index that REINDEX or CREATE INDEX CONCURRENTLY is
 // building, and two who store the same new identity meet there (23505). The next try
 // finds the row of the other. A subtransaction costs, so only then.
-int execute_beside_reindex(SPIPlanPtr plan, Datum *values, const char *nulls)
+int execute_beside_reindex(SPIPlanPtr plan, SpiParameters &parameters)
 {
 	constexpr int kTries = 5;
 	for (int tries = 1; tries < kTries; tries++)
-		if (const int result = execute_unless_taken(plan, values, nulls); result != 0)
+		if (const int result = execute_unless_taken(plan, parameters); result != 0)
 			return result;
-	return execute_guarded(plan, values, nulls);
+	return execute_guarded(plan, parameters);
 }
 
 // Whether the row was not there before, and its id.
 bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
 {
-	Datum values[kParameters] = {};
-	char nulls[kParameters];
-	memset(nulls, ' ', sizeof nulls);
-	memcpy(values, grant.identity.values, sizeof grant.identity.values);
-	values[kNewAccessToken] =
-		PointerGetDatum(seal_token(grant.access_token, {&grant.identity, Column::access_token}));
-	if (grant.refresh_token == nullptr)
-		nulls[kNewRefreshToken] = 'n';
-	else
-		values[kNewRefreshToken] = PointerGetDatum(
-			seal_token(grant.refresh_token, {&grant.identity, Column::refresh_token}));
-	if (grant.scopes == nullptr)
-		nulls[kNewScopes] = 'n';
-	else
-		values[kNewScopes] = PointerGetDatum(grant.scopes);
-	if (!grant.expires)
-		nulls[kNewExpiresAt] = 'n';
-	// A timestamp column holds UTC, and in UTC both types are the same number.
-	values[kNewExpiresAt] = TimestampTzGetDatum(grant.expires_at);
-	values[kNewCreatedAt] = values[kNewUpdatedAt] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[kNewId] = DirectFunctionCall1(gen_random_uuid, (Datum)0);
-
-	SPIPlanPtr plan = upsert_plan(table, grant);
-	const int result = table.identity_is_reindexed ? execute_beside_reindex(plan, values, nulls)
-												   : execute_guarded(plan, values, nulls);
+	static PlanCache plans[2][2]; // by what is kept
+	const auto *new_id = DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum)0));
+	SpiParameters parameters = upsert_parameters(table, grant, new_id);
+	SPIPlanPtr plan = cached_plan(
+		plans[grant.keep_refresh_token][grant.keep_scopes], table,
+		[&] { return upsert_statement(table, grant.keep_refresh_token, grant.keep_scopes); },
+		parameters.count, parameters.types);
+	const int result = table.identity_is_reindexed ? execute_beside_reindex(plan, parameters)
+												   : execute_guarded(plan, parameters);
 	if (result != SPI_OK_INSERT_RETURNING)
 		elog(ERROR, "could not write to oauth_tokens: %s", SPI_result_code_string(result));
 	if (SPI_processed != 1)
 		ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 						errmsg("the token was not stored"),
 						errdetail("A trigger on oauth_tokens left the row out.")));
-	bool is_null;
-	*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-	const bool inserted = memcmp(id, DatumGetUUIDP(values[kNewId]), sizeof *id) == 0;
+	*id = *DatumGetUUIDP(returned(1));
+	const bool inserted = memcmp(id, new_id, sizeof *id) == 0;
 	if (!inserted)
 		token_was_stored(*id);
 	return inserted;
