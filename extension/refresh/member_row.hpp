@@ -1,6 +1,6 @@
 // A look for one row of a table of refreshes by the first column of its primary key, below
 // SQL: where there mostly is none, a statement would cost more than all the rest. It asks for
-// no rights: see member_statement.hpp.
+// no rights: see owner_query.hpp.
 #pragma once
 
 #include "postgres/compat.hpp"
