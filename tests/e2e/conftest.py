@@ -74,11 +74,17 @@ def flow_cluster():
 
 
 def _sidecars(flow_cluster):
-    def make(providers=None, start=True, cluster=None, **kwargs):
-        made = Sidecar(cluster or flow_cluster, providers, **kwargs)
+    databases = set()
+
+    def make(providers=None, start=True, cluster=None, db=None, **kwargs):
+        made = Sidecar(cluster or flow_cluster, providers, db=db, **kwargs)
+        if made.cluster is flow_cluster and db is None:
+            databases.add(made.db)
         return made.start() if start else made
 
     yield from all_of(make, Sidecar.end)
+    for name in databases:
+        flow_cluster.rows(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', db="postgres")
 
 
 @pytest.fixture

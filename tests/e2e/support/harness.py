@@ -1,8 +1,8 @@
 """Private PostgreSQL clusters for the end-to-end tests.
 
 Every cluster runs the binaries of the private tree that scripts/tree makes, in
-a directory of its own under the temporary directory, reached by a Unix socket
-there and by no TCP port. It ends with the test process, however that ends.
+a directory of its own in memory or in /tmp, reached by a Unix socket there and by
+no TCP port. It ends with the test process, however that ends.
 
 PostgreSQL refuses to run as root, so root lends it the user `postgres`; the
 tests themselves, and the client programs they call, stay what they are.
@@ -124,11 +124,23 @@ def run_as_server(*command):
     return done.stdout
 
 
+def _memory_or_disk():
+    """Memory, where there is enough of it and programs in it may run: databases are made and removed
+    by the hundred, 300 files each."""
+    with contextlib.suppress(OSError):
+        memory = os.statvfs("/dev/shm")
+        available = re.search(r"MemAvailable: +(\d+) kB", pathlib.Path("/proc/meminfo").read_text())
+        room = min(memory.f_bavail * memory.f_frsize, int(available[1]) * 1024)
+        if room >= 6 << 30 and not memory.f_flag & os.ST_NOEXEC:
+            return "/dev/shm"
+    return "/tmp"
+
+
 @functools.cache
 def base_directory():
     """Holds all clusters of this process; goes away with it."""
     # Not pytest's own: its path is too long for sockets, and closed to others.
-    base = pathlib.Path(tempfile.mkdtemp(prefix="ot-", dir="/tmp"))
+    base = pathlib.Path(tempfile.mkdtemp(prefix="ot-", dir=_memory_or_disk()))
     base.chmod(0o711)
     if not os.environ.get("KEEP"):
         atexit.register(shutil.rmtree, base, ignore_errors=True)
