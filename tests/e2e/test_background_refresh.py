@@ -1,5 +1,6 @@
 """Refreshes that nobody asks for (docs/design/refresh.md, "Ahead of time"): in SQL, and by daemons that share them."""
 
+import contextlib
 import time
 
 import pytest
@@ -51,13 +52,23 @@ def spent(fake):
     return [request.form["refresh_token"] for request in fake.token_requests]
 
 
+@contextlib.contextmanager
+def looked(sidecar):
+    """Waits at the end until a daemon has looked for what is due since the begin."""
+    began = sidecar.sql("SELECT clock_timestamp()")[0][0]
+    yield
+    wait_until(lambda: sidecar.sql(
+        "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%%refresh_due%%' AND query_start > %s AND state = 'idle'"
+        " AND usename = 'sidecar' AND datname = current_database()", [began]), 30, interval=0.01, what="a look")
+
+
 def test_three_daemons_share_the_work(sidecar, fake, make_sidecar, providers):  # T2
-    others = [make_sidecar(providers, db=sidecar.db) for _ in range(2)]
     fake.answer = lambda _: Answer(TOKEN | {"refresh_token": f"next-{time.monotonic_ns()}"}, delay=0.05)
     count = 8 * RATE
     fill(sidecar, count)
     fill(sidecar, 3, "off")
-    time.sleep(1)
+    with looked(sidecar):
+        others = [make_sidecar(providers, db=sidecar.db) for _ in range(2)]
     assert fake.token_requests == []  # before the owner wants it
     sidecar.sql("SELECT oauth_tokens_enable_background_refresh()")
     started = time.monotonic()
@@ -106,7 +117,9 @@ def test_a_wrong_client_secret_ends_no_grant(sidecar, fake):  # T5
     sidecar.sql("SELECT oauth_tokens_enable_background_refresh()")
     wait_until(lambda: sidecar.sql("SELECT count(*) FROM oauth_tokens_internal.refresh_clients WHERE paused_until > now()")[0][0] == 1,
                timeout=30, what="the client to be paused")
-    time.sleep(3)
+    for _ in range(3):
+        with looked(sidecar):
+            pass
     assert len(fake.token_requests) <= 25 + 1  # those that were under way when the first answer came
     assert sidecar.sql("SELECT count(*) FROM oauth_tokens_internal.refresh_states WHERE kind IS NOT NULL")[0][0] == 0
     assert {row[0] for row in sidecar.sql("SELECT DISTINCT state FROM oauth_connections WHERE provider = 'fake'")} == {"expired"}

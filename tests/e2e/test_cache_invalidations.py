@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 
 import psycopg
 import pytest
@@ -13,7 +12,6 @@ from support.tokens import identity, in_background, store
 
 REGISTRATION_ID = "SELECT oauth_tokens_internal.cache_registration_id()"
 LEVELS = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
-A_WHILE = 0.3  # seconds in which what must wait shows that it does
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +94,9 @@ def test_a_writer_waits_for_a_registration(server, session, level):  # C13
         begin(session)
         register(session)
         with in_background(server, "SELECT oauth_store(gen_random_uuid(), 'g', 'user', 'waits', 'a')") as other:
-            time.sleep(A_WHILE)
-            assert other.running
+            wait_until(lambda: session.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+                                               " AND wait_event_type = 'Lock'", [other.pid]).fetchall(),
+                       what="the writer to wait")
             session.execute("COMMIT")
             other.finish()
         store(writer, identity("late"), "a")
@@ -543,7 +542,7 @@ def test_waiting(waiting):
             begin(writer, "REPEATABLE READ")
             store(writer, identity("a"), "b")
             assert session.execute("SELECT oauth_changes_wait('50 ms')").fetchone() == (False,)
-            timer = threading.Timer(A_WHILE, lambda: writer.execute("COMMIT"))
+            timer = threading.Timer(0.3, lambda: writer.execute("COMMIT"))
             timer.start()
             woken = False
             for _ in range(60):

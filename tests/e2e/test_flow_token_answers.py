@@ -242,13 +242,13 @@ UNAVAILABLE = {
 @pytest.mark.parametrize("name", UNAVAILABLE)
 def test_unavailable(sidecar, fake, name):  # F13, F14
     fake.answers.append(UNAVAILABLE[name])
-    whose, started = someone(), time.monotonic()
+    whose = someone()
     end = flow(sidecar, whose)
     # Of some it is hard to say which they are.
     unclear = name in ("no HTTP", "endless head", "closed in the head")
     errors = ("unavailable", "provider_error") if unclear else ("unavailable",)
     assert end.query["oauth"] == "failed" and end.query["oauth_error"] in errors, end
-    assert sidecar.connection(whose) is None and time.monotonic() - started < 5
+    assert sidecar.connection(whose) is None
     # A code is never sent a second time.
     assert len(fake.token_requests) == 1
 

@@ -46,7 +46,7 @@ LOOPS = {
 
 
 @pytest.mark.parametrize("what, calls", [
-    ("oauth_get", 1_000_000), ("oauth_access_token", 300_000), ("oauth_decrypt", 300_000),
+    ("oauth_get", 300_000), ("oauth_access_token", 300_000), ("oauth_decrypt", 300_000),
     ("oauth_encrypt", 300_000), ("fernet", 100_000),
 ])
 def test_memory_over_many_calls(server, what, calls):  # E7
@@ -58,7 +58,7 @@ def test_memory_over_many_calls(server, what, calls):  # E7
         before = memory(connection)
         connection.execute(LOOPS[what], [calls])
         after = memory(connection)
-    # A leak of two bytes a call would show.
+    # A leak of 7 bytes a call would show (21 in the shortest run); palloc gives 16 at least, with a header.
     assert after - before < 2048, f"{before} kB became {after} kB"
 
 

@@ -86,6 +86,12 @@ def wait_acknowledged(sidecar, timeout=20):
                what="the end of the invalidations")
 
 
+def tries(client):
+    """How often sidecars whose cache is off have tried to begin with that Redis: the first thing that
+    they ask it is whether it saves snapshots."""
+    return client.info("commandstats").get("cmdstat_config|get", {}).get("calls", 0)
+
+
 def epoch(client, prefix=PREFIX):
     """The words of the epoch: id, state, registration_id, Redis' run id, database."""
     return (client.get(f"{prefix}:epoch") or "").split(" ")
