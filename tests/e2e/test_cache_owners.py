@@ -13,8 +13,8 @@ from support.sidecar import someone
 from support.tokens import get, store
 
 OTHER_DATABASE = "another database uses this Redis"
-OTHER_REDIS = "the database names another Redis"
-DEPOSED = "this Redis serves a later primary"
+OTHER_REDIS = "another Redis, or one with other settings, is registered"
+DEPOSED = "this Redis is the cache of a later primary"
 
 
 def reasons(sidecar):
