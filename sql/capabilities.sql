@@ -95,7 +95,7 @@ FROM unnest(ARRAY[
     $$oauth_tokens_internal.flow_begin(sha256('unknown'), 'google', NULL, 'https://issuer.example/token', 'client')$$,
     $$oauth_tokens_internal.flow_claim(sha256('unknown'), sha256('unknown'), 'google')$$,
     $$oauth_tokens_internal.flow_store(sha256('unknown'), 'access', NULL, NULL, NULL, NULL)$$,
-    'oauth_tokens_internal.flow_purge()', 'oauth_tokens_internal.may_store(alice)',
+    'oauth_tokens_internal.flow_purge()',
     $$oauth_cache_register('x')$$, $$oauth_cache_unregister('x')$$, 'SELECT * FROM oauth_changes_pending()', $$oauth_changes_ack(gen_random_uuid(), '{}')$$,
     $$oauth_changes_wait('0')$$, 'oauth_tokens_internal.cache_registration()', 'oauth_tokens_internal.cache_registration_id()', 'SELECT * FROM oauth_tokens_internal.connection(alice)',
     'SELECT * FROM oauth_tokens_internal.cache_invalidations', 'SELECT * FROM oauth_tokens_internal.cache_registrations', 'oauth_tokens_internal.record_change()',

@@ -175,16 +175,10 @@ SELECT shape(oauth_authorize_url(:'w', 'google', 'user', 'tessa'));
 SELECT oauth_authorize_url(:'w', 'google', 'user', 'tom');
 SELECT oauth_authorize_url(:alice);
 DO $$ BEGIN PERFORM oauth_authorize_url('11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice'); EXCEPTION WHEN insufficient_privilege THEN RAISE NOTICE 'refused'; END $$;
--- Nor past the function, and the others' are not seen, taken or changed.
-\set VERBOSITY sqlstate
-INSERT INTO oauth_tokens_internal.flow_links VALUES (sha256('x'), :alice, NULL, NULL, false, 600, now(), now() + interval '1 h', now() + interval '1 h');
-\set VERBOSITY default
+-- Nor past the function.
 INSERT INTO oauth_tokens_internal.flow_links VALUES (sha256('x'), :'w', 'google', 'user', 'tessa', NULL, NULL, false, 600, now(), now() + interval '1 h', now() + interval '1 h');
-SELECT actor_id, count(*) FROM oauth_tokens_internal.flow_links GROUP BY actor_id ORDER BY actor_id;
-DELETE FROM oauth_tokens_internal.flow_links WHERE ticket_hash = sha256('x');
 SELECT count(oauth_authorize_url(:'w', 'google', 'user', 'tina')) FROM generate_series(1, 21) n;
-SELECT actor_id, count(*) FROM oauth_tokens_internal.flow_links GROUP BY actor_id ORDER BY actor_id;
--- Whoever asks for an error where rows are hidden gets it from oauth_tokens.
+-- A role that asks for an error if rows are hidden gets it from oauth_tokens.
 SET row_security = off;
 SELECT oauth_authorize_url(:'w', 'google', 'user', 'tina');
 RESET ROLE;

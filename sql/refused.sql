@@ -110,7 +110,6 @@ SELECT * FROM oauth_tokens_internal.flow_begin('', 'google', NULL, 'https://issu
 SELECT * FROM oauth_tokens_internal.flow_claim('', '', 'google');
 SELECT * FROM oauth_tokens_internal.flow_store('', 'x', NULL, NULL, NULL, NULL);
 SELECT oauth_tokens_internal.flow_purge();
-SELECT oauth_tokens_internal.may_store(:alice);
 SELECT oauth_cache_register('x');
 SELECT oauth_cache_unregister('x');
 SELECT * FROM oauth_changes_pending();
@@ -131,7 +130,6 @@ SELECT * FROM oauth_tokens_internal.flow_links;
 SELECT * FROM oauth_tokens_internal.flow_attempts;
 SELECT * FROM oauth_tokens_internal.flow_confirmations;
 DELETE FROM oauth_tokens_internal.flow_links;
-DROP POLICY may_store ON oauth_tokens_internal.flow_links;
 CREATE TABLE oauth_tokens_internal.x ();
 DROP EXTENSION oauth_tokens;
 ALTER EXTENSION oauth_tokens UPDATE;

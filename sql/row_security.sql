@@ -97,11 +97,10 @@ SELECT actor_type, actor_id, details ->> 'account_id' AS account FROM oauth_conn
 RESET ROLE;
 SELECT count(*) FROM oauth_tokens;
 
--- Flows: no link, attempt or confirmation for or by another workspace, whatever
--- the role may call, and nothing of another's is seen.
+-- Flows: no link of another workspace, and nothing stored or kept for one, whatever the role
+-- may call. Nobody has rights on the tables.
 SELECT oauth_tokens_internal.publish_settings('https://oauth.example.com', '600 s', '{}', '{google}');
 GRANT EXECUTE ON FUNCTION oauth_flow_confirm(uuid, text, text, text, text) TO regress_a, regress_b;
-GRANT SELECT, DELETE ON oauth_tokens_internal.flow_confirmations TO regress_a, regress_b;
 CREATE FUNCTION ticket(workspace uuid, actor text, confirm boolean) RETURNS bytea LANGUAGE sql AS $$
     SELECT sha256(substring(oauth_authorize_url(workspace, 'google', 'user', actor, return_to => '/', confirm => confirm) FROM 'ticket=(.*)')::bytea) $$;
 SELECT ticket(:'a', 'anna', false) AS anna, ticket(:'a', 'alice', true) AS alice \gset
@@ -109,35 +108,59 @@ SET ROLE regress_b;
 \set VERBOSITY sqlstate
 SELECT ticket(:'a', 'anna', false);
 SELECT ticket(:'a', 'nobody', false);
-INSERT INTO oauth_tokens_internal.flow_links VALUES ('', :'a', 'google', 'user', 'anna', NULL, NULL, false, 600, now(), now() + interval '1 h', now() + interval '1 h');
-INSERT INTO oauth_tokens_internal.flow_confirmations VALUES ('', :'a', 'google', 'user', 'anna', 'x', now() + interval '1 h');
-\set VERBOSITY default
-SELECT count(*) FROM oauth_tokens_internal.flow_begin(:'anna', 'google', NULL, 'https://issuer.example/token', 'client');
-SELECT * FROM oauth_tokens_internal.flow_store(:'anna', 'sentinel', NULL, NULL, NULL, NULL);
 SELECT count(*) FROM oauth_tokens_internal.flow_links;
-RESET ROLE;
-SELECT count(*) FROM oauth_tokens_internal.flow_begin(:'anna', 'google', NULL, 'https://issuer.example/token', 'client');
-SET ROLE regress_b;
 DELETE FROM oauth_tokens_internal.flow_attempts;
+SELECT count(*) FROM oauth_tokens_internal.flow_confirmations;
+SELECT * FROM oauth_tokens_internal.flow_store(:'anna', 'sentinel', NULL, NULL, NULL, NULL);
+SELECT * FROM oauth_tokens_internal.flow_store(:'alice', 'sentinel', NULL, NULL, NULL, NULL);
+\set VERBOSITY default
 SELECT ticket(:'b', 'boris', true) AS boris \gset
 SELECT count(*) FROM oauth_tokens_internal.flow_begin(:'boris', 'google', NULL, 'https://issuer.example/token', 'client');
 SELECT flow AS flow_b FROM oauth_tokens_internal.flow_store(:'boris', 'access', 'refresh', NULL, NULL, NULL) \gset
 SELECT count(oauth_authorize_url(:'b', 'google', 'user', 'boris')) FROM generate_series(1, 22) n;
-SELECT actor_id, count(*) FROM oauth_tokens_internal.flow_links GROUP BY actor_id;
+RESET ROLE;
+SELECT actor_id, count(*) FROM oauth_tokens_internal.flow_links GROUP BY actor_id ORDER BY actor_id;
 SET ROLE regress_a;
+SELECT outcome AS anna FROM oauth_tokens_internal.flow_store(:'anna', 'of a', NULL, NULL, NULL, NULL);
 SELECT flow AS flow_a FROM oauth_tokens_internal.flow_store(:'alice', 'of a', NULL, NULL, NULL, NULL) \gset
-SELECT actor_id FROM oauth_tokens_internal.flow_confirmations;
 \set VERBOSITY sqlstate
 SELECT oauth_flow_confirm(:'b', 'google', 'user', 'boris', :'flow_b');
 SET ROLE regress_b;
 SELECT oauth_flow_confirm(:'a', 'google', 'user', 'alice', :'flow_a');
 \set VERBOSITY default
 SELECT oauth_flow_confirm(:'b', 'google', 'user', 'boris', :'flow_b') IS NOT NULL AS confirmed;
-DELETE FROM oauth_tokens_internal.flow_links;
 RESET ROLE;
-SELECT actor_id FROM oauth_tokens_internal.flow_links UNION ALL SELECT actor_id FROM oauth_tokens_internal.flow_confirmations ORDER BY 1;
-SELECT count(*) FROM oauth_tokens_internal.flow_attempts;
+SELECT actor_id FROM oauth_tokens_internal.flow_confirmations;
+
+-- A SELECT that stores nothing fires no trigger of the user, not even to ask a policy.
+SELECT ticket(:'b', 'boris', false) AS boris, count(oauth_delete(:'b', 'google', 'user', 'boris', revoke => true)) FROM oauth_connections WHERE actor_id = 'boris' \gset
+CREATE SEQUENCE fired;
+GRANT USAGE ON SEQUENCE fired TO regress_b;
+SET ROLE regress_owner;
+CREATE FUNCTION count_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('public.fired'); RETURN new; END $$;
+CREATE TRIGGER count_it BEFORE INSERT ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION count_it();
+SET ROLE regress_b;
+SELECT count(*) FROM oauth_connections;
+SELECT count(*) FROM oauth_get(:'b', 'google', 'api_key', 'bob');
+SELECT oauth_access_token(:'b', 'google', 'api_key', 'bob');
+SELECT count(oauth_authorize_url(:'b', 'google', 'user', 'boris'));
+SELECT count(*) FROM oauth_tokens_internal.flow_begin(:'boris', 'google', NULL, 'https://issuer.example/token', 'client');
+SELECT count(*) FROM oauth_tokens_internal.flow_claim('', '', 'google');
+SELECT oauth_tokens_internal.flow_purge();
+SELECT count(*) FROM oauth_tokens_internal.revocations_claim(10, '1 min');
+SELECT oauth_tokens_internal.revocations_waiting();
+SELECT count(*) FROM oauth_tokens_internal.refresh_backlog();
+RESET ROLE;
+SELECT is_called AS fired FROM fired;
+SET ROLE regress_b;
+SELECT count(oauth_store(:'b', 'google', 'user', 'boris', 'stored'));
+RESET ROLE;
+SELECT is_called AS fired FROM fired;
+DROP TRIGGER count_it ON oauth_tokens;
+DROP FUNCTION count_it;
+DROP SEQUENCE fired;
 DELETE FROM oauth_tokens WHERE actor_id = 'boris';
+DELETE FROM oauth_tokens_internal.oauth_revocations;
 DROP FUNCTION ticket;
 
 -- What must see every row: for the owner it may, until the policies are forced

@@ -7,7 +7,7 @@
 #include "keys/sealed_columns.hpp"
 #include "keys/sealed_value.hpp"
 #include "postgres/function.hpp"
-#include "postgres/member_query.hpp"
+#include "postgres/owner_query.hpp"
 #include "tokens/token_codec.hpp"
 
 extern "C" {
@@ -67,11 +67,11 @@ bool take_link(Datum ticket_hash, Datum provider, TimestampTz now)
 		" AND n.created_at OPERATOR(pg_catalog.>) l.created_at) OPERATOR(pg_catalog.<) $5"
 		" RETURNING l.workspace_id, l.provider, l.actor_type, l.actor_id, l.scopes, l.return_to,"
 		" l.confirm, l.attempt_seconds"};
-	return run(statement, {{BYTEAOID, ticket_hash},
-						   {TEXTOID, provider},
-						   as::timestamptz(now),
-						   as::int4(kExchangeSeconds),
-						   as::int8(kMaxOpenLinks)}) > 0;
+	return run_as_owner(statement, {{BYTEAOID, ticket_hash},
+									{TEXTOID, provider},
+									as::timestamptz(now),
+									as::int4(kExchangeSeconds),
+									as::int8(kMaxOpenLinks)}) > 0;
 }
 
 // Makes room for one more under the link's lock.
@@ -82,7 +82,7 @@ void trim_attempts(Datum ticket_hash)
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
 		" FROM oauth_tokens_internal.flow_attempts WHERE ticket_hash OPERATOR(pg_catalog.=) $1"
 		" ORDER BY created_at DESC, state_hash OFFSET $2))"};
-	run(statement, {{BYTEAOID, ticket_hash}, as::int8(kMaxAttempts - 1)});
+	run_as_owner(statement, {{BYTEAOID, ticket_hash}, as::int8(kMaxAttempts - 1)});
 }
 
 text *seal_secrets(const AttemptSecrets &secrets, Datum state_hash, Datum ticket_hash)
@@ -111,15 +111,15 @@ void insert_attempt(const AttemptSecrets &secrets, Datum ticket_hash, const Endp
 		" issuer, token_endpoint, client_id, sealed, created_at, expires_at)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
 	const Datum state_hash = bytea_datum(flow_hash_of(view_of_secret(secrets.state)));
-	run(statement, {{BYTEAOID, state_hash},
-					{BYTEAOID, bytea_datum(flow_hash_of(view_of_secret(secrets.browser)))},
-					{BYTEAOID, ticket_hash},
-					{TEXTOID, endpoint.issuer, !endpoint.has_issuer},
-					{TEXTOID, endpoint.token_endpoint},
-					{TEXTOID, endpoint.client_id},
-					as::text(seal_secrets(secrets, state_hash, ticket_hash)),
-					as::timestamptz(now),
-					as::timestamptz(now + static_cast<int64>(seconds) * USECS_PER_SEC)});
+	run_as_owner(statement, {{BYTEAOID, state_hash},
+							 {BYTEAOID, bytea_datum(flow_hash_of(view_of_secret(secrets.browser)))},
+							 {BYTEAOID, ticket_hash},
+							 {TEXTOID, endpoint.issuer, !endpoint.has_issuer},
+							 {TEXTOID, endpoint.token_endpoint},
+							 {TEXTOID, endpoint.client_id},
+							 as::text(seal_secrets(secrets, state_hash, ticket_hash)),
+							 as::timestamptz(now),
+							 as::timestamptz(now + static_cast<int64>(seconds) * USECS_PER_SEC)});
 }
 
 void put(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
@@ -173,10 +173,10 @@ bool delete_attempt(Datum state_hash, Datum browser_hash, Datum provider)
 		" OR pg_catalog.split_part(l.provider, '.', 1) OPERATOR(pg_catalog.=) $3)"
 		" RETURNING l.ticket_hash, l.workspace_id, l.provider, l.actor_type, l.actor_id, l.scopes,"
 		" l.return_to, l.confirm, a.sealed, a.issuer, a.token_endpoint, a.client_id"};
-	return run(statement, {{BYTEAOID, state_hash},
-						   {BYTEAOID, browser_hash},
-						   {TEXTOID, provider},
-						   as::timestamptz(GetCurrentTimestamp())}) > 0;
+	return run_as_owner(statement, {{BYTEAOID, state_hash},
+									{BYTEAOID, browser_hash},
+									{TEXTOID, provider},
+									as::timestamptz(GetCurrentTimestamp())}) > 0;
 }
 
 void put_claimed(FunctionCallInfo fcinfo, const Sealed &secrets)

@@ -136,31 +136,12 @@ void check_request(const LinkRequest &request, const FlowSettings &settings)
 	check_scopes(request.scopes);
 }
 
-void keep_link(const TokenTable &table, const LinkRequest &request, const flow::Hash &ticket_hash)
+void keep_link(const LinkRequest &request, const flow::Hash &ticket_hash)
 {
 	const TimestampTz now = GetCurrentTimestamp();
-	// Under row security each row of another identity would have to be asked for.
-	if (!row_security_applies(table))
-		purge_links(now, kPurgedByTheWay);
+	purge_links(now, kPurgedByTheWay);
 	insert_link(request, ticket_hash, now);
 	trim_links(request, now);
-}
-
-void keep_link_of_checked_identity(const TokenTable &table, const LinkRequest &request,
-								   const flow::Hash &ticket_hash)
-{
-	PG_TRY();
-	{
-		set_checked(&request.identity);
-		keep_link(table, request, ticket_hash);
-	}
-	PG_CATCH();
-	{
-		set_checked(nullptr);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	set_checked(nullptr);
 }
 
 text *make_url(std::string_view public_url, std::string_view provider, std::string_view ticket)
@@ -197,7 +178,7 @@ OAUTH_FUNCTION(oauth_authorize_url)
 	flow::Secret ticket;
 	new_flow_secret(ticket);
 	const std::string_view ticket_text(ticket.data(), ticket.size());
-	keep_link_of_checked_identity(table, request, flow_hash_of(ticket_text));
+	keep_link(request, flow_hash_of(ticket_text));
 	MemoryContextSwitchTo(caller);
 	text *url = make_url(settings.public_url, view_of(DatumGetTextPP(request.identity.provider())),
 						 ticket_text);

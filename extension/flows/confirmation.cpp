@@ -3,7 +3,7 @@
 #include "errors.hpp"
 #include "keys/sealed_columns.hpp"
 #include "keys/sealed_value.hpp"
-#include "postgres/member_query.hpp"
+#include "postgres/owner_query.hpp"
 #include "tokens/token_codec.hpp"
 
 extern "C" {
@@ -121,12 +121,12 @@ const text *delete_confirmation(Datum flow_hash, const Identity &identity)
 		" AND provider OPERATOR(pg_catalog.=) $3 AND actor_type OPERATOR(pg_catalog.=) $4"
 		" AND actor_id OPERATOR(pg_catalog.=) $5 AND expires_at OPERATOR(pg_catalog.>) $6"
 		" RETURNING sealed"};
-	return run(statement, {{BYTEAOID, flow_hash},
-						   {UUIDOID, identity.workspace_id()},
-						   {TEXTOID, identity.provider()},
-						   {TEXTOID, actor_type_text(identity)},
-						   {TEXTOID, identity.actor_id()},
-						   as::timestamptz(GetCurrentTimestamp())}) == 0
+	return run_as_owner(statement, {{BYTEAOID, flow_hash},
+									{UUIDOID, identity.workspace_id()},
+									{TEXTOID, identity.provider()},
+									{TEXTOID, actor_type_text(identity)},
+									{TEXTOID, identity.actor_id()},
+									as::timestamptz(GetCurrentTimestamp())}) == 0
 			   ? nullptr
 			   : DatumGetTextPP(returned(1));
 }
@@ -143,13 +143,13 @@ void keep_confirmation(const Grant &grant, const flow::Secret &code, TimestampTz
 	const text *sealed = seal_in_flow(
 		packed.view(), {kGrantPurpose, name_of(flow_hash, grant.identity)}, unix_now());
 	fernet::wipe(packed.data, packed.size);
-	run(statement, {{BYTEAOID, flow_hash},
-					{UUIDOID, grant.identity.workspace_id()},
-					{TEXTOID, grant.identity.provider()},
-					{TEXTOID, actor_type_text(grant.identity)},
-					{TEXTOID, grant.identity.actor_id()},
-					as::text(sealed),
-					as::timestamptz(now + static_cast<int64>(seconds) * USECS_PER_SEC)});
+	run_as_owner(statement, {{BYTEAOID, flow_hash},
+							 {UUIDOID, grant.identity.workspace_id()},
+							 {TEXTOID, grant.identity.provider()},
+							 {TEXTOID, actor_type_text(grant.identity)},
+							 {TEXTOID, grant.identity.actor_id()},
+							 as::text(sealed),
+							 as::timestamptz(now + static_cast<int64>(seconds) * USECS_PER_SEC)});
 }
 
 bool take_confirmation(const TokenTable &table, const Identity &identity, std::string_view code,
@@ -179,7 +179,7 @@ std::uint64_t purge_confirmations(TimestampTz now, int at_most)
 		" FROM oauth_tokens_internal.flow_confirmations"
 		" WHERE expires_at OPERATOR(pg_catalog.<=) $1"
 		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))"};
-	return run(statement, {as::timestamptz(now), as::int8(at_most)});
+	return run_as_owner(statement, {as::timestamptz(now), as::int8(at_most)});
 }
 
 } // namespace oauth_tokens

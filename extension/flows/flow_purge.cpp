@@ -4,8 +4,7 @@
 #include "flows/confirmation.hpp"
 #include "flows/link.hpp"
 #include "postgres/function.hpp"
-#include "postgres/member_query.hpp"
-#include "schema/row_permission.hpp"
+#include "postgres/owner_query.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -29,32 +28,7 @@ std::uint64_t purge_attempts(TimestampTz now, int at_most)
 		" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT state_hash"
 		" FROM oauth_tokens_internal.flow_attempts WHERE expires_at OPERATOR(pg_catalog.<=) $1"
 		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))"};
-	return run(statement, {as::timestamptz(now), as::int8(at_most)});
-}
-
-std::uint64_t purge_flows(TimestampTz now)
-{
-	return purge_attempts(now, kPurgedRows) + purge_links(now, kPurgedRows) +
-		   purge_confirmations(now, kPurgedRows);
-}
-
-// A policy would store a dummy for each row to find out whose it is.
-std::uint64_t purge_flows_of_everyone(TimestampTz now)
-{
-	std::uint64_t purged = 0;
-	PG_TRY();
-	{
-		set_checks_off(true);
-		purged = purge_flows(now);
-	}
-	PG_CATCH();
-	{
-		set_checks_off(false);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	set_checks_off(false);
-	return purged;
+	return run_as_owner(statement, {as::timestamptz(now), as::int8(at_most)});
 }
 
 } // namespace
@@ -67,7 +41,9 @@ OAUTH_FUNCTION(oauth_flow_purge)
 {
 	PreventCommandIfReadOnly("flow_purge()");
 	SPI_connect();
-	const std::uint64_t purged = purge_flows_of_everyone(GetCurrentTimestamp());
+	const TimestampTz now = GetCurrentTimestamp();
+	const std::uint64_t purged = purge_attempts(now, kPurgedRows) + purge_links(now, kPurgedRows) +
+								 purge_confirmations(now, kPurgedRows);
 	SPI_finish();
 	PG_RETURN_INT64(static_cast<int64>(purged));
 }

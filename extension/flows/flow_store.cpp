@@ -5,7 +5,8 @@
 #include "flows/confirmation.hpp"
 #include "flows/link.hpp"
 #include "postgres/function.hpp"
-#include "postgres/member_query.hpp"
+#include "postgres/owner_query.hpp"
+#include "schema/row_permission.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_details.hpp"
 
@@ -39,7 +40,7 @@ bool end_link(const TokenTable &table, Datum ticket_hash, TimestampTz now, Ended
 		"DELETE FROM oauth_tokens_internal.flow_links WHERE ticket_hash OPERATOR(pg_catalog.=) $1"
 		" AND vanishes_at OPERATOR(pg_catalog.>) $2 RETURNING workspace_id, provider, actor_type,"
 		" actor_id, confirm, attempt_seconds"};
-	if (run(statement, {{BYTEAOID, ticket_hash}, as::timestamptz(now)}) == 0)
+	if (run_as_owner(statement, {{BYTEAOID, ticket_hash}, as::timestamptz(now)}) == 0)
 		return false;
 	link->identity.values[0] = returned(1);
 	link->identity.values[1] = PointerGetDatum(DatumGetTextPP(returned(2)));
@@ -112,6 +113,7 @@ OAUTH_FUNCTION(oauth_flow_store)
 		grant.identity = link.identity;
 		outcome = link.confirm ? "confirm" : "connected";
 		if (link.confirm) {
+			check_may_store(table, grant.identity);
 			check_storable(grant);
 			new_flow_secret(code);
 			keep_confirmation(grant, code, now, link.seconds);

@@ -3,7 +3,6 @@
 #include "keys/key_ring.hpp"
 #include "keys/sealed_value.hpp"
 #include "postgres/function.hpp"
-#include "postgres/member_query.hpp"
 #include "postgres/owner_query.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_table.hpp"
@@ -34,8 +33,8 @@ struct SealedColumn {
 	// what was in it anew.
 	OpenedInFlow (*open)(std::uint64_t row, const text *sealed);
 	text *(*seal)(std::uint64_t row, const OpenedInFlow &opened);
-	// Whether nobody has rights on the table, and the extension's owner works on it.
-	bool as_owner;
+	// Whether its rows live for minutes: what no key opens any more is as good as expired.
+	bool expires;
 	Oid key_type; // of the primary key: a bytea of 32 bytes at most, a uuid or a bigint
 	// Returns `sealed`, the primary key, and what else it takes to open.
 	MemberQuery page;
@@ -142,7 +141,7 @@ text *seal_token_of(std::uint64_t row, const OpenedInFlow &opened)
 SealedColumn columns[] = {
 	{open_derived<place_of_attempt>,
 	 seal_derived<place_of_attempt>,
-	 false,
+	 true,
 	 BYTEAOID,
 	 {"SELECT sealed, state_hash, ticket_hash FROM oauth_tokens_internal.flow_attempts"
 	  " WHERE state_hash OPERATOR(pg_catalog.>) $1 AND expires_at OPERATOR(pg_catalog.>) $2"
@@ -150,7 +149,7 @@ SealedColumn columns[] = {
 	 {RESEAL("flow_attempts", "state_hash", "sealed")}},
 	{open_derived<place_of_confirmation>,
 	 seal_derived<place_of_confirmation>,
-	 false,
+	 true,
 	 BYTEAOID,
 	 {"SELECT sealed, flow_hash, workspace_id, provider, actor_type, actor_id"
 	  " FROM oauth_tokens_internal.flow_confirmations"
@@ -159,29 +158,24 @@ SealedColumn columns[] = {
 	 {RESEAL("flow_confirmations", "flow_hash", "sealed")}},
 	{open_derived<place_of_spool_key>,
 	 seal_derived<place_of_spool_key>,
-	 true,
+	 false,
 	 INT8OID,
 	 {"SELECT sealed, fence, token_id FROM oauth_tokens_internal.refresh_attempts"
 	  " WHERE fence OPERATOR(pg_catalog.>) $1 AND $2 IS NOT NULL ORDER BY fence LIMIT $3"},
 	 {RESEAL("refresh_attempts", "fence", "sealed")}},
 	{open_token_of<Column::refresh_token>,
 	 seal_token_of<Column::refresh_token>,
-	 true,
+	 false,
 	 UUIDOID,
 	 {QUEUED_PAGE("encrypted_refresh_token")},
 	 {RESEAL("oauth_revocations", "id", "encrypted_refresh_token")}},
 	{open_token_of<Column::access_token>,
 	 seal_token_of<Column::access_token>,
-	 true,
+	 false,
 	 UUIDOID,
 	 {QUEUED_PAGE("encrypted_access_token")},
 	 {RESEAL("oauth_revocations", "id", "encrypted_access_token")}},
 };
-
-std::uint64_t run_on(const SealedColumn &column, MemberQuery &statement, Parameters parameters)
-{
-	return column.as_owner ? run_as_owner(statement, parameters) : run(statement, parameters);
-}
 
 // The key of the row before as the statement takes it; at the beginning the least one.
 Datum key_of(const SealedPosition &position, Oid type)
@@ -223,10 +217,10 @@ void go_past(SealedPosition &position, Datum key, Oid type)
 std::uint64_t next_page(SealedPosition &position)
 {
 	SealedColumn &sealed = columns[position.column];
-	const std::uint64_t rows = run_on(sealed, sealed.page,
-									  {{sealed.key_type, key_of(position, sealed.key_type)},
-									   as::timestamptz(GetCurrentTimestamp()),
-									   as::int8(kRowsPerPage)});
+	const std::uint64_t rows =
+		run_as_owner(sealed.page, {{sealed.key_type, key_of(position, sealed.key_type)},
+								   as::timestamptz(GetCurrentTimestamp()),
+								   as::int8(kRowsPerPage)});
 	if (rows < kRowsPerPage) {
 		position.column++;
 		position.after_size = 0;
@@ -291,10 +285,10 @@ Resealed reseal_rows(SealedPosition &position)
 		if (opened.data == nullptr)
 			continue;
 		if (opened.position > 1) {
-			const std::uint64_t written = run_on(sealed_column, sealed_column.reseal,
-												 {{sealed_column.key_type, column(row, 2)},
-												  {TEXTOID, sealed},
-												  as::text(sealed_column.seal(row, opened))});
+			const std::uint64_t written =
+				run_as_owner(sealed_column.reseal, {{sealed_column.key_type, column(row, 2)},
+													{TEXTOID, sealed},
+													as::text(sealed_column.seal(row, opened))});
 			(written > 0 ? result.done : result.left)++;
 		}
 		wipe_opened(opened);
@@ -312,7 +306,7 @@ void count_sealed_rows(SealedUse *uses, int keys)
 		for (std::uint64_t row = 0; row < rows; row++) {
 			const OpenedInFlow opened = sealed_column.open(row, DatumGetTextPP(column(row, 1)));
 			if (opened.data == nullptr) {
-				uses[keys].values += sealed_column.as_owner;
+				uses[keys].values += !sealed_column.expires;
 				continue;
 			}
 			if (opened.position <= keys) {

@@ -4,8 +4,8 @@
 // both go through by themselves. What is sealed anywhere else belongs in here: what
 // flows keep, the keys of spool files, and tokens that were deleted and are to be revoked.
 //
-// Every function here but the names runs within an SPI connection, with the
-// caller's rights. Whoever seals for these rows has locked flow_links or the table of
+// Every function here but the names runs within an SPI connection, on the tables as the
+// extension's owner. Whoever seals for these rows has locked flow_links or the table of
 // tokens for writing before in the same transaction, and rotation waits for that lock.
 #pragma once
 

@@ -1,8 +1,8 @@
-// Statements on the tables of refreshes, which are members of the extension. Nobody
-// has rights on them: what they tell of a token follows from what the caller may do
-// with its row, which the calling function has asked first. So they run as the
-// extension's owner, as work below SQL would. Only catalog operators and functions stand
-// in them, and on the tables is nobody else's code. Within an SPI connection.
+// Statements on the extension's tables on which no role has rights: those of flows, refreshes
+// and revocations. What the caller may do was asked by the calling function first, or is asked
+// when it stores. So they run as the extension's owner, as work below SQL would. Only catalog
+// operators and functions stand in them, and on the tables is nobody else's code. Within an
+// SPI connection.
 #pragma once
 
 #include "postgres/compat.hpp"

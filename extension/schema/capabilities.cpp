@@ -46,7 +46,6 @@ constexpr FunctionGrant kFunctions[] = {
 	{"oauth_delete", kWriters},
 	{"oauth_move", kWriters},
 	{"oauth_authorize_url", kWriters},
-	{"may_store", kWriters},
 	{"sees_token", kReaders | kWriters},
 	{"may_update_token", kWriters | kRefresher},
 	{"oauth_flow_confirm", kConfirmers},
@@ -125,19 +124,6 @@ constexpr RelationGrant kRelations[] = {
 	{In::extension_schema, "oauth_key_usage", "SELECT", kAdmin},
 	{In::internal, "sidecar_settings", "SELECT", kWriters},
 	{In::internal, "sidecar_settings", "INSERT, UPDATE", kSidecars},
-	// To lock a row, and so to wait for nobody, takes the right to update it.
-	{In::internal, "flow_links",
-	 "SELECT (ticket_hash, workspace_id, provider, actor_type, actor_id, created_at, expires_at,"
-	 " vanishes_at), INSERT, UPDATE (vanishes_at), DELETE",
-	 kWriters},
-	{In::internal, "flow_links", "SELECT", kSidecars},
-	{In::internal, "flow_attempts", "SELECT, INSERT, UPDATE (expires_at), DELETE", kSidecars},
-	{In::internal, "flow_confirmations", "SELECT, DELETE", kConfirmers},
-	{In::internal, "flow_confirmations",
-	 "SELECT (flow_hash, expires_at), INSERT, UPDATE (expires_at), DELETE", kSidecars},
-	// A rotation seals them anew.
-	{In::internal, "flow_attempts", "UPDATE (sealed)", kAdmin},
-	{In::internal, "flow_confirmations", "UPDATE (sealed)", kAdmin},
 	{In::internal, "oauth_revocations", "SELECT", kAdmin}, // to dump it
 	{In::internal, "visible_refresh_states", "SELECT", kReaders},
 	{In::internal, "refresh_rules", "SELECT", kReaders},

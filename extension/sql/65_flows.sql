@@ -71,27 +71,6 @@ CREATE INDEX flow_confirmations_expires_at ON oauth_tokens_internal.flow_confirm
 COMMENT ON TABLE oauth_tokens_internal.flow_confirmations IS
     'sealed grants that wait for oauth_flow_confirm()';
 
--- Who may not store a token of an identity sees and makes no flow of it either,
--- whatever policies the table of tokens has.
-CREATE FUNCTION oauth_tokens_internal.may_store(
-    workspace_id uuid, provider text, actor_type text, actor_id text) RETURNS boolean
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 10000
-    AS 'MODULE_PATHNAME', 'oauth_may_store';
-REVOKE ALL ON FUNCTION oauth_tokens_internal.may_store(uuid, text, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION oauth_tokens_internal.may_store(uuid, text, text, text) IS
-    'whether the row security policies of oauth_tokens let the caller store a token of this identity; true if none apply';
-
-ALTER TABLE oauth_tokens_internal.flow_links ENABLE ROW LEVEL SECURITY;
-CREATE POLICY may_store ON oauth_tokens_internal.flow_links
-    USING (oauth_tokens_internal.may_store(workspace_id, provider, actor_type, actor_id));
-ALTER TABLE oauth_tokens_internal.flow_attempts ENABLE ROW LEVEL SECURITY;
-CREATE POLICY may_store ON oauth_tokens_internal.flow_attempts
-    USING (EXISTS (SELECT FROM oauth_tokens_internal.flow_links l
-        WHERE l.ticket_hash OPERATOR(pg_catalog.=) flow_attempts.ticket_hash));
-ALTER TABLE oauth_tokens_internal.flow_confirmations ENABLE ROW LEVEL SECURITY;
-CREATE POLICY may_store ON oauth_tokens_internal.flow_confirmations
-    USING (oauth_tokens_internal.may_store(workspace_id, provider, actor_type, actor_id));
-
 CREATE FUNCTION oauth_authorize_url(
     workspace_id uuid, provider text, actor_type text, actor_id text,
     scopes text DEFAULT NULL, return_to text DEFAULT NULL, confirm boolean DEFAULT NULL)

@@ -124,7 +124,6 @@ CALLS = [
     "SELECT * FROM oauth_key_usage",
     "SELECT * FROM oauth_tokens_damaged()",
     f"SELECT * FROM oauth_tokens_internal.connection({IDENTITY})",
-    f"SELECT oauth_tokens_internal.may_store({IDENTITY})",
     f"SELECT oauth_encrypt('x', {IDENTITY}, 'encrypted_access_token')",
     "SELECT oauth_tokens_current()",
     "SELECT oauth_tokens_upgrade()",
