@@ -74,9 +74,4 @@ bool is_local(const Address &address) noexcept
 	return !address.unix_path.empty() || address.host == "::1" || address.host.starts_with("127.");
 }
 
-bool same_address(const Address &left, const Address &right) noexcept
-{
-	return left.host == right.host && left.port == right.port && left.unix_path == right.unix_path;
-}
-
 } // namespace sidecar::settings

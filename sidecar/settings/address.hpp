@@ -21,6 +21,4 @@ std::string text_of(const Address &address);
 // A Unix socket counts, too: only this machine reaches it.
 bool is_local(const Address &address) noexcept;
 
-bool same_address(const Address &left, const Address &right) noexcept;
-
 } // namespace sidecar::settings

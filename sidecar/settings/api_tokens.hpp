@@ -2,14 +2,15 @@
 // file's [[api_tokens]], which may do what they say.
 #pragma once
 
-#include "settings/setting_reader.hpp"
-#include "settings/settings.hpp"
+#include "settings/settings_table.hpp"
 
 namespace sidecar::settings
 {
 
-// `blocks`: what the TOML file has under api_tokens, or null. The providers must
-// have been read.
-void read_api_tokens(SettingReader &reader, TomlValue *blocks, Settings &settings);
+// OAUTH_API_TOKENS.
+void unrestricted_tokens(Given &given);
+
+// [[api_tokens]], after the providers, which they name.
+void read_token_blocks(Sources &sources, Settings &settings);
 
 } // namespace sidecar::settings

@@ -186,9 +186,7 @@ Secret keyed(Secret given, Diagnostics &diagnostics)
 	return given;
 }
 
-} // namespace
-
-Secret database_url(Secret given, Diagnostics &diagnostics)
+Secret normal_form(Secret given, Diagnostics &diagnostics)
 {
 	const std::string_view url = given.reveal();
 	const std::size_t separator = url.find(kSeparator);
@@ -222,6 +220,13 @@ Secret database_url(Secret given, Diagnostics &diagnostics)
 	else
 		check_values(database::Conninfo::of(normal), diagnostics);
 	return normal;
+}
+
+} // namespace
+
+void database_url(Given &given)
+{
+	given.settings.database_url = normal_form(std::move(given.value), given.sources.diagnostics);
 }
 
 } // namespace sidecar::settings

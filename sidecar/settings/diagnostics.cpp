@@ -43,6 +43,34 @@ void Diagnostics::warn(std::string_view setting, std::string_view message)
 	warnings.push_back(std::string(setting) + ": " + std::string(message));
 }
 
+bool Diagnostics::has_error(std::string_view setting) const
+{
+	constexpr std::string_view kPrefix = "oauth_";
+	const std::string name = lower(setting);
+	const std::string key = name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
+	return std::ranges::any_of(errors, [&](const SettingError &error) {
+		return lower(error.setting).starts_with(name) || error.setting.starts_with(key);
+	});
+}
+
+std::string_view line_error(std::string_view value) noexcept
+{
+	if (trimmed(value).empty())
+		return "it is empty; give it a value, or leave it out";
+	if (has_control_characters(value))
+		return "it has control characters; it must be a single line";
+	return {};
+}
+
+std::optional<Secret> checked_line(std::string_view setting, Secret value, Diagnostics &diagnostics)
+{
+	const std::string_view wrong = line_error(value.reveal());
+	if (wrong.empty())
+		return value;
+	diagnostics.error(setting, wrong);
+	return std::nullopt;
+}
+
 std::string describe_errors(const std::vector<SettingError> &errors)
 {
 	std::string text;

@@ -2,10 +2,12 @@
 // all are told at once.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/secret_string.hpp"
 #include "settings/settings.hpp"
 
 namespace sidecar::settings
@@ -17,7 +19,15 @@ struct Diagnostics {
 
 	void error(std::string_view setting, std::string_view message);
 	void warn(std::string_view setting, std::string_view message);
+	// Of the setting, in whatever form it was given: by NAME_FILE, or in the TOML file.
+	bool has_error(std::string_view setting) const;
 };
+
+// What is wrong with a value in general, or nothing: it is empty, or more than a line.
+std::string_view line_error(std::string_view value) noexcept;
+// Nothing, and an error, where line_error() says one.
+std::optional<Secret> checked_line(std::string_view setting, Secret value,
+								   Diagnostics &diagnostics);
 
 // One line an error, "  OAUTH_LISTEN: …", as they are told at start and by --check.
 std::string describe_errors(const std::vector<SettingError> &errors);

@@ -5,10 +5,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-
-#include "base/text.hpp"
 
 namespace sidecar::settings
 {
@@ -19,28 +18,6 @@ namespace
 constexpr std::string_view kOpenToOthers =
 	"the file can be read by group or others; chmod it to 600 or 400";
 
-class Descriptor
-{
-public:
-	// Without waiting: a pipe in place of a file must not stop the start.
-	explicit Descriptor(const std::string &path)
-		: number_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY))
-	{
-	}
-	~Descriptor()
-	{
-		if (number_ >= 0)
-			close(number_);
-	}
-	Descriptor(const Descriptor &) = delete;
-	Descriptor &operator=(const Descriptor &) = delete;
-
-	int number() const noexcept { return number_; }
-
-private:
-	int number_;
-};
-
 // With an access list (systemd's credentials have one) the group's bits are only
 // the most that anybody on the list may do.
 bool is_open_to_others(int descriptor, mode_t mode)
@@ -49,22 +26,28 @@ bool is_open_to_others(int descriptor, mode_t mode)
 	return (mode & (listed ? S_IROTH : S_IRGRP | S_IROTH)) != 0;
 }
 
-// 0, or errno.
-int read_whole(int descriptor, std::string &text)
+File read_open_file(int descriptor, std::size_t largest)
 {
-	std::size_t filled = 0;
-	while (filled < text.size()) {
-		const ssize_t count = read(descriptor, text.data() + filled, text.size() - filled);
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0)
-			return errno;
-		if (count == 0)
-			break;
-		filled += static_cast<std::size_t>(count);
-	}
-	text.resize(filled);
-	return 0;
+	File file;
+	struct stat status {
+	};
+	if (fstat(descriptor, &status) != 0)
+		file.error = errno;
+	else if (!S_ISREG(status.st_mode))
+		file.error = EINVAL;
+	else if (status.st_size > static_cast<off_t>(largest))
+		file.error = EFBIG;
+	if (file.error != 0)
+		return file;
+	file.open_to_others = is_open_to_others(descriptor, status.st_mode);
+	std::string text(static_cast<std::size_t>(status.st_size), '\0');
+	// Of a regular file one call reads all that there is.
+	const ssize_t count = read(descriptor, text.data(), text.size());
+	if (count < 0)
+		file.error = errno;
+	text.resize(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+	file.content = Secret::take(text);
+	return file;
 }
 
 std::string why(int error)
@@ -79,34 +62,16 @@ std::string why(int error)
 	}
 }
 
-void drop_line_break(std::string &text)
-{
-	if (text.ends_with('\n'))
-		text.pop_back();
-	if (text.ends_with('\r'))
-		text.pop_back();
-}
-
 } // namespace
 
 File read_file(const std::string &path, std::size_t largest)
 {
-	File file;
-	const Descriptor descriptor(path);
-	struct stat status {
-	};
-	if (descriptor.number() < 0 || fstat(descriptor.number(), &status) != 0)
-		file.error = errno;
-	else if (!S_ISREG(status.st_mode))
-		file.error = EINVAL;
-	else if (status.st_size > static_cast<off_t>(largest))
-		file.error = EFBIG;
-	if (file.error != 0)
-		return file;
-	file.open_to_others = is_open_to_others(descriptor.number(), status.st_mode);
-	std::string text(static_cast<std::size_t>(status.st_size), '\0');
-	file.error = read_whole(descriptor.number(), text);
-	file.content = Secret::take(text);
+	// Without waiting: a pipe in place of a file must not stop the start.
+	const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (descriptor < 0)
+		return {.content = {}, .error = errno};
+	File file = read_open_file(descriptor, largest);
+	close(descriptor);
 	return file;
 }
 
@@ -120,16 +85,19 @@ std::string resolved_path(std::string_view path, const std::string &directory)
 std::optional<Secret> read_secret_file(std::string_view setting, std::string_view path,
 									   const std::string &directory, Diagnostics &diagnostics)
 {
-	File file = read_file(resolved_path(path, directory), kLargestSecret);
+	const File file = read_file(resolved_path(path, directory), kLargestSecret);
 	if (file.error != 0) {
 		diagnostics.error(setting, "the file that it names " + why(file.error));
 		return std::nullopt;
 	}
 	if (file.open_to_others)
 		diagnostics.warn(setting, kOpenToOthers);
-	std::string text(file.content.reveal());
-	drop_line_break(text);
-	return Secret::take(text);
+	std::string_view line = file.content.reveal();
+	if (line.ends_with('\n'))
+		line.remove_suffix(1);
+	if (line.ends_with('\r'))
+		line.remove_suffix(1);
+	return checked_line(setting, Secret(line), diagnostics);
 }
 
 void check_readable(std::string_view setting, const std::string &path, bool is_private,

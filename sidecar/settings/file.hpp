@@ -26,7 +26,7 @@ File read_file(const std::string &path, std::size_t largest);
 std::string resolved_path(std::string_view path, const std::string &directory);
 
 // A secret's file, without the line break at its end. Nothing, and an error, where
-// it cannot be had; the path is not repeated, for somebody may have put the
+// it cannot be had, or is not one line; the path is not repeated, for somebody may have put the
 // secret itself there.
 std::optional<Secret> read_secret_file(std::string_view setting, std::string_view path,
 									   const std::string &directory, Diagnostics &diagnostics);

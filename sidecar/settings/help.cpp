@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include "base/text.hpp"
-#include "settings/settings.hpp"
+#include "settings/settings_table.hpp"
 
 namespace sidecar::settings
 {
@@ -44,11 +44,15 @@ std::string help_text()
 		"  -V, --version  the version\n\n"
 		"Settings, as environment variables, in .env or in oauth-sidecar.toml (there in\n"
 		"lower case and without OAUTH_). (+) may come from a file: NAME_FILE=PATH.\n\n";
-	for (const Description &setting : descriptions()) {
-		text += "  " + std::string(setting.name) + (setting.secret ? " (+)" : "") + "\n";
-		std::string meaning(setting.meaning);
-		if (!setting.default_value.empty())
-			meaning += " [" + std::string(setting.default_value) + "]";
+	for (const Setting &setting : settings_table()) {
+		text +=
+			"  " + std::string(setting.name) + (setting.kind == Kind::secret ? " (+)" : "") + "\n";
+		std::string_view otherwise = setting.default_value;
+		if (otherwise.starts_with('('))
+			otherwise = otherwise.substr(1, otherwise.size() - 2);
+		std::string meaning(setting.help);
+		if (!otherwise.empty())
+			meaning += " [" + std::string(otherwise) + "]";
 		append_wrapped(text, meaning);
 	}
 	return text;

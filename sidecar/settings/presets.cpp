@@ -44,13 +44,10 @@ constexpr Preset kPresets[] = {
 	},
 };
 
-std::string with_tenant(std::string_view address, std::string_view tenant)
+std::string with_tenant(std::string address, std::string_view tenant)
 {
 	const std::size_t at = address.find(kTenant);
-	if (at == address.npos)
-		return std::string(address);
-	return std::string(address.substr(0, at)) + std::string(tenant) +
-		   std::string(address.substr(at + kTenant.size()));
+	return at == address.npos ? address : address.replace(at, kTenant.size(), tenant);
 }
 
 oauth::Pairs pairs_of(std::string_view text)
@@ -91,9 +88,10 @@ bool is_tenant(std::string_view tenant) noexcept
 oauth::Provider provider_of(const Preset &preset, std::string_view tenant)
 {
 	oauth::Provider provider;
-	provider.endpoints.issuer = with_tenant(preset.issuer, tenant);
-	provider.endpoints.authorization = with_tenant(preset.authorization_endpoint, tenant);
-	provider.endpoints.token = with_tenant(preset.token_endpoint, tenant);
+	provider.endpoints.issuer = with_tenant(std::string(preset.issuer), tenant);
+	provider.endpoints.authorization =
+		with_tenant(std::string(preset.authorization_endpoint), tenant);
+	provider.endpoints.token = with_tenant(std::string(preset.token_endpoint), tenant);
 	provider.endpoints.revocation = preset.revocation_endpoint;
 	provider.own_scopes = split(preset.own_scopes, " ");
 	provider.authorize_params = pairs_of(preset.authorize_params);

@@ -14,50 +14,10 @@ namespace sidecar::settings
 namespace
 {
 
-template <class Kind>
-struct Word {
-	std::string_view word;
-	Kind kind;
-};
-constexpr Word<oauth::TokenAuth> kTokenAuths[] = {{"basic", oauth::TokenAuth::basic},
-												  {"post", oauth::TokenAuth::post},
-												  {"none", oauth::TokenAuth::none}};
-constexpr Word<oauth::Body> kBodies[] = {{"form", oauth::Body::form}, {"json", oauth::Body::json}};
-constexpr Word<oauth::Revoke> kRevokes[] = {{"auto", oauth::Revoke::automatic},
-											{"always", oauth::Revoke::always},
-											{"never", oauth::Revoke::never}};
-constexpr Word<oauth::ExpiryFormat> kExpiryFormats[] = {
-	{"auto", oauth::ExpiryFormat::automatic},
-	{"seconds", oauth::ExpiryFormat::seconds},
-	{"milliseconds", oauth::ExpiryFormat::milliseconds},
-	{"unix", oauth::ExpiryFormat::unix_seconds},
-	{"unix_milliseconds", oauth::ExpiryFormat::unix_milliseconds},
-	{"iso8601", oauth::ExpiryFormat::iso8601}};
-constexpr Word<bool> kIdTokens[] = {{"required", false}, {"optional", true}};
-
-constexpr std::string_view kGrace = "grace:";
 constexpr int kLongestGrace = 30 * 24 * 3600;
 constexpr int kLongestDefaultLife = 10 * 365 * 24 * 3600;
 constexpr int kLongestAhead = 30 * 24 * 3600;
 constexpr int kMostRefreshes = 1000; // a second
-
-template <class Kind, std::size_t size>
-void read_word(TableReader &block, std::string_view key, const Word<Kind> (&words)[size],
-			   Kind &kind)
-{
-	const std::optional<std::string> text = block.text(key);
-	if (!text)
-		return;
-	std::string known;
-	for (const Word<Kind> &candidate : words) {
-		if (candidate.word == *text) {
-			kind = candidate.kind;
-			return;
-		}
-		known += (known.empty() ? "" : ", ") + std::string(candidate.word);
-	}
-	block.error(key, "it must be one of " + known);
-}
 
 // The block's own words, or the preset of its own name where it says nothing of
 // where the provider is.
@@ -84,60 +44,41 @@ std::string chosen_tenant(TableReader &block, const Preset *preset, const Client
 		block.error("tenant", "it must be common, organizations, consumers, a domain or a GUID");
 	else if (tenant && !given.tenant)
 		return lower(*tenant);
-	return given.tenant ? lower(*given.tenant) : std::string(kDefaultTenant);
+	return lower(given.tenant.value_or(std::string(kDefaultTenant)));
 }
 
 void read_endpoints(TableReader &block, oauth::Provider &provider)
 {
 	oauth::ProviderEndpoints &endpoints = provider.endpoints;
-	if (auto issuer = block.text("issuer")) {
-		endpoints.issuer = std::move(*issuer);
-		provider.issuer_per_tenant = false;
-	}
-	const std::pair<std::string_view, std::string *> addresses[] = {
-		{"authorization_endpoint", &endpoints.authorization},
-		{"token_endpoint", &endpoints.token},
-		{"refresh_endpoint", &endpoints.refresh},
-		{"revocation_endpoint", &endpoints.revocation}};
-	for (const auto &[key, address] : addresses)
-		if (auto text = block.text(key))
-			*address = std::move(*text);
+	block.read("issuer", endpoints.issuer);
+	provider.issuer_per_tenant = provider.issuer_per_tenant && !block.has("issuer");
+	block.read("authorization_endpoint", endpoints.authorization);
+	block.read("token_endpoint", endpoints.token);
+	block.read("refresh_endpoint", endpoints.refresh);
+	block.read("revocation_endpoint", endpoints.revocation);
 	provider.discovers =
 		!endpoints.issuer.empty() && (endpoints.authorization.empty() || endpoints.token.empty());
 }
 
-bool has_own_client(const TableReader &block)
+// What the environment gives wins.
+void read_client(TableReader &block, ClientOverride given, oauth::Provider &provider)
 {
-	for (const char *key :
-		 {"client_id", "client_id_env", "client_secret", "client_secret_env", "client_secret_file"})
-		if (block.has(key))
-			return true;
-	return false;
-}
-
-void read_client(TableReader &block, ClientOverride &given, oauth::Provider &provider)
-{
-	std::optional<std::string> client_id = std::move(given.client_id);
-	std::optional<Secret> client_secret = std::move(given.client_secret);
 	std::optional<std::string> own_id = block.text_or_variable("client_id");
-	if (!client_id)
-		client_id = std::move(own_id);
-	if (client_secret)
+	if (given.client_id || own_id)
+		provider.client_id = trimmed(given.client_id ? *given.client_id : *own_id);
+	if (given.client_secret)
 		block.pass_over_secret("client_secret");
 	else
-		client_secret = block.secret("client_secret");
-	if (client_id)
-		provider.client_id = std::string(trimmed(*client_id));
-	if (auto name = block.text("client_id_parameter"))
-		provider.client_id_parameter = std::move(*name);
-	if (client_secret)
-		provider.client_secret = std::move(*client_secret);
+		given.client_secret = block.secret("client_secret");
+	if (given.client_secret)
+		provider.client_secret = std::move(*given.client_secret);
+	block.read("client_id_parameter", provider.client_id_parameter);
 }
 
 // The block's parameters over the preset's; one that is empty takes the preset's away.
-void merge(oauth::Pairs &parameters, const oauth::Pairs &own)
+void read_parameters(TableReader &block, std::string_view key, oauth::Pairs &parameters)
 {
-	for (const auto &[name, value] : own) {
+	for (const auto &[name, value] : block.pairs(key)) {
 		std::erase_if(parameters, [&](const auto &pair) { return pair.first == name; });
 		if (!value.empty())
 			parameters.emplace_back(name, value);
@@ -146,10 +87,10 @@ void merge(oauth::Pairs &parameters, const oauth::Pairs &own)
 
 void read_scopes(TableReader &block, oauth::Provider &provider)
 {
-	if (const auto separator = block.find("scope_separator")) {
-		const auto *text = std::get_if<std::string>(&separator->data);
-		if (text != nullptr && (*text == " " || *text == "," || *text == "+"))
-			provider.scope_separator = *text;
+	if (const toml::node *node = block.find("scope_separator")) {
+		const std::string separator = node->value_or(std::string());
+		if (separator == " " || separator == "," || separator == "+")
+			provider.scope_separator = separator;
 		else
 			block.error("scope_separator", "it must be \" \", \",\" or \"+\"");
 	}
@@ -159,33 +100,33 @@ void read_scopes(TableReader &block, oauth::Provider &provider)
 
 void read_id_token(TableReader &block, oauth::Provider &provider)
 {
-	read_word(block, "id_token", kIdTokens, provider.id_token_optional);
-	const std::pair<std::string_view, bool *> known[] = {
-		{"no_nonce", &provider.id_token_allow.no_nonce},
-		{"hs256", &provider.id_token_allow.hs256},
-		{"numeric_sub", &provider.id_token_allow.numeric_sub}};
-	for (const std::string &word :
-		 block.list("id_token_allow", ", ").value_or(std::vector<std::string>())) {
-		const auto found =
-			std::ranges::find(known, lower(word), &std::pair<std::string_view, bool *>::first);
-		if (found == std::end(known))
-			block.error("id_token_allow", "it must be of no_nonce, hs256 and numeric_sub");
+	block.read_word("id_token", provider.id_token_optional,
+					{{"required", false}, {"optional", true}});
+	std::vector<std::string> allowed;
+	block.read("id_token_allow", allowed);
+	for (const std::string &given : allowed) {
+		const std::string word = lower(given);
+		if (word == "no_nonce")
+			provider.id_token_allow.no_nonce = true;
+		else if (word == "hs256")
+			provider.id_token_allow.hs256 = true;
+		else if (word == "numeric_sub")
+			provider.id_token_allow.numeric_sub = true;
 		else
-			*found->second = true;
+			block.error("id_token_allow", "it must be of no_nonce, hs256 and numeric_sub");
 	}
 }
 
 void read_account(TableReader &block, oauth::Provider &provider)
 {
-	TomlValue *value = block.find("account");
-	if (value == nullptr)
+	const toml::node *node = block.find("account");
+	if (node == nullptr)
 		return;
-	if (const auto *path = std::get_if<std::string>(&value->data)) {
-		provider.account_id_path = *path;
+	if (const auto *path = node->as_string()) {
+		provider.account_id_path = path->get();
 		return;
 	}
-	const oauth::Pairs parts = block.pairs("account");
-	for (const auto &[name, path] : parts)
+	for (const auto &[name, path] : block.pairs("account"))
 		if (name == "id")
 			provider.account_id_path = path;
 		else if (name == "label")
@@ -196,21 +137,24 @@ void read_account(TableReader &block, oauth::Provider &provider)
 
 void read_rotation(TableReader &block, oauth::Provider &provider)
 {
+	using Kind = oauth::Rotation::Kind;
+	constexpr std::string_view kGrace = "grace:";
+	constexpr std::pair<std::string_view, Kind> kRotations[] = {{"none", Kind::none},
+																{"until_used", Kind::until_used},
+																{"strict", Kind::strict},
+																{"auto", Kind::automatic}};
 	const std::optional<std::string> text = block.text("rotation");
 	if (!text)
 		return;
-	using Kind = oauth::Rotation::Kind;
-	const bool is_grace = text->starts_with(kGrace);
-	const auto seconds =
-		is_grace ? parse_number(text->substr(kGrace.size()), 1, kLongestGrace) : std::nullopt;
-	constexpr Word<Kind> kRotations[] = {{"none", Kind::none},
-										 {"until_used", Kind::until_used},
-										 {"strict", Kind::strict},
-										 {"auto", Kind::automatic}};
-	const auto *known = std::ranges::find(kRotations, *text, &Word<Kind>::word);
-	if (known != std::end(kRotations))
-		provider.rotation = {known->kind, std::chrono::seconds(0)};
-	else if (seconds)
+	for (const auto &[word, kind] : kRotations)
+		if (word == *text) {
+			provider.rotation = {kind, std::chrono::seconds(0)};
+			return;
+		}
+	const auto seconds = text->starts_with(kGrace)
+							 ? parse_number(text->substr(kGrace.size()), 1, kLongestGrace)
+							 : std::nullopt;
+	if (seconds)
 		provider.rotation = {Kind::grace, std::chrono::seconds(*seconds)};
 	else
 		block.error("rotation", "it must be none, until_used, strict, auto, or grace: and seconds "
@@ -236,59 +180,73 @@ void read_failures(TableReader &block, oauth::Provider &provider)
 void read_refresh(TableReader &block, oauth::Provider &provider)
 {
 	read_rotation(block, provider);
-	provider.refresh_scopes = block.flag("refresh_scopes").value_or(provider.refresh_scopes);
-	provider.refresh_kills_access =
-		block.flag("refresh_kills_access").value_or(provider.refresh_kills_access);
-	if (const auto seconds = block.number("refresh_ahead", 0, kLongestAhead))
-		provider.refresh_ahead = std::chrono::seconds(*seconds);
-	if (const auto seconds = block.number("keep_alive", 0, kLongestDefaultLife))
-		provider.keep_alive = std::chrono::seconds(*seconds);
-	if (const auto number = block.number("refreshes_per_second", 1, kMostRefreshes))
-		provider.refreshes_per_second = static_cast<int>(*number);
-	if (const auto seconds = block.number("default_refresh_expires_in", 1, kLongestDefaultLife))
-		provider.default_refresh_expires_in = static_cast<int>(*seconds);
+	block.read_flag("refresh_scopes", provider.refresh_scopes);
+	block.read_flag("refresh_kills_access", provider.refresh_kills_access);
+	block.read_number("refresh_ahead", provider.refresh_ahead, 0, kLongestAhead);
+	block.read_number("keep_alive", provider.keep_alive, 0, kLongestDefaultLife);
+	block.read_number("refreshes_per_second", provider.refreshes_per_second, 1, kMostRefreshes);
+	block.read_number("default_refresh_expires_in", provider.default_refresh_expires_in, 1,
+					  kLongestDefaultLife);
 	read_failures(block, provider);
 }
 
 void read_answer(TableReader &block, oauth::Provider &provider)
 {
-	const std::pair<std::string_view, std::string *> paths[] = {
-		{"access_token_path", &provider.access_token_path},
-		{"refresh_token_path", &provider.refresh_token_path},
-		{"expires_path", &provider.expires_path},
-		{"scope_path", &provider.scope_path}};
-	for (const auto &[key, path] : paths)
-		if (auto text = block.text(key))
-			*path = std::move(*text);
-	read_word(block, "expires_format", kExpiryFormats, provider.expires_format);
+	using Format = oauth::ExpiryFormat;
+	block.read("access_token_path", provider.access_token_path);
+	block.read("refresh_token_path", provider.refresh_token_path);
+	block.read("expires_path", provider.expires_path);
+	block.read("scope_path", provider.scope_path);
+	block.read_word("expires_format", provider.expires_format,
+					{{"auto", Format::automatic},
+					 {"seconds", Format::seconds},
+					 {"milliseconds", Format::milliseconds},
+					 {"unix", Format::unix_seconds},
+					 {"unix_milliseconds", Format::unix_milliseconds},
+					 {"iso8601", Format::iso8601}});
 	if (block.has("expires_format") && !block.has("expires_path"))
 		block.error("expires_format",
 					"it is of the member that expires_path names, which is missing");
-	if (auto types = block.list("allow_token_types", ", "))
-		for (const std::string &type : *types)
-			provider.allow_token_types.push_back(lower(type));
+	block.read("allow_token_types", provider.allow_token_types);
+	for (std::string &type : provider.allow_token_types)
+		type = lower(type);
 	read_account(block, provider);
-	if (auto extra = block.list("extra", ", "))
-		provider.extra = std::move(*extra);
-	if (auto extra = block.list("callback_extra", ", "))
-		provider.callback_extra = std::move(*extra);
-	if (const auto seconds = block.number("default_expires_in", 1, kLongestDefaultLife))
-		provider.default_expires_in = static_cast<int>(*seconds);
+	block.read("extra", provider.extra);
+	block.read("callback_extra", provider.callback_extra);
+	block.read_number("default_expires_in", provider.default_expires_in, 1, kLongestDefaultLife);
+}
+
+void read_requests(TableReader &block, oauth::Provider &provider)
+{
+	using oauth::Body, oauth::Revoke, oauth::TokenAuth;
+	read_parameters(block, "authorize_params", provider.authorize_params);
+	read_parameters(block, "token_params", provider.token_params);
+	read_parameters(block, "refresh_params", provider.refresh_params);
+	block.read_word(
+		"token_auth", provider.token_auth,
+		{{"basic", TokenAuth::basic}, {"post", TokenAuth::post}, {"none", TokenAuth::none}});
+	provider.token_auth_is_set = provider.token_auth_is_set || block.has("token_auth");
+	block.read_word("body", provider.body, {{"form", Body::form}, {"json", Body::json}});
+	block.read_word(
+		"revoke", provider.revoke,
+		{{"auto", Revoke::automatic}, {"always", Revoke::always}, {"never", Revoke::never}});
+	block.read_flag("pkce", provider.pkce);
+	block.read_flag("require_iss", provider.require_iss);
 }
 
 } // namespace
 
-oauth::Provider read_provider(const std::string &name, TableReader &block, ClientOverride given,
-							  Diagnostics &diagnostics)
+oauth::Provider read_provider(const std::string &name, TableReader &block, ClientOverride given)
 {
 	const Preset *preset = chosen_preset(name, block);
 	// Google's secret, say, must not go to another provider that is called google
 	// and has a client of its own.
-	if ((preset == nullptr || preset->name != name) && has_own_client(block)) {
+	if ((preset == nullptr || preset->name != name) &&
+		(block.has_any_form("client_id") || block.has_any_form("client_secret"))) {
 		if (given.client_id || given.client_secret)
-			diagnostics.warn("providers." + name,
-							 "the client in the environment is the preset's, and "
-							 "not used for this provider, which has its own");
+			block.sources().diagnostics.warn("providers." + name,
+											 "the client in the environment is the preset's, and "
+											 "not used for this provider, which has its own");
 		given = ClientOverride{};
 	}
 	const std::string tenant = chosen_tenant(block, preset, given);
@@ -296,25 +254,15 @@ oauth::Provider read_provider(const std::string &name, TableReader &block, Clien
 	if (preset != nullptr)
 		provider = provider_of(*preset, tenant);
 	provider.name = name;
-
 	read_endpoints(block, provider);
-	read_client(block, given, provider);
+	read_client(block, std::move(given), provider);
 	read_scopes(block, provider);
-	merge(provider.authorize_params, block.pairs("authorize_params"));
-	merge(provider.token_params, block.pairs("token_params"));
-	merge(provider.refresh_params, block.pairs("refresh_params"));
-	read_word(block, "token_auth", kTokenAuths, provider.token_auth);
-	provider.token_auth_is_set = provider.token_auth_is_set || block.has("token_auth");
-	read_word(block, "body", kBodies, provider.body);
-	read_word(block, "revoke", kRevokes, provider.revoke);
+	read_requests(block, provider);
 	read_id_token(block, provider);
-	provider.pkce = block.flag("pkce").value_or(provider.pkce);
-	if (const auto required = block.flag("require_iss"))
-		provider.require_iss = required;
 	read_answer(block, provider);
 	read_refresh(block, provider);
 	block.report_unknown();
-	check_provider(provider, block, diagnostics);
+	check_provider(provider, block);
 	return provider;
 }
 

@@ -21,7 +21,6 @@ struct ClientOverride {
 
 // Reads and checks the whole block; a table that is empty stands for a provider
 // that the environment alone describes.
-oauth::Provider read_provider(const std::string &name, TableReader &block, ClientOverride given,
-							  Diagnostics &diagnostics);
+oauth::Provider read_provider(const std::string &name, TableReader &block, ClientOverride given);
 
 } // namespace sidecar::settings

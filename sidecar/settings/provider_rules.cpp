@@ -74,16 +74,11 @@ void check_endpoints(const oauth::Provider &provider, const TableReader &block)
 		block.error("token_endpoint", "it is missing beside authorization_endpoint");
 }
 
-bool has_secret(const oauth::Provider &provider, const TableReader &block)
-{
-	return !provider.client_secret.empty() || block.has("client_secret") ||
-		   block.has("client_secret_env") || block.has("client_secret_file");
-}
-
 void check_client(const oauth::Provider &provider, const TableReader &block)
 {
 	const bool without_secret = provider.token_auth == oauth::TokenAuth::none;
-	if (provider.client_id.empty() && !block.has("client_id") && !block.has("client_id_env"))
+	const bool has_secret = !provider.client_secret.empty() || block.has_any_form("client_secret");
+	if (provider.client_id.empty() && !block.has_any_form("client_id"))
 		block.error("client_id", "it is missing; the provider gives one when you register the "
 								 "application");
 	else if (!all_visible(provider.client_id))
@@ -94,10 +89,10 @@ void check_client(const oauth::Provider &provider, const TableReader &block)
 		 contains(kTokenParameters, name)))
 		block.error("client_id_parameter", "it must be of letters, digits, _ and -, and no other "
 										   "parameter of the protocol");
-	if (without_secret && has_secret(provider, block))
+	if (without_secret && has_secret)
 		block.error("token_auth",
 					"none sends no client_secret; take it away, or use basic or post");
-	if (!without_secret && !has_secret(provider, block))
+	if (!without_secret && !has_secret)
 		block.error("client_secret", "it is missing; a public client says token_auth = \"none\"");
 	if (without_secret && !provider.pkce)
 		block.error("pkce", "a client without a secret needs PKCE");
@@ -200,32 +195,28 @@ void check_token_types(const oauth::Provider &provider, const TableReader &block
 						"it must be of DPoP, mac, N_A and pop; every other type is allowed anyway");
 }
 
-void warn_of_weakness(const oauth::Provider &provider, const TableReader &block,
-					  Diagnostics &diagnostics)
+void warn_of_weakness(const oauth::Provider &provider, const TableReader &block)
 {
 	if (!provider.pkce)
-		diagnostics.warn(block.name_of("pkce"),
-						 "false: a stolen code can be used; only for a provider that refuses PKCE");
+		block.warn("pkce",
+				   "false: a stolen code can be used; only for a provider that refuses PKCE");
 	if (provider.require_iss == false)
-		diagnostics.warn(block.name_of("require_iss"),
-						 "false: another provider's answer is not told apart by its issuer");
+		block.warn("require_iss",
+				   "false: another provider's answer is not told apart by its issuer");
 	if (provider.id_token_optional)
-		diagnostics.warn(block.name_of("id_token"),
-						 "\"optional\": who connected the account may stay unknown");
+		block.warn("id_token", "\"optional\": who connected the account may stay unknown");
 	if (provider.id_token_allow.no_nonce)
-		diagnostics.warn(block.name_of("id_token_allow"),
-						 "no_nonce: an ID token is not tied to the attempt that it answers");
+		block.warn("id_token_allow",
+				   "no_nonce: an ID token is not tied to the attempt that it answers");
 	if (!provider.allow_token_types.empty())
-		diagnostics.warn(
-			block.name_of("allow_token_types"),
-			"such a token is worth nothing without a proof of possession, which whoever "
-			"uses it must give");
+		block.warn("allow_token_types",
+				   "such a token is worth nothing without a proof of possession, which whoever "
+				   "uses it must give");
 }
 
 } // namespace
 
-void check_provider(const oauth::Provider &provider, const TableReader &block,
-					Diagnostics &diagnostics)
+void check_provider(const oauth::Provider &provider, const TableReader &block)
 {
 	check_endpoints(provider, block);
 	check_client(provider, block);
@@ -238,7 +229,7 @@ void check_provider(const oauth::Provider &provider, const TableReader &block,
 	check_answer(provider, block);
 	check_refresh(provider, block);
 	check_token_types(provider, block);
-	warn_of_weakness(provider, block, diagnostics);
+	warn_of_weakness(provider, block);
 }
 
 } // namespace sidecar::settings

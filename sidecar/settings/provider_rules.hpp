@@ -9,7 +9,6 @@ namespace sidecar::settings
 
 // Faults, named as keys of the provider's block; and warnings for what weakens
 // the flow but some provider cannot do without.
-void check_provider(const oauth::Provider &provider, const TableReader &block,
-					Diagnostics &diagnostics);
+void check_provider(const oauth::Provider &provider, const TableReader &block);
 
 } // namespace sidecar::settings

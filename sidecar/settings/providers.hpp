@@ -2,13 +2,13 @@
 // the environment makes by GOOGLE_CLIENT_ID and its like.
 #pragma once
 
-#include "settings/setting_reader.hpp"
 #include "settings/settings.hpp"
+#include "settings/table_reader.hpp"
 
 namespace sidecar::settings
 {
 
-// `blocks`: what the TOML file has under providers, or null.
-void read_providers(SettingReader &reader, TomlValue *blocks, Settings &settings);
+// `top`: the TOML file's top level.
+void read_providers(TableReader &top, Settings &settings);
 
 } // namespace sidecar::settings

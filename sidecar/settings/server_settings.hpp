@@ -1,15 +1,17 @@
-// Where the daemon is: the addresses it listens on, how browsers see it, and
-// where it may send them.
+// How browsers see the daemon, where it may send them, and what must hold of all that it
+// listens on.
 #pragma once
 
-#include "settings/setting_reader.hpp"
-#include "settings/settings.hpp"
+#include "settings/settings_table.hpp"
 
 namespace sidecar::settings
 {
 
-// OAUTH_LISTEN, OAUTH_API_LISTEN, OAUTH_PUBLIC_URL, OAUTH_RETURN_TO,
-// OAUTH_TLS_CERTIFICATE, OAUTH_TLS_KEY, OAUTH_CA_FILE.
-void read_server_settings(SettingReader &reader, Settings &settings);
+// OAUTH_PUBLIC_URL and OAUTH_RETURN_TO.
+void public_url(Given &given);
+void return_to_origins(Given &given);
+
+// What addresses, TLS and public URL must be together; the public URL, if none is given.
+void check_server(Settings &settings, Diagnostics &diagnostics);
 
 } // namespace sidecar::settings

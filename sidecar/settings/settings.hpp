@@ -1,14 +1,14 @@
 // What the daemon is told: environment variables, a .env file, a TOML file
 // (docs/design/flow.md, "Settings"). An environment variable wins over .env, and both over
 // the TOML file; every secret may come by value, by NAME_FILE, or (in TOML) by
-// the name of an environment variable.
+// the name of an environment variable. All settings, and their defaults, are in
+// settings_table.cpp.
 #pragma once
 
 #include <chrono>
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/digest.hpp"
@@ -23,6 +23,8 @@ struct Address {
 	std::string host; // empty where it is a Unix socket
 	unsigned short port = 0;
 	std::string unix_path;
+
+	bool operator==(const Address &) const = default;
 };
 
 // A key to the API. Only its digest is kept.
@@ -39,10 +41,10 @@ struct ApiToken {
 struct Cache {
 	Secret key;               // empty: entries are plain
 	std::string key_template; // empty: the cache's own
-	std::chrono::seconds max_ttl{3600};
-	std::string prefix = "oauth:cache"; // of the cache's own keys
-	bool refresh_token = false;         // entries hold it, too
-	bool require_ephemeral = false;     // refuse a Redis that keeps plain entries
+	std::chrono::seconds max_ttl{0};
+	std::string prefix;             // of the cache's own keys
+	bool refresh_token = false;     // entries hold it, too
+	bool require_ephemeral = false; // refuse a Redis that keeps plain entries
 };
 
 struct Settings {
@@ -54,15 +56,15 @@ struct Settings {
 	std::string public_url;            // without a trailing slash
 	std::vector<ApiToken> api_tokens;
 	std::vector<std::string> return_to_origins;
-	std::chrono::seconds state_ttl{600};
-	std::string spool_dir = "/var/lib/oauth-sidecar";
+	std::chrono::seconds state_ttl{0};
+	std::string spool_dir;
 	std::string tls_certificate; // PEM files; both or none
 	std::string tls_key;
 	std::string ca_file; // PEM bundle for providers; empty: the system's
-	int max_connections = 10000;
-	std::chrono::seconds provider_timeout{15};
-	int database_pool = 8;
-	std::string log_level = "info";
+	int max_connections = 0;
+	std::chrono::seconds provider_timeout{0};
+	int database_pool = 0;
+	std::string log_level;
 	std::map<std::string, oauth::Provider, std::less<>> providers; // by base name
 
 	// Notes that are no errors but worth a word at start (`--check` shows them).
@@ -84,15 +86,5 @@ struct Loaded {
 
 // Reads everything. `directory` is where .env and oauth-sidecar.toml are looked for.
 Loaded load(const Environment &environment, const std::string &directory);
-
-// One setting as --help, the man page and the sample file describe it.
-struct Description {
-	std::string_view name; // OAUTH_LISTEN
-	std::string_view default_value;
-	std::string_view meaning;
-	bool secret;
-};
-// All of them, in alphabetical order.
-const std::vector<Description> &descriptions();
 
 } // namespace sidecar::settings

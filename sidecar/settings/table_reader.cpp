@@ -1,6 +1,6 @@
 #include "settings/table_reader.hpp"
 
-#include <utility>
+#include <algorithm>
 
 #include "base/text.hpp"
 #include "settings/file.hpp"
@@ -11,108 +11,90 @@ namespace sidecar::settings
 namespace
 {
 
-std::optional<std::string> as_text(const TomlValue &value)
+std::optional<std::string> as_text(const toml::node &node)
 {
-	if (const auto *text = std::get_if<std::string>(&value.data))
-		return *text;
-	if (const auto *number = std::get_if<std::int64_t>(&value.data))
-		return std::to_string(*number);
-	if (const auto *flag = std::get_if<bool>(&value.data))
-		return *flag ? "true" : "false";
+	if (const auto *text = node.as_string())
+		return text->get();
+	if (const auto *number = node.as_integer())
+		return std::to_string(number->get());
+	if (const auto *flag = node.as_boolean())
+		return flag->get() ? "true" : "false";
 	return std::nullopt;
 }
 
-std::optional<std::vector<std::string>> as_list(const TomlValue &value)
+std::optional<std::vector<std::string>> as_list(const toml::node &node)
 {
-	const auto *array = std::get_if<std::vector<TomlValue>>(&value.data);
+	const toml::array *array = node.as_array();
 	if (array == nullptr)
 		return std::nullopt;
 	std::vector<std::string> texts;
-	for (const TomlValue &element : *array) {
-		const auto *text = std::get_if<std::string>(&element.data);
-		if (text == nullptr || trimmed(*text).empty())
+	for (const toml::node &element : *array) {
+		const auto *text = element.as_string();
+		if (text == nullptr || trimmed(text->get()).empty())
 			return std::nullopt;
-		texts.push_back(*text);
+		texts.push_back(text->get());
 	}
 	return texts;
 }
 
 } // namespace
 
-bool check_secret(std::string_view setting, const Secret &secret, Diagnostics &diagnostics)
-{
-	if (trimmed(secret.reveal()).empty())
-		diagnostics.error(setting, "it is empty; give it a value, or leave it out");
-	else if (has_control_characters(secret.reveal()))
-		diagnostics.error(setting, "it has control characters; it must be a single line");
-	else
-		return true;
-	return false;
-}
-
-TableReader::TableReader(TomlTable &table, std::string prefix, SecretSources place)
-	: table_(table), prefix_(std::move(prefix)), place_(place)
-{
-}
-
 void TableReader::error(std::string_view key, std::string_view message) const
 {
-	place_.diagnostics.error(name_of(key), message);
+	sources_.diagnostics.error(name_of(key), message);
 }
 
-bool TableReader::has(std::string_view key) const
+void TableReader::warn(std::string_view key, std::string_view message) const
 {
-	for (const TomlMember &member : table_)
-		if (member.key == key)
-			return true;
-	return false;
+	sources_.diagnostics.warn(name_of(key), message);
 }
 
-TomlValue *TableReader::find(std::string_view key)
+bool TableReader::has_any_form(std::string_view key) const
+{
+	const std::string name(key);
+	return has(name) || has(name + "_env") || has(name + "_file");
+}
+
+toml::node *TableReader::find(std::string_view key)
 {
 	known_.emplace_back(key);
-	for (TomlMember &member : table_)
-		if (member.key == key)
-			return &member.value;
-	return nullptr;
+	return table_.get(key);
 }
 
 std::optional<std::string> TableReader::text(std::string_view key)
 {
-	const TomlValue *value = find(key);
-	if (value == nullptr)
+	const toml::node *node = find(key);
+	if (node == nullptr)
 		return std::nullopt;
-	const auto *text = std::get_if<std::string>(&value->data);
+	const auto *text = node->as_string();
 	if (text == nullptr)
 		error(key, "it must be a text in quotes");
-	else if (trimmed(*text).empty())
-		error(key, "it is empty; give it a value, or leave it out");
-	else if (has_control_characters(*text))
-		error(key, "it has control characters; it must be a single line");
+	else if (const std::string_view wrong = line_error(text->get()); !wrong.empty())
+		error(key, wrong);
 	else
-		return *text;
+		return text->get();
 	return std::nullopt;
 }
 
 std::optional<bool> TableReader::flag(std::string_view key)
 {
-	const TomlValue *value = find(key);
-	if (value == nullptr)
+	const toml::node *node = find(key);
+	if (node == nullptr)
 		return std::nullopt;
-	if (const auto *flag = std::get_if<bool>(&value->data))
-		return *flag;
+	if (const auto *flag = node->as_boolean())
+		return flag->get();
 	error(key, "it must be true or false, without quotes");
 	return std::nullopt;
 }
 
-std::optional<long long> TableReader::number(std::string_view key, long long low, long long high)
+std::optional<int> TableReader::number(std::string_view key, int low, int high)
 {
-	const TomlValue *value = find(key);
-	if (value == nullptr)
+	const toml::node *node = find(key);
+	if (node == nullptr)
 		return std::nullopt;
-	const auto *number = std::get_if<std::int64_t>(&value->data);
-	if (number != nullptr && *number >= low && *number <= high)
-		return *number;
+	const auto *number = node->as_integer();
+	if (number != nullptr && number->get() >= low && number->get() <= high)
+		return static_cast<int>(number->get());
 	error(key, "it must be a whole number from " + std::to_string(low) + " to " +
 				   std::to_string(high) + ", without quotes");
 	return std::nullopt;
@@ -120,10 +102,10 @@ std::optional<long long> TableReader::number(std::string_view key, long long low
 
 std::optional<std::string> TableReader::scalar(std::string_view key)
 {
-	const TomlValue *value = find(key);
-	if (value == nullptr)
+	const toml::node *node = find(key);
+	if (node == nullptr)
 		return std::nullopt;
-	std::optional<std::string> text = as_text(*value);
+	std::optional<std::string> text = as_text(*node);
 	if (!text)
 		error(key, "it must be a text in quotes");
 	return text;
@@ -132,12 +114,12 @@ std::optional<std::string> TableReader::scalar(std::string_view key)
 std::optional<std::vector<std::string>> TableReader::list(std::string_view key,
 														  std::string_view separators)
 {
-	const TomlValue *value = find(key);
-	if (value == nullptr)
+	const toml::node *node = find(key);
+	if (node == nullptr)
 		return std::nullopt;
-	if (const auto *text = std::get_if<std::string>(&value->data))
-		return split(*text, separators);
-	if (auto texts = as_list(*value))
+	if (const auto *text = node->as_string())
+		return split(text->get(), separators);
+	if (auto texts = as_list(*node))
 		return texts;
 	error(key, "it must be an array of texts, [\"…\", \"…\"], none of them empty");
 	return std::nullopt;
@@ -146,20 +128,31 @@ std::optional<std::vector<std::string>> TableReader::list(std::string_view key,
 oauth::Pairs TableReader::pairs(std::string_view key)
 {
 	oauth::Pairs pairs;
-	const TomlValue *value = find(key);
-	if (value == nullptr)
+	const toml::node *node = find(key);
+	if (node == nullptr)
 		return pairs;
-	const auto *table = std::get_if<TomlTable>(&value->data);
-	if (table == nullptr) {
+	if (!node->is_table())
 		error(key, "it must be a table, { name = \"value\" }");
-		return pairs;
-	}
-	for (const TomlMember &member : *table)
-		if (const auto text = as_text(member.value); text && !has_control_characters(*text))
-			pairs.emplace_back(member.key, *text);
-		else
-			error(std::string(key) + "." + shown_name(member.key), "it must be a text on one line");
+	else
+		for (auto &&[name, member] : *node->as_table())
+			if (const auto text = as_text(member); text && !has_control_characters(*text))
+				pairs.emplace_back(name.str(), *text);
+			else
+				error(std::string(key) + "." + shown_name(name.str()),
+					  "it must be a text on one line");
 	return pairs;
+}
+
+void TableReader::read(std::string_view key, std::string &to)
+{
+	if (auto given = text(key))
+		to = std::move(*given);
+}
+
+void TableReader::read(std::string_view key, std::vector<std::string> &to)
+{
+	if (auto given = list(key))
+		to = std::move(*given);
 }
 
 std::optional<std::string> TableReader::variable(std::string_view key)
@@ -169,7 +162,7 @@ std::optional<std::string> TableReader::variable(std::string_view key)
 		return std::nullopt;
 	if (!is_variable_name(*name))
 		error(key, "it must be the name of an environment variable, not a value");
-	else if (const std::string *value = place_.variables.find(*name))
+	else if (const std::string *value = sources_.variable(*name))
 		return *value;
 	else
 		error(key, "the environment variable that it names is not set");
@@ -180,30 +173,22 @@ std::optional<Secret> TableReader::secret(std::string_view key)
 {
 	const std::string by_variable = std::string(key) + "_env";
 	const std::string by_file = std::string(key) + "_file";
-	const bool has_value = has(key), has_variable = has(by_variable), has_file = has(by_file);
-	if (has_value + has_variable + has_file > 1) {
+	if (has(key) + has(by_variable) + has(by_file) > 1) {
 		error(key, "it is given more than once; keep one of " + std::string(key) + ", " +
 					   by_variable + " and " + by_file);
 		pass_over_secret(key);
 		return std::nullopt;
 	}
-
-	std::optional<Secret> secret;
 	std::optional<std::string> given = text(key);
-	std::optional<std::string> of_variable = variable(by_variable);
+	if (given && sources_.toml_is_open)
+		warn(key, "it stands in a file that group or others can read; chmod it to 600");
 	if (given)
-		secret = Secret::take(*given);
-	if (given && place_.open_to_others)
-		place_.diagnostics.warn(
-			name_of(key), "it stands in a file that group or others can read; chmod it to 600");
-	if (of_variable)
-		secret = Secret::take(*of_variable);
+		return Secret::take(*given);
+	if (std::optional<std::string> value = variable(by_variable))
+		return checked_line(name_of(by_variable), Secret::take(*value), sources_.diagnostics);
 	if (const auto path = text(by_file))
-		secret = read_secret_file(name_of(by_file), *path, place_.directory, place_.diagnostics);
-	const std::string_view named = has_file ? by_file : has_variable ? by_variable : key;
-	if (secret && !check_secret(name_of(named), *secret, place_.diagnostics))
-		secret.reset();
-	return secret;
+		return read_secret_file(name_of(by_file), *path, sources_.directory, sources_.diagnostics);
+	return std::nullopt;
 }
 
 void TableReader::pass_over_secret(std::string_view key)
@@ -228,13 +213,9 @@ std::optional<std::string> TableReader::text_or_variable(std::string_view key)
 
 void TableReader::report_unknown() const
 {
-	for (const TomlMember &member : table_) {
-		bool known = false;
-		for (const std::string &key : known_)
-			known = known || key == member.key;
-		if (!known)
-			error(shown_name(member.key), "no such key" + nearest_hint(member.key, known_));
-	}
+	for (auto &&[key, value] : table_)
+		if (std::ranges::find(known_, key.str()) == known_.end())
+			error(shown_name(key.str()), "no such key" + nearest_hint(key.str(), known_));
 }
 
 } // namespace sidecar::settings

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "settings/help.hpp"
+#include "settings/settings_table.hpp"
 
 using sidecar::settings::load;
 using sidecar::settings::SettingError;
@@ -143,10 +144,10 @@ TEST(Load, AllFaultsAtOnce)
 	const Loaded loaded =
 		load({{"OAUTH_LISTEN", ":1"}, {"GOOGLE_CLIENT_ID", "id"}}, directory.path());
 	const std::vector<std::string> expected = {".env",
-											   "DATABASE_URL",
 											   "OAUTH_LISTEN",
-											   "OAUTH_STATE_TTL_SECONDS",
 											   "OAUTH_LOG_LEVEL",
+											   "OAUTH_STATE_TTL_SECONDS",
+											   "DATABASE_URL",
 											   "providers.a.issuer",
 											   "providers.a.client_id",
 											   "providers.a.client_secret",
@@ -389,9 +390,9 @@ TEST(Load, NamedConfig)
 	EXPECT_TRUE(has_warning(load({}, directory.path()), ".env: it holds secrets"));
 }
 
-TEST(Load, DescriptionsAreSortedAndComplete)
+TEST(SettingsTable, IsSortedAndInTheHelp)
 {
-	const auto &all = sidecar::settings::descriptions();
+	const auto all = sidecar::settings::settings_table();
 	for (std::size_t i = 1; i < all.size(); i++)
 		EXPECT_LT(all[i - 1].name, all[i].name);
 	const std::string help = sidecar::settings::help_text();
