@@ -15,8 +15,8 @@
 #include "check.hpp"
 #include "daemon.hpp"
 #include "settings/diagnostics.hpp"
-#include "settings/help.hpp"
 #include "settings/settings.hpp"
+#include "settings/settings_table.hpp"
 
 extern char **environ;
 

@@ -1,5 +1,3 @@
-#include "settings/api_tokens.hpp"
-
 #include <openssl/crypto.h>
 
 #include <algorithm>
@@ -8,7 +6,7 @@
 
 #include "base/text.hpp"
 #include "common/provider_name.hpp"
-#include "settings/table_reader.hpp"
+#include "settings/special_settings.hpp"
 
 namespace sidecar::settings
 {

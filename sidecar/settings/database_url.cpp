@@ -1,15 +1,12 @@
-#include "settings/database_url.hpp"
-
 #include <algorithm>
-#include <optional>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "address/conninfo.hpp"
 #include "address/database_address.hpp"
 #include "base/text.hpp"
-#include "settings/database_values.hpp"
-#include "settings/foreign_parameters.hpp"
+#include "settings/database_parameters.hpp"
+#include "settings/special_settings.hpp"
 
 namespace sidecar::settings
 {
@@ -17,14 +14,13 @@ namespace sidecar::settings
 namespace
 {
 
-constexpr std::string_view kName = "DATABASE_URL";
 constexpr std::string_view kSeparator = "://";
-constexpr std::string_view kJdbc = "jdbc:";
 constexpr std::string_view kQuote = "a value with spaces must be in single quotes, with a \\ "
 									"before each ' and \\ in it";
 
 bool is_postgres_scheme(std::string_view scheme)
 {
+	constexpr std::string_view kJdbc = "jdbc:";
 	std::string lowered = lower(scheme);
 	if (lowered.starts_with(kJdbc))
 		lowered.erase(0, kJdbc.size());
@@ -41,106 +37,31 @@ std::string_view url_error(std::string_view url)
 			return "there is a space in it; write %20";
 		if (url[i] == '%' &&
 			(url.size() - i < 3 || !is_hex_digit(url[i + 1]) || !is_hex_digit(url[i + 2])))
-			return "a % in it is not followed by two hexadecimal digits; write %25 for the "
+			return "a % in it is not followed by two hexadecimal digits; write %25 "
+				   "for the "
 				   "character itself";
 	}
 	return {};
-}
-
-// A word of sslmode for what drivers write as ssl; nothing where it is neither.
-std::optional<std::string_view> ssl_mode(std::string_view given)
-{
-	struct Word {
-		std::string_view ssl;
-		std::string_view mode;
-	};
-	static constexpr Word kWords[] = {
-		{"true", "require"},    {"on", "require"},          {"yes", "require"},
-		{"1", "require"},       {"false", "disable"},       {"off", "disable"},
-		{"no", "disable"},      {"0", "disable"},           {"no-verify", "require"},
-		{"disable", "disable"}, {"allow", "allow"},         {"prefer", "prefer"},
-		{"require", "require"}, {"verify-ca", "verify-ca"}, {"verify-full", "verify-full"},
-	};
-	const std::string word = lower(given);
-	for (const auto &[ssl, mode] : kWords)
-		if (ssl == word)
-			return mode;
-	return std::nullopt;
-}
-
-// Why a parameter that this libpq does not know cannot stand there.
-std::string refusal_of(std::string_view name)
-{
-	const std::string shown = "the parameter " + shown_name(name) + " in it ";
-	const ForeignParameter foreign = foreign_parameter(name);
-	if (foreign.kind == Foreign::refused)
-		return shown + "is not PostgreSQL's: " + std::string(foreign.advice);
-	if (foreign.kind == Foreign::ignored)
-		return shown + "is about another client; leave it out";
-	if (name == "ssl")
-		return shown + "is a driver's; write sslmode";
-	return shown + "is none that libpq knows" +
-		   nearest_hint(name, database::Conninfo::defaults().keywords()) + "; leave it out";
-}
-
-bool is_known(std::string_view name)
-{
-	const auto keywords = database::Conninfo::defaults().keywords();
-	return std::ranges::find(keywords, name) != keywords.end();
 }
 
 // Where the parameters begin, as libpq sees it: a password may hold a ?.
 std::size_t query_of(std::string_view url, std::size_t authority)
 {
 	const std::size_t ends = url.find_first_of("@/", authority);
-	return url.find('?', ends != url.npos && url[ends] == '@' ? ends : authority);
-}
-
-// Empty, these are not the default.
-bool takes_a_word(std::string_view name)
-{
-	return name == "sslmode" || name == "target_session_attrs" || name == "gssencmode" ||
-		   name == "channel_binding" || name == "load_balance_hosts";
-}
-
-// One of the parameters, in the form that libpq takes; empty where it is left out.
-std::string taken(std::string_view parameter, Diagnostics &diagnostics)
-{
-	const std::size_t equals = parameter.find('=');
-	const std::string_view name = parameter.substr(0, equals);
-	const std::string_view value =
-		equals == parameter.npos ? std::string_view() : parameter.substr(equals + 1);
-	if (name == "ssl") {
-		if (const auto mode = ssl_mode(value))
-			return "sslmode=" + std::string(*mode);
-		diagnostics.error(kName, "the parameter ssl in it must be true, false or a word of sslmode "
-								 "(require, verify-full …)");
-		return {};
-	}
-	if (equals == parameter.npos || (value.empty() && takes_a_word(name))) {
-		diagnostics.error(kName, "the parameter " + shown_name(name) + " in it has no value");
-		return {};
-	}
-	if (is_known(name))
-		return std::string(parameter);
-	if (foreign_parameter(name).kind == Foreign::ignored)
-		diagnostics.warn(kName, "the parameter " + shown_name(name) +
-									" in it is about another client, and is ignored");
-	else
-		diagnostics.error(kName, refusal_of(name));
-	return {};
+	const bool has_user = ends != url.npos && url[ends] == '@';
+	return std::min(url.size(), url.find('?', has_user ? ends : authority));
 }
 
 // The parameters, each with what goes before it.
-Secret taken_query(std::string_view query, Diagnostics &diagnostics)
+Secret taken_query(std::string_view query, const Given &given)
 {
 	Secret all;
 	std::string mode;
 	for (const std::string &parameter : split(query, "&")) {
-		std::string text = taken(parameter, diagnostics);
+		std::string text = taken_parameter(parameter, given);
 		if (text.starts_with("sslmode=")) {
 			if (!mode.empty() && mode != text)
-				diagnostics.error(kName, "it says two things of sslmode (or ssl); keep one");
+				given.error("it says two things of sslmode (or ssl); keep one");
 			mode = text;
 		}
 		if (!text.empty()) {
@@ -152,7 +73,8 @@ Secret taken_query(std::string_view query, Diagnostics &diagnostics)
 	return all;
 }
 
-// libpq's message would quote the whole text, so what is wrong is looked for here.
+// libpq's message would quote the whole text, so what is wrong is looked for
+// here.
 std::string keyed_error(std::string_view text)
 {
 	std::string_view last;
@@ -161,7 +83,7 @@ std::string keyed_error(std::string_view text)
 		const std::string_view name = trimmed(text.substr(0, equals));
 		if (equals == text.npos || std::ranges::any_of(name, is_space))
 			return std::string(kQuote);
-		if (!is_known(name))
+		if (!is_libpq_parameter(name))
 			return last == "password" ? std::string(kQuote) : refusal_of(name);
 		last = name;
 		text = trimmed(text.substr(equals + 1));
@@ -174,59 +96,59 @@ std::string keyed_error(std::string_view text)
 	return std::string(kQuote);
 }
 
-Secret keyed(Secret given, Diagnostics &diagnostics)
+void check_keyed(const Given &given)
 {
-	const std::string_view text = given.reveal();
-	if (text.find('=') == text.npos)
-		diagnostics.error(kName, "it must be like postgresql://user:password@host:5432/database");
-	else if (const auto options = database::Conninfo::of(given); !options)
-		diagnostics.error(kName, keyed_error(text));
+	if (given.text().find('=') == std::string_view::npos)
+		given.error("it must be like postgresql://user:password@host:5432/database");
+	else if (const auto options = database::Conninfo::of(given.value); !options)
+		given.error(keyed_error(given.text()));
 	else
-		check_values(options, diagnostics);
-	return given;
+		check_values(options, given);
 }
 
-Secret normal_form(Secret given, Diagnostics &diagnostics)
+// A URL with libpq's own scheme and parameters.
+Secret normal_url(const Given &given, std::size_t separator)
 {
-	const std::string_view url = given.reveal();
-	const std::size_t separator = url.find(kSeparator);
-	const bool is_keyed = separator == url.npos || url.substr(0, separator).find('=') != url.npos;
-	if (is_keyed)
-		return keyed(std::move(given), diagnostics);
-	if (!is_postgres_scheme(url.substr(0, separator))) {
-		diagnostics.error(kName, "it must begin with postgresql://");
-		return given;
-	}
-	if (const std::string_view wrong = url_error(url); !wrong.empty()) {
-		diagnostics.error(kName, wrong);
-		return given;
-	}
-	const std::size_t query = std::min(url.size(), query_of(url, separator + kSeparator.size()));
-	const std::string_view parameters = url.substr(std::min(url.size(), query + 1));
+	const std::string_view url = given.text();
+	const std::size_t query = query_of(url, separator + kSeparator.size());
 	Secret normal("postgresql");
 	normal.append(url.substr(separator, query - separator));
-	// What looks like a parameter may be a part of a password then.
-	const bool is_torn = parameters.find('@') != parameters.npos;
-	const std::size_t errors = diagnostics.errors.size();
-	if (is_torn) {
+	// What looks like a parameter may be a part of a password, which libpq then
+	// refuses.
+	if (url.find('@', query) != url.npos)
 		normal.append(url.substr(query));
-	} else {
-		normal.append(taken_query(parameters, diagnostics).reveal());
-	}
-	if (diagnostics.errors.size() != errors)
-		return normal;
-	if (const auto wrong = database::error_of_url(normal))
-		diagnostics.error(kName, "it " + *wrong);
-	else
-		check_values(database::Conninfo::of(normal), diagnostics);
+	else if (query < url.size())
+		normal.append(taken_query(url.substr(query + 1), given).reveal());
 	return normal;
 }
 
 } // namespace
 
+// Neither Boost.URL nor RFC 3986 takes what libpq does: several hosts with
+// ports, and a password with ? and # in it.
 void database_url(Given &given)
 {
-	given.settings.database_url = normal_form(std::move(given.value), given.sources.diagnostics);
+	const std::string_view url = given.text();
+	const std::size_t separator = url.find(kSeparator);
+	const bool is_keyed = separator == url.npos || url.substr(0, separator).find('=') != url.npos;
+	const std::size_t errors = given.sources.diagnostics.errors.size();
+	Secret &stored = given.settings.database_url;
+	if (is_keyed) {
+		check_keyed(given);
+		stored = std::move(given.value);
+	} else if (!is_postgres_scheme(url.substr(0, separator))) {
+		given.error("it must begin with postgresql://");
+	} else if (const std::string_view wrong = url_error(url); !wrong.empty()) {
+		given.error(wrong);
+	} else {
+		stored = normal_url(given, separator);
+		if (given.sources.diagnostics.errors.size() != errors)
+			return;
+		if (const auto wrong_url = database::error_of_url(stored))
+			given.error("it " + *wrong_url);
+		else
+			check_values(database::Conninfo::of(stored), given);
+	}
 }
 
 } // namespace sidecar::settings

@@ -13,104 +13,66 @@ namespace
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
-// One line, read from left to right.
-class Line
+// These return null where all is well, or what is wrong.
+
+// `text` begins with the quote.
+const char *read_quoted(std::string_view text, std::string &value)
 {
-public:
-	explicit Line(std::string_view text) : rest_(trimmed(text)) {}
-
-	bool empty() const noexcept { return rest_.empty() || rest_.front() == '#'; }
-
-	std::string_view read_name() noexcept
-	{
-		constexpr std::string_view kExport = "export";
-		if (rest_.starts_with(kExport) && rest_.size() > kExport.size() &&
-			is_space(rest_[kExport.size()]))
-			rest_ = trimmed(rest_.substr(kExport.size()));
-		const std::size_t equals = rest_.find('=');
-		if (equals == rest_.npos)
-			return {};
-		const std::string_view name = trimmed(rest_.substr(0, equals));
-		rest_ = trimmed(rest_.substr(equals + 1));
-		return is_variable_name(name) ? name : std::string_view{};
-	}
-
-	// Null where all is well, or what is wrong with the value.
-	const char *read_value(std::string &value)
-	{
-		if (rest_.empty())
-			return nullptr;
-		if (rest_.front() == '\'')
-			return read_single_quoted(value);
-		if (rest_.front() == '"')
-			return read_double_quoted(value);
-		for (std::size_t i = 0; i < rest_.size(); i++)
-			if (rest_[i] == '#' && (i == 0 || is_space(rest_[i - 1]))) {
-				rest_ = trimmed(rest_.substr(0, i));
-				break;
-			}
-		value = rest_;
-		return nullptr;
-	}
-
-private:
-	static constexpr const char *kUnclosed =
-		"a quote is not closed; close it on the same line, and write \\n for a line break";
-
-	const char *read_single_quoted(std::string &value)
-	{
-		const std::size_t end = rest_.find('\'', 1);
-		if (end == rest_.npos)
-			return kUnclosed;
-		value = rest_.substr(1, end - 1);
-		return check_end(end + 1);
-	}
-
-	const char *read_double_quoted(std::string &value)
-	{
-		// Growing would leave pieces of a secret in freed memory.
-		value.reserve(rest_.size());
-		for (std::size_t i = 1; i < rest_.size(); i++) {
-			if (rest_[i] == '"')
-				return check_end(i + 1);
-			if (rest_[i] != '\\') {
-				value += rest_[i];
-				continue;
-			}
-			if (++i == rest_.size())
-				break;
-			constexpr std::string_view kEscapes = "nrt\"\\$";
-			constexpr std::string_view kMeanings = "\n\r\t\"\\$";
-			const std::size_t which = kEscapes.find(rest_[i]);
-			if (which == kEscapes.npos)
-				return "an unknown escape in double quotes; write \\\\ for a backslash";
-			value += kMeanings[which];
+	constexpr std::string_view kEscapes = "nrt\"\\$";
+	constexpr std::string_view kMeanings = "\n\r\t\"\\$";
+	const char quote = text.front();
+	// Growing would leave pieces of a secret in freed memory.
+	value.reserve(text.size());
+	for (std::size_t i = 1; i < text.size(); i++) {
+		if (text[i] == quote) {
+			const std::string_view after = trimmed(text.substr(i + 1));
+			return after.empty() || after.front() == '#'
+					   ? nullptr
+					   : "something follows the closing quote; put a # before a "
+						 "comment";
 		}
-		return kUnclosed;
+		if (quote == '\'' || text[i] != '\\') {
+			value += text[i];
+			continue;
+		}
+		if (++i == text.size())
+			break;
+		const std::size_t which = kEscapes.find(text[i]);
+		if (which == kEscapes.npos)
+			return "an unknown escape in double quotes; write \\\\ for a backslash";
+		value += kMeanings[which];
 	}
+	return "a quote is not closed; close it on the same line, and write \\n for "
+		   "a line break";
+}
 
-	const char *check_end(std::size_t end)
-	{
-		const std::string_view after = trimmed(rest_.substr(end));
-		return after.empty() || after.front() == '#'
-				   ? nullptr
-				   : "something follows the closing quote; put a # before a comment";
-	}
-
-	std::string_view rest_;
-};
-
-const char *read_line(std::string_view text, Environment &variables)
+std::string_view without_comment(std::string_view text)
 {
-	Line line(text);
-	if (line.empty())
+	for (std::size_t i = 0; i < text.size(); i++)
+		if (text[i] == '#' && (i == 0 || is_space(text[i - 1])))
+			return trimmed(text.substr(0, i));
+	return text;
+}
+
+const char *read_line(std::string_view line, Environment &variables)
+{
+	constexpr std::string_view kExport = "export";
+	line = trimmed(line);
+	if (line.empty() || line.front() == '#')
 		return nullptr;
-	const std::string_view name = line.read_name();
-	if (name.empty())
+	if (line.starts_with(kExport) && line.size() > kExport.size() && is_space(line[kExport.size()]))
+		line = trimmed(line.substr(kExport.size()));
+	const std::size_t equals = line.find('=');
+	const std::string_view name = trimmed(line.substr(0, equals));
+	if (equals == line.npos || !is_variable_name(name))
 		return "not of the form NAME=VALUE";
 	std::string &value = variables[std::string(name)];
 	sidecar::wipe(value);
-	return line.read_value(value);
+	const std::string_view text = trimmed(line.substr(equals + 1));
+	if (text.starts_with('\'') || text.starts_with('"'))
+		return read_quoted(text, value);
+	value = without_comment(text);
+	return nullptr;
 }
 
 } // namespace

@@ -1,7 +1,3 @@
-#include "settings/help.hpp"
-
-#include <string_view>
-
 #include "base/text.hpp"
 #include "settings/settings_table.hpp"
 

@@ -1,12 +1,13 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <utility>
 
+#include "base/text.hpp"
 #include "cache_entry/key_template.hpp"
-#include "settings/api_tokens.hpp"
-#include "settings/providers.hpp"
-#include "settings/server_settings.hpp"
-#include "settings/setting_reader.hpp"
+#include "settings/file.hpp"
 #include "settings/settings.hpp"
-#include "settings/settings_table.hpp"
+#include "settings/special_settings.hpp"
 
 namespace sidecar::settings
 {
@@ -14,18 +15,68 @@ namespace sidecar::settings
 namespace
 {
 
+// Of environment or .env, which has the setting.
+std::optional<Secret> of_variable(const Setting &setting, const Environment &source,
+								  const Sources &sources)
+{
+	const std::string by_file = setting.file_name();
+	const auto value = source.find(setting.name);
+	const auto path = setting.kind == Kind::secret ? source.find(by_file) : source.end();
+	if (value != source.end() && path != source.end())
+		sources.diagnostics.error(setting.name, "it is given twice; keep one of " +
+													std::string(setting.name) + " and " + by_file);
+	else if (value != source.end())
+		return checked_line(setting.name, Secret(trimmed(value->second)), sources.diagnostics);
+	else if (trimmed(path->second).empty())
+		sources.diagnostics.error(by_file, "it is empty; name a file, or leave it out");
+	else
+		return read_secret_file(by_file, path->second, sources.directory, sources.diagnostics);
+	return std::nullopt;
+}
+
+std::optional<Secret> of_toml(const Setting &setting, TableReader &top)
+{
+	const std::string key = setting.toml_key();
+	if (setting.kind == Kind::secret)
+		return top.secret(key);
+	std::optional<std::string> text;
+	if (setting.kind == Kind::plain)
+		text = top.scalar(key);
+	else if (const auto parts = top.list(key, ","); parts && !parts->empty())
+		text = fmt::format("{}", fmt::join(*parts, ","));
+	if (!text)
+		return std::nullopt;
+	return checked_line(setting.name, Secret(trimmed(*text)), top.sources().diagnostics);
+}
+
+// From the environment, .env or the TOML file, in this order. Nothing where none of them has
+// it, or where it is wrong, which is an error.
+std::optional<Secret> value_of(const Setting &setting, TableReader &top)
+{
+	const Sources &sources = top.sources();
+	const bool is_secret = setting.kind == Kind::secret;
+	const Environment *source = sources.first_with(
+		setting.name, is_secret ? setting.file_name() : std::string(setting.name));
+	if (source == nullptr)
+		return of_toml(setting, top);
+	// What is weaker is not even looked at.
+	if (is_secret)
+		top.pass_over_secret(setting.toml_key());
+	else
+		top.find(setting.toml_key());
+	return of_variable(setting, *source, sources);
+}
+
 void read_setting(const Setting &setting, TableReader &top, Settings &settings)
 {
-	if (setting.read == nullptr)
-		return;
-	const auto store = [&](Secret value) {
+	const auto read = [&](Secret value) {
 		Given given{setting.name, std::move(value), settings, top.sources()};
 		setting.read(given);
 	};
 	if (!setting.default_value.empty() && !setting.default_value.starts_with('('))
-		store(Secret(setting.default_value));
+		read(Secret(setting.default_value));
 	if (auto value = value_of(setting, top))
-		store(std::move(*value));
+		read(std::move(*value));
 }
 
 // What the cache's settings must be together.
@@ -55,7 +106,8 @@ Loaded load(const Environment &environment, const std::string &directory)
 	Sources sources(environment, directory, diagnostics);
 	TableReader top(sources.toml, "", sources);
 	for (const Setting &setting : settings_table())
-		read_setting(setting, top, settings);
+		if (setting.read != nullptr)
+			read_setting(setting, top, settings);
 	if (settings.database_url.empty() && !diagnostics.has_error("DATABASE_URL"))
 		diagnostics.error("DATABASE_URL", "it is missing; it is like "
 										  "postgresql://user:password@host:5432/database");

@@ -6,7 +6,6 @@
 
 #include "base/text.hpp"
 #include "settings/presets.hpp"
-#include "settings/provider_rules.hpp"
 
 namespace sidecar::settings
 {
@@ -34,7 +33,7 @@ const Preset *chosen_preset(const std::string &name, TableReader &block)
 	return of_its_own ? nullptr : find_preset(name);
 }
 
-std::string chosen_tenant(TableReader &block, const Preset *preset, const ClientOverride &given)
+std::string chosen_tenant(TableReader &block, const Preset *preset, const PresetClient &client)
 {
 	std::optional<std::string> tenant = block.text("tenant");
 	const bool has_tenants = preset != nullptr && !preset->tenant_setting.empty();
@@ -42,9 +41,9 @@ std::string chosen_tenant(TableReader &block, const Preset *preset, const Client
 		block.error("tenant", "only preset = \"microsoft\" has tenants");
 	else if (tenant && !is_tenant(*tenant))
 		block.error("tenant", "it must be common, organizations, consumers, a domain or a GUID");
-	else if (tenant && !given.tenant)
+	else if (tenant && client.tenant.empty())
 		return lower(*tenant);
-	return lower(given.tenant.value_or(std::string(kDefaultTenant)));
+	return client.tenant.empty() ? "common" : client.tenant;
 }
 
 void read_endpoints(TableReader &block, oauth::Provider &provider)
@@ -61,17 +60,15 @@ void read_endpoints(TableReader &block, oauth::Provider &provider)
 }
 
 // What the environment gives wins.
-void read_client(TableReader &block, ClientOverride given, oauth::Provider &provider)
+void read_client(TableReader &block, PresetClient client, oauth::Provider &provider)
 {
-	std::optional<std::string> own_id = block.text_or_variable("client_id");
-	if (given.client_id || own_id)
-		provider.client_id = trimmed(given.client_id ? *given.client_id : *own_id);
-	if (given.client_secret)
-		block.pass_over_secret("client_secret");
+	const std::string own_id = block.text_or_variable("client_id").value_or("");
+	provider.client_id = trimmed(client.id.empty() ? own_id : client.id);
+	if (client.secret.empty())
+		client.secret = block.secret("client_secret").value_or(Secret());
 	else
-		given.client_secret = block.secret("client_secret");
-	if (given.client_secret)
-		provider.client_secret = std::move(*given.client_secret);
+		block.pass_over_secret("client_secret");
+	provider.client_secret = std::move(client.secret);
 	block.read("client_id_parameter", provider.client_id_parameter);
 }
 
@@ -225,7 +222,7 @@ void read_requests(TableReader &block, oauth::Provider &provider)
 	block.read_word(
 		"token_auth", provider.token_auth,
 		{{"basic", TokenAuth::basic}, {"post", TokenAuth::post}, {"none", TokenAuth::none}});
-	provider.token_auth_is_set = provider.token_auth_is_set || block.has("token_auth");
+	provider.token_auth_is_set |= block.has("token_auth");
 	block.read_word("body", provider.body, {{"form", Body::form}, {"json", Body::json}});
 	block.read_word(
 		"revoke", provider.revoke,
@@ -234,33 +231,50 @@ void read_requests(TableReader &block, oauth::Provider &provider)
 	block.read_flag("require_iss", provider.require_iss);
 }
 
+void read_keys(TableReader &block, oauth::Provider &provider)
+{
+	read_endpoints(block, provider);
+	read_scopes(block, provider);
+	read_requests(block, provider);
+	read_id_token(block, provider);
+	read_answer(block, provider);
+	read_refresh(block, provider);
+}
+
+void read_preset(const Preset &preset, std::string_view tenant, Sources &sources,
+				 oauth::Provider &provider)
+{
+	toml::table table = toml::parse(block_of(preset, tenant)).table();
+	TableReader block(table, "", sources);
+	read_keys(block, provider);
+	// They are asked for whatever the provider's own block asks for.
+	provider.own_scopes = std::exchange(provider.scopes, {});
+	// Aliases and domains stand for tenants whose tokens are of the tenant's own issuer.
+	provider.issuer_per_tenant = !preset.tenant_setting.empty() && !is_uuid(tenant);
+}
+
 } // namespace
 
-oauth::Provider read_provider(const std::string &name, TableReader &block, ClientOverride given)
+oauth::Provider read_provider(const std::string &name, TableReader &block, PresetClient client)
 {
 	const Preset *preset = chosen_preset(name, block);
 	// Google's secret, say, must not go to another provider that is called google
 	// and has a client of its own.
 	if ((preset == nullptr || preset->name != name) &&
 		(block.has_any_form("client_id") || block.has_any_form("client_secret"))) {
-		if (given.client_id || given.client_secret)
+		if (!client.id.empty() || !client.secret.empty())
 			block.sources().diagnostics.warn("providers." + name,
 											 "the client in the environment is the preset's, and "
 											 "not used for this provider, which has its own");
-		given = ClientOverride{};
+		client = PresetClient{};
 	}
-	const std::string tenant = chosen_tenant(block, preset, given);
 	oauth::Provider provider;
+	const std::string tenant = chosen_tenant(block, preset, client);
 	if (preset != nullptr)
-		provider = provider_of(*preset, tenant);
+		read_preset(*preset, tenant, block.sources(), provider);
 	provider.name = name;
-	read_endpoints(block, provider);
-	read_client(block, std::move(given), provider);
-	read_scopes(block, provider);
-	read_requests(block, provider);
-	read_id_token(block, provider);
-	read_answer(block, provider);
-	read_refresh(block, provider);
+	read_client(block, std::move(client), provider);
+	read_keys(block, provider);
 	block.report_unknown();
 	check_provider(provider, block);
 	return provider;

@@ -1,26 +1,23 @@
 // One [providers.NAME] of the TOML file.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <string_view>
 
 #include "oauth/provider.hpp"
+#include "settings/settings.hpp"
 #include "settings/table_reader.hpp"
 
 namespace sidecar::settings
 {
 
-// What the environment says about the provider of a preset's own name. It wins
-// over the block.
-struct ClientOverride {
-	std::optional<std::string> client_id;
-	std::optional<Secret> client_secret;
-	std::optional<std::string> tenant;
-};
+// Reads and checks the whole block; a table that is empty stands for a provider that the
+// environment alone describes. `client`, which the environment has for a preset of this
+// name, wins over the block.
+oauth::Provider read_provider(const std::string &name, TableReader &block, PresetClient client);
 
-// Reads and checks the whole block; a table that is empty stands for a provider
-// that the environment alone describes.
-oauth::Provider read_provider(const std::string &name, TableReader &block, ClientOverride given);
+// provider_rules.cpp. What must hold of a provider, however it was described
+// (docs/design/threats.md, F3, F4, F18): errors, named as keys of the provider's block; and
+// warnings for what weakens the flow but some provider cannot do without.
+void check_provider(const oauth::Provider &provider, const TableReader &block);
 
 } // namespace sidecar::settings

@@ -1,4 +1,4 @@
-#include "settings/provider_rules.hpp"
+#include "settings/provider_block.hpp"
 
 #include <algorithm>
 #include <span>

@@ -1,10 +1,9 @@
-#include "settings/server_settings.hpp"
-
 #include <algorithm>
 
 #include "base/text.hpp"
 #include "common/return_address.hpp"
 #include "settings/address.hpp"
+#include "settings/special_settings.hpp"
 
 namespace sidecar::settings
 {

@@ -47,6 +47,13 @@ struct Cache {
 	bool require_ephemeral = false; // refuse a Redis that keeps plain entries
 };
 
+// What the environment says about the provider of a preset's own name.
+struct PresetClient {
+	std::string id; // empty: it does not say
+	Secret secret;
+	std::string tenant;
+};
+
 struct Settings {
 	Secret database_url;
 	Secret redis_url; // empty: no cache
@@ -65,6 +72,7 @@ struct Settings {
 	std::chrono::seconds provider_timeout{0};
 	int database_pool = 0;
 	std::string log_level;
+	std::map<std::string, PresetClient> preset_clients;            // until the providers are read
 	std::map<std::string, oauth::Provider, std::less<>> providers; // by base name
 
 	// Notes that are no errors but worth a word at start (`--check` shows them).

@@ -9,11 +9,8 @@
 #include "base/text.hpp"
 #include "common/fernet_key.hpp"
 #include "settings/address.hpp"
-#include "settings/api_tokens.hpp"
-#include "settings/database_url.hpp"
 #include "settings/file.hpp"
-#include "settings/presets.hpp"
-#include "settings/server_settings.hpp"
+#include "settings/special_settings.hpp"
 
 namespace sidecar::settings
 {
@@ -131,13 +128,13 @@ constexpr Kind kSecret = Kind::secret;
 constexpr Setting kSettings[] = {
 	{"DATABASE_URL", "", database_url,
 	 "Postgres, as in postgresql://user:password@host:5432/database; required", kSecret},
-	{"GOOGLE_CLIENT_ID", "", nullptr,
+	{"GOOGLE_CLIENT_ID", "", preset_client,
 	 "with GOOGLE_CLIENT_SECRET: the provider google, without a block"},
-	{"GOOGLE_CLIENT_SECRET", "", nullptr, "see GOOGLE_CLIENT_ID", kSecret},
-	{"MICROSOFT_CLIENT_ID", "", nullptr,
+	{"GOOGLE_CLIENT_SECRET", "", preset_client, "see GOOGLE_CLIENT_ID", kSecret},
+	{"MICROSOFT_CLIENT_ID", "", preset_client,
 	 "with MICROSOFT_CLIENT_SECRET: the provider microsoft, without a block"},
-	{"MICROSOFT_CLIENT_SECRET", "", nullptr, "see MICROSOFT_CLIENT_ID", kSecret},
-	{"MICROSOFT_TENANT", kDefaultTenant, nullptr,
+	{"MICROSOFT_CLIENT_SECRET", "", preset_client, "see MICROSOFT_CLIENT_ID", kSecret},
+	{"MICROSOFT_TENANT", "(common)", preset_client,
 	 "common, organizations, consumers, a domain or a GUID"},
 	{"OAUTH_API_LISTEN", "(the same)", address<&Settings::api_listen>,
 	 "listen here for the API and /metrics"},
@@ -201,11 +198,6 @@ std::string Setting::toml_key() const
 std::span<const Setting> settings_table() noexcept
 {
 	return kSettings;
-}
-
-const Setting &find_setting(std::string_view name)
-{
-	return *std::ranges::find(kSettings, name, &Setting::name);
 }
 
 } // namespace sidecar::settings

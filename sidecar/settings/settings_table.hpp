@@ -22,6 +22,7 @@ struct Given {
 
 	std::string_view text() const noexcept { return value.reveal(); }
 	void error(std::string_view message) const { sources.diagnostics.error(setting, message); }
+	void warn(std::string_view message) const { sources.diagnostics.warn(setting, message); }
 };
 
 enum class Kind {
@@ -34,7 +35,7 @@ struct Setting {
 	std::string_view name; // OAUTH_LISTEN
 	// It is read as any other value. In parentheses: says what holds without one.
 	std::string_view default_value;
-	// Checks and stores a value. Null: sources.cpp or providers.cpp asks for it.
+	// Checks and stores a value. Null for OAUTH_CONFIG, which comes first.
 	void (*read)(Given &given);
 	std::string_view help;
 	Kind kind = Kind::plain;
@@ -47,7 +48,8 @@ struct Setting {
 // In alphabetical order.
 std::span<const Setting> settings_table() noexcept;
 
-// The one of this name, which must be there.
-const Setting &find_setting(std::string_view name);
+// help.cpp. What --help prints: at most 80 columns; each setting's name stands alone on a
+// line, indented by two spaces, as scripts/check-settings expects it.
+std::string help_text();
 
 } // namespace sidecar::settings

@@ -13,40 +13,23 @@ namespace
 
 std::optional<std::string> as_text(const toml::node &node)
 {
-	if (const auto *text = node.as_string())
-		return text->get();
 	if (const auto *number = node.as_integer())
 		return std::to_string(number->get());
 	if (const auto *flag = node.as_boolean())
 		return flag->get() ? "true" : "false";
-	return std::nullopt;
-}
-
-std::optional<std::vector<std::string>> as_list(const toml::node &node)
-{
-	const toml::array *array = node.as_array();
-	if (array == nullptr)
-		return std::nullopt;
-	std::vector<std::string> texts;
-	for (const toml::node &element : *array) {
-		const auto *text = element.as_string();
-		if (text == nullptr || trimmed(text->get()).empty())
-			return std::nullopt;
-		texts.push_back(text->get());
-	}
-	return texts;
+	return node.value_exact<std::string>();
 }
 
 } // namespace
 
 void TableReader::error(std::string_view key, std::string_view message) const
 {
-	sources_.diagnostics.error(name_of(key), message);
+	sources_.diagnostics.error(prefix_ + std::string(key), message);
 }
 
 void TableReader::warn(std::string_view key, std::string_view message) const
 {
-	sources_.diagnostics.warn(name_of(key), message);
+	sources_.diagnostics.warn(prefix_ + std::string(key), message);
 }
 
 bool TableReader::has_any_form(std::string_view key) const
@@ -63,40 +46,26 @@ toml::node *TableReader::find(std::string_view key)
 
 std::optional<std::string> TableReader::text(std::string_view key)
 {
-	const toml::node *node = find(key);
-	if (node == nullptr)
-		return std::nullopt;
-	const auto *text = node->as_string();
+	const auto *text = of_kind<std::string>(key, "it must be a text in quotes");
 	if (text == nullptr)
-		error(key, "it must be a text in quotes");
-	else if (const std::string_view wrong = line_error(text->get()); !wrong.empty())
-		error(key, wrong);
-	else
-		return text->get();
-	return std::nullopt;
-}
-
-std::optional<bool> TableReader::flag(std::string_view key)
-{
-	const toml::node *node = find(key);
-	if (node == nullptr)
 		return std::nullopt;
-	if (const auto *flag = node->as_boolean())
-		return flag->get();
-	error(key, "it must be true or false, without quotes");
+	const std::string_view wrong = line_error(text->get());
+	if (wrong.empty())
+		return text->get();
+	error(key, wrong);
 	return std::nullopt;
 }
 
 std::optional<int> TableReader::number(std::string_view key, int low, int high)
 {
-	const toml::node *node = find(key);
-	if (node == nullptr)
+	const std::string wanted = "it must be a whole number from " + std::to_string(low) + " to " +
+							   std::to_string(high) + ", without quotes";
+	const auto *number = of_kind<std::int64_t>(key, wanted);
+	if (number == nullptr)
 		return std::nullopt;
-	const auto *number = node->as_integer();
-	if (number != nullptr && number->get() >= low && number->get() <= high)
+	if (number->get() >= low && number->get() <= high)
 		return static_cast<int>(number->get());
-	error(key, "it must be a whole number from " + std::to_string(low) + " to " +
-				   std::to_string(high) + ", without quotes");
+	error(key, wanted);
 	return std::nullopt;
 }
 
@@ -119,7 +88,12 @@ std::optional<std::vector<std::string>> TableReader::list(std::string_view key,
 		return std::nullopt;
 	if (const auto *text = node->as_string())
 		return split(text->get(), separators);
-	if (auto texts = as_list(*node))
+	std::vector<std::string> texts;
+	const toml::array *array = node->as_array();
+	for (std::size_t i = 0; array != nullptr && i < array->size(); i++)
+		texts.push_back(array->get(i)->value_exact<std::string>().value_or(""));
+	if (array != nullptr &&
+		std::ranges::none_of(texts, [](auto &text) { return trimmed(text).empty(); }))
 		return texts;
 	error(key, "it must be an array of texts, [\"…\", \"…\"], none of them empty");
 	return std::nullopt;
@@ -128,18 +102,14 @@ std::optional<std::vector<std::string>> TableReader::list(std::string_view key,
 oauth::Pairs TableReader::pairs(std::string_view key)
 {
 	oauth::Pairs pairs;
-	const toml::node *node = find(key);
-	if (node == nullptr)
-		return pairs;
-	if (!node->is_table())
-		error(key, "it must be a table, { name = \"value\" }");
-	else
-		for (auto &&[name, member] : *node->as_table())
-			if (const auto text = as_text(member); text && !has_control_characters(*text))
-				pairs.emplace_back(name.str(), *text);
-			else
-				error(std::string(key) + "." + shown_name(name.str()),
-					  "it must be a text on one line");
+	const toml::table none;
+	const toml::table *table =
+		of_kind<toml::table>(key, "it must be a table, { name = \"value\" }");
+	for (auto &&[name, member] : table == nullptr ? none : *table)
+		if (const auto text = as_text(member); text && !has_control_characters(*text))
+			pairs.emplace_back(name.str(), *text);
+		else
+			error(std::string(key) + "." + shown_name(name.str()), "it must be a text on one line");
 	return pairs;
 }
 
@@ -179,15 +149,15 @@ std::optional<Secret> TableReader::secret(std::string_view key)
 		pass_over_secret(key);
 		return std::nullopt;
 	}
-	std::optional<std::string> given = text(key);
-	if (given && sources_.toml_is_open)
-		warn(key, "it stands in a file that group or others can read; chmod it to 600");
-	if (given)
+	if (std::optional<std::string> given = text(key)) {
+		if (sources_.toml_is_open)
+			warn(key, "it stands in a file that group or others can read; chmod it to 600");
 		return Secret::take(*given);
+	}
 	if (std::optional<std::string> value = variable(by_variable))
-		return checked_line(name_of(by_variable), Secret::take(*value), sources_.diagnostics);
+		return checked_line(prefix_ + by_variable, Secret::take(*value), sources_.diagnostics);
 	if (const auto path = text(by_file))
-		return read_secret_file(name_of(by_file), *path, sources_.directory, sources_.diagnostics);
+		return read_secret_file(prefix_ + by_file, *path, sources_.directory, sources_.diagnostics);
 	return std::nullopt;
 }
 

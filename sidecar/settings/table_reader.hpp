@@ -27,8 +27,6 @@ public:
 	}
 
 	Sources &sources() const noexcept { return sources_; }
-	// The key as messages name it.
-	std::string name_of(std::string_view key) const { return prefix_ + std::string(key); }
 	void error(std::string_view key, std::string_view message) const;
 	void warn(std::string_view key, std::string_view message) const;
 	bool has(std::string_view key) const { return table_.contains(key); }
@@ -40,8 +38,6 @@ public:
 
 	// Nothing where the key is absent, or of the wrong kind, or empty, which are errors.
 	std::optional<std::string> text(std::string_view key);
-	std::optional<bool> flag(std::string_view key);
-	std::optional<int> number(std::string_view key, int low, int high);
 	// A text, or a number or flag written without quotes: as a variable's value would be.
 	std::optional<std::string> scalar(std::string_view key);
 	// An array of texts, or one text split at `separators`. May be empty.
@@ -50,20 +46,21 @@ public:
 	// A table of texts, numbers and flags.
 	oauth::Pairs pairs(std::string_view key);
 
-	// Store what text(), flag(), number() and list() find; otherwise nothing changes.
+	// These store what is given; otherwise `to` stays.
 	void read(std::string_view key, std::string &to);
 	void read(std::string_view key, std::vector<std::string> &to);
 	template <class Flag>
 	void read_flag(std::string_view key, Flag &to)
 	{
-		if (const auto given = flag(key))
-			to = *given;
+		if (const auto *flag = of_kind<bool>(key, "it must be true or false, without quotes"))
+			to = flag->get();
 	}
+	// int, or seconds
 	template <class Number>
 	void read_number(std::string_view key, Number &to, int low, int high)
 	{
-		if (const auto given = number(key, low, high))
-			to = Number(*given);
+		if (const auto number = this->number(key, low, high))
+			to = Number(*number);
 	}
 	// A text that is one of `words`, each with its meaning.
 	template <class Meaning>
@@ -81,6 +78,17 @@ public:
 	void report_unknown() const;
 
 private:
+	// Null where the key is absent, or else not a Wanted, which is an error.
+	template <class Wanted>
+	auto *of_kind(std::string_view key, std::string_view message)
+	{
+		toml::node *node = find(key);
+		auto *wanted = node == nullptr ? nullptr : node->as<Wanted>();
+		if (node != nullptr && wanted == nullptr)
+			error(key, message);
+		return wanted;
+	}
+	std::optional<int> number(std::string_view key, int low, int high);
 	std::optional<std::string> variable(std::string_view key);
 
 	toml::table &table_;
@@ -93,17 +101,16 @@ template <class Meaning>
 void TableReader::read_word(std::string_view key, Meaning &to, Words<Meaning> words)
 {
 	const std::optional<std::string> given = text(key);
-	if (!given)
-		return;
 	std::string known;
 	for (const auto &[word, meaning] : words) {
-		if (word == *given) {
+		if (word == given) {
 			to = meaning;
 			return;
 		}
 		known += (known.empty() ? "" : ", ") + std::string(word);
 	}
-	error(key, "it must be one of " + known);
+	if (given)
+		error(key, "it must be one of " + known);
 }
 
 } // namespace sidecar::settings

@@ -312,6 +312,7 @@ class EndpointFixture
 public:
 	EndpointFixture()
 	{
+		settings.state_ttl = std::chrono::seconds(600);
 		settings.public_url = "https://connect.example.com";
 		settings.return_to_origins = {"https://app.example.com"};
 		settings::ApiToken token;

@@ -4,7 +4,6 @@
 
 #include <set>
 
-#include "settings/help.hpp"
 #include "settings/settings_table.hpp"
 
 using sidecar::settings::load;

@@ -44,8 +44,8 @@ TEST(Presets, Google)
 	EXPECT_EQ(google.endpoints.revocation, "https://oauth2.googleapis.com/revoke");
 	EXPECT_FALSE(google.discovers);
 	EXPECT_EQ(google.authorize_params, (Pairs{{"access_type", "offline"},
-											  {"prompt", "consent"},
-											  {"include_granted_scopes", "true"}}));
+											  {"include_granted_scopes", "true"},
+											  {"prompt", "consent"}}));
 	EXPECT_EQ(google.own_scopes, (std::vector<std::string>{"openid", "email"}));
 	EXPECT_TRUE(google.scopes.empty());
 	EXPECT_EQ(google.token_auth, TokenAuth::post);
