@@ -9,28 +9,18 @@ namespace sidecar::settings
 std::string lower(std::string_view text)
 {
 	std::string result(text);
-	std::ranges::transform(result, result.begin(), lower_case);
+	std::ranges::transform(result, result.begin(), http::to_lower);
 	return result;
-}
-
-std::string_view trimmed(std::string_view text) noexcept
-{
-	while (!text.empty() && is_space(text.front()))
-		text.remove_prefix(1);
-	while (!text.empty() && is_space(text.back()))
-		text.remove_suffix(1);
-	return text;
 }
 
 bool all_visible(std::string_view text) noexcept
 {
-	return std::ranges::all_of(text, is_visible);
+	return std::ranges::all_of(text, http::is_visible);
 }
 
 bool has_control_characters(std::string_view text) noexcept
 {
-	return std::ranges::any_of(
-		text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+	return std::ranges::any_of(text, http::is_control);
 }
 
 std::vector<std::string> split(std::string_view text, std::string_view separators)
@@ -38,7 +28,7 @@ std::vector<std::string> split(std::string_view text, std::string_view separator
 	std::vector<std::string> parts;
 	while (!text.empty()) {
 		const std::size_t end = std::min(text.find_first_of(separators), text.size());
-		if (const auto part = trimmed(text.substr(0, end)); !part.empty())
+		if (const auto part = http::trim(text.substr(0, end)); !part.empty())
 			parts.emplace_back(part);
 		text.remove_prefix(std::min(end + 1, text.size()));
 	}
@@ -65,21 +55,9 @@ bool is_path(std::string_view text) noexcept
 	return before != '.';
 }
 
-bool is_uuid(std::string_view text) noexcept
-{
-	if (text.size() != 36)
-		return false;
-	for (std::size_t i = 0; i < text.size(); i++) {
-		const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-		if (dash ? text[i] != '-' : !is_hex_digit(text[i]))
-			return false;
-	}
-	return true;
-}
-
 bool is_variable_name(std::string_view text) noexcept
 {
-	return !text.empty() && !is_digit(text.front()) &&
+	return !text.empty() && !http::is_digit(text.front()) &&
 		   std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '_'; });
 }
 

@@ -10,6 +10,7 @@
 
 #include "common/ascii.hpp"
 #include "common/digest.hpp"
+#include "common/uuid.hpp"
 
 namespace sidecar::cache
 {
@@ -20,7 +21,6 @@ namespace
 constexpr std::size_t kIdBytes = 16;
 constexpr std::string_view kEvicting = "evicting";
 constexpr std::string_view kReady = "ready";
-constexpr std::size_t kUuidChars = 36;
 constexpr std::size_t kMaxNameChars = 64; // of a run id, which is 40 hexadecimal digits
 
 // Removes and returns the text up to `separator`, or all of it if there is none. The
@@ -30,18 +30,6 @@ std::string_view take(std::string_view &text, char separator)
 	const std::string_view taken = text.substr(0, text.find(separator));
 	text.remove_prefix(std::min(text.size(), taken.size() + 1));
 	return taken;
-}
-
-bool is_uuid(std::string_view text)
-{
-	if (text.size() != kUuidChars)
-		return false;
-	for (std::size_t i = 0; i < text.size(); i++) {
-		const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-		if (dash ? text[i] != '-' : !http::is_lower_hex(text[i]))
-			return false;
-	}
-	return true;
 }
 
 bool is_name(std::string_view text)
@@ -100,7 +88,7 @@ std::optional<Epoch> Epoch::parse(std::string_view text)
 	epoch.run_id = take(rest, ' ');
 	auto database = parse_database(rest);
 	if (!is_epoch_id(epoch.id) || (state != kReady && state != kEvicting) ||
-		!is_uuid(epoch.registration_id) || !is_name(epoch.run_id) || !database)
+		!http::is_lower_case_uuid(epoch.registration_id) || !is_name(epoch.run_id) || !database)
 		return std::nullopt;
 	epoch.database = std::move(*database);
 	// A number may be written in more than one way.

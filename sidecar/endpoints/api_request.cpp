@@ -8,6 +8,7 @@
 
 #include "common/ascii.hpp"
 #include "common/provider_name.hpp"
+#include "common/uuid.hpp"
 #include "endpoints/errors.hpp"
 
 namespace sidecar::endpoints
@@ -26,18 +27,6 @@ std::string lower(std::string_view text)
 	for (char &c : lowered)
 		c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
 	return lowered;
-}
-
-bool is_uuid(std::string_view text)
-{
-	if (text.size() != 36)
-		return false;
-	for (std::size_t i = 0; i < text.size(); i++) {
-		const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-		if (dash ? text[i] != '-' : !std::isxdigit(static_cast<unsigned char>(text[i])))
-			return false;
-	}
-	return true;
 }
 
 // Compares with every token, even after one fits, and compares digests in constant time.
@@ -75,7 +64,7 @@ std::optional<std::string_view> read_identity(const http::Parameters &parameters
 											  oauth::Identity &identity)
 {
 	const auto workspace = parameters.get("workspace_id");
-	if (!workspace || !is_uuid(*workspace))
+	if (!workspace || !http::is_uuid(*workspace))
 		return "workspace_id";
 	identity.workspace_id = lower(*workspace);
 	identity.actor_type = parameters.get("actor_type").value_or("user");

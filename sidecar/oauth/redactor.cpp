@@ -6,6 +6,7 @@
 
 #include "common/ascii.hpp"
 #include "common/utf8.hpp"
+#include "common/uuid.hpp"
 #include "http/parameters.hpp"
 
 namespace sidecar::oauth
@@ -22,7 +23,6 @@ constexpr std::size_t kMaxWindows = 256 * 1024;
 constexpr std::string_view kRemoved = "[removed]";
 // No word and no number is so long.
 constexpr std::size_t kTokenLength = 20;
-constexpr std::string_view kUuidForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
 bool is_alphanumeric(char c) noexcept
 {
@@ -69,17 +69,10 @@ std::uint64_t pack(std::string_view window) noexcept
 	return packed;
 }
 
-bool is_uuid(std::string_view run) noexcept
-{
-	return std::ranges::equal(run, kUuidForm, [](char c, char form) {
-		return form == '-' ? c == '-' : http::is_lower_hex(http::to_lower(c));
-	});
-}
-
 bool looks_like_a_token(std::string_view run) noexcept
 {
 	return run.size() >= kTokenLength && std::ranges::any_of(run, http::is_digit) &&
-		   std::ranges::any_of(run, http::is_letter) && !is_uuid(run);
+		   std::ranges::any_of(run, http::is_letter) && !http::is_uuid(run);
 }
 
 void hide_tokens(std::string_view text, std::vector<bool> &hidden)

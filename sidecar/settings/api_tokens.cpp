@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "common/provider_name.hpp"
+#include "common/uuid.hpp"
 #include "settings/special_settings.hpp"
 
 namespace sidecar::settings
@@ -82,7 +83,7 @@ void read_range(TableReader &block, std::string_view key, std::string_view wrong
 {
 	const auto range = block.list(key);
 	if (range && range->empty())
-		block.error(key, "the list is empty; leave the key out where there is no restriction");
+		block.error(key, "the list is empty; leave the key out if there is no restriction");
 	for (const std::string &entry : range.value_or(std::vector<std::string>()))
 		if (!take(entry))
 			block.error(key, wrong);
@@ -108,7 +109,7 @@ void read_ranges(TableReader &block, const Settings &settings, ApiToken &token)
 			   "each must be a uuid, as in 11111111-1111-4111-8111-111111111111",
 			   [&](const std::string &workspace) {
 				   token.workspaces.push_back(lower(workspace));
-				   return is_uuid(workspace);
+				   return http::is_uuid(workspace);
 			   });
 	read_range(block, "providers", "one of them is not configured under [providers]",
 			   [&](const std::string &provider) {
@@ -159,7 +160,7 @@ void unrestricted_tokens(Given &given)
 	std::string_view rest = given.text();
 	for (int number = 1;; number++) {
 		const std::size_t comma = std::min(rest.find(','), rest.size());
-		const std::string_view text = trimmed(rest.substr(0, comma));
+		const std::string_view text = http::trim(rest.substr(0, comma));
 		if (const std::string_view wrong = token_error(text); !wrong.empty()) {
 			given.error("token " + std::to_string(number) + " of the list: " + std::string(wrong));
 		} else {

@@ -85,7 +85,7 @@ void fault(const Given &given, std::string_view parameter, std::string_view what
 	given.error(std::string(parameter) + " in it " + std::string(what));
 }
 
-// A word of sslmode for what drivers write as ssl; nothing where it is neither.
+// The word of sslmode for what drivers write as ssl, if there is one.
 std::optional<std::string> ssl_mode(std::string_view given)
 {
 	const std::string word = lower(given);
@@ -126,7 +126,7 @@ void check_hosts(const database::Conninfo &options, const Given &given)
 	}
 }
 
-// libpq goes on without a client's certificate where the file is not there.
+// If the file of a client's certificate is missing, libpq goes on without it.
 void check_files(const database::Conninfo &options, const Given &given)
 {
 	for (const std::string_view keyword : {"sslrootcert", "sslcert", "sslkey", "sslcrl"}) {

@@ -18,7 +18,7 @@ bool is_libpq_parameter(std::string_view name);
 // Why a parameter that this libpq does not know cannot stand there.
 std::string refusal_of(std::string_view name);
 
-// name=value of a URL in the form that libpq takes; empty where it is left out,
+// name=value of a URL in the form that libpq takes; empty if it is left out,
 // with a warning or an error.
 std::string taken_parameter(std::string_view parameter, const Given &given);
 

@@ -33,10 +33,11 @@ bool is_postgres_scheme(std::string_view scheme)
 std::string_view url_error(std::string_view url)
 {
 	for (std::size_t i = 0; i < url.size(); i++) {
-		if (is_space(url[i]))
+		if (http::is_white_space(url[i]))
 			return "there is a space in it; write %20";
 		if (url[i] == '%' &&
-			(url.size() - i < 3 || !is_hex_digit(url[i + 1]) || !is_hex_digit(url[i + 2])))
+			(url.size() - i < 3 || !http::is_lower_hex(http::to_lower(url[i + 1])) ||
+			 !http::is_lower_hex(http::to_lower(url[i + 2]))))
 			return "a % in it is not followed by two hexadecimal digits; write %25 "
 				   "for the "
 				   "character itself";
@@ -78,18 +79,19 @@ Secret taken_query(std::string_view query, const Given &given)
 std::string keyed_error(std::string_view text)
 {
 	std::string_view last;
-	while (!(text = trimmed(text)).empty()) {
+	while (!(text = http::trim(text)).empty()) {
 		const std::size_t equals = text.find('=');
-		const std::string_view name = trimmed(text.substr(0, equals));
-		if (equals == text.npos || std::ranges::any_of(name, is_space))
+		const std::string_view name = http::trim(text.substr(0, equals));
+		if (equals == text.npos || std::ranges::any_of(name, http::is_white_space))
 			return std::string(kQuote);
 		if (!is_libpq_parameter(name))
 			return last == "password" ? std::string(kQuote) : refusal_of(name);
 		last = name;
-		text = trimmed(text.substr(equals + 1));
+		text = http::trim(text.substr(equals + 1));
 		const bool is_quoted = text.starts_with('\'');
 		std::size_t end = is_quoted ? 1 : 0;
-		while (end < text.size() && (is_quoted ? text[end] != '\'' : !is_space(text[end])))
+		while (end < text.size() &&
+			   (is_quoted ? text[end] != '\'' : !http::is_white_space(text[end])))
 			end += text[end] == '\\' ? 2 : 1;
 		text.remove_prefix(std::min(text.size(), end + (is_quoted ? 1 : 0)));
 	}

@@ -25,19 +25,19 @@ struct Diagnostics {
 
 // What is wrong with a value in general, or nothing: it is empty, or more than a line.
 std::string_view line_error(std::string_view value) noexcept;
-// Nothing, and an error, where line_error() says one.
+// The value, or nothing and an error.
 std::optional<Secret> checked_line(std::string_view setting, Secret value,
 								   Diagnostics &diagnostics);
 
 // One line an error, "  OAUTH_LISTEN: …", as they are told at start and by --check.
 std::string describe_errors(const std::vector<SettingError> &errors);
 
-// A name from a file or the environment as a message may show it. Somebody may
-// have put a secret where a name belongs, or characters that move a terminal's
-// cursor: what does not look like a name is not repeated.
+// A name from a file or the environment, as a message may show it. It may be a secret in
+// the wrong place, or have characters that move a terminal's cursor: what does not look
+// like a name is not repeated.
 std::string shown_name(std::string_view name);
 
-// ' (did you mean "listen"?)', or nothing where no known name is near.
+// ' (did you mean "listen"?)', or nothing if no known name is near.
 std::string nearest_hint(std::string_view name, const std::vector<std::string> &known);
 
 } // namespace sidecar::settings

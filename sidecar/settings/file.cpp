@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 namespace sidecar::settings
 {
@@ -66,7 +67,7 @@ std::string why(int error)
 
 File read_file(const std::string &path, std::size_t largest)
 {
-	// Without waiting: a pipe in place of a file must not stop the start.
+	// Nonblocking: a pipe in place of a file must not stop the start.
 	const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (descriptor < 0)
 		return {.content = {}, .error = errno};
@@ -77,9 +78,7 @@ File read_file(const std::string &path, std::size_t largest)
 
 std::string resolved_path(std::string_view path, const std::string &directory)
 {
-	if (path.starts_with('/') || directory.empty())
-		return std::string(path);
-	return directory + "/" + std::string(path);
+	return std::filesystem::path(directory) / path;
 }
 
 std::optional<Secret> read_secret_file(std::string_view setting, std::string_view path,

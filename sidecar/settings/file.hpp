@@ -14,25 +14,24 @@ namespace sidecar::settings
 inline constexpr std::size_t kLargestSecret = 64 * 1024;
 inline constexpr std::size_t kLargestConfiguration = 1024 * 1024;
 
-// What came of it. `open_to_others`: group or everybody may read it.
 struct File {
 	Secret content;
-	bool open_to_others = false;
-	int error = 0; // errno; EFBIG where it is too large, EINVAL where it is not a regular file
+	bool open_to_others = false; // group or others can read it
+	int error = 0;               // errno; EFBIG: it is too large; EINVAL: it is no regular file
 };
 File read_file(const std::string &path, std::size_t largest);
 
-// `path` below `directory` unless it is absolute.
+// A relative path is below `directory`.
 std::string resolved_path(std::string_view path, const std::string &directory);
 
-// A secret's file, without the line break at its end. Nothing, and an error, where
-// it cannot be had, or is not one line; the path is not repeated, for somebody may have put the
-// secret itself there.
+// The secret that a file holds, without the line break at its end. If it cannot be read, or
+// is not one line: nothing, and an error. The error does not repeat the path, which may be
+// the secret itself by mistake.
 std::optional<Secret> read_secret_file(std::string_view setting, std::string_view path,
 									   const std::string &directory, Diagnostics &diagnostics);
 
-// Faults where a file that others will open (a certificate) cannot be read.
-// A private key that others may read is worth a warning.
+// For a file that a library will open (a certificate): an error if it cannot be read or is
+// empty, and a warning if it is private and others can read it.
 void check_readable(std::string_view setting, const std::string &path, bool is_private,
 					Diagnostics &diagnostics);
 

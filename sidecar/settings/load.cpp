@@ -26,8 +26,8 @@ std::optional<Secret> of_variable(const Setting &setting, const Environment &sou
 		sources.diagnostics.error(setting.name, "it is given twice; keep one of " +
 													std::string(setting.name) + " and " + by_file);
 	else if (value != source.end())
-		return checked_line(setting.name, Secret(trimmed(value->second)), sources.diagnostics);
-	else if (trimmed(path->second).empty())
+		return checked_line(setting.name, Secret(http::trim(value->second)), sources.diagnostics);
+	else if (http::trim(path->second).empty())
 		sources.diagnostics.error(by_file, "it is empty; name a file, or leave it out");
 	else
 		return read_secret_file(by_file, path->second, sources.directory, sources.diagnostics);
@@ -46,11 +46,11 @@ std::optional<Secret> of_toml(const Setting &setting, TableReader &top)
 		text = fmt::format("{}", fmt::join(*parts, ","));
 	if (!text)
 		return std::nullopt;
-	return checked_line(setting.name, Secret(trimmed(*text)), top.sources().diagnostics);
+	return checked_line(setting.name, Secret(http::trim(*text)), top.sources().diagnostics);
 }
 
-// From the environment, .env or the TOML file, in this order. Nothing where none of them has
-// it, or where it is wrong, which is an error.
+// From the environment, .env or the TOML file, in this order. Nothing if none of them has
+// it, or if it is wrong, which is an error.
 std::optional<Secret> value_of(const Setting &setting, TableReader &top)
 {
 	const Sources &sources = top.sources();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "common/uuid.hpp"
 
 namespace sidecar::settings
 {
@@ -59,7 +60,7 @@ std::string block_of(const Preset &preset, std::string_view tenant)
 bool is_tenant(std::string_view tenant) noexcept
 {
 	constexpr std::string_view kAliases[] = {"common", "organizations", "consumers"};
-	if (std::ranges::find(kAliases, tenant) != std::end(kAliases) || is_uuid(tenant))
+	if (std::ranges::find(kAliases, tenant) != std::end(kAliases) || http::is_uuid(tenant))
 		return true;
 	const auto is_domain_character = [](char c) {
 		return is_alphanumeric(c) || c == '-' || c == '.';

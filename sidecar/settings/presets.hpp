@@ -21,7 +21,7 @@ struct Preset {
 
 std::span<const Preset> presets() noexcept;
 
-// Null where there is none of that name.
+// Null if there is none of that name.
 const Preset *find_preset(std::string_view name) noexcept;
 
 std::string block_of(const Preset &preset, std::string_view tenant);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "common/uuid.hpp"
 #include "settings/presets.hpp"
 
 namespace sidecar::settings
@@ -18,8 +19,8 @@ constexpr int kLongestDefaultLife = 10 * 365 * 24 * 3600;
 constexpr int kLongestAhead = 30 * 24 * 3600;
 constexpr int kMostRefreshes = 1000; // a second
 
-// The block's own words, or the preset of its own name where it says nothing of
-// where the provider is.
+// The preset that the block names; if it does not say where the provider is, the one of the
+// provider's own name.
 const Preset *chosen_preset(const std::string &name, TableReader &block)
 {
 	if (const std::optional<std::string> wanted = block.text("preset")) {
@@ -63,7 +64,7 @@ void read_endpoints(TableReader &block, oauth::Provider &provider)
 void read_client(TableReader &block, PresetClient client, oauth::Provider &provider)
 {
 	const std::string own_id = block.text_or_variable("client_id").value_or("");
-	provider.client_id = trimmed(client.id.empty() ? own_id : client.id);
+	provider.client_id = http::trim(client.id.empty() ? own_id : client.id);
 	if (client.secret.empty())
 		client.secret = block.secret("client_secret").value_or(Secret());
 	else
@@ -250,7 +251,7 @@ void read_preset(const Preset &preset, std::string_view tenant, Sources &sources
 	// They are asked for whatever the provider's own block asks for.
 	provider.own_scopes = std::exchange(provider.scopes, {});
 	// Aliases and domains stand for tenants whose tokens are of the tenant's own issuer.
-	provider.issuer_per_tenant = !preset.tenant_setting.empty() && !is_uuid(tenant);
+	provider.issuer_per_tenant = !preset.tenant_setting.empty() && !http::is_uuid(tenant);
 }
 
 } // namespace

@@ -210,8 +210,8 @@ void warn_of_weakness(const oauth::Provider &provider, const TableReader &block)
 				   "no_nonce: an ID token is not tied to the attempt that it answers");
 	if (!provider.allow_token_types.empty())
 		block.warn("allow_token_types",
-				   "such a token is worth nothing without a proof of possession, which whoever "
-				   "uses it must give");
+				   "such a token is worth nothing without a proof of possession, which its user "
+				   "must give");
 }
 
 } // namespace

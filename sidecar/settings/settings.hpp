@@ -20,7 +20,7 @@ namespace sidecar::settings
 
 // Where to listen: "host:port", "[::1]:port" or "unix:/path".
 struct Address {
-	std::string host; // empty where it is a Unix socket
+	std::string host; // empty: a Unix socket
 	unsigned short port = 0;
 	std::string unix_path;
 

@@ -83,7 +83,7 @@ void Sources::read_toml()
 {
 	const std::string *named = variable(kConfig);
 	const std::string_view setting = named != nullptr ? kConfig : kDefaultConfig;
-	if (named != nullptr && trimmed(*named).empty())
+	if (named != nullptr && http::trim(*named).empty())
 		return diagnostics.error(kConfig, "it is empty; name a file, or leave it out");
 	const File file =
 		read_file(resolved_path(named != nullptr ? *named : kDefaultConfig, directory),

@@ -93,7 +93,7 @@ std::optional<std::vector<std::string>> TableReader::list(std::string_view key,
 	for (std::size_t i = 0; array != nullptr && i < array->size(); i++)
 		texts.push_back(array->get(i)->value_exact<std::string>().value_or(""));
 	if (array != nullptr &&
-		std::ranges::none_of(texts, [](auto &text) { return trimmed(text).empty(); }))
+		std::ranges::none_of(texts, [](auto &text) { return http::trim(text).empty(); }))
 		return texts;
 	error(key, "it must be an array of texts, [\"…\", \"…\"], none of them empty");
 	return std::nullopt;

@@ -1,5 +1,5 @@
-// A table of the TOML file while it is read: each key by its kind, with an error
-// where it is of another, and at the end an error for each key nobody asked for.
+// A table of the TOML file while it is read: an error for each key whose value is of
+// another kind, and at the end for each key that nobody asked for.
 #pragma once
 
 #include <initializer_list>
@@ -33,10 +33,10 @@ public:
 	// `key`, `key_env` or `key_file`.
 	bool has_any_form(std::string_view key) const;
 
-	// The value as it is, and the key as one that is known; null where absent.
+	// The value as it is, or null. The key counts as known from now on.
 	toml::node *find(std::string_view key);
 
-	// Nothing where the key is absent, or of the wrong kind, or empty, which are errors.
+	// Nothing if the key is absent; or if it is of the wrong kind or empty, which are errors.
 	std::optional<std::string> text(std::string_view key);
 	// A text, or a number or flag written without quotes: as a variable's value would be.
 	std::optional<std::string> scalar(std::string_view key);
@@ -70,7 +70,7 @@ public:
 
 	// By `key`, `key_env` or `key_file`; two of them are an error.
 	std::optional<Secret> secret(std::string_view key);
-	// Where something stronger gives it, and these are not even looked at.
+	// If something stronger gives it: these are known, and not looked at.
 	void pass_over_secret(std::string_view key);
 	// By `key` or `key_env`.
 	std::optional<std::string> text_or_variable(std::string_view key);
@@ -78,7 +78,7 @@ public:
 	void report_unknown() const;
 
 private:
-	// Null where the key is absent, or else not a Wanted, which is an error.
+	// Null if the key is absent; or if it is no Wanted, which is an error.
 	template <class Wanted>
 	auto *of_kind(std::string_view key, std::string_view message)
 	{
