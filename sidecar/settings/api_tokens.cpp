@@ -31,7 +31,7 @@ std::string_view token_error(std::string_view token)
 	return {};
 }
 
-// Twice the same token would make its range a matter of luck.
+// If a token came twice, its range would be undefined.
 void add(std::string_view setting, ApiToken token, Settings &settings, Diagnostics &diagnostics)
 {
 	for (const ApiToken &known : settings.api_tokens)
@@ -76,8 +76,8 @@ std::optional<oauth::Digest> read_digest(TableReader &block)
 	return oauth::sha256(token->reveal());
 }
 
-// Each entry is taken, or else is an error. An empty list would mean all: the opposite of
-// what it looks like.
+// Each entry is valid, or an error. An empty list would mean all, the opposite of what it looks
+// like.
 void read_range(TableReader &block, std::string_view key, std::string_view wrong,
 				const std::function<bool(const std::string &)> &take)
 {
@@ -98,7 +98,8 @@ void read_ranges(TableReader &block, const Settings &settings, ApiToken &token)
 							   {"delete", ApiToken::delete_}};
 	if (block.has("allow"))
 		token.allow = 0;
-	read_range(block, "allow", "it may hold status, authorize, token and delete, and nothing else",
+	read_range(block, "allow",
+			   "it can contain status, authorize, token and delete, and nothing else",
 			   [&](const std::string &name) {
 				   const Call *known = std::ranges::find(kCalls, name, &Call::first);
 				   if (known != std::end(kCalls))

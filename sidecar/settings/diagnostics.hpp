@@ -1,5 +1,4 @@
-// What reading the settings comes upon: errors and warnings, collected so that
-// all are told at once.
+// Errors and warnings of the settings, collected so that all are reported at once.
 #pragma once
 
 #include <optional>
@@ -23,7 +22,7 @@ struct Diagnostics {
 	bool has_error(std::string_view setting) const;
 };
 
-// What is wrong with a value in general, or nothing: it is empty, or more than a line.
+// What is wrong with any such value, or nothing: it is empty, or has more than one line.
 std::string_view line_error(std::string_view value) noexcept;
 // The value, or nothing and an error.
 std::optional<Secret> checked_line(std::string_view setting, Secret value,

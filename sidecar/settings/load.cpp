@@ -59,7 +59,7 @@ std::optional<Secret> value_of(const Setting &setting, TableReader &top)
 		setting.name, is_secret ? setting.file_name() : std::string(setting.name));
 	if (source == nullptr)
 		return of_toml(setting, top);
-	// What is weaker is not even looked at.
+	// Weaker sources are ignored.
 	if (is_secret)
 		top.pass_over_secret(setting.toml_key());
 	else

@@ -1,4 +1,4 @@
-// What the daemon is told: environment variables, a .env file, a TOML file
+// The daemon's settings: environment variables, a .env file, a TOML file
 // (docs/design/flow.md, "Settings"). An environment variable wins over .env, and both over
 // the TOML file; every secret may come by value, by NAME_FILE, or (in TOML) by
 // the name of an environment variable. All settings, and their defaults, are in
@@ -43,7 +43,7 @@ struct Cache {
 	std::string key_template; // empty: the cache's own
 	std::chrono::seconds max_ttl{0};
 	std::string prefix;             // of the cache's own keys
-	bool refresh_token = false;     // entries hold it, too
+	bool refresh_token = false;     // entries contain it, too
 	bool require_ephemeral = false; // refuse a Redis that keeps plain entries
 };
 

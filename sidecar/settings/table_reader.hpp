@@ -70,7 +70,7 @@ public:
 
 	// By `key`, `key_env` or `key_file`; two of them are an error.
 	std::optional<Secret> secret(std::string_view key);
-	// If something stronger gives it: these are known, and not looked at.
+	// If a stronger source gives it: these keys are known, and ignored.
 	void pass_over_secret(std::string_view key);
 	// By `key` or `key_env`.
 	std::optional<std::string> text_or_variable(std::string_view key);
