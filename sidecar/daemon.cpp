@@ -22,8 +22,8 @@
 #include "client/curl_client.hpp"
 #include "database/pool.hpp"
 #include "database/postgres_refreshes.hpp"
-#include "database/postgres_revocations.hpp"
 #include "database/postgres_tokens.hpp"
+#include "database/revocations.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/router.hpp"
 #include "oauth/refresh_rules.hpp"
@@ -151,7 +151,7 @@ private:
 	database::Pool browser_pool_;
 	database::PostgresTokens api_store_;
 	database::PostgresTokens browser_store_;
-	database::PostgresRevocations revocations_;
+	database::Revocations revocations_;
 	database::PostgresRefreshes refresh_store_;
 	client::CurlClient client_;
 	providers::ProviderRegistry registry_;

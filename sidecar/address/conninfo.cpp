@@ -31,6 +31,17 @@ Conninfo Conninfo::defaults()
 	return Conninfo(PQconndefaults());
 }
 
+// libpq reads service files for a connection alone. This one ends before a name is looked
+// up, for a value that there is not.
+Conninfo Conninfo::effective(const Secret &address)
+{
+	const char *const keywords[] = {"dbname", "channel_binding", nullptr};
+	const char *const values[] = {address.c_str(), "never begun", nullptr};
+	const std::unique_ptr<PGconn, decltype(&PQfinish)> connection(
+		PQconnectStartParams(keywords, values, 1), PQfinish);
+	return Conninfo(PQconninfo(connection.get()));
+}
+
 std::string_view Conninfo::value(std::string_view keyword) const noexcept
 {
 	const PQconninfoOption *option = options_.get();

@@ -20,9 +20,10 @@ public:
 	// What a URL or a list of key=value pairs says; empty where libpq does not take it.
 	// Its complaint goes unread: it may quote the whole text.
 	static Conninfo of(const Secret &address);
-	// What holds where the address says nothing: the environment (PGHOST …), a service
-	// file, libpq's own.
+	// What holds where an address says nothing: the environment (PGHOST …), libpq's own.
 	static Conninfo defaults();
+	// What libpq connects by: the address, its service in a service file, the defaults.
+	static Conninfo effective(const Secret &address);
 
 	explicit operator bool() const noexcept { return options_ != nullptr; }
 	// Empty where it is not set.

@@ -7,8 +7,6 @@
 #include <string>
 
 #include "database/pool.hpp"
-#include "database/statements.hpp"
-#include "database/token_store.hpp"
 #include "database/values.hpp"
 
 namespace sidecar::database
@@ -19,29 +17,26 @@ class Caller
 public:
 	template <typename T>
 	using Awaitable = boost::asio::awaitable<T>;
-	// Shared with the statements under way, whose texts have to stay.
-	using StatementsPtr = std::shared_ptr<const Statements>;
-	using Text = std::string Statements::*;
 
 	explicit Caller(Pool &pool) : pool_(pool) {}
 
-	// These throw StoreError.
-	Awaitable<Rows> run(Text statement, Parameters parameters);
-	Awaitable<StatementsPtr> known();
-	// Nothing where the database has no such extension.
-	Awaitable<StatementsPtr> find();
+	// These throw StoreError. `text` is a literal, in which @extschema@ stands for the
+	// extension's schema; what is in oauth_tokens_internal is there wherever the extension
+	// is. Each parameter has its type written beside it, and columns are asked for by name.
+	Awaitable<Rows> run(const char *text, Parameters parameters);
+	Awaitable<Rows> run(const char *text) { return run(text, Parameters()); }
+	Awaitable<std::string> schema(); // unquoted
 
 	Pool &pool() noexcept { return pool_; }
 
 private:
+	struct Extension;
+
+	Awaitable<std::shared_ptr<Extension>> find();
+
 	Pool &pool_;
-	StatementsPtr statements_;
+	// Shared with the statements under way, whose texts have to stay.
+	std::shared_ptr<Extension> extension_;
 };
-
-// Functions or schema are not where they were: the extension may have been
-// dropped and made again elsewhere.
-bool is_missing(const StoreError &error);
-
-void add_identity(Parameters &parameters, const oauth::Identity &identity);
 
 } // namespace sidecar::database

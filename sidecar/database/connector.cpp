@@ -1,68 +1,50 @@
 #include "database/connector.hpp"
 
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <libpq-fe.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <condition_variable>
-#include <map>
-#include <mutex>
-#include <system_error>
-#include <thread>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <new>
 
 #include "address/database_address.hpp"
 #include "database/connection_failure.hpp"
-#include "database/hosts.hpp"
 
 namespace sidecar::database
 {
 
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
 namespace
 {
-
-using Clock = std::chrono::steady_clock;
 
 // How long a server that was silent is tried after all others.
 constexpr std::chrono::seconds kDistrust{30};
-constexpr std::chrono::seconds kPatience{1};
+constexpr std::size_t kAddresses = 8; // of one name
+// The server ends a statement by itself; one that does not answer then is gone.
+constexpr std::chrono::seconds kGrace{1};
 
 void drop_notice(void *, const char *) {}
-
-} // namespace
-
-struct Connector::Shared {
-	Shared(boost::asio::any_io_executor on, Secret address, std::chrono::milliseconds limit)
-		: executor(std::move(on)), url(std::move(address)), timeout(limit),
-		  wake(eventfd(0, EFD_CLOEXEC))
-	{
-		if (wake < 0)
-			throw std::system_error(errno, std::system_category(), "eventfd");
-	}
-	~Shared() { close(wake); }
-
-	const boost::asio::any_io_executor executor;
-	const Secret url;
-	const std::chrono::milliseconds timeout;
-	const int wake; // readable once the connector is closed
-
-	std::mutex mutex;
-	std::condition_variable finished;
-	bool is_closed = false; // the executor may be gone
-	bool is_running = false;
-
-	// The thread's own: when a server was last silent.
-	std::map<std::string, Clock::time_point> silent;
-};
-
-namespace
-{
 
 std::string name_of(const Host &host)
 {
 	return host.name + ' ' + host.address + ' ' + host.port;
+}
+
+bool is_to_be_looked_up(const Host &host)
+{
+	const bool is_socket = host.name.starts_with('/') || host.name.starts_with('@');
+	return host.address.empty() && !host.name.empty() && !is_socket;
+}
+
+void add_reason(std::string &all, const std::string &reason)
+{
+	if (all.find(reason) != all.npos)
+		return;
+	if (!all.empty())
+		all += "; ";
+	all += reason;
 }
 
 // What stands before the URL can be set otherwise there, what follows cannot. libpq
@@ -95,7 +77,7 @@ ConnectionHandle begin(const Secret &url, const Host &host)
 								  nullptr};
 	ConnectionHandle connection(PQconnectStartParams(keywords, values, 1));
 	if (!connection)
-		return connection;
+		throw std::bad_alloc();
 	// Before the log-in, in which a server may already have something to say, and
 	// libpq would print it.
 	PQsetNoticeProcessor(connection.get(), drop_notice, nullptr);
@@ -103,165 +85,74 @@ ConnectionHandle begin(const Secret &url, const Host &host)
 	return connection;
 }
 
-// libpq's own functions run no timer where they do not block, and go on to the next
-// server only while they connect a socket. One that accepts and then is silent would
-// keep an attempt for ever; so each server has an attempt, and a time, of its own.
-class Attempt
+} // namespace
+
+Connector::Connector(asio::any_io_executor executor, Secret url, std::chrono::milliseconds attempt,
+					 std::chrono::milliseconds statement)
+	: executor_(executor), url_(std::move(url)), attempt_(attempt), statement_(statement),
+	  resolver_(executor)
 {
-public:
-	enum class Outcome { connected, failed, silent, closed };
-
-	Attempt(Connector::Shared &shared, std::chrono::milliseconds limit, PGconn *connection)
-		: shared_(shared), connection_(connection), deadline_(Clock::now() + limit)
-	{
-	}
-
-	Outcome run()
-	{
-		// As libpq's manual says: it starts as if it had said so.
-		PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-		if (PQstatus(connection_) == CONNECTION_BAD)
-			return Outcome::failed;
-		while (status != PGRES_POLLING_OK) {
-			if (status == PGRES_POLLING_FAILED)
-				return Outcome::failed;
-			const Outcome waited = wait(status);
-			if (waited != Outcome::connected)
-				return waited;
-			status = PQconnectPoll(connection_);
-		}
-		return Outcome::connected;
-	}
-
-private:
-	Outcome wait(PostgresPollingStatusType status)
-	{
-		const short events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT;
-		pollfd sockets[] = {{PQsocket(connection_), events, 0}, {shared_.wake, POLLIN, 0}};
-		for (;;) {
-			const auto left =
-				std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now());
-			if (left.count() < 0)
-				return Outcome::silent;
-			const int ready = poll(sockets, 2, static_cast<int>(left.count()) + 1);
-			if (ready < 0 && errno != EINTR)
-				return Outcome::failed;
-			if (ready > 0)
-				return sockets[1].revents != 0 ? Outcome::closed : Outcome::connected;
-		}
-	}
-
-	Connector::Shared &shared_;
-	PGconn *connection_;
-	const Clock::time_point deadline_;
-};
-
-std::string text_of(const char *text)
-{
-	return text == nullptr ? std::string() : std::string(text);
 }
 
-// As libpq would say it.
-std::string silence_of(const PGconn *connection)
+asio::awaitable<std::shared_ptr<Session>> Connector::connect()
 {
-	return "connection to server at \"" + text_of(PQhost(connection)) + "\", port " +
-		   text_of(PQport(connection)) + " failed: timeout expired";
+	// First of all: libpq's complaints about an address may quote it.
+	if (const auto fault = error_of_url(url_))
+		throw StoreError({}, "DATABASE_URL " + *fault);
+	reasons_.clear();
+	const Conninfo address = Conninfo::effective(url_);
+	std::vector<Host> listed = hosts_of(address);
+	std::vector<Host> found = co_await look_up(std::move(listed));
+	std::vector<Host> hosts = by_preference(address, std::move(found));
+	put_off_silent(hosts);
+	const auto limit = attempt_limit(address, hosts.size(), attempt_);
+	const std::string settings = session_settings(statement_);
+	for (const Host &host : hosts) {
+		auto session = std::make_shared<Session>(executor_, begin(url_, host), statement_ + kGrace);
+		try {
+			co_await session->connect(limit);
+			co_await session->set_up(settings);
+			silent_.erase(name_of(host));
+			co_return session;
+		} catch (const StoreError &error) {
+			if (session->has_expired())
+				silent_[name_of(host)] = Clock::now();
+			add_reason(reasons_, error.what());
+		}
+	}
+	throw StoreError({}, reasons_);
+}
+
+// libpq would look names up itself, and block. A name that has several addresses is as
+// many hosts, so that each has its time.
+asio::awaitable<std::vector<Host>> Connector::look_up(std::vector<Host> listed)
+{
+	std::vector<Host> hosts;
+	for (const Host &host : listed) {
+		if (!is_to_be_looked_up(host)) {
+			hosts.push_back(host);
+			continue;
+		}
+		boost::system::error_code error;
+		const tcp::resolver::results_type found = co_await resolver_.async_resolve(
+			host.name, "", asio::redirect_error(asio::use_awaitable, error));
+		if (error)
+			add_reason(reasons_, explain("could not translate host name \"" + host.name +
+										 "\" to address: " + error.message()));
+		std::size_t count = 0;
+		for (auto at = found.begin(); at != found.end() && count < kAddresses; ++at, ++count)
+			hosts.push_back({host.name, at->endpoint().address().to_string(), host.port, {}});
+	}
+	co_return hosts;
 }
 
 // Those that were silent a moment ago come last.
-void put_off_silent(Connector::Shared &shared, std::vector<Host> &hosts)
+void Connector::put_off_silent(std::vector<Host> &hosts)
 {
-	std::erase_if(shared.silent,
+	std::erase_if(silent_,
 				  [](const auto &entry) { return Clock::now() - entry.second > kDistrust; });
-	std::stable_partition(hosts.begin(), hosts.end(), [&shared](const Host &host) {
-		return !shared.silent.contains(name_of(host));
-	});
-}
-
-void add_reason(std::string &all, const std::string &reason)
-{
-	if (all.find(reason) != all.npos)
-		return;
-	if (!all.empty())
-		all += "; ";
-	all += reason;
-}
-
-// Its address has been looked at first: libpq's complaints about one may quote it.
-std::string connect(Connector::Shared &shared, ConnectionHandle &connection)
-{
-	using Outcome = Attempt::Outcome;
-	if (const auto fault = error_of_url(shared.url))
-		return "DATABASE_URL " + *fault;
-	std::vector<Host> hosts = hosts_of(shared.url);
-	const auto limit = attempt_limit(shared.url, hosts.size(), shared.timeout);
-	put_off_silent(shared, hosts);
-	std::string reasons;
-	for (const Host &host : hosts) {
-		connection = begin(shared.url, host);
-		if (!connection)
-			return "out of memory";
-		const Outcome outcome = Attempt(shared, limit, connection.get()).run();
-		if (outcome == Outcome::connected) {
-			PQsetErrorVerbosity(connection.get(), PQERRORS_DEFAULT);
-			shared.silent.erase(name_of(host));
-			return {};
-		}
-		if (outcome == Outcome::silent)
-			shared.silent[name_of(host)] = Clock::now();
-		add_reason(reasons, outcome == Outcome::silent ? silence_of(connection.get())
-													   : explain(PQerrorMessage(connection.get())));
-		connection.reset();
-		if (outcome == Outcome::closed)
-			break;
-	}
-	return reasons;
-}
-
-void deliver(Connector::Shared &shared, const Connector::Handler &handler,
-			 ConnectionHandle connection, std::string error)
-{
-	const std::lock_guard lock(shared.mutex);
-	shared.is_running = false;
-	if (!shared.is_closed)
-		boost::asio::post(shared.executor, [handler, connection = std::move(connection),
-											error = std::move(error)]() mutable {
-			handler(std::move(connection), std::move(error));
-		});
-	shared.finished.notify_all();
-}
-
-} // namespace
-
-Connector::Connector(boost::asio::any_io_executor executor, Secret url,
-					 std::chrono::milliseconds timeout)
-	: shared_(std::make_shared<Shared>(std::move(executor), std::move(url), timeout))
-{
-}
-
-Connector::~Connector()
-{
-	std::unique_lock lock(shared_->mutex);
-	shared_->is_closed = true;
-	[[maybe_unused]] const int written = eventfd_write(shared_->wake, 1);
-	shared_->finished.wait_for(lock, kPatience, [this] { return !shared_->is_running; });
-}
-
-void Connector::start(Handler handler)
-{
-	{
-		const std::lock_guard lock(shared_->mutex);
-		shared_->is_running = true;
-	}
-	try {
-		std::thread([shared = shared_, handler] {
-			ConnectionHandle connection;
-			std::string error = connect(*shared, connection);
-			deliver(*shared, handler, std::move(connection), std::move(error));
-		}).detach();
-	} catch (const std::system_error &) {
-		deliver(*shared_, handler, nullptr, "no thread to connect in");
-	}
+	std::stable_partition(hosts.begin(), hosts.end(),
+						  [this](const Host &host) { return !silent_.contains(name_of(host)); });
 }
 
 } // namespace sidecar::database

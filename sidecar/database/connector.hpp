@@ -1,15 +1,18 @@
-// Opens connections in a thread of its own, because looking up a host's name
-// blocks. One at a time.
+// Opens sessions: looks up the servers that an address names, and tries one after the other.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <chrono>
-#include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/secret_string.hpp"
-#include "database/result.hpp"
+#include "database/hosts.hpp"
+#include "database/session.hpp"
 
 namespace sidecar::database
 {
@@ -17,26 +20,28 @@ namespace sidecar::database
 class Connector
 {
 public:
-	// Called through the executor. Without a connection, `error` says why: it may
-	// name host and user, never the password.
-	using Handler = std::function<void(ConnectionHandle connection, std::string error)>;
+	// `attempt` is for each address of each host, where the URL has no connect_timeout
+	// and one host alone; `statement` for each of the session's.
+	Connector(boost::asio::any_io_executor executor, Secret url, std::chrono::milliseconds attempt,
+			  std::chrono::milliseconds statement);
 
-	// `timeout` is for each address of each host, where the URL has no connect_timeout
-	// and one host alone.
-	Connector(boost::asio::any_io_executor executor, Secret url, std::chrono::milliseconds timeout);
-	// The handler is not called any more. Waits for a thread under way, but not
-	// for a name server that does not answer.
-	~Connector();
-	Connector(const Connector &) = delete;
-	Connector &operator=(const Connector &) = delete;
-
-	// Must not be called again before the handler was.
-	void start(Handler handler);
-
-	struct Shared;
+	// A session that is set up. Throws StoreError, which may name host and user, never the
+	// password. One at a time.
+	boost::asio::awaitable<std::shared_ptr<Session>> connect();
 
 private:
-	std::shared_ptr<Shared> shared_;
+	using Clock = std::chrono::steady_clock;
+
+	boost::asio::awaitable<std::vector<Host>> look_up(std::vector<Host> listed);
+	void put_off_silent(std::vector<Host> &hosts);
+
+	const boost::asio::any_io_executor executor_;
+	const Secret url_;
+	const std::chrono::milliseconds attempt_;
+	const std::chrono::milliseconds statement_;
+	boost::asio::ip::tcp::resolver resolver_;
+	std::map<std::string, Clock::time_point> silent_; // when a server was last silent
+	std::string reasons_;                             // of this time
 };
 
 } // namespace sidecar::database

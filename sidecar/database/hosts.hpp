@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "common/secret_string.hpp"
+#include "address/conninfo.hpp"
 
 namespace sidecar::database
 {
@@ -19,14 +19,17 @@ struct Host {
 	std::string session_attributes; // target_session_attrs
 };
 
-// In the order in which they are to be tried. `prefer-standby` goes through them twice.
-// Looks up names, and so may take its time. An address that names a service is left to
-// libpq as a whole: one Host, empty.
-std::vector<Host> hosts_of(const Secret &url);
+// In the order in which they are to be tried, as the address has them: names are still to
+// be looked up. Lists that libpq would complain of, or that leave a part to it, are one
+// Host, empty: then libpq looks names up itself, and goes on only after a refusal.
+std::vector<Host> hosts_of(const Conninfo &address);
+
+// `prefer-standby` goes through them twice.
+std::vector<Host> by_preference(const Conninfo &address, std::vector<Host> hosts);
 
 // How long one attempt may take: what connect_timeout says (libpq's least is 2 s), or
 // `otherwise`, or 2 s where there are others to go on to.
-std::chrono::milliseconds attempt_limit(const Secret &url, std::size_t hosts,
+std::chrono::milliseconds attempt_limit(const Conninfo &address, std::size_t hosts,
 										std::chrono::milliseconds otherwise);
 
 } // namespace sidecar::database

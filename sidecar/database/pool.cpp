@@ -1,9 +1,12 @@
 #include "database/pool.hpp"
 
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "database/pool_impl.hpp"
+#include "base/log.hpp"
+#include "base/task.hpp"
+#include "database/connector.hpp"
 
 namespace sidecar::database
 {
@@ -13,59 +16,104 @@ namespace asio = boost::asio;
 namespace
 {
 
-using Clock = Backoff::Clock;
-
 constexpr std::size_t kKeptIdle = 2;
 constexpr std::chrono::minutes kIdleLife{3};
 constexpr std::chrono::seconds kIdleCheck{30};
 // Anybody's request may meet a read-only server, and would have sessions opened anew.
 constexpr std::chrono::seconds kStay{2};
 
-StoreError closed()
-{
-	return StoreError({}, "the pool of connections is closed");
-}
-
 } // namespace
 
-StoreError Pool::Impl::unreachable() const
+// Is in the queue as long as it lives, or until its wait is over.
+struct Pool::Waiter {
+	explicit Waiter(Pool &pool)
+		: queue(pool.waiters_), place(queue.insert(queue.end(), this)),
+		  timer(pool.executor_, pool.limits_.wait)
+	{
+	}
+	~Waiter() { leave(); }
+	Waiter(const Waiter &) = delete;
+	Waiter &operator=(const Waiter &) = delete;
+
+	void leave()
+	{
+		if (is_queued)
+			queue.erase(place);
+		is_queued = false;
+	}
+	void end(SessionPtr given)
+	{
+		session = std::move(given);
+		leave();
+		timer.cancel();
+	}
+
+	std::list<Waiter *> &queue;
+	std::list<Waiter *>::iterator place;
+	bool is_queued = true;
+	asio::steady_timer timer;
+	SessionPtr session;
+};
+
+// Gives a session back, whatever came of its statement.
+struct Pool::Checkout {
+	Checkout(Pool &from, SessionPtr taken) : pool(from), session(std::move(taken)) {}
+	~Checkout() { pool.give_back(session); }
+	Checkout(const Checkout &) = delete;
+	Checkout &operator=(const Checkout &) = delete;
+
+	Pool &pool;
+	const SessionPtr session;
+};
+
+Pool::Pool(asio::any_io_executor executor, Secret url, PoolLimits limits)
+	: executor_(executor), limits_(limits),
+	  connector_(
+		  std::make_unique<Connector>(executor, std::move(url), limits.connect, limits.statement)),
+	  retry_(executor), idle_timer_(executor)
 {
-	std::string text = "the database cannot be reached";
-	if (!last_failure.empty())
-		text += ": " + last_failure;
-	return StoreError({}, text);
 }
 
-asio::awaitable<Rows> Pool::Impl::query(std::shared_ptr<Impl> self, const std::string &sql,
-										std::vector<Parameter> parameters)
+Pool::~Pool() = default;
+
+PoolStatistics Pool::statistics() const noexcept
 {
-	const Statement &statement = self->statement_of(sql);
-	SessionPtr session = co_await self->acquire();
-	const Checkout lease(*self, std::move(session));
+	return {open_, open_ - static_cast<int>(idle_.size()), static_cast<int>(waiters_.size())};
+}
+
+// Statements that run or wait get their turn; their sessions go one by one.
+void Pool::close()
+{
+	is_closed_ = true;
+	retry_.cancel();
+	idle_timer_.cancel();
+	while (!idle_.empty())
+		forget_idle(idle_.front().session.get());
+}
+
+// Sessions in use
+
+asio::awaitable<Rows> Pool::query(const Statement &statement, Parameters parameters)
+{
+	SessionPtr session = co_await acquire();
+	const Checkout lease(*this, std::move(session));
 	co_return co_await lease.session->run(statement, parameters);
 }
 
-const Statement &Pool::Impl::statement_of(const std::string &sql)
+asio::awaitable<Pool::SessionPtr> Pool::acquire()
 {
-	const auto found = statements.find(sql);
-	return found != statements.end() ? found->second
-									 : statements.emplace(sql, Statement(sql)).first->second;
-}
-
-asio::awaitable<Pool::Impl::SessionPtr> Pool::Impl::acquire()
-{
-	if (is_closed)
-		throw closed();
+	if (is_closed_)
+		throw StoreError({}, "the pool of connections is closed");
 	SessionPtr session = take_idle();
 	if (session)
 		co_return session;
 	if (is_hopeless()) {
 		// Where the last sessions went after the last try, no further one is planned.
-		if (backoff.is_due(Clock::now()))
+		if (backoff_.is_due(Clock::now()))
 			connect();
 		throw unreachable();
 	}
-	if (waiters.size() >= limits.waiting)
+	if (waiters_.size() >= limits_.waiting)
 		throw StoreError({}, "too many statements wait for the database");
 	Waiter waiter(*this);
 	grow();
@@ -77,144 +125,188 @@ asio::awaitable<Pool::Impl::SessionPtr> Pool::Impl::acquire()
 						   : unreachable();
 }
 
-Pool::Impl::SessionPtr Pool::Impl::take_idle()
+Pool::SessionPtr Pool::take_idle()
 {
-	while (!idle.empty()) {
-		SessionPtr session = std::move(idle.back().session);
-		idle.pop_back();
+	while (!idle_.empty()) {
+		SessionPtr session = std::move(idle_.back().session);
+		idle_.pop_back();
 		session->stop_watching();
 		if (session->is_usable())
 			return session;
-		lose(session);
+		lose_one();
 	}
 	return nullptr;
 }
 
-void Pool::Impl::give_back(const SessionPtr &session)
+void Pool::give_back(const SessionPtr &session)
 {
-	if (session->generation == generation) {
+	if (session->generation == generation_) {
 		if (session->has_expired())
 			distrust();
 		else if (session->is_read_only())
 			leave_read_only();
 	}
-	if (session->generation == generation && session->is_usable())
+	if (session->generation == generation_ && session->is_usable())
 		hand_out(session);
 	else
-		lose(session);
+		lose_one();
 }
 
-// Those that are busy go when they are given back.
-void Pool::Impl::distrust()
+void Pool::hand_out(const SessionPtr &session)
 {
-	generation++;
-	while (!idle.empty())
-		forget_idle(idle.front().session.get());
-}
-
-// Another server may have taken its place (docs/design/threats.md, C20).
-void Pool::Impl::leave_read_only()
-{
-	const Clock::time_point now = Clock::now();
-	if (now < stays_until)
-		return;
-	stays_until = now + kStay;
-	distrust();
-}
-
-void Pool::Impl::hand_out(const SessionPtr &session)
-{
-	if (!waiters.empty()) {
-		waiters.front()->end(session);
+	if (!waiters_.empty()) {
+		waiters_.front()->end(session);
 		return;
 	}
-	if (is_closed)
-		return lose(session);
-	idle.push_back({session, Clock::now()});
-	session->watch([weak = weak_from_this(), dead = session.get()] {
-		if (const auto self = weak.lock())
-			self->forget_idle(dead);
-	});
-	if (!is_watching_idle)
+	if (is_closed_)
+		return lose_one();
+	idle_.push_back({session, Clock::now()});
+	session->watch([this, dead = session.get()] { forget_idle(dead); });
+	if (!is_watching_idle_)
 		close_idle();
 }
 
-void Pool::Impl::forget_idle(const Session *session)
+// It is not usable, or not wanted: the caller lets go of it.
+void Pool::lose_one()
 {
-	for (auto place = idle.begin(); place != idle.end(); ++place)
-		if (place->session.get() == session) {
-			idle.erase(place);
-			open--;
-			return;
-		}
-}
-
-// Not usable, or not wanted. Whoever holds it lets go of it.
-void Pool::Impl::lose(const SessionPtr &)
-{
-	open--;
+	open_--;
 	grow();
 }
 
-void Pool::Impl::refuse_waiters()
+// Those that are busy go when they are given back.
+void Pool::distrust()
 {
-	while (!waiters.empty())
-		waiters.front()->end(nullptr);
+	generation_++;
+	while (!idle_.empty())
+		forget_idle(idle_.front().session.get());
 }
 
-void Pool::Impl::close_idle()
+// Another server may have taken its place (docs/design/threats.md, C20).
+void Pool::leave_read_only()
 {
-	is_watching_idle = true;
-	while (idle.size() > kKeptIdle && Clock::now() - idle.front().since > kIdleLife)
-		forget_idle(idle.front().session.get());
-	idle_timer.expires_after(kIdleCheck);
-	idle_timer.async_wait([weak = weak_from_this()](boost::system::error_code aborted) {
-		if (const auto self = weak.lock(); self && !aborted)
-			self->close_idle();
+	const Clock::time_point now = Clock::now();
+	if (now < stays_until_)
+		return;
+	stays_until_ = now + kStay;
+	distrust();
+}
+
+void Pool::forget_idle(const Session *session)
+{
+	const auto place =
+		std::ranges::find(idle_, session, [](const Idle &one) { return one.session.get(); });
+	if (place == idle_.end())
+		return;
+	idle_.erase(place);
+	open_--;
+}
+
+void Pool::close_idle()
+{
+	is_watching_idle_ = true;
+	while (idle_.size() > kKeptIdle && Clock::now() - idle_.front().since > kIdleLife)
+		forget_idle(idle_.front().session.get());
+	idle_timer_.expires_after(kIdleCheck);
+	idle_timer_.async_wait([this](boost::system::error_code aborted) {
+		if (!aborted && !is_closed_)
+			close_idle();
 	});
 }
 
-// Statements that run or wait get their turn; their sessions go one by one.
-void Pool::Impl::close()
+void Pool::refuse_waiters()
 {
-	is_closed = true;
-	retry.cancel();
-	idle_timer.cancel();
-	while (!idle.empty())
-		forget_idle(idle.front().session.get());
+	while (!waiters_.empty())
+		waiters_.front()->end(nullptr);
 }
 
-Pool::Pool(asio::any_io_executor executor, Secret url, PoolLimits limits)
-	: impl_(std::make_shared<Impl>(std::move(executor), std::move(url), limits))
+// More sessions
+
+// No session is there, and none will be soon.
+bool Pool::is_hopeless() const
 {
+	if (open_ > 0)
+		return false;
+	return backoff_.has_failed() ||
+		   (is_connecting_ && Clock::now() - connecting_since_ > limits_.wait);
 }
 
-Pool::~Pool()
+// A session more, if somebody waits for one.
+void Pool::grow()
 {
-	impl_->close();
-	impl_->connector.reset();
-	impl_->refuse_waiters();
+	if (!waiters_.empty() && open_ < limits_.connections && backoff_.is_due(Clock::now()))
+		connect();
 }
 
-asio::awaitable<Rows> Pool::query(const std::string &sql, std::vector<Parameter> parameters)
+void Pool::connect()
 {
-	return Impl::query(impl_, sql, std::move(parameters));
+	if (is_connecting_)
+		return;
+	is_connecting_ = true;
+	connecting_since_ = Clock::now();
+	start_task(executor_, "database session", open_session());
 }
 
-PoolStatistics Pool::statistics() const noexcept
+asio::awaitable<void> Pool::open_session()
 {
-	return {impl_->open, impl_->open - static_cast<int>(impl_->idle.size()),
-			static_cast<int>(impl_->waiters.size())};
+	SessionPtr session;
+	std::string error;
+	try {
+		session = co_await connector_->connect();
+	} catch (const std::exception &caught) { // no server; no descriptor, no memory
+		error = caught.what();
+	}
+	is_connecting_ = false;
+	if (session)
+		succeeded(session);
+	else
+		failed(error);
 }
 
-void Pool::leave_read_only()
+void Pool::succeeded(const SessionPtr &session)
 {
-	impl_->leave_read_only();
+	backoff_.succeed();
+	if (!is_reachable_)
+		log::info("database reachable again");
+	is_reachable_ = true;
+	last_failure_.clear();
+	session->generation = generation_;
+	open_++;
+	hand_out(session);
+	grow();
 }
 
-void Pool::close()
+// Where other sessions live, those who wait go on waiting for them. Otherwise they
+// learn it at once, and so do those who come while we go on trying.
+void Pool::failed(const std::string &error)
 {
-	impl_->close();
+	backoff_.fail(Clock::now());
+	last_failure_ = error;
+	if (open_ == 0) {
+		if (is_reachable_)
+			log::error("database not reachable", {{"error", error}});
+		is_reachable_ = false;
+		refuse_waiters();
+	}
+	if (is_closed_)
+		return;
+	// Also while nobody asks, so that the next caller finds a connection.
+	retry_.expires_at(backoff_.next());
+	retry_.async_wait([this](boost::system::error_code aborted) {
+		if (aborted || is_closed_)
+			return;
+		if (open_ == 0)
+			connect();
+		else if (!aborted && !is_closed_)
+			grow();
+	});
+}
+
+StoreError Pool::unreachable() const
+{
+	std::string text = "the database cannot be reached";
+	if (!last_failure_.empty())
+		text += ": " + last_failure_;
+	return StoreError({}, text);
 }
 
 } // namespace sidecar::database

@@ -3,40 +3,22 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <list>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
-#include <vector>
 
+#include "base/backoff.hpp"
 #include "common/secret_string.hpp"
+#include "database/values.hpp"
 
 namespace sidecar::database
 {
 
-// A parameter in text form; nothing is NULL. Wiped when the statement is done,
-// but for the copy in libpq's buffer, which the next statement overwrites.
-using Parameter = std::optional<Secret>;
-
-// The rows of one statement. The memory that libpq held them in is wiped.
-class Rows
-{
-public:
-	struct Impl;
-	explicit Rows(std::unique_ptr<Impl> impl);
-	Rows(Rows &&) noexcept;
-	Rows &operator=(Rows &&) noexcept;
-	~Rows();
-
-	int count() const noexcept;
-	bool is_null(int row, int column) const noexcept;
-	std::string_view text(int row, int column) const noexcept; // empty where NULL
-	std::optional<std::string> optional_text(int row, int column) const;
-
-private:
-	std::unique_ptr<Impl> impl_;
-};
+class Connector;
+class Session;
+struct Statement;
 
 struct PoolStatistics {
 	int open = 0;
@@ -59,14 +41,14 @@ class Pool
 {
 public:
 	Pool(boost::asio::any_io_executor executor, Secret url, PoolLimits limits = {});
+	// Its coroutines have ended, or have been destroyed (base/event_loop.hpp).
 	~Pool();
 	Pool(const Pool &) = delete;
 	Pool &operator=(const Pool &) = delete;
 
 	// Throws StoreError. A statement that was sent is never sent again, unless the
-	// server said that it has not run it. `sql` must live until it is done; texts
-	// are kept for good, so let them be few, with values as parameters.
-	boost::asio::awaitable<Rows> query(const std::string &sql, std::vector<Parameter> parameters);
+	// server said that it has not run it. `statement` must live until it is done.
+	boost::asio::awaitable<Rows> query(const Statement &statement, Parameters parameters);
 
 	PoolStatistics statistics() const noexcept;
 
@@ -79,8 +61,50 @@ public:
 	void close();
 
 private:
-	struct Impl;
-	std::shared_ptr<Impl> impl_;
+	using Clock = Backoff::Clock;
+	using SessionPtr = std::shared_ptr<Session>;
+	struct Waiter;
+	struct Checkout;
+	struct Idle {
+		SessionPtr session;
+		Clock::time_point since;
+	};
+
+	boost::asio::awaitable<SessionPtr> acquire();
+	SessionPtr take_idle();
+	void give_back(const SessionPtr &session);
+	void hand_out(const SessionPtr &session);
+	void lose_one();
+	void forget_idle(const Session *session);
+	void distrust();
+	void refuse_waiters();
+	void close_idle();
+
+	bool is_hopeless() const;
+	void grow();
+	void connect();
+	boost::asio::awaitable<void> open_session();
+	void succeeded(const SessionPtr &session);
+	void failed(const std::string &error);
+	StoreError unreachable() const;
+
+	const boost::asio::any_io_executor executor_;
+	const PoolLimits limits_;
+	const std::unique_ptr<Connector> connector_;
+	boost::asio::steady_timer retry_;
+	boost::asio::steady_timer idle_timer_;
+	Backoff backoff_;
+	std::list<Idle> idle_; // the one used last at the end
+	std::list<Waiter *> waiters_;
+	int open_ = 0;
+	bool is_connecting_ = false;
+	Clock::time_point connecting_since_;
+	std::string last_failure_;      // why there is no connection
+	unsigned generation_ = 0;       // of the sessions that are trusted
+	Clock::time_point stays_until_; // whatever says that the server is read-only
+	bool is_reachable_ = true;
+	bool is_watching_idle_ = false;
+	bool is_closed_ = false;
 };
 
 } // namespace sidecar::database

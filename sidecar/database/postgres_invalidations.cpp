@@ -8,14 +8,35 @@ namespace sidecar::database
 namespace
 {
 
+// Microseconds since 1970: a time that can be compared, whoever reads it.
+constexpr const char *kRegistration = R"(SELECT cache_id, registration_id, system_identifier,
+	timeline, database, (extract(epoch FROM started_at) * 1000000)::bigint,
+	extract(epoch FROM pg_catalog.clock_timestamp() - acknowledged_at)::float8
+	FROM oauth_tokens_internal.cache_registration())";
+
+constexpr const char *kRegister = "SELECT @extschema@.oauth_cache_register($1::text)";
+
+constexpr const char *kUnregister = "SELECT @extschema@.oauth_cache_unregister($1::text)";
+
+constexpr const char *kWait = "SELECT @extschema@.oauth_changes_wait()";
+
+// One statement, so that the invalidations are all that there were under this registration id.
+constexpr const char *kPending =
+	R"(SELECT r.registration_id, p.id, p.workspace_id, p.provider,
+	p.actor_type, p.actor_id,
+	(SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint)
+	FROM oauth_tokens_internal.cache_registration() r
+	LEFT JOIN @extschema@.oauth_changes_pending($1::bigint) p ON r.registration_id IS NOT NULL)";
+
+constexpr const char *kAcknowledge = "SELECT @extschema@.oauth_changes_ack($1::uuid, $2::bigint[])";
+
 constexpr int kTimeColumn = 6; // of changes_pending
 
 } // namespace
 
 PostgresInvalidations::Awaitable<Registration> PostgresInvalidations::registration()
 {
-	Parameters none;
-	const Rows rows = co_await caller_.run(&Statements::cache_registration, std::move(none));
+	const Rows rows = co_await caller_.run(kRegistration);
 	Columns columns(rows);
 	Registration found;
 	found.cache_id = columns.text();
@@ -33,7 +54,7 @@ PostgresInvalidations::register_cache(const std::string &cache_id)
 {
 	Parameters parameters;
 	parameters.add(cache_id);
-	co_await caller_.run(&Statements::cache_register, std::move(parameters));
+	co_await caller_.run(kRegister, std::move(parameters));
 }
 
 PostgresInvalidations::Awaitable<bool>
@@ -41,22 +62,21 @@ PostgresInvalidations::unregister_cache(const std::string &cache_id)
 {
 	Parameters parameters;
 	parameters.add(cache_id);
-	const Rows rows = co_await caller_.run(&Statements::cache_unregister, std::move(parameters));
+	const Rows rows = co_await caller_.run(kUnregister, std::move(parameters));
 	Columns columns(rows);
 	co_return columns.boolean();
 }
 
 PostgresInvalidations::Awaitable<void> PostgresInvalidations::wait()
 {
-	Parameters none;
-	co_await caller_.run(&Statements::changes_wait, std::move(none));
+	co_await caller_.run(kWait);
 }
 
 PostgresInvalidations::Awaitable<PendingInvalidations> PostgresInvalidations::pending(int most)
 {
 	Parameters parameters;
-	parameters.add(std::optional(most));
-	const Rows rows = co_await caller_.run(&Statements::changes_pending, std::move(parameters));
+	parameters.add(most);
+	const Rows rows = co_await caller_.run(kPending, std::move(parameters));
 	PendingInvalidations pending;
 	pending.registration_id = rows.text(0, 0);
 	const std::string_view now = rows.text(0, kTimeColumn);
@@ -68,13 +88,8 @@ PostgresInvalidations::Awaitable<PendingInvalidations> PostgresInvalidations::pe
 		columns.text();
 		Invalidation invalidation;
 		invalidation.id = columns.integer();
-		if (!rows.is_null(row, 2)) {
-			invalidation.identity.emplace();
-			invalidation.identity->workspace_id = columns.text();
-			invalidation.identity->provider = columns.text();
-			invalidation.identity->actor_type = columns.text();
-			invalidation.identity->actor_id = columns.text();
-		}
+		if (!rows.is_null(row, 2))
+			invalidation.identity = columns.identity();
 		pending.invalidations.push_back(std::move(invalidation));
 	}
 	co_return pending;
@@ -86,7 +101,7 @@ PostgresInvalidations::acknowledge(const std::string &registration_id,
 {
 	Parameters parameters;
 	parameters.add(registration_id).add(ids);
-	const Rows rows = co_await caller_.run(&Statements::changes_ack, std::move(parameters));
+	const Rows rows = co_await caller_.run(kAcknowledge, std::move(parameters));
 	if (rows.is_null(0, 0))
 		co_return std::nullopt;
 	Columns columns(rows);

@@ -8,12 +8,74 @@ namespace sidecar::database
 namespace
 {
 
-using Begun = BegunRefresh::Outcome;
+// retry_at as a distance by the server's own clock, taken after the function has run: the
+// holder's lease ends no later than that much after it has asked.
+constexpr const char *kBegin = R"(SELECT b.outcome, b.fence, b.refresh_token, b.scopes, b.details,
+	b.spool_key, b.in_doubt,
+	extract(epoch FROM b.retry_at - pg_catalog.clock_timestamp())::float8, b.reason, c.id
+	FROM @extschema@.oauth_refresh_begin($1::uuid, $2::text, $3::text, $4::text,
+		min_ttl => pg_catalog.make_interval(secs => $5::float8), force => $6::boolean,
+		if_token_sha256 => $7::bytea, lease => $8::bigint * interval '1 ms') b, oauth_tokens_internal.cluster() c)";
 
-StoreError unknown_word()
-{
-	return StoreError("42804", "the extension answered in another form than expected");
-}
+constexpr const char *kCommit =
+	R"(SELECT @extschema@.oauth_refresh_commit($1::uuid, $2::text, $3::text,
+	$4::text, $5::bigint, $6::text, $7::text, $8::bigint, $9::text, $10::jsonb))";
+
+constexpr const char *kFail =
+	R"(SELECT @extschema@.oauth_refresh_fail($1::uuid, $2::text, $3::text, $4::text,
+	$5::bigint, $6::text, $7::text, pg_catalog.make_interval(secs => $8::float8)))";
+
+constexpr const char *kReplay =
+	R"(SELECT @extschema@.oauth_refresh_replay($1::uuid, $2::text, $3::text,
+	$4::text, $5::bigint, $6::text))";
+
+constexpr const char *kIsRunning = R"(SELECT c.state = 'refreshing'
+	FROM oauth_tokens_internal.connection($1::uuid, $2::text, $3::text, $4::text) c)";
+
+constexpr const char *kCluster = "SELECT id, adopted FROM oauth_tokens_internal.cluster()";
+
+constexpr const char *kPublishRules =
+	"SELECT oauth_tokens_internal.publish_refresh_rules($1::jsonb)";
+
+constexpr const char *kPurge = "SELECT oauth_tokens_internal.refresh_purge()";
+
+constexpr const char *kDue = R"(SELECT workspace_id, provider, actor_type, actor_id,
+	extract(epoch FROM min_ttl)::float8, force
+	FROM oauth_tokens_internal.refresh_due($1::bigint, $2::text[]))";
+
+constexpr const char *kBacklog = R"(SELECT provider, due,
+	GREATEST(0, extract(epoch FROM pg_catalog.clock_timestamp() - oldest))::float8,
+	GREATEST(0, extract(epoch FROM paused_until - pg_catalog.clock_timestamp()))::float8,
+	in_doubt
+	FROM oauth_tokens_internal.refresh_backlog())";
+
+constexpr const char *kRequestsWait = R"(SELECT workspace_id, provider, actor_type, actor_id,
+	extract(epoch FROM min_ttl)::float8 FROM oauth_tokens_internal.refresh_requests_wait())";
+
+constexpr const char *kRequestDone = R"(SELECT oauth_tokens_internal.refresh_request_done(
+	$1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text))";
+
+// Why nothing is refreshed though no call fails.
+constexpr const char *kDoubts =
+	R"(SELECT 'this database is a copy, and refreshes and revokes nothing:'
+		' if no other database has these tokens any more, call SELECT oauth_tokens_adopt_cluster()'
+	WHERE NOT (SELECT adopted FROM oauth_tokens_internal.cluster())
+	UNION ALL SELECT 'nothing is refreshed ahead of time without the indexes for it:'
+		' as the owner of the tables, call SELECT oauth_tokens_enable_background_refresh()'
+	WHERE $1::boolean AND 2 > (SELECT pg_catalog.count(*) FROM pg_catalog.pg_index i
+		JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+		JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+		JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+		WHERE n.nspname = $2::text AND i.indisvalid AND (t.relname, c.relname) IN (
+			('oauth_tokens', 'idx_oauth_tokens_refresh'),
+			('oauth_token_details', 'idx_oauth_token_details_refresh')))
+	UNION ALL SELECT 'nothing is refreshed ahead of time, since row security applies to this role:'
+		' use a role that it does not apply to'
+	WHERE $1::boolean AND (SELECT pg_catalog.bool_or(pg_catalog.row_security_active(t.oid))
+		FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+		WHERE n.nspname = $2::text AND t.relname = 'oauth_tokens'))";
+
+using Begun = BegunRefresh::Outcome;
 
 Begun begun_of(std::string_view word)
 {
@@ -28,7 +90,7 @@ Begun begun_of(std::string_view word)
 	for (const auto &[known, outcome] : kWords)
 		if (known == word)
 			return outcome;
-	throw unknown_word();
+	throw misfit();
 }
 
 RefreshEnd read_end(const Rows &rows)
@@ -43,17 +105,7 @@ RefreshEnd read_end(const Rows &rows)
 	for (const auto &[known, end] : kWords)
 		if (known == word)
 			return end;
-	throw unknown_word();
-}
-
-oauth::Identity read_identity(Columns &columns)
-{
-	oauth::Identity identity;
-	identity.workspace_id = columns.text();
-	identity.provider = columns.text();
-	identity.actor_type = columns.text();
-	identity.actor_id = columns.text();
-	return identity;
+	throw misfit();
 }
 
 } // namespace
@@ -62,15 +114,12 @@ PostgresRefreshes::Awaitable<BegunRefresh> PostgresRefreshes::begin(const Wanted
 																	std::chrono::milliseconds lease)
 {
 	Parameters parameters;
-	add_identity(parameters, wanted.identity);
-	parameters.add(std::to_string(wanted.min_ttl.count()));
-	parameters.add_or_null(wanted.force ? "t" : "f");
-	if (wanted.if_token_sha256)
-		parameters.add(*wanted.if_token_sha256);
-	else
-		parameters.add_null();
-	parameters.add(std::to_string(lease.count()));
-	const Rows rows = co_await caller_.run(&Statements::refresh_begin, std::move(parameters));
+	parameters.add(wanted.identity)
+		.add(wanted.min_ttl)
+		.add(wanted.force)
+		.add(wanted.if_token_sha256)
+		.add(lease);
+	const Rows rows = co_await caller_.run(kBegin, std::move(parameters));
 	Columns columns(rows);
 	BegunRefresh begun;
 	begun.outcome = begun_of(columns.text());
@@ -94,14 +143,14 @@ PostgresRefreshes::Awaitable<RefreshEnd> PostgresRefreshes::commit(const oauth::
 																   const oauth::Grant &grant)
 {
 	Parameters parameters;
-	add_identity(parameters, identity);
-	parameters.add(std::to_string(fence))
+	parameters.add(identity)
+		.add(fence)
 		.add(grant.access_token)
 		.add(grant.refresh_token)
 		.add(grant.expires_in)
 		.add(grant.scopes)
 		.add_or_null(grant.details);
-	const Rows rows = co_await caller_.run(&Statements::refresh_commit, std::move(parameters));
+	const Rows rows = co_await caller_.run(kCommit, std::move(parameters));
 	co_return read_end(rows);
 }
 
@@ -110,13 +159,8 @@ PostgresRefreshes::fail(const oauth::Identity &identity, std::int64_t fence, std
 						const std::string &detail, std::optional<std::chrono::seconds> retry_after)
 {
 	Parameters parameters;
-	add_identity(parameters, identity);
-	parameters.add(std::to_string(fence)).add_or_null(kind).add_or_null(detail);
-	if (retry_after)
-		parameters.add(std::to_string(retry_after->count()));
-	else
-		parameters.add_null();
-	const Rows rows = co_await caller_.run(&Statements::refresh_fail, std::move(parameters));
+	parameters.add(identity).add(fence).add_or_null(kind).add_or_null(detail).add(retry_after);
+	const Rows rows = co_await caller_.run(kFail, std::move(parameters));
 	Columns columns(rows);
 	co_return columns.text();
 }
@@ -124,24 +168,22 @@ PostgresRefreshes::fail(const oauth::Identity &identity, std::int64_t fence, std
 PostgresRefreshes::Awaitable<RefreshEnd> PostgresRefreshes::replay(const spool::Entry &entry)
 {
 	Parameters parameters;
-	add_identity(parameters, entry.identity);
-	parameters.add(std::to_string(entry.fence)).add(entry.sealed);
-	const Rows rows = co_await caller_.run(&Statements::refresh_replay, std::move(parameters));
+	parameters.add(entry.identity).add(entry.fence).add(entry.sealed);
+	const Rows rows = co_await caller_.run(kReplay, std::move(parameters));
 	co_return read_end(rows);
 }
 
 PostgresRefreshes::Awaitable<bool> PostgresRefreshes::is_refreshing(const oauth::Identity &identity)
 {
 	Parameters parameters;
-	add_identity(parameters, identity);
-	const Rows rows = co_await caller_.run(&Statements::refresh_is_running, std::move(parameters));
+	parameters.add(identity);
+	const Rows rows = co_await caller_.run(kIsRunning, std::move(parameters));
 	co_return rows.count() > 0 && rows.text(0, 0) == "t";
 }
 
 PostgresRefreshes::Awaitable<Cluster> PostgresRefreshes::cluster()
 {
-	Parameters none;
-	const Rows rows = co_await caller_.run(&Statements::cluster, std::move(none));
+	const Rows rows = co_await caller_.run(kCluster);
 	Columns columns(rows);
 	Cluster cluster;
 	cluster.id = columns.text();
@@ -153,13 +195,13 @@ PostgresRefreshes::Awaitable<std::vector<WantedRefresh>>
 PostgresRefreshes::due(int most, const std::vector<std::string> &providers)
 {
 	Parameters parameters;
-	parameters.add(std::optional(most)).add(providers);
-	const Rows rows = co_await caller_.run(&Statements::refresh_due, std::move(parameters));
+	parameters.add(most).add(providers);
+	const Rows rows = co_await caller_.run(kDue, std::move(parameters));
 	std::vector<WantedRefresh> due;
 	for (int row = 0; row < rows.count(); row++) {
 		Columns columns(rows, row);
 		WantedRefresh wanted;
-		wanted.identity = read_identity(columns);
+		wanted.identity = columns.identity();
 		wanted.min_ttl = std::chrono::seconds(static_cast<long long>(std::ceil(columns.number())));
 		wanted.force = columns.boolean();
 		due.push_back(std::move(wanted));
@@ -169,8 +211,7 @@ PostgresRefreshes::due(int most, const std::vector<std::string> &providers)
 
 PostgresRefreshes::Awaitable<std::vector<RefreshBacklog>> PostgresRefreshes::backlogs()
 {
-	Parameters none;
-	const Rows rows = co_await caller_.run(&Statements::refresh_backlog, std::move(none));
+	const Rows rows = co_await caller_.run(kBacklog);
 	std::vector<RefreshBacklog> backlogs;
 	for (int row = 0; row < rows.count(); row++) {
 		Columns columns(rows, row);
@@ -187,13 +228,12 @@ PostgresRefreshes::Awaitable<std::vector<RefreshBacklog>> PostgresRefreshes::bac
 
 PostgresRefreshes::Awaitable<std::vector<WantedRefresh>> PostgresRefreshes::wait_for_requests()
 {
-	Parameters none;
-	const Rows rows = co_await listener_.run(&Statements::refresh_requests_wait, std::move(none));
+	const Rows rows = co_await listener_.run(kRequestsWait);
 	std::vector<WantedRefresh> requests;
 	for (int row = 0; row < rows.count(); row++) {
 		Columns columns(rows, row);
 		WantedRefresh wanted;
-		wanted.identity = read_identity(columns);
+		wanted.identity = columns.identity();
 		wanted.min_ttl = std::chrono::seconds(static_cast<long long>(std::ceil(columns.number())));
 		requests.push_back(std::move(wanted));
 	}
@@ -205,24 +245,23 @@ PostgresRefreshes::answer_request(const oauth::Identity &identity, std::string_v
 								  const std::string &reason)
 {
 	Parameters parameters;
-	add_identity(parameters, identity);
-	parameters.add_or_null(outcome).add_or_null(reason);
-	co_await caller_.run(&Statements::refresh_request_done, std::move(parameters));
+	parameters.add(identity).add_or_null(outcome).add_or_null(reason);
+	co_await caller_.run(kRequestDone, std::move(parameters));
 }
 
 PostgresRefreshes::Awaitable<void> PostgresRefreshes::publish_rules(const std::string &rules)
 {
 	Parameters parameters;
 	parameters.add(rules);
-	co_await caller_.run(&Statements::publish_refresh_rules, std::move(parameters));
+	co_await caller_.run(kPublishRules, std::move(parameters));
 }
 
 PostgresRefreshes::Awaitable<std::vector<std::string>> PostgresRefreshes::doubts(bool with_ahead)
 {
-	const Caller::StatementsPtr texts = co_await caller_.known();
+	const std::string schema = co_await caller_.schema();
 	Parameters parameters;
-	parameters.add(std::string(with_ahead ? "t" : "f")).add(texts->schema);
-	const Rows rows = co_await caller_.run(&Statements::refresh_doubts, std::move(parameters));
+	parameters.add(with_ahead).add(schema);
+	const Rows rows = co_await caller_.run(kDoubts, std::move(parameters));
 	std::vector<std::string> doubts;
 	for (int row = 0; row < rows.count(); row++)
 		doubts.emplace_back(rows.text(row, 0));
@@ -231,8 +270,7 @@ PostgresRefreshes::Awaitable<std::vector<std::string>> PostgresRefreshes::doubts
 
 PostgresRefreshes::Awaitable<std::int64_t> PostgresRefreshes::purge()
 {
-	Parameters none;
-	const Rows rows = co_await caller_.run(&Statements::refresh_purge, std::move(none));
+	const Rows rows = co_await caller_.run(kPurge);
 	Columns columns(rows);
 	co_return columns.integer();
 }

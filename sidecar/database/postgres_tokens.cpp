@@ -6,20 +6,47 @@ namespace sidecar::database
 namespace
 {
 
-// How a rehearsal ends that met no error.
-constexpr std::string_view kRehearsed = "OT999";
-constexpr std::chrono::seconds kBetweenRehearsals{5};
-constexpr std::chrono::seconds kBetweenQuietRehearsals{60};
-constexpr std::string_view kNoRight = "42501";
-constexpr const char *kNobody = "00000000-0000-0000-0000-000000000000"; // no workspace
+constexpr const char *kPublish = R"(SELECT oauth_tokens_internal.publish_settings(
+	$1::text, pg_catalog.make_interval(secs => $2::float8), $3::text[], $4::text[]))";
+
+constexpr const char *kAuthorizeUrl = R"(SELECT @extschema@.oauth_authorize_url(
+	$1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::boolean))";
+
+constexpr const char *kOpenAttempt = R"(SELECT workspace_id, provider, actor_type, actor_id, scopes,
+	return_to, confirm, state, browser_secret, code_verifier, nonce, expires_in
+	FROM oauth_tokens_internal.flow_begin($1::bytea, $2::text, $3::text, $4::text, $5::text))";
+
+constexpr const char *kClaim = R"(SELECT workspace_id, provider, actor_type, actor_id, scopes,
+	return_to, confirm, ticket_hash, code_verifier, nonce, issuer, token_endpoint, client_id
+	FROM oauth_tokens_internal.flow_claim($1::bytea, $2::bytea, $3::text))";
+
+constexpr const char *kStore = R"(SELECT outcome, flow
+	FROM oauth_tokens_internal.flow_store($1::bytea, $2::text, $3::text, $4::bigint, $5::text, $6::jsonb))";
+
+constexpr const char *kConnection = R"(SELECT c.state, c.scopes, c.has_refresh_token,
+	extract(epoch FROM c.expires_at)::float8, c.details, extract(epoch FROM c.updated_at)::float8,
+	c.reason, extract(epoch FROM c.since)::float8, extract(epoch FROM c.next_attempt_at)::float8,
+	extract(epoch FROM c.refresh_expires_at)::float8
+	FROM oauth_tokens_internal.connection($1::uuid, $2::text, $3::text, $4::text) c)";
+
+// The refresh token does not leave the server, unless the cache is to hold it.
+constexpr const char *kToken = R"(SELECT t.access_token, t.scopes,
+	extract(epoch FROM t.expires_at)::float8, t.refresh_token IS NOT NULL,
+	extract(epoch FROM pg_catalog.clock_timestamp())::float8,
+	(SELECT c.details FROM oauth_tokens_internal.connection($1::uuid, $2::text, $3::text, $4::text) c),
+	oauth_tokens_internal.cache_registration_id(), CASE WHEN $5::boolean THEN t.refresh_token END,
+	extract(epoch FROM pg_catalog.transaction_timestamp())::float8
+	FROM @extschema@.oauth_get($1::uuid, $2::text, $3::text, $4::text) t)";
+
+constexpr const char *kDelete = R"(SELECT deleted, revocation
+	FROM oauth_tokens_internal.delete_token($1::uuid, $2::text, $3::text, $4::text, $5::text))";
+
+constexpr const char *kPurge = "SELECT oauth_tokens_internal.flow_purge()";
 
 oauth::Link read_link(Columns &columns)
 {
 	oauth::Link link;
-	link.identity.workspace_id = columns.text();
-	link.identity.provider = columns.text();
-	link.identity.actor_type = columns.text();
-	link.identity.actor_id = columns.text();
+	link.identity = columns.identity();
 	link.scopes = columns.optional_text();
 	link.return_to = columns.optional_text();
 	link.confirm = columns.boolean();
@@ -39,7 +66,7 @@ oauth::StoreResult read_outcome(const Rows &rows)
 	else if (outcome == "confirm")
 		result.kind = Kind::confirm;
 	else if (outcome != "expired")
-		throw StoreError("42804", "the extension answered in another form than expected");
+		throw misfit();
 	result.flow = columns.secret();
 	return result;
 }
@@ -50,19 +77,17 @@ PostgresTokens::Awaitable<void> PostgresTokens::publish(const PublishedSettings 
 {
 	Parameters parameters;
 	parameters.add(settings.public_url)
-		.add(std::optional(settings.flow_seconds))
+		.add(settings.flow_seconds)
 		.add(settings.return_to_origins)
 		.add(settings.providers);
-	co_await caller_.run(&Statements::publish, std::move(parameters));
+	co_await caller_.run(kPublish, std::move(parameters));
 }
 
 PostgresTokens::Awaitable<std::string> PostgresTokens::authorize_url(const oauth::Link &link)
 {
 	Parameters parameters;
-	add_identity(parameters, link.identity);
-	parameters.add(link.scopes).add(link.return_to);
-	parameters.add_or_null(!link.confirm ? "" : *link.confirm ? "t" : "f");
-	const Rows rows = co_await caller_.run(&Statements::authorize_url, std::move(parameters));
+	parameters.add(link.identity).add(link.scopes).add(link.return_to).add(link.confirm);
+	const Rows rows = co_await caller_.run(kAuthorizeUrl, std::move(parameters));
 	Columns columns(rows);
 	co_return columns.text();
 }
@@ -78,7 +103,7 @@ PostgresTokens::open_attempt(const oauth::Digest &ticket_hash, const std::string
 		.add_or_null(endpoints.issuer)
 		.add(endpoints.token)
 		.add(client_id);
-	const Rows rows = co_await caller_.run(&Statements::open_attempt, std::move(parameters));
+	const Rows rows = co_await caller_.run(kOpenAttempt, std::move(parameters));
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -97,7 +122,7 @@ PostgresTokens::claim(const oauth::ClaimAttempt &claim)
 {
 	Parameters parameters;
 	parameters.add(claim.state_hash).add(claim.browser_hash).add(claim.provider);
-	const Rows rows = co_await caller_.run(&Statements::claim, std::move(parameters));
+	const Rows rows = co_await caller_.run(kClaim, std::move(parameters));
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -124,7 +149,7 @@ PostgresTokens::store(const oauth::Digest &ticket_hash, const oauth::Grant &gran
 		.add(grant.expires_in)
 		.add(grant.scopes)
 		.add_or_null(grant.details);
-	const Rows rows = co_await caller_.run(&Statements::store, std::move(parameters));
+	const Rows rows = co_await caller_.run(kStore, std::move(parameters));
 	co_return read_outcome(rows);
 }
 
@@ -132,8 +157,8 @@ PostgresTokens::Awaitable<std::optional<ConnectedAccount>>
 PostgresTokens::connection(const oauth::Identity &identity)
 {
 	Parameters parameters;
-	add_identity(parameters, identity);
-	const Rows rows = co_await caller_.run(&Statements::connection, std::move(parameters));
+	parameters.add(identity);
+	const Rows rows = co_await caller_.run(kConnection, std::move(parameters));
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -155,9 +180,8 @@ PostgresTokens::Awaitable<std::optional<StoredToken>>
 PostgresTokens::token(const oauth::Identity &identity, bool with_refresh_token)
 {
 	Parameters parameters;
-	add_identity(parameters, identity);
-	parameters.add_or_null(with_refresh_token ? "t" : "f");
-	const Rows rows = co_await caller_.run(&Statements::token, std::move(parameters));
+	parameters.add(identity).add(with_refresh_token);
+	const Rows rows = co_await caller_.run(kToken, std::move(parameters));
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -178,9 +202,8 @@ PostgresTokens::Awaitable<DeletedToken>
 PostgresTokens::delete_token(const oauth::Identity &identity, oauth::Revoke revoke)
 {
 	Parameters parameters;
-	add_identity(parameters, identity);
-	parameters.add(std::string(oauth::name_of(revoke)));
-	const Rows rows = co_await caller_.run(&Statements::delete_token, std::move(parameters));
+	parameters.add(identity).add(std::string(oauth::name_of(revoke)));
+	const Rows rows = co_await caller_.run(kDelete, std::move(parameters));
 	Columns columns(rows);
 	DeletedToken deleted;
 	deleted.was_there = columns.boolean();
@@ -190,107 +213,9 @@ PostgresTokens::delete_token(const oauth::Identity &identity, oauth::Revoke revo
 
 PostgresTokens::Awaitable<std::int64_t> PostgresTokens::purge()
 {
-	Parameters none;
-	const Rows rows = co_await caller_.run(&Statements::purge, std::move(none));
+	const Rows rows = co_await caller_.run(kPurge);
 	Columns columns(rows);
 	co_return columns.integer();
-}
-
-PostgresTokens::Awaitable<Readiness> PostgresTokens::readiness()
-{
-	Readiness readiness;
-	try {
-		const bool is_current = co_await look();
-		// Nobody has this identity: what would fail for others fails for it, too.
-		const oauth::Identity nobody{kNobody, "-", "user", "-"};
-		co_await token(nobody, false);
-		co_await rehearse_now_and_then(is_current);
-		if (is_current)
-			co_return readiness;
-		readiness.warning = "the tables or triggers are not as the migration made them, though "
-							"requests succeed; call SELECT oauth_tokens_upgrade()";
-	} catch (const StoreError &error) {
-		readiness.fault = error.text();
-		readiness.is_away = error.sqlstate().empty();
-	}
-	co_return readiness;
-}
-
-// Whether the migration is whole.
-PostgresTokens::Awaitable<bool> PostgresTokens::look()
-{
-	Parameters none;
-	const Rows rows = co_await caller_.run(&Statements::is_ready, std::move(none));
-	Columns columns(rows);
-	const bool is_current = columns.boolean();
-	if (!columns.boolean())
-		co_return is_current;
-	// No statement here would write, and so none would tell the pool.
-	caller_.pool().leave_read_only();
-	throw StoreError("25006", "the server is read-only: it is a standby, or was set so");
-}
-
-// What only a request with a token would meet: no key, no unique identity. Anybody may
-// ask whether we are ready, and a rehearsal writes, so it is not done each time. A missing
-// right is no fault here: a policy may keep us to workspaces that the rehearsal's is none of.
-PostgresTokens::Awaitable<void> PostgresTokens::rehearse_now_and_then(bool is_current)
-{
-	const auto now = std::chrono::steady_clock::now();
-	const bool is_suspect = !is_current || last_rehearsal_;
-	if (now - rehearsed_ >= (is_suspect ? kBetweenRehearsals : kBetweenQuietRehearsals)) {
-		rehearsed_ = now;
-		last_rehearsal_.reset();
-		try {
-			co_await rehearse();
-		} catch (const StoreError &error) {
-			if (error.is_setup() && error.sqlstate() != kNoRight)
-				last_rehearsal_ = error;
-		}
-	}
-	if (last_rehearsal_)
-		throw *last_rehearsal_;
-}
-
-PostgresTokens::Awaitable<std::vector<std::string>> PostgresTokens::missing_privileges()
-{
-	const Caller::StatementsPtr texts = co_await caller_.known();
-	Parameters parameters;
-	parameters.add(texts->schema);
-	const Rows rows = co_await caller_.run(&Statements::missing_privileges, std::move(parameters));
-	std::vector<std::string> missing;
-	for (int row = 0; row < rows.count(); row++)
-		missing.emplace_back(rows.text(row, 0));
-	if (!missing.empty())
-		co_return missing;
-	// What the functions read in turn. Nobody has this identity.
-	const oauth::Identity nobody{kNobody, "-", "user", "-"};
-	try {
-		co_await token(nobody, false);
-	} catch (const StoreError &error) {
-		if (error.sqlstate() != "42501")
-			throw;
-		missing.emplace_back(error.what());
-	}
-	co_return missing;
-}
-
-PostgresTokens::Awaitable<void> PostgresTokens::rehearse()
-{
-	try {
-		Parameters none;
-		co_await caller_.run(&Statements::rehearse, std::move(none));
-	} catch (const StoreError &error) {
-		if (error.sqlstate() != kRehearsed)
-			throw;
-	}
-}
-
-PostgresTokens::Awaitable<bool> PostgresTokens::confirms_flows()
-{
-	std::vector<Parameter> none;
-	const Rows rows = co_await caller_.pool().query(kConfirmsFlows, std::move(none));
-	Columns columns(rows);
-	co_return columns.boolean();
 }
 
 } // namespace sidecar::database

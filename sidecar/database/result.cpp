@@ -1,5 +1,6 @@
 #include "database/result.hpp"
 
+#include <libpq-fe.h>
 #include <openssl/crypto.h>
 
 namespace sidecar::database
@@ -48,24 +49,19 @@ StoreError error_of(const Result &result)
 					  field_of(result, PG_DIAG_MESSAGE_HINT));
 }
 
-Rows::Rows(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Rows::Rows(Rows &&) noexcept = default;
-Rows &Rows::operator=(Rows &&) noexcept = default;
-Rows::~Rows() = default;
-
 int Rows::count() const noexcept
 {
-	return PQntuples(impl_->result.get());
+	return PQntuples(result_.get());
 }
 
 bool Rows::is_null(int row, int column) const noexcept
 {
-	return PQgetisnull(impl_->result.get(), row, column) != 0;
+	return PQgetisnull(result_.get(), row, column) != 0;
 }
 
 std::string_view Rows::text(int row, int column) const noexcept
 {
-	const PGresult *result = impl_->result.get();
+	const PGresult *result = result_.get();
 	return {PQgetvalue(result, row, column),
 			static_cast<std::size_t>(PQgetlength(result, row, column))};
 }

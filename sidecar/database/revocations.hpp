@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/secret_string.hpp"
-#include "database/database_error.hpp"
+#include "database/caller.hpp"
 
 namespace sidecar::database
 {
@@ -26,21 +26,27 @@ struct ClaimedRevocation {
 	int attempts = 0;       // with this one
 };
 
-class RevocationStore
+class Revocations
 {
 public:
 	template <typename T>
 	using Awaitable = boost::asio::awaitable<T>;
 	enum class Ended { done, retry, given_up, gone };
 
-	virtual ~RevocationStore() = default;
+	explicit Revocations(Pool &pool) : caller_(pool) {}
+
 	// All of these throw StoreError. OT017: the database is a copy that nobody adopted.
-	virtual Awaitable<std::vector<ClaimedRevocation>>
-	claim(int most, std::chrono::seconds lease, const std::vector<std::string> &providers) = 0;
-	virtual Awaitable<Ended> done(const std::string &id) = 0;
-	virtual Awaitable<Ended> retry(const std::string &id, const std::string &reason,
-								   std::optional<std::chrono::seconds> after) = 0;
-	virtual Awaitable<std::int64_t> waiting() = 0;
+	Awaitable<std::vector<ClaimedRevocation>> claim(int most, std::chrono::seconds lease,
+													const std::vector<std::string> &providers);
+	Awaitable<Ended> done(const std::string &id);
+	Awaitable<Ended> retry(const std::string &id, const std::string &reason,
+						   std::optional<std::chrono::seconds> after);
+	Awaitable<std::int64_t> waiting();
+
+private:
+	Awaitable<Ended> end(Parameters parameters);
+
+	Caller caller_;
 };
 
 } // namespace sidecar::database

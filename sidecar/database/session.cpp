@@ -1,6 +1,7 @@
 #include "database/session.hpp"
 
 #include <fmt/format.h>
+#include <libpq-fe.h>
 #include <poll.h>
 
 #include <boost/asio/redirect_error.hpp>
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include "common/digest.hpp"
+#include "database/connection_failure.hpp"
 
 namespace sidecar::database
 {
@@ -23,11 +25,11 @@ constexpr int kText = 0;               // format of results
 // Of a statement on a standby, too ("cannot execute … during recovery").
 constexpr std::string_view kReadOnly = "25006";
 
-std::vector<const char *> pointers_to(const std::vector<Parameter> &parameters)
+std::vector<const char *> pointers_to(const Parameters &parameters)
 {
 	std::vector<const char *> pointers;
-	pointers.reserve(parameters.size());
-	for (const Parameter &parameter : parameters) {
+	pointers.reserve(parameters.list().size());
+	for (const std::optional<Secret> &parameter : parameters.list()) {
 		// libpq would end the text there, and something else would be stored.
 		if (parameter && parameter->reveal().find('\0') != std::string_view::npos)
 			throw StoreError("22021", "a parameter holds a NUL character");
@@ -44,6 +46,18 @@ bool is_outdated_plan(const Result &result)
 	return function != nullptr && std::string_view(function) == "RevalidateCachedQuery";
 }
 
+std::string text_of(const char *text)
+{
+	return text == nullptr ? std::string() : std::string(text);
+}
+
+// As libpq would say it.
+StoreError silence_of(const PGconn *connection)
+{
+	return StoreError({}, "connection to server at \"" + text_of(PQhost(connection)) + "\", port " +
+							  text_of(PQport(connection)) + " failed: timeout expired");
+}
+
 bool is_copy(const Result &result)
 {
 	const ExecStatusType status = PQresultStatus(result.get());
@@ -52,9 +66,14 @@ bool is_copy(const Result &result)
 
 } // namespace
 
-Statement::Statement(const std::string &text) : sql(text)
+void CloseConnection::operator()(pg_conn *connection) const noexcept
 {
-	const oauth::Digest digest = oauth::sha256(text);
+	PQfinish(connection);
+}
+
+Statement::Statement(std::string text) : sql(std::move(text))
+{
+	const oauth::Digest digest = oauth::sha256(sql);
 	name =
 		"oauth_sidecar_" + oauth::hex({reinterpret_cast<const char *>(digest.data()), kNameBytes});
 }
@@ -83,10 +102,10 @@ std::string session_settings(std::chrono::milliseconds statement)
 class Session::Deadline
 {
 public:
-	explicit Deadline(Session &session) : session_(session)
+	Deadline(Session &session, std::chrono::milliseconds limit) : session_(session)
 	{
 		session_.has_expired_ = false;
-		session_.timer_.expires_after(session_.limit_);
+		session_.timer_.expires_after(limit);
 		session_.timer_.async_wait(
 			[weak = session_.weak_from_this(),
 			 number = ++session_.deadline_](boost::system::error_code error) {
@@ -110,13 +129,41 @@ Session::Session(asio::any_io_executor executor, ConnectionHandle connection,
 				 std::chrono::milliseconds limit)
 	: limit_(limit), connection_(std::move(connection)), socket_(executor), timer_(executor)
 {
-	socket_.assign(PQsocket(connection_.get()));
-	PQsetnonblocking(connection_.get(), 1);
 }
 
 Session::~Session()
 {
-	socket_.release();
+	if (socket_.is_open())
+		socket_.release();
+}
+
+// libpq runs no timer where it does not block, and goes on to another server only while
+// it connects a socket. One that accepts and then is silent would keep it for ever: so
+// there is one server a session, and a time for it.
+asio::awaitable<void> Session::connect(std::chrono::milliseconds limit)
+{
+	PGconn *connection = connection_.get();
+	const Deadline deadline(*this, limit);
+	// As libpq's manual says: it starts as if it had said so.
+	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+	while (status != PGRES_POLLING_OK) {
+		if (PQstatus(connection) == CONNECTION_BAD)
+			throw StoreError({}, explain(PQerrorMessage(connection)));
+		socket_.assign(PQsocket(connection));
+		try {
+			co_await ready(status == PGRES_POLLING_READING ? Socket::wait_read
+														   : Socket::wait_write);
+		} catch (const StoreError &) {
+			if (has_expired_)
+				throw silence_of(connection);
+			throw;
+		}
+		socket_.release(); // the next step may take another one
+		status = PQconnectPoll(connection);
+	}
+	PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
+	socket_.assign(PQsocket(connection));
+	PQsetnonblocking(connection, 1);
 }
 
 asio::awaitable<void> Session::set_up(const std::string &settings)
@@ -130,8 +177,7 @@ asio::awaitable<void> Session::set_up(const std::string &settings)
 // A statement that the server says it does not know, or whose plan is out of
 // date, has not been run: it goes again, in a form that needs no memory of the
 // server's.
-asio::awaitable<Rows> Session::run(const Statement &statement,
-								   const std::vector<Parameter> &parameters)
+asio::awaitable<Rows> Session::run(const Statement &statement, const Parameters &parameters)
 {
 	const std::vector<const char *> values = pointers_to(parameters);
 	const int count = static_cast<int>(values.size());
@@ -147,9 +193,7 @@ asio::awaitable<Rows> Session::run(const Statement &statement,
 	}
 	if (has_failed(result))
 		throw error_of(result);
-	auto rows = std::make_unique<Rows::Impl>();
-	rows->result = std::move(result);
-	co_return Rows(std::move(rows));
+	co_return Rows(std::move(result));
 }
 
 asio::awaitable<void> Session::prepare(const Statement &statement)
@@ -197,7 +241,7 @@ void Session::must_send(int sent)
 
 asio::awaitable<Result> Session::exchange()
 {
-	const Deadline deadline(*this);
+	const Deadline deadline(*this, limit_);
 	co_await flush();
 	Result result = co_await collect();
 	is_busy_ = false;

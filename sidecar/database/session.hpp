@@ -13,15 +13,22 @@
 #include <unordered_set>
 #include <vector>
 
-#include "database/result.hpp"
+#include "database/values.hpp"
+
+struct pg_conn;
 
 namespace sidecar::database
 {
 
+struct CloseConnection {
+	void operator()(pg_conn *connection) const noexcept;
+};
+using ConnectionHandle = std::unique_ptr<pg_conn, CloseConnection>;
+
 // Prepared under a name made from its text: behind a pooler, sessions of others
 // are found under the same name with the same text, and with no other.
 struct Statement {
-	explicit Statement(const std::string &text);
+	explicit Statement(std::string text);
 
 	std::string sql;
 	std::string name;
@@ -42,9 +49,10 @@ public:
 
 	// These throw StoreError, and leave a session that is not usable where there
 	// was no answer. The session has to live until they are done.
+	// First of all, for a connection that was begun: logs in, within `limit`.
+	boost::asio::awaitable<void> connect(std::chrono::milliseconds limit);
 	boost::asio::awaitable<void> set_up(const std::string &settings);
-	boost::asio::awaitable<Rows> run(const Statement &statement,
-									 const std::vector<Parameter> &parameters);
+	boost::asio::awaitable<Rows> run(const Statement &statement, const Parameters &parameters);
 
 	// Whether it can take a statement: nothing is under way, and the server has
 	// not hung up as far as the socket tells, nor said that it ends.
@@ -79,7 +87,7 @@ private:
 	const std::chrono::milliseconds limit_;
 	ConnectionHandle connection_;
 	// Of libpq's socket, which it lets go of and never closes. That stays the same
-	// once connected.
+	// once connected, and not before.
 	boost::asio::posix::stream_descriptor socket_;
 	boost::asio::steady_timer timer_;
 	std::unordered_set<std::string> prepared_;         // by name

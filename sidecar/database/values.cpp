@@ -5,8 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "database/token_store.hpp"
-
 namespace sidecar::database
 {
 
@@ -14,11 +12,6 @@ namespace
 {
 
 constexpr double kYear1 = -62'135'596'800; // 0001-01-01T00:00:00Z
-
-StoreError misfit()
-{
-	return StoreError("42804", "the extension answered in another form than expected");
-}
 
 template <typename T>
 T parse(std::string_view text)
@@ -33,9 +26,9 @@ T parse(std::string_view text)
 
 } // namespace
 
-Parameters &Parameters::add(const std::string &text)
+StoreError misfit()
 {
-	return append(text);
+	return StoreError("42804", "the extension answered in another form than expected");
 }
 
 Parameters &Parameters::append(std::string_view text)
@@ -44,20 +37,18 @@ Parameters &Parameters::append(std::string_view text)
 	return *this;
 }
 
-Parameters &Parameters::add(const std::optional<std::string> &text)
-{
-	return text ? append(*text) : add_null();
-}
-
-Parameters &Parameters::add(const std::optional<Secret> &text)
-{
-	return text ? append(text->reveal()) : add_null();
-}
-
 Parameters &Parameters::add(const oauth::Digest &bytes)
 {
 	const std::string_view view(reinterpret_cast<const char *>(bytes.data()), bytes.size());
 	return add("\\x" + oauth::hex(view));
+}
+
+Parameters &Parameters::add(const oauth::Identity &identity)
+{
+	return add(identity.workspace_id)
+		.add(identity.provider)
+		.add(identity.actor_type)
+		.add(identity.actor_id);
 }
 
 Parameters &Parameters::add(const std::vector<std::string> &texts)
@@ -81,11 +72,6 @@ Parameters &Parameters::add(const std::vector<std::int64_t> &numbers)
 	for (const std::int64_t number : numbers)
 		array.append(array.size() > 1 ? "," : "").append(std::to_string(number));
 	return append(array += '}');
-}
-
-Parameters &Parameters::add(std::optional<int> number)
-{
-	return number ? append(std::to_string(*number)) : add_null();
 }
 
 Parameters &Parameters::add_or_null(std::string_view text)
@@ -129,6 +115,16 @@ std::optional<double> Columns::optional_time()
 std::int64_t Columns::integer()
 {
 	return parse<std::int64_t>(next());
+}
+
+oauth::Identity Columns::identity()
+{
+	oauth::Identity identity;
+	identity.workspace_id = text();
+	identity.provider = text();
+	identity.actor_type = text();
+	identity.actor_id = text();
+	return identity;
 }
 
 oauth::Digest Columns::digest()

@@ -1,6 +1,8 @@
 // Values as PostgreSQL writes them in text form.
 #pragma once
 
+#include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,38 +10,57 @@
 #include <vector>
 
 #include "common/digest.hpp"
-#include "database/pool.hpp"
+#include "common/secret_string.hpp"
+#include "database/result.hpp"
+#include "oauth/attempt.hpp"
 
 namespace sidecar::database
 {
 
-// A list of parameters in the making; a named local, since g++ 12 destroys what
-// is made within a co_await expression twice.
+// The parameters of a statement, in text form; nothing is NULL. They are wiped when the
+// statement is done, but for the copy in libpq's buffer, which the next statement overwrites.
+// A named local, since g++ 12 destroys what is made within a co_await expression twice.
 class Parameters
 {
 public:
-	Parameters &add(const std::string &text);
-	Parameters &add(const std::optional<std::string> &text); // nothing is NULL
-	Parameters &add(const std::optional<Secret> &text);
+	Parameters &add(const std::string &text) { return append(text); }
 	Parameters &add(const Secret &text) { return append(text.reveal()); }
 	Parameters &add(const char *) = delete; // or it would be text, empty or not
 	Parameters &add(const oauth::Digest &bytes);
+	Parameters &add(const oauth::Identity &identity);          // four of them
 	Parameters &add(const std::vector<std::string> &texts);    // text[]
 	Parameters &add(const std::vector<std::int64_t> &numbers); // bigint[]
-	Parameters &add(std::optional<int> number);
+	Parameters &add(bool is_true) { return append(is_true ? "t" : "f"); }
+	template <std::integral Number>
+	Parameters &add(Number number)
+	{
+		return append(std::to_string(number));
+	}
+	template <typename Rep, typename Period>
+	Parameters &add(std::chrono::duration<Rep, Period> time) // in its own unit
+	{
+		return add(time.count());
+	}
+	template <typename T>
+	Parameters &add(const std::optional<T> &value)
+	{
+		return value ? add(*value) : add_null();
+	}
 	Parameters &add_or_null(std::string_view text); // NULL where it is empty
 	Parameters &add_null();
 
-	std::vector<Parameter> take() { return std::move(list_); }
+	const std::vector<std::optional<Secret>> &list() const noexcept { return list_; }
 
 private:
 	Parameters &append(std::string_view text);
 
-	std::vector<Parameter> list_;
+	std::vector<std::optional<Secret>> list_;
 };
 
-// The columns of one row, from left to right. A value that is not of its type is
-// a StoreError: the extension is not the one that this was written for.
+// How the extension answers if it is not the one that this was written for.
+StoreError misfit();
+
+// The columns of one row, from left to right. Throws misfit() if a value is not of its type.
 class Columns
 {
 public:
@@ -56,6 +77,7 @@ public:
 	double number() { return optional_number().value_or(0); }
 	std::int64_t integer();
 	oauth::Digest digest(); // bytea_output = hex, PostgreSQL's default
+	oauth::Identity identity();
 
 private:
 	std::string_view next() { return rows_.text(row_, column_++); }

@@ -220,7 +220,7 @@ Revoker::Awaitable<oauth::RevocationAnswer> Revoker::send(const oauth::Provider 
 Revoker::Awaitable<void> Revoker::record(const database::ClaimedRevocation &claimed,
 										 Outcome outcome)
 {
-	using Ended = database::RevocationStore::Ended;
+	using Ended = database::Revocations::Ended;
 	if (outcome.name.empty()) {
 		const std::string detail =
 			outcome.detail.empty() ? std::string(outcome.reason) : outcome.detail;

@@ -25,7 +25,7 @@ namespace sidecar::revocation
 {
 
 struct Surroundings {
-	database::RevocationStore &store;
+	database::Revocations &store;
 	client::ProviderClient &client;
 	providers::ProviderRegistry &registry;
 	Metrics &metrics;

@@ -1,8 +1,8 @@
 // Against functions in plain SQL with the signatures of the extension's, which
 // tell what they were given.
 #include "database/postgres_invalidations.hpp"
-#include "database/postgres_revocations.hpp"
 #include "database/postgres_tokens.hpp"
+#include "database/revocations.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,9 +15,9 @@ using sidecar::database::Parameters;
 using sidecar::database::PendingInvalidations;
 using sidecar::database::Pool;
 using sidecar::database::PostgresInvalidations;
-using sidecar::database::PostgresRevocations;
 using sidecar::database::PostgresTokens;
 using sidecar::database::Registration;
+using sidecar::database::Revocations;
 using sidecar::database::StoreError;
 using sidecar::oauth::Digest;
 using sidecar::oauth::Identity;
@@ -341,8 +341,8 @@ TEST_F(PostgresTokensTest, ReadsTokens)
 
 TEST_F(PostgresTokensTest, ClaimsRevocations)
 {
-	using Ended = sidecar::database::RevocationStore::Ended;
-	PostgresRevocations revocations(pool);
+	using Ended = Revocations::Ended;
+	Revocations revocations(pool);
 	const auto claimed =
 		finish(io, revocations.claim(16, std::chrono::seconds(75), {"google", "o'ther"}));
 	EXPECT_EQ(seen(), "16|00:01:15|{google,o'ther}");
