@@ -267,7 +267,7 @@ void Daemon::observe(const server::AccessRecord &served)
 		served.status < 400 && (served.endpoint == "healthz" || served.endpoint == "readyz" ||
 								served.endpoint == "metrics");
 	log::write(is_probe ? log::Level::debug : log::Level::info, "request",
-			   {{"request_id", std::string_view(served.request_id)},
+			   {{"request_id", served.request_id},
 				{"method", served.method},
 				{"path", served.path},
 				{"endpoint", served.endpoint},
@@ -311,7 +311,7 @@ asio::awaitable<void> Daemon::look_at_refreshes()
 	std::vector<std::string> doubts = co_await refresh_store_.doubts(ahead_.is_wanted());
 	if (doubts != doubts_)
 		for (const std::string &doubt : doubts)
-			log::warning("tokens are not refreshed", {{"reason", std::string_view(doubt)}});
+			log::warning("tokens are not refreshed", {{"reason", doubt}});
 	doubts_ = std::move(doubts);
 }
 
@@ -334,10 +334,10 @@ asio::awaitable<void> Daemon::keep_house()
 		} catch (const database::StoreError &error) {
 			if (!error.sqlstate().empty() && last_fault != error.sqlstate())
 				log::error("settings cannot be published, or expired flows not purged",
-						   {{"sqlstate", std::string_view(error.sqlstate())},
-							{"reason", std::string_view(error.what())},
-							{"detail", std::string_view(error.detail())},
-							{"hint", std::string_view(error.hint())}});
+						   {{"sqlstate", error.sqlstate()},
+							{"reason", error.what()},
+							{"detail", error.detail()},
+							{"hint", error.hint()}});
 			last_fault = error.sqlstate();
 		}
 		if (done)
@@ -404,7 +404,7 @@ int Daemon::run()
 	try {
 		listen();
 	} catch (const std::runtime_error &error) {
-		log::error("cannot listen", {{"reason", std::string_view(error.what())}});
+		log::error("cannot listen", {{"reason", error.what()}});
 		return 1;
 	}
 	start_task(context_.get_executor(), "signals", await_signals());
@@ -418,9 +418,9 @@ int Daemon::run()
 		cache_->start();
 	const std::string listens = settings::text_of(settings_.listen);
 	const std::string api = settings::text_of(settings_.api_listen.value_or(settings_.listen));
-	log::info("listening", {{"address", std::string_view(listens)},
-							{"api_address", std::string_view(api)},
-							{"public_url", std::string_view(settings_.public_url)},
+	log::info("listening", {{"address", listens},
+							{"api_address", api},
+							{"public_url", settings_.public_url},
 							{"providers", std::int64_t(settings_.providers.size())}});
 	process::notify_service_manager("READY=1");
 	context_.run();

@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 		const Mode mode = read_options(argc, argv, variables);
 		return start(mode, variables);
 	} catch (const std::exception &error) {
-		log::error("the daemon cannot continue", {{"reason", std::string_view(error.what())}});
+		log::error("the daemon cannot continue", {{"reason", error.what()}});
 		return 1;
 	}
 }

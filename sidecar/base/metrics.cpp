@@ -15,98 +15,70 @@ namespace sidecar
 using namespace prometheus;
 
 struct Metrics::Impl {
+	Family<Counter> &counters(const char *name, const char *help)
+	{
+		return BuildCounter().Name(name).Help(help).Register(registry);
+	}
+	Family<Gauge> &gauges(const char *name, const char *help)
+	{
+		return BuildGauge().Name(name).Help(help).Register(registry);
+	}
+	Family<Histogram> &histograms(const char *name, const char *help)
+	{
+		return BuildHistogram().Name(name).Help(help).Register(registry);
+	}
+
 	Registry registry;
-	Family<Counter> &requests = BuildCounter()
-									.Name("oauth_sidecar_requests_total")
-									.Help("Requests answered, by endpoint, method and status")
-									.Register(registry);
-	Family<Histogram> &request_seconds = BuildHistogram()
-											 .Name("oauth_sidecar_request_seconds")
-											 .Help("From the whole request to its answer")
-											 .Register(registry);
-	Family<Counter> &flows = BuildCounter()
-								 .Name("oauth_sidecar_flows_total")
-								 .Help("Callbacks, by provider and outcome")
-								 .Register(registry);
-	Family<Histogram> &provider_seconds = BuildHistogram()
-											  .Name("oauth_sidecar_provider_seconds")
-											  .Help("Calls of providers, by provider and kind")
-											  .Register(registry);
-	Family<Counter> &revocations = BuildCounter()
-									   .Name("oauth_sidecar_revocations_total")
-									   .Help("Attempts to revoke deleted grants, by provider and "
-											 "outcome")
-									   .Register(registry);
-	Family<Gauge> &revocations_waiting = BuildGauge()
-											 .Name("oauth_sidecar_revocations_waiting")
-											 .Help("Deleted grants that wait to be revoked")
-											 .Register(registry);
+	Family<Counter> &requests = counters("oauth_sidecar_requests_total",
+										 "Requests answered, by endpoint, method and status");
+	Family<Histogram> &request_seconds =
+		histograms("oauth_sidecar_request_seconds", "From the whole request to its answer");
+	Family<Counter> &flows =
+		counters("oauth_sidecar_flows_total", "Callbacks, by provider and outcome");
+	Family<Histogram> &provider_seconds =
+		histograms("oauth_sidecar_provider_seconds", "Calls of providers, by provider and kind");
+	Family<Counter> &revocations =
+		counters("oauth_sidecar_revocations_total",
+				 "Attempts to revoke deleted grants, by provider and outcome");
+	Family<Gauge> &revocations_waiting =
+		gauges("oauth_sidecar_revocations_waiting", "Deleted grants that wait to be revoked");
 	Family<Counter> &refreshes =
-		BuildCounter()
-			.Name("oauth_sidecar_refreshes_total")
-			.Help("Refreshes, by provider and outcome; no_answer: it is in doubt "
-				  "whether the provider did it")
-			.Register(registry);
-	Family<Gauge> &refreshing = BuildGauge()
-									.Name("oauth_sidecar_refreshes_active")
-									.Help("Refreshes under way in this daemon")
-									.Register(registry);
-	Family<Gauge> &spool = BuildGauge()
-							   .Name("oauth_sidecar_spool_files")
-							   .Help("Answers in the spool: waiting for the database, or aside "
-									 "for a person")
-							   .Register(registry);
-	Family<Gauge> &due = BuildGauge()
-							 .Name("oauth_sidecar_refresh_backlog")
-							 .Help("Tokens that are due to be refreshed ahead of time, by "
-								   "provider; counted once a minute, up to 100,000")
-							 .Register(registry);
-	Family<Gauge> &oldest_due = BuildGauge()
-									.Name("oauth_sidecar_refresh_oldest_due_seconds")
-									.Help("Seconds since the oldest of them expired")
-									.Register(registry);
-	Family<Gauge> &paused = BuildGauge()
-								.Name("oauth_sidecar_refresh_paused_seconds")
-								.Help("For how long no token of a client at the provider is "
-									  "refreshed, since refreshes have failed")
-								.Register(registry);
-	Family<Gauge> &in_doubt = BuildGauge()
-								  .Name("oauth_sidecar_refreshes_in_doubt")
-								  .Help("Tokens whose refresh had no answer, so that nobody knows "
-										"whether the provider did it; counted once a minute")
-								  .Register(registry);
-	Family<Counter> &cache_reads = BuildCounter()
-									   .Name("oauth_sidecar_cache_reads_total")
-									   .Help("Reads of tokens: hit, miss, or bypass (Redis was not "
-											 "asked, or did not answer)")
-									   .Register(registry);
-	Family<Counter> &cache_fills = BuildCounter()
-									   .Name("oauth_sidecar_cache_fills_total")
-									   .Help("Entries stored; refused, since the token had changed "
-											 "meanwhile; or failed")
-									   .Register(registry);
+		counters("oauth_sidecar_refreshes_total", "Refreshes, by provider and outcome; no_answer: "
+												  "it is in doubt whether the provider did it");
+	Family<Gauge> &refreshing =
+		gauges("oauth_sidecar_refreshes_active", "Refreshes under way in this daemon");
+	Family<Gauge> &spool =
+		gauges("oauth_sidecar_spool_files",
+			   "Answers in the spool: waiting for the database, or aside for a person");
+	Family<Gauge> &due = gauges("oauth_sidecar_refresh_backlog",
+								"Tokens that are due to be refreshed ahead of time, by provider; "
+								"counted once a minute, up to 100,000");
+	Family<Gauge> &oldest_due = gauges("oauth_sidecar_refresh_oldest_due_seconds",
+									   "Seconds since the oldest of them expired");
+	Family<Gauge> &paused = gauges("oauth_sidecar_refresh_paused_seconds",
+								   "For how long no token of a client at the provider is "
+								   "refreshed, since refreshes have failed");
+	Family<Gauge> &in_doubt = gauges("oauth_sidecar_refreshes_in_doubt",
+									 "Tokens whose refresh had no answer, so that nobody knows "
+									 "whether the provider did it; counted once a minute");
+	Family<Counter> &cache_reads =
+		counters("oauth_sidecar_cache_reads_total",
+				 "Reads of tokens: hit, miss, or bypass (Redis was not asked, or did not answer)");
+	Family<Counter> &cache_fills =
+		counters("oauth_sidecar_cache_fills_total",
+				 "Entries stored; refused, since the token had changed meanwhile; or failed");
 	Family<Counter> &cache_invalidations =
-		BuildCounter()
-			.Name("oauth_sidecar_cache_invalidations_total")
-			.Help("Invalidations whose entries this daemon has evicted")
-			.Register(registry);
+		counters("oauth_sidecar_cache_invalidations_total",
+				 "Invalidations whose entries this daemon has evicted");
 	Family<Histogram> &cache_lag =
-		BuildHistogram()
-			.Name("oauth_sidecar_cache_lag_seconds")
-			.Help("From the begin of a batch until its entries are evicted")
-			.Register(registry);
-	Family<Gauge> &cache_pending = BuildGauge()
-									   .Name("oauth_sidecar_cache_pending_invalidations")
-									   .Help("Invalidations that the last batch has found")
-									   .Register(registry);
-	Family<Gauge> &cache_heartbeat = BuildGauge()
-										 .Name("oauth_sidecar_cache_heartbeat_age_seconds")
-										 .Help("Seconds since this daemon last wrote the heartbeat")
-										 .Register(registry);
-	Family<Gauge> &cache_up = BuildGauge()
-								  .Name("oauth_sidecar_cache_up")
-								  .Help("1 where tokens may come from the cache")
-								  .Register(registry);
+		histograms("oauth_sidecar_cache_lag_seconds",
+				   "From the begin of a batch until its entries are evicted");
+	Family<Gauge> &cache_pending = gauges("oauth_sidecar_cache_pending_invalidations",
+										  "Invalidations that the last batch has found");
+	Family<Gauge> &cache_heartbeat = gauges("oauth_sidecar_cache_heartbeat_age_seconds",
+											"Seconds since this daemon last wrote the heartbeat");
+	Family<Gauge> &cache_up =
+		gauges("oauth_sidecar_cache_up", "1 where tokens may come from the cache");
 	// Kept, because each request counts in them, and looking labels up is slow.
 	struct RequestSeries {
 		Counter *count = nullptr;
@@ -117,18 +89,11 @@ struct Metrics::Impl {
 	Counter &misses = cache_reads.Add({{"result", "miss"}});
 	Counter &bypasses = cache_reads.Add({{"result", "bypass"}});
 	std::chrono::steady_clock::time_point heartbeat{};
-	Family<Gauge> &connections = BuildGauge()
-									 .Name("oauth_sidecar_connections")
-									 .Help("Clients that are connected")
-									 .Register(registry);
-	Family<Gauge> &active = BuildGauge()
-								.Name("oauth_sidecar_requests_active")
-								.Help("Requests that are being answered")
-								.Register(registry);
-	Family<Gauge> &database = BuildGauge()
-								  .Name("oauth_sidecar_database_connections")
-								  .Help("Connections to PostgreSQL, and callers that wait for one")
-								  .Register(registry);
+	Family<Gauge> &connections = gauges("oauth_sidecar_connections", "Clients that are connected");
+	Family<Gauge> &active =
+		gauges("oauth_sidecar_requests_active", "Requests that are being answered");
+	Family<Gauge> &database = gauges("oauth_sidecar_database_connections",
+									 "Connections to PostgreSQL, and callers that wait for one");
 };
 
 namespace

@@ -110,9 +110,8 @@ void Ahead::complain(const database::StoreError &error)
 {
 	if (!error.sqlstate().empty() && error.sqlstate() != last_fault_) {
 		const std::string text = error.text();
-		log::error(
-			"tokens are not refreshed ahead of time",
-			{{"sqlstate", std::string_view(error.sqlstate())}, {"reason", std::string_view(text)}});
+		log::error("tokens are not refreshed ahead of time",
+				   {{"sqlstate", error.sqlstate()}, {"reason", text}});
 	}
 	last_fault_ = error.sqlstate();
 }

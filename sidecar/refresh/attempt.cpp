@@ -76,9 +76,8 @@ Attempt::Awaitable<bool> Attempt::reserve()
 	}
 	begun_.spool_key.wipe();
 	lacked_spool_ = true;
-	log::error(
-		"a refresh is refused, because its answer could not be kept",
-		{{"provider", std::string_view(provider_.name)}, {"reason", std::string_view(fault)}});
+	log::error("a refresh is refused, because its answer could not be kept",
+			   {{"provider", provider_.name}, {"reason", fault}});
 	co_return false;
 }
 
@@ -145,8 +144,7 @@ Attempt::Awaitable<std::string> Attempt::tell(oauth::FailureKind kind, const std
 			if (told == kTellings || !error.is_transient()) {
 				const std::string text = error.text();
 				log::error("the failure of a refresh could not be stored",
-						   {{"provider", std::string_view(provider_.name)},
-							{"reason", std::string_view(text)}});
+						   {{"provider", provider_.name}, {"reason", text}});
 				co_return std::string();
 			}
 		}
@@ -158,8 +156,7 @@ Attempt::Awaitable<Outcome> Attempt::keep(const oauth::Grant &grant)
 {
 	for (const std::string &warning : grant.warnings)
 		log::warning("parts of a refresh answer were not understood",
-					 {{"provider", std::string_view(provider_.name)},
-					  {"detail", std::string_view(warning)}});
+					 {{"provider", provider_.name}, {"detail", warning}});
 	const bool is_kept = co_await write(grant, context_.now() / 1000);
 	Outcome outcome = co_await commit(grant);
 	if (is_kept)
@@ -193,10 +190,9 @@ Attempt::Awaitable<bool> Attempt::write(const oauth::Grant &grant, long long ans
 	} catch (const std::exception &error) {
 		fault = error.what();
 	}
-	log::error(
-		"a provider's answer could not be written to the spool: until it is stored in the "
-		"database, it is only in memory",
-		{{"provider", std::string_view(provider_.name)}, {"reason", std::string_view(fault)}});
+	log::error("a provider's answer could not be written to the spool: until it is stored in the "
+			   "database, it is only in memory",
+			   {{"provider", provider_.name}, {"reason", fault}});
 	co_return false;
 }
 
@@ -247,9 +243,7 @@ Attempt::try_commit(const oauth::Grant &grant)
 	} catch (const database::StoreError &error) {
 		const std::string text = error.text();
 		log::error("the database did not accept a provider's answer",
-				   {{"provider", std::string_view(provider_.name)},
-					{"file", std::string_view(file_)},
-					{"reason", std::string_view(text)}});
+				   {{"provider", provider_.name}, {"file", file_}, {"reason", text}});
 	}
 	co_return std::nullopt;
 }
@@ -280,27 +274,25 @@ Attempt::Awaitable<void> Attempt::remove()
 	} catch (const std::exception &error) {
 		fault = error.what();
 	}
-	log::error("a file of the spool could not be removed", {{"reason", std::string_view(fault)}});
+	log::error("a file of the spool could not be removed", {{"reason", fault}});
 }
 
 void Attempt::log_end(const End &end) const
 {
 	context_.metrics.refresh(provider_.name, end.outcome);
 	if (end.reason.empty())
-		return log::info("a refresh has ended",
-						 {{"provider", std::string_view(provider_.name)},
-						  {"workspace_id", std::string_view(identity_.workspace_id)},
-						  {"fence", begun_.fence},
-						  {"outcome", end.outcome}});
-	log::warning("a refresh has ended",
-				 {{"provider", std::string_view(provider_.name)},
-				  {"workspace_id", std::string_view(identity_.workspace_id)},
-				  {"fence", begun_.fence},
-				  {"outcome", end.outcome},
-				  {"reason", end.reason},
-				  {"provider_error", std::string_view(end.words.code)},
-				  {"provider_description", std::string_view(end.words.description)},
-				  {"provider_status", std::int64_t(end.words.status)}});
+		return log::info("a refresh has ended", {{"provider", provider_.name},
+												 {"workspace_id", identity_.workspace_id},
+												 {"fence", begun_.fence},
+												 {"outcome", end.outcome}});
+	log::warning("a refresh has ended", {{"provider", provider_.name},
+										 {"workspace_id", identity_.workspace_id},
+										 {"fence", begun_.fence},
+										 {"outcome", end.outcome},
+										 {"reason", end.reason},
+										 {"provider_error", end.words.code},
+										 {"provider_description", end.words.description},
+										 {"provider_status", std::int64_t(end.words.status)}});
 }
 
 } // namespace sidecar::refresh

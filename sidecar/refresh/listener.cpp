@@ -81,8 +81,7 @@ void Listener::complain(const database::StoreError &error)
 		const std::string text = error.text();
 		const bool is_choice = error.sqlstate() == kNoPreload;
 		log::write(is_choice ? log::Level::info : log::Level::error,
-				   "oauth_fresh_access_token() cannot have tokens refreshed",
-				   {{"reason", std::string_view(text)}});
+				   "oauth_fresh_access_token() cannot have tokens refreshed", {{"reason", text}});
 	}
 	last_fault_ = error.sqlstate();
 }

@@ -162,7 +162,7 @@ Refresher::Awaitable<void> Refresher::fly(std::shared_ptr<Flight> flight, std::s
 	} catch (const database::StoreError &error) {
 		outcome = refused(error);
 	} catch (const std::exception &error) { // such as no memory: the lease will end
-		log::error("a refresh has failed", {{"reason", std::string_view(error.what())}});
+		log::error("a refresh has failed", {{"reason", error.what()}});
 		outcome.reason = "the log of oauth-sidecar says why";
 	}
 	flight->outcome = std::move(outcome);
@@ -179,9 +179,8 @@ Outcome Refresher::refused(const database::StoreError &error)
 	if (!error.sqlstate().empty() &&
 		(error.sqlstate() != last_refusal_ || now - refused_at_ > kBetweenComplaints)) {
 		const std::string text = error.text();
-		log::error(
-			"the database refuses a refresh",
-			{{"sqlstate", std::string_view(error.sqlstate())}, {"reason", std::string_view(text)}});
+		log::error("the database refuses a refresh",
+				   {{"sqlstate", error.sqlstate()}, {"reason", text}});
 		last_refusal_ = error.sqlstate();
 		refused_at_ = now;
 	}
@@ -270,7 +269,7 @@ Refresher::Awaitable<bool> Refresher::has_spool()
 	is_spool_suspect_ = !fault.empty();
 	if (is_spool_suspect_)
 		log::error("a refresh is refused, because its answer could not be kept",
-				   {{"reason", std::string_view(fault)}});
+				   {{"reason", fault}});
 	co_return !is_spool_suspect_;
 }
 

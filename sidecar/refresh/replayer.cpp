@@ -60,8 +60,7 @@ void Replayer::complain(const std::string &about, std::string_view message,
 {
 	std::string &last = complaints_[about];
 	if (last != reason)
-		log::error(message,
-				   {{"file", std::string_view(about)}, {"reason", std::string_view(reason)}});
+		log::error(message, {{"file", about}, {"reason", reason}});
 	last = reason;
 }
 
@@ -144,9 +143,9 @@ Replayer::Awaitable<bool> Replayer::replay(const std::string &name, const spool:
 										 : end == database::RefreshEnd::deleted ? "deleted"
 																				: "superseded";
 		log::info("an answer of the spool was handed in",
-				  {{"file", std::string_view(name)},
-				   {"provider", std::string_view(entry.identity.provider)},
-				   {"workspace_id", std::string_view(entry.identity.workspace_id)},
+				  {{"file", name},
+				   {"provider", entry.identity.provider},
+				   {"workspace_id", entry.identity.workspace_id},
 				   {"outcome", outcome}});
 		context_.metrics.refresh(provider != nullptr ? provider->name : "unknown", outcome);
 	} catch (const database::StoreError &error) {
@@ -182,7 +181,7 @@ Replayer::Awaitable<void> Replayer::put_aside(const std::string &name, std::stri
 	const std::string line = co_await context_.workers.run(put);
 	if (line.empty())
 		co_return;
-	log::error("an answer of the spool is set aside", {{"reason", std::string_view(line)}});
+	log::error("an answer of the spool is set aside", {{"reason", line}});
 	set_aside_++;
 	if (files_ > 0)
 		files_--;

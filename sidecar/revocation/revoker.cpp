@@ -236,18 +236,18 @@ Revoker::Awaitable<void> Revoker::record(const database::ClaimedRevocation &clai
 	const oauth::ProviderWords &words = outcome.words;
 	if (words.code.empty() && words.description.empty() && words.status == 0)
 		log::write(level, "a revocation has ended",
-				   {{"provider", std::string_view(label)},
+				   {{"provider", label},
 					{"outcome", outcome.name},
 					{"attempt", std::int64_t(claimed.attempts)},
 					{"reason", outcome.reason}});
 	else
 		log::write(level, "a revocation has ended",
-				   {{"provider", std::string_view(label)},
+				   {{"provider", label},
 					{"outcome", outcome.name},
 					{"attempt", std::int64_t(claimed.attempts)},
 					{"reason", outcome.reason},
-					{"provider_error", std::string_view(words.code)},
-					{"provider_description", std::string_view(words.description)},
+					{"provider_error", words.code},
+					{"provider_description", words.description},
 					{"provider_status", std::int64_t(words.status)}});
 }
 
@@ -266,10 +266,10 @@ void Revoker::log_failure(const database::StoreError &error)
 				   error.sqlstate() == kNotAdopted
 					   ? "deleted grants wait to be revoked until this database is adopted"
 					   : "the database does not say which grants are to be revoked",
-				   {{"sqlstate", std::string_view(error.sqlstate())},
-					{"reason", std::string_view(error.what())},
-					{"detail", std::string_view(error.detail())},
-					{"hint", std::string_view(error.hint())}});
+				   {{"sqlstate", error.sqlstate()},
+					{"reason", error.what()},
+					{"detail", error.detail()},
+					{"hint", error.hint()}});
 	last_failure_ = error.sqlstate();
 }
 
