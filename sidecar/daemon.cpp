@@ -16,6 +16,7 @@
 #include "base/event_loop.hpp"
 #include "base/log.hpp"
 #include "base/metrics.hpp"
+#include "base/pause.hpp"
 #include "base/process.hpp"
 #include "base/task.hpp"
 #include "cache/service.hpp"
@@ -23,6 +24,7 @@
 #include "database/pool.hpp"
 #include "database/postgres_refreshes.hpp"
 #include "database/postgres_tokens.hpp"
+#include "database/refusal_log.hpp"
 #include "database/revocations.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/router.hpp"
@@ -131,7 +133,6 @@ private:
 	asio::awaitable<void> drain();
 	asio::awaitable<void> drain_api(asio::steady_timer &drained);
 	std::unique_ptr<server::Server> make_server();
-	asio::awaitable<void> pause(std::chrono::milliseconds duration);
 	cache::TokenCache &tokens();
 	Metrics::Gauges gauges();
 
@@ -275,13 +276,6 @@ void Daemon::observe(const server::AccessRecord &served)
 				{"duration_ms", static_cast<double>(served.duration.count()) / 1000}});
 }
 
-asio::awaitable<void> Daemon::pause(std::chrono::milliseconds duration)
-{
-	asio::steady_timer timer(context_, duration);
-	boost::system::error_code ignored;
-	co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-}
-
 asio::awaitable<void> Daemon::publish()
 {
 	database::PublishedSettings published;
@@ -319,7 +313,7 @@ asio::awaitable<void> Daemon::look_at_refreshes()
 // created again, or a database is restored.
 asio::awaitable<void> Daemon::keep_house()
 {
-	std::string last_fault;
+	database::RefusalLog refusals;
 	for (;;) {
 		bool done = false;
 		try {
@@ -332,17 +326,11 @@ asio::awaitable<void> Daemon::keep_house()
 			backlogs_ = co_await refresh_store_.backlogs();
 			done = true;
 		} catch (const database::StoreError &error) {
-			if (!error.sqlstate().empty() && last_fault != error.sqlstate())
-				log::error("settings cannot be published, or expired flows not purged",
-						   {{"sqlstate", error.sqlstate()},
-							{"reason", error.what()},
-							{"detail", error.detail()},
-							{"hint", error.hint()}});
-			last_fault = error.sqlstate();
+			refusals.add(error, "settings cannot be published, or expired flows not purged");
 		}
 		if (done)
-			last_fault.clear();
-		co_await pause(done ? kHousekeeping : kPublishRetry);
+			refusals.clear();
+		co_await refresh::pause(context_.get_executor(), done ? kHousekeeping : kPublishRetry);
 	}
 }
 

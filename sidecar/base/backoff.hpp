@@ -25,12 +25,15 @@ public:
 		next_ = {};
 	}
 
-	void fail(Clock::time_point now)
+	// How long to wait.
+	std::chrono::milliseconds fail(Clock::time_point now)
 	{
 		const auto longest = std::min(kLast, kFirst * (1 << std::min(failures_, 10)));
 		std::uniform_int_distribution<long long> pick(longest.count() / 2, longest.count());
-		next_ = now + std::chrono::milliseconds(pick(random_));
+		const std::chrono::milliseconds wait(pick(random_));
+		next_ = now + wait;
 		failures_++;
+		return wait;
 	}
 
 private:

@@ -11,6 +11,8 @@
 namespace sidecar::client
 {
 
+class CurlLoop;
+
 struct CurlLimits {
 	std::chrono::milliseconds connect{5000};
 	std::chrono::milliseconds total{15000};
@@ -30,8 +32,16 @@ public:
 	boost::asio::awaitable<oauth::ProviderAnswer> send(oauth::ProviderRequest request) override;
 
 private:
-	struct Impl;
-	std::shared_ptr<Impl> impl_;
+	struct Call;
+
+	std::shared_ptr<Call> start(oauth::ProviderRequest request);
+
+	// All but the loop belongs to the executor's thread.
+	const boost::asio::any_io_executor executor_;
+	const std::string ca_file_;
+	const CurlLimits limits_;
+	const std::shared_ptr<int> calls_ = std::make_shared<int>(0); // answers may come after us
+	const std::unique_ptr<CurlLoop> loop_;
 };
 
 } // namespace sidecar::client

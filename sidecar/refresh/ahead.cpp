@@ -58,14 +58,13 @@ Ahead::Awaitable<void> Ahead::run()
 		std::chrono::milliseconds wait = kRest;
 		try {
 			wait = co_await look();
-			last_fault_.clear();
+			refusals_.clear();
 			backoff.succeed();
 		} catch (const database::StoreError &error) {
-			complain(error);
-			const auto now = database::Backoff::Clock::now();
-			backoff.fail(now);
+			refusals_.add(error, "tokens are not refreshed ahead of time");
+			const auto again = backoff.fail(Clock::now());
 			if (error.is_transient())
-				wait = std::chrono::ceil<std::chrono::milliseconds>(backoff.next() - now);
+				wait = again;
 		}
 		if (is_stopped_)
 			break;
@@ -103,17 +102,6 @@ Ahead::Awaitable<void> Ahead::refresh(database::WantedRefresh wanted)
 	under_way_--;
 	if (outcome.kind == Outcome::Kind::unavailable)
 		resting_until_ = Clock::now() + kRest;
-}
-
-// If the database does not answer, the pool logs it.
-void Ahead::complain(const database::StoreError &error)
-{
-	if (!error.sqlstate().empty() && error.sqlstate() != last_fault_) {
-		const std::string text = error.text();
-		log::error("tokens are not refreshed ahead of time",
-				   {{"sqlstate", error.sqlstate()}, {"reason", text}});
-	}
-	last_fault_ = error.sqlstate();
 }
 
 } // namespace sidecar::refresh

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "database/refusal_log.hpp"
 #include "refresh/refresher.hpp"
 
 namespace sidecar::refresh
@@ -32,7 +33,6 @@ public:
 private:
 	Awaitable<std::chrono::milliseconds> look();
 	Awaitable<void> refresh(database::WantedRefresh wanted);
-	void complain(const database::StoreError &error);
 
 	const RefreshContext &context_;
 	Refresher &refresher_;
@@ -42,7 +42,7 @@ private:
 	Clock::time_point resting_until_{};
 	int under_way_ = 0;
 	bool is_stopped_ = false;
-	std::string last_fault_;
+	database::RefusalLog refusals_;
 };
 
 } // namespace sidecar::refresh

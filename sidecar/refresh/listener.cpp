@@ -48,17 +48,15 @@ Listener::Awaitable<void> Listener::run()
 		std::chrono::milliseconds wait{0};
 		try {
 			co_await take();
-			if (!last_fault_.empty())
+			if (refusals_.clear())
 				log::info("callers of oauth_fresh_access_token() are served");
-			last_fault_.clear();
 			backoff.succeed();
 		} catch (const database::StoreError &error) {
-			complain(error);
-			const auto now = database::Backoff::Clock::now();
-			backoff.fail(now);
-			wait = error.is_transient()
-					   ? std::chrono::ceil<std::chrono::milliseconds>(backoff.next() - now)
-					   : kSetupPause;
+			// Without preloading, the operator may have chosen to do without.
+			refusals_.add(error, "oauth_fresh_access_token() cannot have tokens refreshed",
+						  error.sqlstate() == kNoPreload ? log::Level::info : log::Level::error);
+			const auto again = backoff.fail(database::Backoff::Clock::now());
+			wait = error.is_transient() ? again : kSetupPause;
 		}
 		if (!is_stopped_ && wait.count() > 0)
 			co_await pause(context_.executor, wait);
@@ -72,18 +70,6 @@ Listener::Awaitable<void> Listener::take()
 	// first one's flight.
 	for (database::WantedRefresh &wanted : requests)
 		start_task(context_.executor, "refresh for a caller in SQL", serve(std::move(wanted)));
-}
-
-// If the database does not answer, the pool logs it.
-void Listener::complain(const database::StoreError &error)
-{
-	if (!error.sqlstate().empty() && error.sqlstate() != last_fault_) {
-		const std::string text = error.text();
-		const bool is_choice = error.sqlstate() == kNoPreload;
-		log::write(is_choice ? log::Level::info : log::Level::error,
-				   "oauth_fresh_access_token() cannot have tokens refreshed", {{"reason", text}});
-	}
-	last_fault_ = error.sqlstate();
 }
 
 Listener::Awaitable<void> Listener::serve(database::WantedRefresh wanted)

@@ -1,8 +1,7 @@
 // Serves the callers of oauth_fresh_access_token() (docs/refresh-requests.md).
 #pragma once
 
-#include <string>
-
+#include "database/refusal_log.hpp"
 #include "refresh/refresher.hpp"
 
 namespace sidecar::refresh
@@ -26,12 +25,11 @@ public:
 private:
 	Awaitable<void> serve(database::WantedRefresh wanted);
 	Awaitable<void> take();
-	void complain(const database::StoreError &error);
 
 	const RefreshContext &context_;
 	Refresher &refresher_;
 	bool is_stopped_ = false;
-	std::string last_fault_;
+	database::RefusalLog refusals_;
 };
 
 } // namespace sidecar::refresh

@@ -264,12 +264,14 @@ Refresher::Awaitable<bool> Refresher::has_spool()
 {
 	if (!is_spool_suspect_)
 		co_return true;
-	auto probe = [spool = context_.spool] { return spool.probe(); };
-	const std::string fault = co_await context_.workers.run(probe);
-	is_spool_suspect_ = !fault.empty();
-	if (is_spool_suspect_)
+	auto probe = [spool = context_.spool] { spool.probe(); };
+	try {
+		co_await context_.workers.run(probe);
+		is_spool_suspect_ = false;
+	} catch (const spool::Error &error) {
 		log::error("a refresh is refused, because its answer could not be kept",
-				   {{"reason", fault}});
+				   {{"reason", error.what()}});
+	}
 	co_return !is_spool_suspect_;
 }
 

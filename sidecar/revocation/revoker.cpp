@@ -76,7 +76,7 @@ Revoker::Awaitable<void> Revoker::run()
 		std::chrono::milliseconds next = kAfterFailure;
 		try {
 			next = co_await look();
-			last_failure_.clear();
+			refusals_.clear();
 		} catch (const database::StoreError &error) {
 			log_failure(error);
 			if (!error.sqlstate().empty() && !error.is_transient())
@@ -258,19 +258,13 @@ std::string Revoker::label_of(std::string_view provider) const
 	return known == nullptr ? "unknown" : known->name;
 }
 
-// Each kind is logged once in a row. If no answer came, the pool has logged it.
 void Revoker::log_failure(const database::StoreError &error)
 {
-	if (!error.sqlstate().empty() && error.sqlstate() != last_failure_)
-		log::write(error.sqlstate() == kNotAdopted ? log::Level::warning : log::Level::error,
-				   error.sqlstate() == kNotAdopted
-					   ? "deleted grants wait to be revoked until this database is adopted"
-					   : "the database does not say which grants are to be revoked",
-				   {{"sqlstate", error.sqlstate()},
-					{"reason", error.what()},
-					{"detail", error.detail()},
-					{"hint", error.hint()}});
-	last_failure_ = error.sqlstate();
+	if (error.sqlstate() == kNotAdopted)
+		refusals_.add(error, "deleted grants wait to be revoked until this database is adopted",
+					  log::Level::warning);
+	else
+		refusals_.add(error, "the database does not say which grants are to be revoked");
 }
 
 } // namespace sidecar::revocation

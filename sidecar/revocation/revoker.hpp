@@ -17,6 +17,7 @@
 
 #include "base/metrics.hpp"
 #include "client/provider_client.hpp"
+#include "database/refusal_log.hpp"
 #include "database/revocations.hpp"
 #include "oauth/revocation.hpp"
 #include "providers/provider_registry.hpp"
@@ -88,7 +89,7 @@ private:
 	std::map<std::string, int, std::less<>> under_way_at_; // by provider without label
 	std::optional<std::int64_t> waiting_;
 	Clock::time_point counted_{};
-	std::string last_failure_; // SQLSTATE
+	database::RefusalLog refusals_;
 };
 
 } // namespace sidecar::revocation

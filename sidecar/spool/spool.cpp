@@ -127,14 +127,9 @@ Reading damaged(std::string reason)
 
 } // namespace
 
-std::string Spool::probe() const
+void Spool::probe() const
 {
-	try {
-		reserve(kFenceOfProbe).rehearse();
-		return {};
-	} catch (const Error &error) {
-		return error.what();
-	}
+	reserve(kFenceOfProbe).rehearse();
 }
 
 Reservation Spool::reserve(std::int64_t fence) const

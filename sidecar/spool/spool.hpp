@@ -47,10 +47,9 @@ public:
 
 	const std::string &directory() const noexcept { return directory_; }
 
-	// Why no answer could be kept; empty if one could. Writes and removes a file, with fsync.
-	// For --check and the start. Before a call of a provider, reserve() does it, and costs
-	// less.
-	std::string probe() const;
+	// Writes and removes a file, with fsync. Throws Error if no answer could be kept. For
+	// --check and the start. Before a call of a provider, reserve() does it, and costs less.
+	void probe() const;
 
 	// Call it before the provider. If it throws Error, the provider must not be called.
 	// Does not wait for the disk. `fence` is above 0.

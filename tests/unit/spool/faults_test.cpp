@@ -21,7 +21,8 @@ bool is_refused(const std::string &path, std::string_view reason)
 {
 	const Spool spool(path);
 	const std::string said = error_of_call([&spool] { spool.reserve(7); });
-	return contains(said, reason) && contains(said, path) && contains(spool.probe(), reason);
+	return contains(said, reason) && contains(said, path) &&
+		   contains(error_of_call([&spool] { spool.probe(); }), reason);
 }
 
 bool fill(const std::string &path, std::size_t leave)
@@ -56,9 +57,9 @@ TEST(SpoolFaults, ADirectoryThatOthersMayUse)
 		EXPECT_TRUE(is_refused(place.path(), "chmod 0700 " + place.path())) << mode;
 	}
 	chmod(place.path().c_str(), 0700);
-	EXPECT_EQ(place.spool().probe(), "");
+	EXPECT_NO_THROW(place.spool().probe());
 	std::filesystem::create_directory_symlink(place.path(), place.path() + "-link");
-	EXPECT_EQ(Spool(place.path() + "-link").probe(), "") << "as DynamicUser= has it";
+	EXPECT_NO_THROW(Spool(place.path() + "-link").probe()) << "as DynamicUser= has it";
 	std::filesystem::remove(place.path() + "-link");
 }
 
