@@ -330,7 +330,7 @@ asio::awaitable<void> Daemon::keep_house()
 		}
 		if (done)
 			refusals.clear();
-		co_await refresh::pause(context_.get_executor(), done ? kHousekeeping : kPublishRetry);
+		co_await pause(context_.get_executor(), done ? kHousekeeping : kPublishRetry);
 	}
 }
 

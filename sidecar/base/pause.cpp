@@ -4,7 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-namespace sidecar::refresh
+namespace sidecar
 {
 
 boost::asio::awaitable<void> pause(const boost::asio::any_io_executor &executor,
@@ -15,4 +15,4 @@ boost::asio::awaitable<void> pause(const boost::asio::any_io_executor &executor,
 	co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
 }
 
-} // namespace sidecar::refresh
+} // namespace sidecar

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "base/text.hpp"
+
 namespace sidecar::client
 {
 
@@ -18,11 +20,8 @@ std::string part_of(const std::string &url, CURLUPart part, unsigned flags = 0)
 	if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK ||
 		curl_url_get(parsed.get(), part, &text, flags) != CURLUE_OK)
 		return {};
-	std::string result = text;
+	std::string result = settings::lower(text);
 	curl_free(text);
-	for (char &c : result)
-		if (c >= 'A' && c <= 'Z')
-			c = static_cast<char>(c - 'A' + 'a');
 	return result;
 }
 

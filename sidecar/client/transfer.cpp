@@ -8,7 +8,9 @@
 #include <string_view>
 
 #include "base/boot_time.hpp"
+#include "base/text.hpp"
 #include "client/endpoint_host.hpp"
+#include "common/ascii.hpp"
 
 #ifndef OAUTH_TOKENS_VERSION
 #define OAUTH_TOKENS_VERSION "0"
@@ -48,13 +50,7 @@ bool is_one_line(std::string_view text)
 // Without parameters, lower case.
 std::string media_type(std::string_view header)
 {
-	std::string type(header.substr(0, header.find(';')));
-	while (!type.empty() && (type.back() == ' ' || type.back() == '\t'))
-		type.pop_back();
-	for (char &c : type)
-		if (c >= 'A' && c <= 'Z')
-			c = static_cast<char>(c - 'A' + 'a');
-	return type;
+	return settings::lower(http::trim(header.substr(0, header.find(';'))));
 }
 
 } // namespace

@@ -55,7 +55,7 @@ struct Caller::Extension {
 
 // One statement, and none more but to find the extension: at first, and where it
 // is not there any more, so that the next call finds it.
-Caller::Awaitable<Rows> Caller::run(const char *text, Parameters parameters)
+Caller::Awaitable<Rows> Caller::send(const char *text, Parameters parameters)
 {
 	const std::shared_ptr<Extension> extension = co_await find();
 	try {

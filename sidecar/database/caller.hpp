@@ -23,8 +23,13 @@ public:
 	// These throw StoreError. `text` is a literal, in which @extschema@ stands for the
 	// extension's schema; what is in oauth_tokens_internal is there wherever the extension
 	// is. Each parameter has its type written beside it, and columns are asked for by name.
-	Awaitable<Rows> run(const char *text, Parameters parameters);
-	Awaitable<Rows> run(const char *text) { return run(text, Parameters()); }
+	template <typename... Values>
+	Awaitable<Rows> run(const char *text, const Values &...values)
+	{
+		Parameters parameters;
+		(parameters.add(values), ...);
+		return send(text, std::move(parameters));
+	}
 	Awaitable<std::string> schema(); // unquoted
 
 	Pool &pool() noexcept { return pool_; }
@@ -32,6 +37,7 @@ public:
 private:
 	struct Extension;
 
+	Awaitable<Rows> send(const char *text, Parameters parameters);
 	Awaitable<std::shared_ptr<Extension>> find();
 
 	Pool &pool_;

@@ -52,17 +52,13 @@ PostgresInvalidations::Awaitable<Registration> PostgresInvalidations::registrati
 PostgresInvalidations::Awaitable<void>
 PostgresInvalidations::register_cache(const std::string &cache_id)
 {
-	Parameters parameters;
-	parameters.add(cache_id);
-	co_await caller_.run(kRegister, std::move(parameters));
+	co_await caller_.run(kRegister, cache_id);
 }
 
 PostgresInvalidations::Awaitable<bool>
 PostgresInvalidations::unregister_cache(const std::string &cache_id)
 {
-	Parameters parameters;
-	parameters.add(cache_id);
-	const Rows rows = co_await caller_.run(kUnregister, std::move(parameters));
+	const Rows rows = co_await caller_.run(kUnregister, cache_id);
 	Columns columns(rows);
 	co_return columns.boolean();
 }
@@ -74,9 +70,7 @@ PostgresInvalidations::Awaitable<void> PostgresInvalidations::wait()
 
 PostgresInvalidations::Awaitable<PendingInvalidations> PostgresInvalidations::pending(int most)
 {
-	Parameters parameters;
-	parameters.add(most);
-	const Rows rows = co_await caller_.run(kPending, std::move(parameters));
+	const Rows rows = co_await caller_.run(kPending, most);
 	PendingInvalidations pending;
 	pending.registration_id = rows.text(0, 0);
 	const std::string_view now = rows.text(0, kTimeColumn);
@@ -99,9 +93,7 @@ PostgresInvalidations::Awaitable<std::optional<std::int64_t>>
 PostgresInvalidations::acknowledge(const std::string &registration_id,
 								   const std::vector<std::int64_t> &ids)
 {
-	Parameters parameters;
-	parameters.add(registration_id).add(ids);
-	const Rows rows = co_await caller_.run(kAcknowledge, std::move(parameters));
+	const Rows rows = co_await caller_.run(kAcknowledge, registration_id, ids);
 	if (rows.is_null(0, 0))
 		co_return std::nullopt;
 	Columns columns(rows);

@@ -113,20 +113,15 @@ RefreshEnd read_end(const Rows &rows)
 PostgresRefreshes::Awaitable<BegunRefresh> PostgresRefreshes::begin(const WantedRefresh &wanted,
 																	std::chrono::milliseconds lease)
 {
-	Parameters parameters;
-	parameters.add(wanted.identity)
-		.add(wanted.min_ttl)
-		.add(wanted.force)
-		.add(wanted.if_token_sha256)
-		.add(lease);
-	const Rows rows = co_await caller_.run(kBegin, std::move(parameters));
+	const Rows rows = co_await caller_.run(kBegin, wanted.identity, wanted.min_ttl, wanted.force,
+										   wanted.if_token_sha256, lease);
 	Columns columns(rows);
 	BegunRefresh begun;
 	begun.outcome = begun_of(columns.text());
 	if (begun.outcome == Begun::granted)
 		begun.fence = columns.integer();
 	else
-		columns.text();
+		columns.skip();
 	begun.refresh_token = columns.secret();
 	begun.scopes = columns.optional_text();
 	begun.details = columns.text();
@@ -142,15 +137,9 @@ PostgresRefreshes::Awaitable<RefreshEnd> PostgresRefreshes::commit(const oauth::
 																   std::int64_t fence,
 																   const oauth::Grant &grant)
 {
-	Parameters parameters;
-	parameters.add(identity)
-		.add(fence)
-		.add(grant.access_token)
-		.add(grant.refresh_token)
-		.add(grant.expires_in)
-		.add(grant.scopes)
-		.add_or_null(grant.details);
-	const Rows rows = co_await caller_.run(kCommit, std::move(parameters));
+	const Rows rows =
+		co_await caller_.run(kCommit, identity, fence, grant.access_token, grant.refresh_token,
+							 grant.expires_in, grant.scopes, OrNull{grant.details});
 	co_return read_end(rows);
 }
 
@@ -158,26 +147,21 @@ PostgresRefreshes::Awaitable<std::string>
 PostgresRefreshes::fail(const oauth::Identity &identity, std::int64_t fence, std::string_view kind,
 						const std::string &detail, std::optional<std::chrono::seconds> retry_after)
 {
-	Parameters parameters;
-	parameters.add(identity).add(fence).add_or_null(kind).add_or_null(detail).add(retry_after);
-	const Rows rows = co_await caller_.run(kFail, std::move(parameters));
+	const Rows rows =
+		co_await caller_.run(kFail, identity, fence, OrNull{kind}, OrNull{detail}, retry_after);
 	Columns columns(rows);
 	co_return columns.text();
 }
 
 PostgresRefreshes::Awaitable<RefreshEnd> PostgresRefreshes::replay(const spool::Entry &entry)
 {
-	Parameters parameters;
-	parameters.add(entry.identity).add(entry.fence).add(entry.sealed);
-	const Rows rows = co_await caller_.run(kReplay, std::move(parameters));
+	const Rows rows = co_await caller_.run(kReplay, entry.identity, entry.fence, entry.sealed);
 	co_return read_end(rows);
 }
 
 PostgresRefreshes::Awaitable<bool> PostgresRefreshes::is_refreshing(const oauth::Identity &identity)
 {
-	Parameters parameters;
-	parameters.add(identity);
-	const Rows rows = co_await caller_.run(kIsRunning, std::move(parameters));
+	const Rows rows = co_await caller_.run(kIsRunning, identity);
 	co_return rows.count() > 0 && rows.text(0, 0) == "t";
 }
 
@@ -194,9 +178,7 @@ PostgresRefreshes::Awaitable<Cluster> PostgresRefreshes::cluster()
 PostgresRefreshes::Awaitable<std::vector<WantedRefresh>>
 PostgresRefreshes::due(int most, const std::vector<std::string> &providers)
 {
-	Parameters parameters;
-	parameters.add(most).add(providers);
-	const Rows rows = co_await caller_.run(kDue, std::move(parameters));
+	const Rows rows = co_await caller_.run(kDue, most, providers);
 	std::vector<WantedRefresh> due;
 	for (int row = 0; row < rows.count(); row++) {
 		Columns columns(rows, row);
@@ -244,24 +226,18 @@ PostgresRefreshes::Awaitable<void>
 PostgresRefreshes::answer_request(const oauth::Identity &identity, std::string_view outcome,
 								  const std::string &reason)
 {
-	Parameters parameters;
-	parameters.add(identity).add_or_null(outcome).add_or_null(reason);
-	co_await caller_.run(kRequestDone, std::move(parameters));
+	co_await caller_.run(kRequestDone, identity, OrNull{outcome}, OrNull{reason});
 }
 
 PostgresRefreshes::Awaitable<void> PostgresRefreshes::publish_rules(const std::string &rules)
 {
-	Parameters parameters;
-	parameters.add(rules);
-	co_await caller_.run(kPublishRules, std::move(parameters));
+	co_await caller_.run(kPublishRules, rules);
 }
 
 PostgresRefreshes::Awaitable<std::vector<std::string>> PostgresRefreshes::doubts(bool with_ahead)
 {
 	const std::string schema = co_await caller_.schema();
-	Parameters parameters;
-	parameters.add(with_ahead).add(schema);
-	const Rows rows = co_await caller_.run(kDoubts, std::move(parameters));
+	const Rows rows = co_await caller_.run(kDoubts, with_ahead, schema);
 	std::vector<std::string> doubts;
 	for (int row = 0; row < rows.count(); row++)
 		doubts.emplace_back(rows.text(row, 0));

@@ -75,19 +75,14 @@ oauth::StoreResult read_outcome(const Rows &rows)
 
 PostgresTokens::Awaitable<void> PostgresTokens::publish(const PublishedSettings &settings)
 {
-	Parameters parameters;
-	parameters.add(settings.public_url)
-		.add(settings.flow_seconds)
-		.add(settings.return_to_origins)
-		.add(settings.providers);
-	co_await caller_.run(kPublish, std::move(parameters));
+	co_await caller_.run(kPublish, settings.public_url, settings.flow_seconds,
+						 settings.return_to_origins, settings.providers);
 }
 
 PostgresTokens::Awaitable<std::string> PostgresTokens::authorize_url(const oauth::Link &link)
 {
-	Parameters parameters;
-	parameters.add(link.identity).add(link.scopes).add(link.return_to).add(link.confirm);
-	const Rows rows = co_await caller_.run(kAuthorizeUrl, std::move(parameters));
+	const Rows rows = co_await caller_.run(kAuthorizeUrl, link.identity, link.scopes,
+										   link.return_to, link.confirm);
 	Columns columns(rows);
 	co_return columns.text();
 }
@@ -97,13 +92,8 @@ PostgresTokens::open_attempt(const oauth::Digest &ticket_hash, const std::string
 							 const oauth::ProviderEndpoints &endpoints,
 							 const std::string &client_id)
 {
-	Parameters parameters;
-	parameters.add(ticket_hash)
-		.add(provider)
-		.add_or_null(endpoints.issuer)
-		.add(endpoints.token)
-		.add(client_id);
-	const Rows rows = co_await caller_.run(kOpenAttempt, std::move(parameters));
+	const Rows rows = co_await caller_.run(kOpenAttempt, ticket_hash, provider,
+										   OrNull{endpoints.issuer}, endpoints.token, client_id);
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -120,9 +110,8 @@ PostgresTokens::open_attempt(const oauth::Digest &ticket_hash, const std::string
 PostgresTokens::Awaitable<std::optional<oauth::ClaimedAttempt>>
 PostgresTokens::claim(const oauth::ClaimAttempt &claim)
 {
-	Parameters parameters;
-	parameters.add(claim.state_hash).add(claim.browser_hash).add(claim.provider);
-	const Rows rows = co_await caller_.run(kClaim, std::move(parameters));
+	const Rows rows =
+		co_await caller_.run(kClaim, claim.state_hash, claim.browser_hash, claim.provider);
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -142,23 +131,16 @@ PostgresTokens::claim(const oauth::ClaimAttempt &claim)
 PostgresTokens::Awaitable<oauth::StoreResult>
 PostgresTokens::store(const oauth::Digest &ticket_hash, const oauth::Grant &grant)
 {
-	Parameters parameters;
-	parameters.add(ticket_hash)
-		.add(grant.access_token)
-		.add(grant.refresh_token)
-		.add(grant.expires_in)
-		.add(grant.scopes)
-		.add_or_null(grant.details);
-	const Rows rows = co_await caller_.run(kStore, std::move(parameters));
+	const Rows rows =
+		co_await caller_.run(kStore, ticket_hash, grant.access_token, grant.refresh_token,
+							 grant.expires_in, grant.scopes, OrNull{grant.details});
 	co_return read_outcome(rows);
 }
 
 PostgresTokens::Awaitable<std::optional<ConnectedAccount>>
 PostgresTokens::connection(const oauth::Identity &identity)
 {
-	Parameters parameters;
-	parameters.add(identity);
-	const Rows rows = co_await caller_.run(kConnection, std::move(parameters));
+	const Rows rows = co_await caller_.run(kConnection, identity);
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -179,9 +161,7 @@ PostgresTokens::connection(const oauth::Identity &identity)
 PostgresTokens::Awaitable<std::optional<StoredToken>>
 PostgresTokens::token(const oauth::Identity &identity, bool with_refresh_token)
 {
-	Parameters parameters;
-	parameters.add(identity).add(with_refresh_token);
-	const Rows rows = co_await caller_.run(kToken, std::move(parameters));
+	const Rows rows = co_await caller_.run(kToken, identity, with_refresh_token);
 	if (rows.count() == 0)
 		co_return std::nullopt;
 	Columns columns(rows);
@@ -201,9 +181,7 @@ PostgresTokens::token(const oauth::Identity &identity, bool with_refresh_token)
 PostgresTokens::Awaitable<DeletedToken>
 PostgresTokens::delete_token(const oauth::Identity &identity, oauth::Revoke revoke)
 {
-	Parameters parameters;
-	parameters.add(identity).add(std::string(oauth::name_of(revoke)));
-	const Rows rows = co_await caller_.run(kDelete, std::move(parameters));
+	const Rows rows = co_await caller_.run(kDelete, identity, OrNull{oauth::name_of(revoke)});
 	Columns columns(rows);
 	DeletedToken deleted;
 	deleted.was_there = columns.boolean();

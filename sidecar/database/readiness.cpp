@@ -164,9 +164,7 @@ PostgresTokens::Awaitable<void> PostgresTokens::rehearse_now_and_then(bool is_cu
 PostgresTokens::Awaitable<std::vector<std::string>> PostgresTokens::missing_privileges()
 {
 	const std::string schema = co_await caller_.schema();
-	Parameters parameters;
-	parameters.add(schema);
-	const Rows rows = co_await caller_.run(kMissingPrivileges, std::move(parameters));
+	const Rows rows = co_await caller_.run(kMissingPrivileges, schema);
 	std::vector<std::string> missing;
 	for (int row = 0; row < rows.count(); row++)
 		missing.emplace_back(rows.text(row, 0));

@@ -20,9 +20,7 @@ constexpr const char *kWaiting = "SELECT oauth_tokens_internal.revocations_waiti
 Revocations::Awaitable<std::vector<ClaimedRevocation>>
 Revocations::claim(int most, std::chrono::seconds lease, const std::vector<std::string> &providers)
 {
-	Parameters parameters;
-	parameters.add(most).add(lease).add(providers);
-	const Rows rows = co_await caller_.run(kClaim, std::move(parameters));
+	const Rows rows = co_await caller_.run(kClaim, most, lease, providers);
 	std::vector<ClaimedRevocation> claimed;
 	for (int row = 0; row < rows.count(); row++) {
 		Columns columns(rows, row);
@@ -39,25 +37,11 @@ Revocations::claim(int most, std::chrono::seconds lease, const std::vector<std::
 	co_return claimed;
 }
 
-Revocations::Awaitable<Revocations::Ended> Revocations::done(const std::string &id)
-{
-	Parameters parameters;
-	parameters.add(id).add(std::string("done")).add_null().add_null();
-	co_return co_await end(std::move(parameters));
-}
-
 Revocations::Awaitable<Revocations::Ended>
-Revocations::retry(const std::string &id, const std::string &reason,
-				   std::optional<std::chrono::seconds> after)
+Revocations::end(const std::string &id, std::string_view outcome, std::string_view reason,
+				 std::optional<std::chrono::seconds> after)
 {
-	Parameters parameters;
-	parameters.add(id).add(std::string("retry")).add_or_null(reason).add(after);
-	co_return co_await end(std::move(parameters));
-}
-
-Revocations::Awaitable<Revocations::Ended> Revocations::end(Parameters parameters)
-{
-	const Rows rows = co_await caller_.run(kDone, std::move(parameters));
+	const Rows rows = co_await caller_.run(kDone, id, OrNull{outcome}, OrNull{reason}, after);
 	Columns columns(rows);
 	const std::string ended = columns.text();
 	co_return ended == "done" ? Ended::done

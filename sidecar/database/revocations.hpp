@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/secret_string.hpp"
@@ -38,13 +39,17 @@ public:
 	// All of these throw StoreError. OT017: the database is a copy that nobody adopted.
 	Awaitable<std::vector<ClaimedRevocation>> claim(int most, std::chrono::seconds lease,
 													const std::vector<std::string> &providers);
-	Awaitable<Ended> done(const std::string &id);
+	Awaitable<Ended> done(const std::string &id) { return end(id, "done", {}, std::nullopt); }
 	Awaitable<Ended> retry(const std::string &id, const std::string &reason,
-						   std::optional<std::chrono::seconds> after);
+						   std::optional<std::chrono::seconds> after)
+	{
+		return end(id, "retry", reason, after);
+	}
 	Awaitable<std::int64_t> waiting();
 
 private:
-	Awaitable<Ended> end(Parameters parameters);
+	Awaitable<Ended> end(const std::string &id, std::string_view outcome, std::string_view reason,
+						 std::optional<std::chrono::seconds> after);
 
 	Caller caller_;
 };

@@ -74,11 +74,6 @@ Parameters &Parameters::add(const std::vector<std::int64_t> &numbers)
 	return append(array += '}');
 }
 
-Parameters &Parameters::add_or_null(std::string_view text)
-{
-	return text.empty() ? add_null() : append(text);
-}
-
 Parameters &Parameters::add_null()
 {
 	list_.emplace_back(std::nullopt);

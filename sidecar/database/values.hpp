@@ -17,9 +17,13 @@
 namespace sidecar::database
 {
 
+// A text that is NULL if it is empty.
+struct OrNull {
+	std::string_view value;
+};
+
 // The parameters of a statement, in text form; nothing is NULL. They are wiped when the
 // statement is done, but for the copy in libpq's buffer, which the next statement overwrites.
-// A named local, since g++ 12 destroys what is made within a co_await expression twice.
 class Parameters
 {
 public:
@@ -46,13 +50,14 @@ public:
 	{
 		return value ? add(*value) : add_null();
 	}
-	Parameters &add_or_null(std::string_view text); // NULL where it is empty
-	Parameters &add_null();
+	Parameters &add(OrNull text) { return text.value.empty() ? add_null() : append(text.value); }
+	Parameters &add(std::nullopt_t) { return add_null(); }
 
 	const std::vector<std::optional<Secret>> &list() const noexcept { return list_; }
 
 private:
 	Parameters &append(std::string_view text);
+	Parameters &add_null();
 
 	std::vector<std::optional<Secret>> list_;
 };
@@ -78,6 +83,7 @@ public:
 	std::int64_t integer();
 	oauth::Digest digest(); // bytea_output = hex, PostgreSQL's default
 	oauth::Identity identity();
+	void skip() { column_++; }
 
 private:
 	std::string_view next() { return rows_.text(row_, column_++); }

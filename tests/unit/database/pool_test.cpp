@@ -161,7 +161,7 @@ TEST_F(PoolTest, TakesParametersAndNulls)
 {
 	open();
 	Parameters parameters = one("it's \\ \"ä\"");
-	parameters.add_null();
+	parameters.add(std::nullopt);
 	const Rows rows = query(kEcho, std::move(parameters));
 	ASSERT_EQ(rows.count(), 1);
 	EXPECT_EQ(rows.text(0, 0), "it's \\ \"ä\"");
