@@ -7,6 +7,15 @@
 namespace sidecar::database
 {
 
+// How far refreshes ahead of time are behind at a provider, and what else is amiss with them.
+struct RefreshBacklog {
+	std::string provider;
+	std::int64_t due = 0;
+	std::chrono::duration<double> oldest{0};     // since the oldest has expired
+	std::chrono::duration<double> paused_for{0}; // one of its clients, at most
+	std::int64_t in_doubt = 0;                   // tokens: nobody knows what became of a refresh
+};
+
 class PostgresRefreshes : public RefreshStore
 {
 public:
@@ -25,12 +34,12 @@ public:
 	Awaitable<Cluster> cluster() override;
 	Awaitable<std::vector<WantedRefresh>> due(int most,
 											  const std::vector<std::string> &providers) override;
-	Awaitable<std::vector<RefreshBacklog>> backlogs() override;
 	Awaitable<std::vector<WantedRefresh>> wait_for_requests() override;
 	Awaitable<void> answer_request(const oauth::Identity &identity, std::string_view outcome,
 								   const std::string &reason) override;
 
 	// For housekeeping. `rules` is of oauth::refresh_rules().
+	Awaitable<std::vector<RefreshBacklog>> backlogs();
 	Awaitable<void> publish_rules(const std::string &rules);
 	// Why nothing is refreshed, or nothing ahead of time, though no call fails: a line for each.
 	Awaitable<std::vector<std::string>> doubts(bool with_ahead);

@@ -10,12 +10,19 @@
 namespace sidecar::database
 {
 
+// What oauth_authorize_url() checks links against.
+struct PublishedSettings {
+	std::string public_url;
+	int flow_seconds = 600;
+	std::vector<std::string> return_to_origins;
+	std::vector<std::string> providers; // base names
+};
+
 class PostgresTokens : public TokenStore
 {
 public:
 	explicit PostgresTokens(Pool &pool) : caller_(pool) {}
 
-	Awaitable<void> publish(const PublishedSettings &settings) override;
 	Awaitable<std::string> authorize_url(const oauth::Link &link) override;
 	Awaitable<std::optional<oauth::OpenedAttempt>>
 	open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
@@ -29,8 +36,12 @@ public:
 												bool with_refresh_token) override;
 	Awaitable<DeletedToken> delete_token(const oauth::Identity &identity,
 										 oauth::Revoke revoke) override;
-	Awaitable<std::int64_t> purge() override;
 	Awaitable<Readiness> readiness() override;
+
+	// For housekeeping.
+	Awaitable<void> publish(const PublishedSettings &settings);
+	// Deletes what has expired; how many rows.
+	Awaitable<std::int64_t> purge();
 
 	// For --check: every privilege that the sidecar needs and lacks, as texts such
 	// as "EXECUTE on oauth_tokens_internal.flow_begin"; and notes about settings of

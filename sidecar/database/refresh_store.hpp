@@ -59,15 +59,6 @@ struct Cluster {
 	bool is_adopted = false;
 };
 
-// How far refreshes ahead of time are behind at a provider, and what else is amiss with them.
-struct RefreshBacklog {
-	std::string provider;
-	std::int64_t due = 0;
-	std::chrono::duration<double> oldest{0};     // since the oldest has expired
-	std::chrono::duration<double> paused_for{0}; // one of its clients, at most
-	std::int64_t in_doubt = 0;                   // tokens: nobody knows what became of a refresh
-};
-
 class RefreshStore
 {
 public:
@@ -93,7 +84,6 @@ public:
 	// each of them.
 	virtual Awaitable<std::vector<WantedRefresh>>
 	due(int most, const std::vector<std::string> &providers) = 0;
-	virtual Awaitable<std::vector<RefreshBacklog>> backlogs() = 0;
 
 	// What callers of oauth_fresh_access_token() wait for; sleeps for a second at most. The
 	// session that calls it is listed as a listener: let it be one.

@@ -54,14 +54,6 @@ struct Readiness {
 	std::string warning;  // what is to be set right, though they succeed; or empty
 };
 
-// What oauth_authorize_url() checks links against.
-struct PublishedSettings {
-	std::string public_url;
-	int flow_seconds = 600;
-	std::vector<std::string> return_to_origins;
-	std::vector<std::string> providers; // base names
-};
-
 class TokenStore
 {
 public:
@@ -70,7 +62,6 @@ public:
 
 	virtual ~TokenStore() = default;
 	// All of these throw StoreError.
-	virtual Awaitable<void> publish(const PublishedSettings &settings) = 0;
 	// The link's address (docs/design/flow.md, "The link"); errors of its arguments have SQLSTATEs.
 	virtual Awaitable<std::string> authorize_url(const oauth::Link &link) = 0;
 	// Nothing where the link is unknown, used or expired. `provider` is the base name.
@@ -90,8 +81,6 @@ public:
 	// `automatic`: not while another token is of the same provider, client and account.
 	virtual Awaitable<DeletedToken> delete_token(const oauth::Identity &identity,
 												 oauth::Revoke revoke) = 0;
-	// Drops what expired; how many rows.
-	virtual Awaitable<std::int64_t> purge() = 0;
 	// Whether extension, tables and rights are there, and the server takes writes.
 	// Throws no StoreError.
 	virtual Awaitable<Readiness> readiness() = 0;

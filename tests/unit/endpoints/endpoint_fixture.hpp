@@ -41,11 +41,6 @@ public:
 	std::string stored_access_token;
 	std::optional<oauth::Revoke> deleted_with;
 
-	Awaitable<void> publish(const database::PublishedSettings &) override
-	{
-		fail();
-		co_return;
-	}
 	Awaitable<std::string> authorize_url(const oauth::Link &link) override
 	{
 		fail();
@@ -118,7 +113,6 @@ public:
 		result.is_queued = result.was_there && revoke != oauth::Revoke::never;
 		co_return result;
 	}
-	Awaitable<std::int64_t> purge() override { co_return 0; }
 	Awaitable<database::Readiness> readiness() override
 	{
 		database::Readiness readiness;
@@ -220,10 +214,6 @@ public:
 														const std::vector<std::string> &) override
 	{
 		co_return std::vector<database::WantedRefresh>();
-	}
-	Awaitable<std::vector<database::RefreshBacklog>> backlogs() override
-	{
-		co_return std::vector<database::RefreshBacklog>();
 	}
 	Awaitable<std::vector<database::WantedRefresh>> wait_for_requests() override
 	{
