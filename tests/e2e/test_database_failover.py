@@ -101,6 +101,12 @@ def test_each_address_of_a_name(make_sidecar, pair):  # C20
     assert link(sidecar) == 200
 
 
+def test_a_name(make_sidecar, pair):  # C20
+    """It is looked up, and each of its addresses tried: nothing listens at ::1, which may come first."""
+    sidecar = make(make_sidecar, pair, pair.url(f"localhost:{pair.primary.port}"))
+    assert link(sidecar) == 200
+
+
 @pytest.fixture
 def forward(pair):
     one = Forward(pair.primary.port)
