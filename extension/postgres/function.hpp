@@ -25,7 +25,7 @@ extern "C" {
 namespace oauth_tokens
 {
 
-// Raises 22004 where an argument of the function is null.
+// Raises 22004 if an argument of the function is null.
 inline void refuse_null_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	if (PG_ARGISNULL(argument))

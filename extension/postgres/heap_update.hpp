@@ -31,7 +31,7 @@ void close_row_replacement(HeapUpdate &replacement);
 Datum *begin_replacement(HeapUpdate &replacement, TupleTableSlot *old_row);
 
 // Puts new_row in the place of `old_row`, which a scan under `snapshot` found.
-// False where another transaction holds or has changed it: this never waits.
+// False if another transaction holds or has changed it: this never waits.
 bool replace_row(HeapUpdate &replacement, TupleTableSlot *old_row, Snapshot snapshot);
 
 } // namespace oauth_tokens

@@ -16,9 +16,9 @@ extern "C" {
 namespace oauth_tokens
 {
 
-// Whoever sets row_security = off wants an error where rows are hidden; but the
-// policies of these tables, which apply to all, ask those of oauth_tokens, where
-// the setting counts as it did.
+// A caller that sets row_security = off wants an error if rows are hidden. But the policies of
+// oauth_token_details, which apply to all, ask those of oauth_tokens, and there the setting
+// counts as the caller set it.
 // Takes what begin_row_security() returned; an error undoes it, too.
 int begin_row_security();
 void end_row_security(int nest_level);
@@ -44,7 +44,7 @@ Datum bytea_datum(const flow::Hash &hash);
 Datum text_datum(const flow::Secret &secret);
 
 // The hash of text that a caller brought, or a fresh secret and its hash. Raise
-// XX000 where OpenSSL fails.
+// XX000 if OpenSSL fails.
 flow::Hash flow_hash_of(std::string_view text);
 void new_flow_secret(flow::Secret &secret);
 

@@ -1,6 +1,6 @@
 // Work on rows that runs code of the table's owner (index expressions, generated
 // columns) has the owner's rights and not the caller's, as in REINDEX and VACUUM
-// FULL (docs/design/threats.md, E20): the owner would otherwise become whoever calls. Names in
+// FULL (docs/design/threats.md, E20): the owner would otherwise get the caller's rights. Names in
 // that code resolve to the catalog alone, so that a caller gains nothing from
 // the owner's rights either. An error undoes both with the transaction.
 #pragma once

@@ -92,7 +92,7 @@ constexpr FunctionGrant kFunctions[] = {
 	{"sealed_usage", kAdmin},
 	{"oauth_tokens_damaged", kAdmin},
 	{"oauth_rotate_keys", kAdmin},
-	{"record_change", kAdmin}, // whoever owns the table makes its triggers
+	{"record_change", kAdmin}, // the table's owner makes its triggers
 	{"oauth_tokens_upgrade", kAdmin},
 	{"oauth_tokens_downgrade", kAdmin},
 };
@@ -176,18 +176,17 @@ const CapabilityName &capability_argument(const text *argument, const char *more
 	pg_unreachable();
 }
 
-// "oauth_get(uuid,text,text,text), …": every form of the extension's function,
-// wherever it stands.
-char *routines_named(const char *name)
+// "oauth_get(uuid,text,text,text), …": the extension's functions, in any schema, for which a
+// condition on the row `p` of pg_proc is true. Null if there is none.
+char *routines_where(const char *condition)
 {
-	const char *sql =
+	execute_safely(
 		psprintf("SELECT pg_catalog.string_agg(p.oid::pg_catalog.regprocedure::text, ', ')"
 				 " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
 				 " AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
 				 " JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
-				 " WHERE e.extname = 'oauth_tokens' AND p.proname = %s",
-				 quote_literal_cstr(name));
-	execute_safely(sql);
+				 " WHERE e.extname = 'oauth_tokens' AND %s",
+				 condition));
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
@@ -231,28 +230,33 @@ void apply_to_functions(Verb verb, Capability capability, const char *role)
 	for (const FunctionGrant &function : kFunctions) {
 		if ((function.capabilities & capability) == 0)
 			continue;
-		const char *routines = routines_named(function.name);
+		const char *routines =
+			routines_where(psprintf("p.proname = %s", quote_literal_cstr(function.name)));
 		if (routines != nullptr)
 			apply(verb, "EXECUTE", psprintf("ROUTINE %s", routines), role);
 	}
 }
 
+// False if the relation is not there.
+bool apply_to_relation(Verb verb, const char *privileges, const RelationGrant &grant,
+					   const char *role)
+{
+	const Oid schema = schema_of(grant);
+	if (!OidIsValid(get_relname_relid(grant.relation, schema)))
+		return false;
+	const char *name = quote_qualified_identifier(get_namespace_name(schema), grant.relation);
+	apply(verb, privileges, psprintf("TABLE %s", name), role);
+	return true;
+}
+
 void apply_to_relations(Verb verb, Capability capability, const char *role)
 {
-	for (const RelationGrant &grant : kRelations) {
-		if ((grant.capabilities & capability) == 0)
-			continue;
-		const Oid schema = schema_of(grant);
-		if (OidIsValid(get_relname_relid(grant.relation, schema)))
-			apply(verb, grant.privileges,
-				  psprintf("TABLE %s",
-						   quote_qualified_identifier(get_namespace_name(schema), grant.relation)),
-				  role);
-		else if (verb == Verb::grant)
+	for (const RelationGrant &grant : kRelations)
+		if ((grant.capabilities & capability) != 0 &&
+			!apply_to_relation(verb, grant.privileges, grant, role) && verb == Verb::grant)
 			ereport(NOTICE, (errmsg("there is no table %s yet", grant.relation),
 							 errhint("Call oauth_tokens_grant() again after "
 									 "oauth_tokens_upgrade().")));
-	}
 }
 
 // Through PUBLIC, say: then a grant would only stand in the way of DROP ROLE.
@@ -303,24 +307,9 @@ bool uses_schema(Oid role, Oid schema)
 void revoke_all(Oid role_id)
 {
 	const char *role = quote_identifier(GetUserNameFromId(role_id, false));
-	execute_safely("SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text"
-				   " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
-				   " AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
-				   " JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
-				   " WHERE e.extname = 'oauth_tokens'");
-	const std::uint64_t routines = SPI_processed;
-	SPITupleTable *found = SPI_tuptable;
-	for (std::uint64_t i = 0; i < routines; i++)
-		apply(Verb::revoke, "ALL",
-			  psprintf("ROUTINE %s", SPI_getvalue(found->vals[i], found->tupdesc, 1)), role);
-	for (const RelationGrant &grant : kRelations) {
-		const Oid schema = schema_of(grant);
-		if (OidIsValid(get_relname_relid(grant.relation, schema)))
-			apply(Verb::revoke, "ALL",
-				  psprintf("TABLE %s",
-						   quote_qualified_identifier(get_namespace_name(schema), grant.relation)),
-				  role);
-	}
+	apply(Verb::revoke, "ALL", psprintf("ROUTINE %s", routines_where("true")), role);
+	for (const RelationGrant &grant : kRelations)
+		apply_to_relation(Verb::revoke, "ALL", grant, role);
 	apply(Verb::revoke, "ALL", "SCHEMA oauth_tokens_internal", role);
 	const Oid schema = extension_schema();
 	if (!uses_schema(role_id, schema))
@@ -328,20 +317,23 @@ void revoke_all(Oid role_id)
 			  psprintf("SCHEMA %s", quote_identifier(get_namespace_name(schema))), role);
 }
 
-// Whether the role was granted it by name, not through another role or PUBLIC.
 bool holds(Oid role, const CapabilityName &capability)
 {
-	execute_safely(psprintf("SELECT 1 FROM pg_catalog.pg_proc p"
-							" JOIN pg_catalog.pg_depend d ON d.objid = p.oid AND d.deptype = 'e'"
-							" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
-							" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid,"
-							" pg_catalog.aclexplode(p.proacl) a WHERE e.extname = 'oauth_tokens'"
-							" AND p.proname = %s AND a.grantee = %u",
-							quote_literal_cstr(capability.marker), role));
-	return SPI_processed > 0;
+	return routines_where(psprintf("p.proname = %s AND EXISTS (SELECT FROM"
+								   " pg_catalog.aclexplode(p.proacl) a WHERE a.grantee = %u)",
+								   quote_literal_cstr(capability.marker), role)) != nullptr;
 }
 
 } // namespace
+
+unsigned capabilities_held(Oid role)
+{
+	unsigned held = 0;
+	for (const CapabilityName &capability : kNames)
+		if (holds(role, capability))
+			held |= capability.capability;
+	return held;
+}
 
 } // namespace oauth_tokens
 
@@ -377,11 +369,10 @@ OAUTH_FUNCTION(oauth_tokens_revoke)
 		end_safe_settings(settings);
 		PG_RETURN_VOID();
 	}
-	unsigned kept = 0;
+	unsigned kept = capabilities_held(role);
 	for (const CapabilityName &other : kNames)
-		if (holds(role, other) &&
-			(capabilities_of_function(other.marker) & unwanted.capability) == 0)
-			kept |= other.capability;
+		if ((capabilities_of_function(other.marker) & unwanted.capability) != 0)
+			kept &= ~other.capability;
 	apply_capability(Verb::revoke, unwanted.capability, role);
 	for (const CapabilityName &other : kNames)
 		if ((kept & other.capability) != 0 &&

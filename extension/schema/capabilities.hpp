@@ -28,7 +28,7 @@ enum Capability : unsigned {
 struct CapabilityName {
 	const char *name;
 	Capability capability;
-	// A function that shows who holds it: the most telling one of its own.
+	// A function that shows which roles hold it: the most telling one of its own.
 	const char *marker;
 };
 
@@ -50,5 +50,9 @@ Oid schema_of(const RelationGrant &grant);
 
 // By the function's name in SQL, without its schema; 0 if no capability has it.
 unsigned capabilities_of_function(const char *name);
+
+// Those that the role was granted by name, not through another role or PUBLIC. Within an SPI
+// connection and safe settings.
+unsigned capabilities_held(Oid role);
 
 } // namespace oauth_tokens

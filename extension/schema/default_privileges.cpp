@@ -1,6 +1,6 @@
 // What ALTER DEFAULT PRIVILEGES gives to each new object of a schema or of a role (some
-// hosted databases give all of it to everybody's role) is not meant for ours: who may what
-// is said by REVOKE beside each CREATE, and by oauth_tokens_grant().
+// hosted databases give all of it to everybody's role) is not meant for ours: rights
+// on them are set by REVOKE beside each CREATE, and by oauth_tokens_grant().
 
 #include "postgres/function.hpp"
 #include "postgres/safe_settings.hpp"

@@ -115,7 +115,7 @@ bool fits(RowSecurityPolicy *policy, const PolicyDefinition &wanted, Oid details
 		   other == nullptr && is_call(expression, wanted, details);
 }
 
-// Null where row security is off, or there is none of this name.
+// Null if row security is off, or there is none of this name.
 RowSecurityPolicy *find_policy(Relation details, const PolicyDefinition &wanted)
 {
 	if (details->rd_rsdesc == nullptr)

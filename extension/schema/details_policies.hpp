@@ -2,10 +2,10 @@
 // callers who may see and update its token's row, whatever policies the table of
 // tokens has (docs/design/threats.md, E22). Its policies call functions of the extension, so that
 // nothing in the catalog ties one table to the other, and the owner may alter or
-// drop the table of tokens. Where no policy of that table applies to the caller,
+// drop the table of tokens. If no policy of that table applies to the caller,
 // neither do these.
 //
-// For each command there is one: whoever may only see a token must not change what
+// For each command there is one: a role that may only see a token must not change what
 // is said of it. An owner for whom the policies of the table of tokens are forced
 // must not see past these, either.
 #pragma once
@@ -38,7 +38,7 @@ void bind_policies_to_extension(Oid details);
 
 // Executes a statement on details that follow a token: the same call has changed
 // the row of the token, whose policies have decided. Details of these identities
-// are open to it, also where the token is gone or has moved. Within an SPI
+// are open to it, even if the token is gone or has moved. Within an SPI
 // connection; `to` may be the same.
 void execute_following(SPIPlanPtr plan, Datum *values, const char *nulls, const Identity &from,
 					   const Identity &to);

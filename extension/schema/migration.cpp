@@ -55,8 +55,8 @@ Oid owner_of_relation(Oid relid)
 	return owner;
 }
 
-// Whoever owns a table can plant a trigger on it, which then runs with the
-// rights of whoever writes to it. So a superuser, who is a member of every role
+// The owner of a table can plant a trigger on it, which then runs with the rights
+// of each role that writes to it. So a superuser, who is a member of every role
 // and may be made one of any by others, adopts from superusers alone.
 bool may_adopt_from(Oid owner)
 {
@@ -79,8 +79,8 @@ void refuse_foreign_owner(const char *kind, const char *name, Oid owner)
 					 quote_literal_cstr(owner_name), owner_name)));
 }
 
-// The schema-qualified name of the enum that actor_type takes, made where none
-// is there. One of another role's is used only where it cannot be overlooked.
+// The schema-qualified name of the enum that actor_type takes, made if there
+// is none. One of another role's is used only if it cannot be overlooked.
 char *find_or_create_enum(Oid schema)
 {
 	const char *const name = extension_relation_name(kEnumName);
@@ -124,7 +124,7 @@ char *find_or_create_enum(Oid schema)
 	return format_type_be_qualified(found);
 }
 
-// Repairs what is safe to repair; raises where anything else differs. `name` is the
+// Repairs what is safe to repair; raises if anything else differs. `name` is the
 // relation's, qualified and quoted.
 void repair(const char *relation, const char *name, List *differences)
 {
@@ -199,8 +199,8 @@ void adopt(Oid relid, const char *name)
 	repair(kTableName, name, differences);
 }
 
-// Twice: policies are compared where row security is enabled.
-void mend_policies(Oid details_id, const char *name, bool forced)
+// Twice: policies are compared if row security is enabled.
+void repair_policies(Oid details_id, const char *name, bool forced)
 {
 	for (int round = 0; round < 2; round++) {
 		Relation details = table_open(details_id, NoLock);
@@ -235,7 +235,7 @@ void make_details(Oid schema, Oid table_id, const char *name)
 	List *differences = details_differences(details, name, enum_type);
 	table_close(details, NoLock);
 	repair(kDetailsName, name, differences);
-	mend_policies(details_id, name, forced);
+	repair_policies(details_id, name, forced);
 }
 
 bool is_whole()
@@ -283,7 +283,7 @@ std::uint64_t count_tokens(Relation table)
 }
 
 // A table of ours, locked so that nothing but this transaction gets at it; null
-// where there is none. Raises where it is none of the caller's.
+// if there is none. Raises if it is none of the caller's.
 Relation lock_to_drop(const char *relation, Oid schema)
 {
 	const Oid relid = get_relname_relid(relation, schema);

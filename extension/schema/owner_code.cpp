@@ -229,7 +229,7 @@ char *find_in_columns(Relation table, Use use, bool (*is_own)(const char *))
 	return found;
 }
 
-// The planner reads them, too, where constraint_exclusion is on.
+// The planner reads them, too, if constraint_exclusion is on.
 char *find_in_checks(Relation table)
 {
 	const TupleConstr *constraints = RelationGetDescr(table)->constr;
@@ -240,7 +240,7 @@ char *find_in_checks(Relation table)
 	return nullptr;
 }
 
-// An update compares the old and the new key, with a cast where the types differ.
+// An update compares the old and the new key, with a cast if the types differ.
 // Those that the upgrade makes for the details do no harm.
 bool has_harmful_policies(Relation table)
 {

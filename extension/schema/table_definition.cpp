@@ -140,13 +140,13 @@ bool compares_bytes(Form_pg_attribute attribute)
 }
 
 // By the catalog alone: the relation cache's list of conditions is simplified, and
-// so runs functions of whoever made the index.
+// so runs functions of the role that made the index.
 bool is_partial(Relation index)
 {
 	return !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
 }
 
-// Whether an index does what `wanted` asks, under whatever name.
+// Whether an index does what `wanted` asks, under any name.
 bool serves(Relation table, Oid index_id, const IndexDefinition &wanted)
 {
 	Relation index = index_open(index_id, AccessShareLock);
@@ -267,7 +267,7 @@ List *compare_index(List *found, Relation table, const char *name, const IndexDe
 														   name, wanted.name, wanted.addition)));
 }
 
-// The key columns of an index; empty where it is on an expression.
+// The key columns of an index; empty if it is on an expression.
 Bitmapset *columns_of(Oid index_id)
 {
 	Relation index = index_open(index_id, AccessShareLock);

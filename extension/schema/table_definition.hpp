@@ -28,12 +28,12 @@ enum TableColumn {
 
 const char *table_column_name(TableColumn column);
 
-// The attribute number, or 0 where the column is missing or of another type;
+// The attribute number, or 0 if the column is missing or of another type;
 // `fault`, if not null, is then what is wrong, for a person.
 AttrNumber table_find_column(Relation table, TableColumn column, char **fault);
 
 // The index that enforces the identity: unique, immediate, not partial, on
-// exactly its four columns in order. InvalidOid where there is none.
+// exactly its four columns in order. InvalidOid if there is none.
 Oid table_find_identity_index(Relation table);
 
 // Whether another index like that, which is not valid, is there: REINDEX or CREATE
@@ -49,7 +49,7 @@ bool details_are_unique(Relation details);
 // One way in which a table differs.
 struct Difference {
 	char *what; // for a person: "column scopes is missing"
-	char *fix;  // the statement that adds it safely; null where a person must decide
+	char *fix;  // the statement that adds it safely; null if a person must decide
 };
 
 Difference *make_difference(char *what, char *fix);
@@ -63,7 +63,7 @@ List *table_differences(Relation table, const char *name);
 bool is_table_column(const char *name);
 bool is_details_column(const char *name);
 
-// How the first column of the table of details differs; null where none does.
+// How the first column of the table of details differs; null if none does.
 const char *details_columns_difference(Relation details, Oid enum_type);
 
 // The same for the table of details, whose actor_type is `enum_type`.

@@ -102,33 +102,20 @@ void tell_missing_grants_of(Oid role, unsigned held)
 void tell_missing_grants()
 {
 	execute_safely(
-		"SELECT DISTINCT a.grantee, p.proname::pg_catalog.text"
-		" FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
+		"SELECT DISTINCT a.grantee FROM pg_catalog.pg_proc p"
+		" JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
 		" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
 		" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid,"
 		" pg_catalog.aclexplode(p.proacl) a"
 		" WHERE e.extname = 'oauth_tokens' AND a.grantee <> 0 AND a.grantee <> p.proowner"
-		" ORDER BY 1, 2");
-	const std::uint64_t rows = SPI_processed;
+		" ORDER BY 1");
+	const std::uint64_t roles = SPI_processed;
 	SPITupleTable *found = SPI_tuptable;
-	Oid role = InvalidOid;
-	unsigned held = 0;
-	for (std::uint64_t i = 0; i <= rows; i++) {
+	for (std::uint64_t i = 0; i < roles; i++) {
 		bool is_null;
-		const Oid next =
-			i < rows ? DatumGetObjectId(SPI_getbinval(found->vals[i], found->tupdesc, 1, &is_null))
-					 : InvalidOid;
-		if (next != role && OidIsValid(role))
-			tell_missing_grants_of(role, held);
-		if (next != role)
-			held = 0;
-		role = next;
-		if (i == rows)
-			break;
-		const char *function = SPI_getvalue(found->vals[i], found->tupdesc, 2);
-		for (const CapabilityName &capability : capability_names())
-			if (strcmp(function, capability.marker) == 0)
-				held |= capability.capability;
+		const Oid role =
+			DatumGetObjectId(SPI_getbinval(found->vals[i], found->tupdesc, 1, &is_null));
+		tell_missing_grants_of(role, capabilities_held(role));
 	}
 }
 
