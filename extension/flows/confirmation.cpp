@@ -111,7 +111,7 @@ std::string_view name_of(Datum flow_hash, const Identity &identity)
 							 actor_type_text(identity), identity.actor_id());
 }
 
-// The sealed grant, or null where the code does not fit. The row's lock keeps a
+// The sealed grant, or null if the code does not fit. The row's lock keeps a
 // second call waiting, which then finds nothing.
 const text *delete_confirmation(Datum flow_hash, const Identity &identity)
 {

@@ -61,7 +61,7 @@ bool is_base_name(std::string_view name)
 	return flow::is_provider_name(name) && flow::provider_base(name) == name;
 }
 
-// What is wrong, and what would be right; null where nothing is.
+// What is wrong, and what would be right; null if nothing is.
 struct Fault {
 	const char *what;
 	const char *hint;
@@ -106,7 +106,7 @@ void check_read(const Fault &fault)
 						errhint("Restart the sidecar, which publishes its settings again.")));
 }
 
-// Writes nothing where it is as it was: sidecars start more often than they are
+// Writes nothing if it is as it was: sidecars start more often than they are
 // configured anew.
 void publish(Datum public_url, int flow_seconds, Datum origins, Datum providers)
 {

@@ -26,7 +26,7 @@ namespace
 
 enum Argument { kTicketHash, kAccessToken, kRefreshToken, kExpiresIn, kScopesArgument, kDetails };
 
-// The link, with its attempts, and what it was made for; false where another
+// The link, with its attempts, and what it was made for; false if another
 // attempt was faster, or it has vanished.
 struct EndedLink {
 	Identity identity;

@@ -49,7 +49,7 @@ struct RefreshAnswer {
 	char reason[kMaxReasonBytes + 1];
 };
 
-// False where no request is free for this role and database: some always are for others.
+// False if no request is free for this role and database: some always are for others.
 // min_ttl is in microseconds. If the process ends,
 // it leaves by itself; if an error is raised, the caller must.
 bool join_refresh(const RequestedIdentity &identity, std::int64_t min_ttl, RefreshTicket &ticket);
@@ -68,7 +68,7 @@ void ask_refresh_again(RefreshTicket &ticket, std::int64_t min_ttl);
 // To be called before each look at the row: what happens after it ends the next sleep.
 void expect_refresh(RefreshTicket &ticket);
 
-// Until the row may have changed, a listener answered, or that long. Raises where the
+// Until the row may have changed, a listener answered, or that long. Raises if the
 // statement is cancelled.
 void sleep_for_refresh(const RefreshTicket &ticket, std::int64_t milliseconds);
 
@@ -86,10 +86,10 @@ struct TakenRefresh {
 	std::int64_t min_ttl; // microseconds
 };
 
-// This session listens, from now on for some seconds. False where too many do.
+// This session listens, from now on for some seconds. False if too many do.
 bool listen_for_refreshes();
 
-// Takes one that no listener works on. False where there is none.
+// Takes one that no listener works on. False if there is none.
 bool take_refresh(TakenRefresh &taken);
 
 // Sleeps until there may be one to take, or that long.

@@ -25,7 +25,7 @@ struct WaitedRow {
 WaitedRow find_waited_row(const TokenTable &table, const Identity &identity);
 
 // Whether oauth_refresh_begin() can take up the row: another transaction has neither changed
-// nor locked it, and a key opens its tokens. Found as above; true where the row is not.
+// nor locked it, and a key opens its tokens. Found as above; true if the row is not.
 bool can_be_begun(const TokenTable &table, const Identity &identity);
 
 // Whether this transaction holds a lock on one of the tables that keeps writers out.
@@ -45,7 +45,7 @@ struct RefreshRefusal {
 	TimestampTz next_attempt;
 };
 
-// False where a refresh may be begun, or is under way.
+// False if a refresh may be begun, or is under way.
 bool find_refusal(const WaitedRow &row, RefreshRefusal &refusal);
 
 } // namespace oauth_tokens

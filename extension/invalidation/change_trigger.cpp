@@ -128,7 +128,7 @@ struct RowIdentity {
 	Datum values[kIdentityColumns];
 };
 
-// False where a column is missing, of another type, or null.
+// False if a column is missing, of another type, or null.
 bool read_identity(const CacheTables &tables, TupleTableSlot *row, RowIdentity &identity)
 {
 	for (int i = 0; i < kIdentityColumns; i++) {

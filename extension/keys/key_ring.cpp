@@ -37,7 +37,7 @@ struct Ring {
 // ends without running destructors of a library.
 Ring *ring = nullptr;
 
-// Brings the ring to the page's generation. False where memory is out or
+// Brings the ring to the page's generation. False if memory is out or
 // OpenSSL refuses; nothing here raises, so destructors are safe.
 bool prepare() noexcept
 try {

@@ -46,7 +46,7 @@ void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
 						   std::uint64_t timestamp, std::span<char> out);
 Opened key_ring_open_derived(std::string_view token, std::string_view info, fernet::Bytes buffer);
 
-// The position of the key that signed the token, 0 where none did. Cheaper
+// The position of the key that signed the token, 0 if none did. Cheaper
 // than opening, and writes no plaintext anywhere.
 int key_ring_verify(std::string_view token, const ValuePosition &place, fernet::Bytes buffer);
 

@@ -113,7 +113,7 @@ ReadResult read_all(int fd, std::int64_t deadline_ms, SourceText &text) noexcept
 	}
 }
 
-// Waits for `child` until the deadline. False where it has not ended by then.
+// Waits for `child` until the deadline. False if it has not ended by then.
 bool wait_until(pid_t child, std::int64_t deadline_ms, int &status) noexcept
 {
 	for (;;) {

@@ -163,7 +163,7 @@ const Identity *identity_of(const TokenTable &table, TupleTableSlot *slot, Ident
 }
 
 // The place in the ring of the key that a value is under, by its HMAC alone; 0
-// where no key fits.
+// if no key fits.
 int position_of(const text *token, const ValuePosition &place)
 {
 	const std::size_t capacity = fernet::decoded_capacity(view_of(token).size());
@@ -459,7 +459,7 @@ OAUTH_FUNCTION(oauth_rotate_keys)
 	const std::int64_t batch_size = PG_GETARG_INT64(0);
 	PreventCommandIfReadOnly("CALL oauth_rotate_keys()");
 	check_rights(token_table());
-	key_ring_size(); // raises where there is no usable key
+	key_ring_size(); // raises if there is no usable key
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	Progress progress = {};

@@ -29,7 +29,7 @@ bytea *refresh_token_digest(const text *refresh_token, const pg_uuid_t &id);
 // constant time. An attempt at a refresh keeps a digest of the access token, too.
 bool is_digest_of_plain(const bytea *digest, const text *token, const pg_uuid_t &id);
 
-// Whether `digest` is that of an encrypted refresh token; false where no key
+// Whether `digest` is that of an encrypted refresh token; false if no key
 // opens the token. Compares in constant time.
 bool is_digest_of(const bytea *digest, const text *encrypted_refresh_token,
 				  const Identity &identity, const pg_uuid_t &id);

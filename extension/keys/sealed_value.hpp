@@ -31,7 +31,7 @@ struct SealedSlot {
 text *seal_in_flow(std::string_view plaintext, const SealedSlot &place, std::uint64_t timestamp);
 
 // The plaintext, in memory that the caller wipes by wipe_opened(); `data` is
-// null where no key opens it.
+// null if no key opens it.
 struct OpenedInFlow {
 	const char *data;
 	std::size_t size;

@@ -64,7 +64,7 @@ void delete_attempt(int64 fence);
 void delete_attempts(const pg_uuid_t &token_id);
 
 // Opens what was sealed with the attempt's spool key: plaintext in memory that the caller
-// wipes by wipe_spooled(). Raises OT018 where it does not open, and OT003 where no key opens
+// wipes by wipe_spooled(). Raises OT018 if it does not open, and OT003 if no key opens
 // the spool key.
 struct Spooled {
 	char *data;

@@ -28,7 +28,7 @@ text *own_id()
 	return cstring_to_text(psprintf(UINT64_FORMAT "/%u", GetSystemIdentifier(), MyDatabaseId));
 }
 
-// Null where none is recorded.
+// Null if none is recorded.
 const text *recorded_id()
 {
 	static MemberQuery statement = {"SELECT id FROM oauth_tokens_internal.cluster"};

@@ -8,7 +8,7 @@
 namespace oauth_tokens
 {
 
-// Raises OT017 where this database is not the recorded one. Within an SPI connection.
+// Raises OT017 if this database is not the recorded one. Within an SPI connection.
 void check_cluster();
 
 // Records this database where none is recorded. The same.

@@ -26,7 +26,7 @@ struct LockedToken {
 	TimestampTz updated_at;
 };
 
-// False where the caller sees no such row, or may not update it. Raises OT003 where no
+// False if the caller sees no such row, or may not update it. Raises OT003 if no
 // key opens a token.
 bool lock_token(const TokenTable &table, const Identity &identity, LockedToken *token);
 

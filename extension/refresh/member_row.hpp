@@ -20,7 +20,7 @@ struct MemberKey {
 
 using MemberVisitor = void (*)(Oid table, TupleTableSlot *row, void *state);
 
-// Calls `visit`, which may be null, with the row. False where there is none.
+// Calls `visit`, which may be null, with the row. False if there is none.
 bool find_member_row(const MemberKey &key, Snapshot snapshot, MemberVisitor visit = nullptr,
 					 void *state = nullptr);
 

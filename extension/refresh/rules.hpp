@@ -17,7 +17,7 @@ struct RefreshRules {
 };
 
 // How long before its expiry a token of this provider (with or without label) is refreshed;
-// null where it has no rule. Needs no SPI connection.
+// null if it has no rule. Needs no SPI connection.
 const Interval *refresh_ahead(Datum provider);
 
 // Of a provider's name, with its label or without. Strict where nothing was published.

@@ -36,7 +36,7 @@ bool is_of_the_text(int sqlstate)
 }
 
 // PostgreSQL's own errors of JSON quote what they do not like, and that may be a token. So
-// they are caught, which takes a subtransaction. Null where it is no JSON.
+// they are caught, which takes a subtransaction. Null if it is no JSON.
 Jsonb *parse(char *json)
 {
 	Jsonb *parsed = nullptr;

@@ -17,7 +17,7 @@ struct SpooledAnswer {
 	Jsonb *json; // wiped by wipe_answer()
 };
 
-// Raises OT018 where it does not open, or is not as it must be; no error tells of it.
+// Raises OT018 if it does not open, or is not as it must be; no error tells of it.
 SpooledAnswer read_spooled(const Attempt &attempt, const text *sealed);
 
 void wipe_answer(const SpooledAnswer &answer);

@@ -53,7 +53,7 @@ Oid find_index(Oid table, const BackgroundIndex &wanted)
 	return OidIsValid(found) && IndexGetRelation(found, true) == table ? found : InvalidOid;
 }
 
-// As it stands in the catalog; null where there is none.
+// As it stands in the catalog; null if there is none.
 Node *expression_of(Relation index, AttrNumber attribute)
 {
 	bool is_null;

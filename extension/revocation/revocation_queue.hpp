@@ -27,7 +27,7 @@ void queue_refresh_token(const Identity &identity, const text *refresh_token,
 						 const GrantOwner &owner);
 
 // Whether the caller sees another token of this provider, client and account: one
-// revocation may end all grants of an account to a client. False where client or account
+// revocation may end all grants of an account to a client. False if client or account
 // is not known.
 bool is_account_shared(const TokenTable &table, const Identity &identity, const GrantOwner &owner);
 

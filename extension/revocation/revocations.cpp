@@ -51,7 +51,7 @@ enum Due {
 	kAttempts
 };
 
-// Finds and locks them by the index on next_attempt_at, which is empty where nothing waits.
+// Finds and locks them by the index on next_attempt_at, which is empty if nothing waits.
 std::uint64_t find_due(Datum max_rows, bool all, Datum providers, bool any_provider)
 {
 	static MemberQuery statement = {
@@ -91,7 +91,7 @@ const text *due_text(HeapTuple row, TupleDesc descriptor, Due column)
 	return is_null ? nullptr : DatumGetTextPP(value);
 }
 
-// False where the enum of the table has no such value any more: all but actor_type is
+// False if the enum of the table has no such value any more: all but actor_type is
 // there then.
 bool read_identity(HeapTuple row, TupleDesc descriptor, const TokenTable &table, Identity *identity)
 {
@@ -107,7 +107,7 @@ bool read_identity(HeapTuple row, TupleDesc descriptor, const TokenTable &table,
 	return true;
 }
 
-// Null where there is none, or none that a key of the ring opens.
+// Null if there is none, or none that a key of the ring opens.
 text *open_queued(const text *sealed, const ValuePosition &place)
 {
 	return sealed == nullptr || is_damaged(sealed, place) ? nullptr : open_token(sealed, place);
@@ -150,7 +150,7 @@ void put(FunctionCallInfo fcinfo, HeapTuple row, TupleDesc descriptor, const Ide
 			fernet::wipe(token, VARSIZE(token));
 }
 
-// Null where oauth_tokens_downgrade() has dropped it: what was queued is revoked all the same.
+// Null if oauth_tokens_downgrade() has dropped it: what was queued is revoked all the same.
 const TokenTable *table_if_there()
 {
 	return OidIsValid(get_relname_relid(kTableName, extension_schema())) ? &use_tables(Use::read)
@@ -192,7 +192,7 @@ std::uint64_t delete_row(Datum id)
 	return run_as_owner(statement, {{UUIDOID, id}});
 }
 
-// False where there is no such row, or its day is over. The last attempt is made at its end.
+// False if there is no such row, or its day is over. The last attempt is made at its end.
 bool postpone(Datum id, const text *reason, std::uint64_t retry_after)
 {
 	static MemberQuery statement = {

@@ -51,7 +51,7 @@ bool delete_row(const TokenTable &table, const Identity &identity, Returns retur
 			   returns == Returns::nothing ? SPI_OK_DELETE : SPI_OK_DELETE_RETURNING) > 0;
 }
 
-// Deletes the row, and its ciphertexts are in `tokens`. False where there was none.
+// Deletes the row, and its ciphertexts are in `tokens`. False if there was none.
 bool take_row(const TokenTable &table, const Identity &identity, pg_uuid_t *id,
 			  DeletedTokens *tokens)
 {

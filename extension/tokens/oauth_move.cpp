@@ -20,7 +20,7 @@ namespace oauth_tokens
 namespace
 {
 
-// False where there is no token to move.
+// False if there is no token to move.
 bool move_row(const TokenTable &table, const Identity &from, const Identity &to, pg_uuid_t *id)
 {
 	static PlanCache kept;

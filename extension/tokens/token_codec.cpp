@@ -38,7 +38,7 @@ bool is_plain_ascii(std::string_view value)
 }
 
 // Converts between the database's encoding and UTF-8. pg_server_to_any() and
-// its kin would print the offending bytes. Null where it cannot be done.
+// its kin would print the offending bytes. Null if it cannot be done.
 char *convert(std::string_view value, int from, int to, int *size)
 {
 	if (!pg_verify_mbstr(from, value.data(), value.size(), true) ||

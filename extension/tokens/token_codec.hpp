@@ -19,8 +19,8 @@ inline constexpr int kMaxTokenBytes = 65536;
 // over kMaxTokenBytes, 22021 for one that is not text in the database's encoding.
 text *seal_token(const text *plaintext, const ValuePosition &place);
 
-// Decrypts. Raises OT003 where no key opens it (the message names the place),
-// OT010 where the plaintext is no text of this database.
+// Decrypts. Raises OT003 if no key opens it (the message names the place),
+// OT010 if the plaintext is no text of this database.
 text *open_token(const text *token, const ValuePosition &place);
 
 // Whether open_token() would raise OT003 or OT010.
@@ -39,7 +39,7 @@ inline std::string_view view_of(const text *value)
 // its argument where nothing needs converting; a copy is to be wiped.
 std::string_view to_utf8(std::string_view value);
 
-// The text of `utf8`, or null where the database's encoding cannot hold it.
+// The text of `utf8`, or null if the database's encoding cannot hold it.
 text *from_utf8(std::string_view utf8);
 
 // Seconds since 1970 UTC.

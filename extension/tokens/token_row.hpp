@@ -27,7 +27,7 @@ enum class Reads { access_token, everything };
 using RowVisitor = void (*)(const TokenRow &row, void *state);
 
 // Calls `visit` for the row with this identity, in the memory context of the
-// caller, who holds lock_token_table(AccessShareLock). False where no row is there, or none that
+// caller, who holds lock_token_table(AccessShareLock). False if no row is there, or none that
 // row security shows.
 //
 // Opens the unique index itself. It leaves that to a kept plan if row security
@@ -37,7 +37,7 @@ bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, vo
 
 // The encrypted refresh token of a row that this transaction has written, also
 // where the caller may not read it: to be compared, never to be returned. Null
-// where there is none. Needs table.identity_index, whatever may_scan_index() says.
+// if there is none. Needs table.identity_index, whatever may_scan_index() says.
 const text *written_refresh_token(const TokenTable &table, const Identity &identity);
 
 // The ciphertexts of a row, also where the caller may not read them: to be moved to

@@ -30,7 +30,7 @@ struct Grant {
 // negative, or past the last timestamp.
 TimestampTz expiry_from_now(std::int64_t seconds);
 
-// The table, locked for writing. Raises OT005 where nothing keeps an identity
+// The table, locked for writing. Raises OT005 if nothing keeps an identity
 // unique, and what lock_token_table() does.
 const TokenTable &lock_table_to_store();
 

@@ -56,8 +56,8 @@ std::uint64_t catalog_state();
 // What token_table() found last, as it was then: for those who may not look.
 const TokenTable &token_table_as_known();
 
-// What the functions work on. Raises OT004 where the tables are not there and
-// OT005 where a column is not what it must be.
+// What the functions work on. Raises OT004 if the tables are not there and
+// OT005 if a column is not what it must be.
 const TokenTable &token_table();
 
 // The same with a lock, after which the table stays as it is until the

@@ -31,8 +31,8 @@ Conninfo Conninfo::defaults()
 	return Conninfo(PQconndefaults());
 }
 
-// libpq reads service files for a connection alone. This one ends before a name is looked
-// up, for a value that there is not.
+// libpq reads service files only for a connection. This one ends before a name is looked up,
+// because of an invalid value.
 Conninfo Conninfo::effective(const Secret &address)
 {
 	const char *const keywords[] = {"dbname", "channel_binding", nullptr};

@@ -1,4 +1,4 @@
-// What libpq makes of an address: its options by keyword.
+// An address as libpq parses it: its options by keyword.
 #pragma once
 
 #include <libpq-fe.h>
@@ -17,16 +17,16 @@ namespace sidecar::database
 class Conninfo
 {
 public:
-	// What a URL or a list of key=value pairs says; empty where libpq does not take it.
-	// Its complaint goes unread: it may quote the whole text.
+	// The options of a URL or a list of key=value pairs. Empty if libpq refuses it. Its message
+	// is not used, because it may quote the whole text.
 	static Conninfo of(const Secret &address);
-	// What holds where an address says nothing: the environment (PGHOST …), libpq's own.
+	// The defaults, if an address does not say: the environment (PGHOST …), libpq's own.
 	static Conninfo defaults();
 	// What libpq connects by: the address, its service in a service file, the defaults.
 	static Conninfo effective(const Secret &address);
 
 	explicit operator bool() const noexcept { return options_ != nullptr; }
-	// Empty where it is not set.
+	// Empty if it is not set.
 	std::string_view value(std::string_view keyword) const noexcept;
 	// Every keyword that this libpq knows.
 	std::vector<std::string> keywords() const;

@@ -41,8 +41,8 @@ std::optional<std::string> error_of_url(const Secret &url)
 							: "is neither a postgresql:// URL nor a list of key=value pairs";
 	if (!is_uri(text))
 		return std::nullopt;
-	// A bare / ends the host, a bare @ the password: the rest lands elsewhere. A port
-	// that is no number is a password, where a @ comes later.
+	// A bare / ends the host, a bare @ the password, and the rest is read as something else. A
+	// port that is no number is a password if a @ follows.
 	const std::string_view port = options.value("port");
 	const bool is_torn =
 		options.value("host").find('@') != text.npos ||

@@ -9,9 +9,9 @@
 namespace sidecar::database
 {
 
-// What is wrong with it, as an end of "DATABASE_URL …"; nothing where libpq takes
-// it. No part of the address is in the text. Also refuses what libpq would take
-// for something else, and name in its errors: a password with a bare @ or /.
+// What is wrong with it, to follow "DATABASE_URL …". Nothing if libpq accepts it. The text
+// contains no part of the address. Also refuses a password with a bare @ or /, which libpq
+// would misread, and quote in its errors.
 std::optional<std::string> error_of_url(const Secret &url);
 
 } // namespace sidecar::database

@@ -49,7 +49,7 @@ bool is_ipv6(std::string_view host) noexcept
 		   });
 }
 
-// Digits alone, without a sign.
+// Only digits, without a sign.
 std::optional<int> parse_number(std::string_view text, int low, int high) noexcept
 {
 	int number = 0;
@@ -91,7 +91,7 @@ private:
 			return fail(kSchemes);
 		rest_.remove_prefix(separator + 3);
 		check_characters();
-		// A bare one of these ends a part too early, and the rest lands elsewhere.
+		// A bare one of these ends a part too early, and the rest is read as something else.
 		if (std::count(rest_.begin(), rest_.end(), '@') > 1 || rest_.find('#') != rest_.npos)
 			fail(kEncode);
 		std::string_view authority = cut(rest_, "/?");

@@ -1,4 +1,4 @@
-// Where Redis is, and who we are there: REDIS_URL, taken apart. Without I/O.
+// REDIS_URL, parsed: the server and our user there. Without I/O.
 #pragma once
 
 #include <string>
@@ -30,14 +30,14 @@ struct RedisAddress {
 	RedisAddress clone() const;
 };
 
-// The endpoint, or what is wrong with the URL, as an end of "REDIS_URL: …". No
-// part of the URL is in that text.
+// The address, or what is wrong with the URL, to follow "REDIS_URL …". The text contains no
+// part of the URL.
 using ParsedRedisAddress = std::variant<RedisAddress, std::string_view>;
 
 // redis://[user[:password]@]host[:port][,host[:port]…][/database][?master=NAME],
 // the same with rediss:// for TLS, or unix://[user[:password]@]/path; ?db=N also
 // names the database. User, password, path and NAME are percent-decoded; an IPv6
-// address stands in brackets. Several hosts are sentinels.
+// address is in brackets. Several hosts are sentinels.
 ParsedRedisAddress parse_redis_address(std::string_view url);
 
 } // namespace sidecar::redis

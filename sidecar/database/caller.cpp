@@ -25,8 +25,8 @@ std::string quoted(std::string_view name)
 	return text += '"';
 }
 
-// Functions or schema are not where they were: the extension may have been
-// dropped and made again elsewhere.
+// Functions or schema have moved: the extension may have been dropped and created again
+// elsewhere.
 bool is_missing(const StoreError &error)
 {
 	return error.sqlstate() == "42883" || error.sqlstate() == "3F000" ||

@@ -6,7 +6,7 @@
 namespace sidecar::database
 {
 
-// The database did not do it. `sqlstate` is empty where there was no answer
+// The database did not do it. `sqlstate` is empty if there was no answer
 // (no connection, time-out); what() is a fixed text or the server's primary
 // message, which holds no secret.
 class StoreError : public std::runtime_error

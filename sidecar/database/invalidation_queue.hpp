@@ -44,14 +44,14 @@ public:
 	virtual ~InvalidationQueue() = default;
 	// All of these throw StoreError.
 	virtual Awaitable<Registration> registration() = 0;
-	// OT016 where another cache is registered, 55P03 while a writer is under way.
+	// OT016 if another cache is registered, 55P03 while a writer is under way.
 	virtual Awaitable<void> register_cache(const std::string &cache_id) = 0;
 	virtual Awaitable<bool> unregister_cache(const std::string &cache_id) = 0;
 	// Until something may have changed since the last wait, or a second has passed.
 	virtual Awaitable<void> wait() = 0;
 	// Registration id and invalidations as of one moment.
 	virtual Awaitable<PendingInvalidations> pending(int most) = 0;
-	// How many were deleted; nothing where the registration id is another by now.
+	// How many were deleted; nothing if the registration id is another by now.
 	virtual Awaitable<std::optional<std::int64_t>>
 	acknowledge(const std::string &registration_id, const std::vector<std::int64_t> &ids) = 0;
 };

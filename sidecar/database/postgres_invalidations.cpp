@@ -8,7 +8,7 @@ namespace sidecar::database
 namespace
 {
 
-// Microseconds since 1970: a time that can be compared, whoever reads it.
+// Microseconds since 1970: a time that all readers can compare.
 constexpr const char *kRegistration = R"(SELECT cache_id, registration_id, system_identifier,
 	timeline, database, (extract(epoch FROM started_at) * 1000000)::bigint,
 	extract(epoch FROM pg_catalog.clock_timestamp() - acknowledged_at)::float8

@@ -1,4 +1,4 @@
-// What refreshes want of the database (docs/design/refresh.md, "In the database").
+// What refreshes need from the database (docs/design/refresh.md, "In the database").
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -19,7 +19,7 @@
 namespace sidecar::database
 {
 
-// What somebody wants of a token.
+// What a caller asks of a token.
 struct WantedRefresh {
 	oauth::Identity identity;
 	std::chrono::seconds min_ttl{120};
@@ -76,17 +76,16 @@ public:
 										std::string_view kind, const std::string &detail,
 										std::optional<std::chrono::seconds> retry_after) = 0;
 	virtual Awaitable<RefreshEnd> replay(const spool::Entry &entry) = 0;
-	// Whether somebody refreshes it now.
+	// Whether it is being refreshed now.
 	virtual Awaitable<bool> is_refreshing(const oauth::Identity &identity) = 0;
 	virtual Awaitable<Cluster> cluster() = 0;
 
-	// What is to be refreshed now though nobody asks, of these providers: call begin() for
-	// each of them.
+	// Tokens of these providers to refresh ahead of time now: call begin() for each of them.
 	virtual Awaitable<std::vector<WantedRefresh>>
 	due(int most, const std::vector<std::string> &providers) = 0;
 
-	// What callers of oauth_fresh_access_token() wait for; sleeps for a second at most. The
-	// session that calls it is listed as a listener: let it be one.
+	// The requests of callers of oauth_fresh_access_token(). Sleeps for a second at most. The
+	// session that calls it counts as a listener: always use the same.
 	virtual Awaitable<std::vector<WantedRefresh>> wait_for_requests() = 0;
 	// No commit follows. `outcome` is one of oauth_refresh_begin()'s.
 	virtual Awaitable<void> answer_request(const oauth::Identity &identity,

@@ -1,4 +1,4 @@
-// Logs what the database refuses in the background: once in a row for each SQLSTATE.
+// Logs refusals of the database in the background: each SQLSTATE once in a row.
 #pragma once
 
 #include <string>

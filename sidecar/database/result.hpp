@@ -1,4 +1,4 @@
-// What libpq answers, owned. Its headers are for the files that talk to it alone.
+// libpq's results, owned. Only files that call libpq include its headers.
 #pragma once
 
 #include <memory>
@@ -13,16 +13,16 @@ struct pg_result;
 namespace sidecar::database
 {
 
-// Every value may be a token, and is overwritten first: what PQgetvalue() gives
-// is memory of the result. Out of reach are libpq's two buffers, which hold the
-// last messages sent and received until others take their place.
+// Every value may be a token, so all are overwritten first: PQgetvalue() returns memory of the
+// result. We cannot wipe libpq's two buffers, which keep the last messages sent and received
+// until others replace them.
 struct WipeAndClear {
 	void operator()(pg_result *result) const noexcept;
 };
 using Result = std::unique_ptr<pg_result, WipeAndClear>;
 
 bool has_failed(const Result &result) noexcept;
-// Empty where libpq made the result itself: no answer came.
+// Empty if libpq made the result itself: no answer came.
 std::string sqlstate_of(const Result &result);
 StoreError error_of(const Result &result);
 
@@ -34,7 +34,7 @@ public:
 
 	int count() const noexcept;
 	bool is_null(int row, int column) const noexcept;
-	std::string_view text(int row, int column) const noexcept; // empty where NULL
+	std::string_view text(int row, int column) const noexcept; // empty if NULL
 	std::optional<std::string> optional_text(int row, int column) const;
 
 private:

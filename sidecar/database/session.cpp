@@ -32,7 +32,7 @@ std::vector<const char *> pointers_to(const Parameters &parameters)
 	for (const std::optional<Secret> &parameter : parameters.list()) {
 		// libpq would end the text there, and something else would be stored.
 		if (parameter && parameter->reveal().find('\0') != std::string_view::npos)
-			throw StoreError("22021", "a parameter holds a NUL character");
+			throw StoreError("22021", "a parameter contains a NUL character");
 		pointers.push_back(parameter ? parameter->c_str() : nullptr);
 	}
 	return pointers;
@@ -78,11 +78,10 @@ Statement::Statement(std::string text) : sql(std::move(text))
 		"oauth_sidecar_" + oauth::hex({reinterpret_cast<const char *>(digest.data()), kNameBytes});
 }
 
-// Nothing here depends on how database or role are set up. Who waits for a lock
-// hears of that, and not only of time. Names are looked for in pg_catalog alone.
-// Every statement is a look-up by identity: its plan by index is right for all
-// values, and made once. A plan for one value may scan, where few workspaces
-// hold all rows.
+// Nothing here depends on the settings of database or role. A statement that waits for a lock
+// fails with an error that says so, before the general time-out. Names are looked up in
+// pg_catalog only. Every statement is a look-up by identity: a generic plan by index is right
+// for all values, and made once. A plan for one value may scan if few workspaces have all rows.
 std::string session_settings(std::chrono::milliseconds statement)
 {
 	return fmt::format(
@@ -174,9 +173,8 @@ asio::awaitable<void> Session::set_up(const std::string &settings)
 		throw error_of(result);
 }
 
-// A statement that the server says it does not know, or whose plan is out of
-// date, has not been run: it goes again, in a form that needs no memory of the
-// server's.
+// If the server does not know the statement, or its plan is out of date, it has not run. It is
+// sent again, in a form that needs no prepared statement.
 asio::awaitable<Rows> Session::run(const Statement &statement, const Parameters &parameters)
 {
 	const std::vector<const char *> values = pointers_to(parameters);
@@ -201,7 +199,7 @@ asio::awaitable<void> Session::prepare(const Statement &statement)
 	const std::string name = name_of(statement);
 	must_send(PQsendPrepare(connection_.get(), name.c_str(), statement.sql.c_str(), 0, nullptr));
 	const Result result = co_await exchange();
-	// 42P05: a pooler's session has it from somebody else.
+	// 42P05: another client of the pooler has prepared it in this session.
 	if (has_failed(result) && sqlstate_of(result) != "42P05")
 		throw error_of(result);
 	prepared_.insert(name);
@@ -224,7 +222,7 @@ bool Session::is_stale(const Statement &statement, const Result &result)
 	const bool is_outdated = state == "0A000" && is_outdated_plan(result);
 	if (is_unknown || is_outdated)
 		prepared_.erase(name_of(statement));
-	// The old one cannot be prepared anew under its name.
+	// The old name is taken, so it is prepared under a new one.
 	if (is_outdated)
 		generations_[statement.name]++;
 	return is_unknown || is_outdated;
@@ -260,8 +258,8 @@ void Session::classify(const Result &result)
 		is_broken_ = true;
 }
 
-// The server reads a message to its end before it says much, so that waiting for
-// it to read is enough.
+// The server reads a whole message before it answers much, so it is enough to wait until it
+// reads.
 asio::awaitable<void> Session::flush()
 {
 	int left = 0;
@@ -284,7 +282,7 @@ asio::awaitable<Result> Session::collect()
 		Result next(PQgetResult(connection_.get()));
 		if (!next)
 			break;
-		// No statement of ours copies; libpq would give such a result for ever.
+		// No statement of ours copies. libpq would return such a result without end.
 		if (is_copy(next))
 			must_send(0);
 		if (!first || (has_failed(next) && !has_failed(first)))
@@ -313,8 +311,7 @@ void Session::expire()
 	socket_.cancel();
 }
 
-// What an idle session receives is a notice, or the server's last words and then
-// an end.
+// An idle session receives a notice, or the server's last message before it closes.
 bool Session::is_usable()
 {
 	PGconn *connection = connection_.get();

@@ -34,7 +34,7 @@ struct Statement {
 	std::string name;
 };
 
-// What a session sets before all else, as one text.
+// The settings that a session makes first, as one text.
 std::string session_settings(std::chrono::milliseconds statement);
 
 class Session : public std::enable_shared_from_this<Session>
@@ -49,7 +49,7 @@ public:
 
 	// These throw StoreError, and leave a session that is not usable where there
 	// was no answer. The session has to live until they are done.
-	// First of all, for a connection that was begun: logs in, within `limit`.
+	// Call it first: logs in, within `limit`.
 	boost::asio::awaitable<void> connect(std::chrono::milliseconds limit);
 	boost::asio::awaitable<void> set_up(const std::string &settings);
 	boost::asio::awaitable<Rows> run(const Statement &statement, const Parameters &parameters);
@@ -64,7 +64,7 @@ public:
 
 	unsigned generation = 0; // of the pool
 
-	// While idle: calls `on_dead` once the server has hung up.
+	// While idle: calls `on_dead` when the server has closed the connection.
 	void watch(std::function<void()> on_dead);
 	void stop_watching();
 

@@ -1,4 +1,4 @@
-// What the endpoints want of the database, and nothing of how it is reached.
+// What endpoints need from the database.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -39,7 +39,7 @@ struct StoredToken {
 	double read_at = 0; // by it: before this was read
 	std::string details;
 	std::string registration_id; // of the cache's registration; empty: none, or a standby's
-	Secret refresh_token;        // where it was asked for
+	Secret refresh_token;        // if it was asked for
 };
 
 struct DeletedToken {
@@ -47,11 +47,11 @@ struct DeletedToken {
 	bool is_queued = false; // to be revoked at the provider
 };
 
-// Whether requests can be served, for a person.
+// Whether requests can be served, in words for a person.
 struct Readiness {
 	std::string fault;    // what makes them fail; empty: nothing
 	bool is_away = false; // the fault is that there is no answer: the pool logs that
-	std::string warning;  // what is to be set right, though they succeed; or empty
+	std::string warning;  // requests succeed, but this must be corrected; or empty
 };
 
 class TokenStore
@@ -64,14 +64,14 @@ public:
 	// All of these throw StoreError.
 	// The link's address (docs/design/flow.md, "The link"); errors of its arguments have SQLSTATEs.
 	virtual Awaitable<std::string> authorize_url(const oauth::Link &link) = 0;
-	// Nothing where the link is unknown, used or expired. `provider` is the base name.
+	// Nothing if the link is unknown, used or expired. `provider` is the base name.
 	virtual Awaitable<std::optional<oauth::OpenedAttempt>>
 	open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
 				 const oauth::ProviderEndpoints &endpoints, const std::string &client_id) = 0;
 	virtual Awaitable<std::optional<oauth::ClaimedAttempt>>
 	claim(const oauth::ClaimAttempt &claim) = 0;
-	// Within one transaction. Throws only where it is certain that nothing was stored,
-	// or where there was no answer.
+	// In one transaction. Throws only if it is certain that nothing was stored, or if there was
+	// no answer.
 	virtual Awaitable<oauth::StoreResult> store(const oauth::Digest &ticket_hash,
 												const oauth::Grant &grant) = 0;
 	virtual Awaitable<std::optional<ConnectedAccount>>

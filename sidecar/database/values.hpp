@@ -71,12 +71,12 @@ class Columns
 public:
 	explicit Columns(const Rows &rows, int row = 0) : rows_(rows), row_(row) {}
 
-	std::string text() { return std::string(next()); } // empty where NULL
+	std::string text() { return std::string(next()); } // empty if NULL
 	std::optional<std::string> optional_text();
 	Secret secret() { return Secret(next()); }
 	bool boolean() { return next() == "t"; }
-	std::optional<double> optional_number(); // nothing where NaN or infinite, too
-	// Seconds since 1970 UTC; nothing where it is NULL or `infinity`, which no time
+	std::optional<double> optional_number(); // also nothing if NaN or infinite
+	// Seconds since 1970 UTC; nothing if it is NULL or `infinity`, which no time
 	// reaches. `-infinity` is the earliest time that can be written.
 	std::optional<double> optional_time();
 	double number() { return optional_number().value_or(0); }

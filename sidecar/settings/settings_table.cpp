@@ -124,7 +124,7 @@ constexpr long long kLongestProviderTimeout = 30;
 constexpr Kind kSecret = Kind::secret;
 
 // The name, the default, how it is read (and stored where, within which bounds), and what
-// --help says. The default is empty where there is none, and the help then says so.
+// --help says. The default is empty if there is none, and the help then says so.
 constexpr Setting kSettings[] = {
 	{"DATABASE_URL", "", database_url,
 	 "Postgres, as in postgresql://user:password@host:5432/database; required", kSecret},

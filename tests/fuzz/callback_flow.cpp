@@ -4,7 +4,7 @@
 //   the first action claims or ends, and a code goes out only after a claim, to
 //   the recorded token endpoint
 //   a browser is sent to the public origin or an allowed one, by an address that
-//   fits into a header, and only where there was an attempt
+//   fits into a header, and only if there was an attempt
 //   reasons for the log are texts of ours
 //   a grant's tokens are printable, and its details JSON
 #include <fuzzer/FuzzedDataProvider.h>

@@ -12,7 +12,7 @@
 // quotation marks. Knows no more of JSON than these files have.
 using Vector = std::map<std::string, std::string>;
 
-// Throws std::runtime_error where the file cannot be read as such.
+// Throws std::runtime_error if the file cannot be read as such.
 std::vector<Vector> read_vectors(const std::string &file);
 
 // "1985-10-26T01:20:00-07:00" in seconds since 1970 UTC.
