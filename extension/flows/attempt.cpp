@@ -159,8 +159,8 @@ void open_attempt(FunctionCallInfo fcinfo, TimestampTz now)
 		fernet::wipe(DatumGetPointer(values[i]), VARSIZE(DatumGetPointer(values[i])));
 }
 
-// One atomic statement: whoever comes second, or with another browser, finds
-// nothing and uses nothing up.
+// One atomic statement: a second caller, or one with another browser, finds nothing and uses
+// nothing up.
 bool delete_attempt(Datum state_hash, Datum browser_hash, Datum provider)
 {
 	static MemberQuery statement = {

@@ -120,8 +120,8 @@ void look_up()
 		cached.tokens = InvalidOid; // look again: nobody tells of a new table
 		return;
 	}
-	// Without a lock: whoever writes has one, and who only asks must not wait
-	// for it behind somebody's ALTER TABLE.
+	// Without a lock: writers have one, and a caller that only asks must not wait behind an
+	// ALTER TABLE.
 	Relation table = RelationIdGetRelation(cached.tokens);
 	if (!RelationIsValid(table)) {
 		cached.tokens = InvalidOid;

@@ -28,13 +28,13 @@ namespace oauth_tokens
 namespace
 {
 
-// Invalidations that nobody drains end the registration, so that they do not pile up for
-// ever: the cache then begins anew, with an empty one.
+// If nobody acknowledges invalidations for so long, the registration ends, so that they do not
+// pile up. The cache then begins a new epoch, without entries.
 constexpr std::int64_t kUnacknowledged = 10 * SECS_PER_MINUTE * USECS_PER_SEC;
 
-// So does room for more than a million, even if they are drained: every reader
-// goes through it, and an old snapshot may keep it from being given back. A new
-// registration has a minute's peace.
+// It also ends if the table has room for more than a million, even if they are acknowledged:
+// every reader goes through that room, and an old snapshot may keep it from being freed. The
+// size is not checked during the first minute of a registration.
 constexpr std::int64_t kMinuteOfMany = SECS_PER_MINUTE * USECS_PER_SEC;
 constexpr std::uint64_t kManyBytes = 128 * 1024 * 1024;
 
@@ -96,9 +96,9 @@ void end_if_undrained(const CacheTables &tables, const Registration &registratio
 		end_registrations(tables, Wait::no);
 }
 
-// Whoever registers a cache waits until all who may have been told "no" have
-// ended: by the lock on the table, which this transaction holds. So the answer is
-// as of now, not of its snapshot.
+// A session that registers a cache waits until all transactions that may have been told "no"
+// have ended, by the lock on the table that they hold. So the answer must be as of now, not of
+// the snapshot.
 bool is_cache_registered(const CacheTables &tables)
 {
 	if (!ours.asked) {

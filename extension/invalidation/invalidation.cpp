@@ -122,7 +122,7 @@ void empty_invalidations(const CacheTables &tables)
 		delete_all_invalidations(tables);
 }
 
-// Whoever has written an invalidation holds a lock on the table until it is seen, or gone.
+// A transaction that has written an invalidation holds a lock on the table until it ends.
 void shrink_invalidations(const CacheTables &tables)
 {
 	if (invalidations_size(tables) > kMuchRoom && !has_invalidations(tables) &&

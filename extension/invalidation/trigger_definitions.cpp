@@ -47,7 +47,7 @@ struct TriggerState {
 	TransactionId written_by;
 };
 
-// Whoever asks need not have a right to it.
+// The caller needs no right to it.
 Oid invalidate_function()
 {
 	return internal_function("record_change");

@@ -19,8 +19,7 @@ inline constexpr const char *kKeyVariable = "OAUTH_ENCRYPTION_KEY";
 
 enum class KeyState : std::uint8_t { missing, malformed, ready };
 
-// A parsed source. Plain data, because it lies in memory shared by processes;
-// whoever holds a copy wipes it.
+// A parsed source. Plain data, because it is in shared memory. The owner of a copy wipes it.
 struct KeySet {
 	KeyState state = KeyState::missing;
 	std::uint32_t count = 0;

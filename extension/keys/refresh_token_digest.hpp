@@ -6,9 +6,9 @@
 //
 // so that no key is needed to compare it: it survives a move, every rotation and
 // the removal of every key (docs/design/threats.md, E23). Equal tokens of two rows have unequal
-// digests, and one that was copied to another row fits nothing there. Whoever
-// reads it can try guesses: a refresh token must not be guessable anyway
-// (RFC 6749, section 10.10).
+// digests, and one that was copied to another row matches nothing there. A
+// reader of a digest can try guesses, but a refresh token must not be guessable (RFC 6749,
+// section 10.10).
 #pragma once
 
 #include "postgres/compat.hpp"

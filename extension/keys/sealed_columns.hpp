@@ -5,8 +5,8 @@
 // flows keep, the keys of spool files, and tokens that were deleted and are to be revoked.
 //
 // Every function here but the names runs within an SPI connection, on the tables as the
-// extension's owner. Whoever seals for these rows has locked flow_links or the table of
-// tokens for writing before in the same transaction, and rotation waits for that lock.
+// extension's owner. A transaction that seals for these rows has first locked flow_links or the
+// table of tokens for writing, and rotation waits for that lock.
 #pragma once
 
 #include <cstdint>

@@ -63,9 +63,9 @@ int64 delete_gone(Datum gone)
 	return static_cast<int64>(deleted + run_as_owner(attempts, {{UUIDARRAYOID, gone}}));
 }
 
-// Of clients that are asked for nothing any more. A burst is over in minutes, the rate in
-// seconds, and that refresh tokens rotate is what is taken for granted. A pause and that they
-// stay are remembered for a month: whoever still refreshes finds it out again.
+// Deletes clients without recent reports. A burst ends in minutes, the rate recovers in seconds,
+// and that refresh tokens rotate is the default. A pause, and the fact that they do not rotate,
+// are kept for a month; the next refresh finds them out again.
 int64 delete_quiet_clients()
 {
 	static MemberQuery statement = {

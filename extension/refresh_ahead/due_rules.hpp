@@ -32,10 +32,10 @@ DueRuleList read_due_rules(Datum providers, bool all);
 // grant.
 enum class DueBy { access_expiry, grant_end };
 
-// Which times a look goes through. What is older than that has been waiting for a month, or
-// for longer than its provider keeps it: whoever reads it may have it refreshed. Up to
-// `recent` stand those whose time has come for sure: they wait for something, if they are
-// many. Behind it stand those that come to be due.
+// The times that a search covers. Older tokens have waited for a month, or for longer than their
+// provider keeps them: they are refreshed only on a read. Up to `recent` are those that are
+// certainly due: if they are many, they wait for something. After it are those that become
+// due.
 struct DueTimes {
 	TimestampTz after;
 	TimestampTz recent;

@@ -102,8 +102,8 @@ void check_token_size(std::string_view token, const ValuePosition &place)
 				 errhint("An OAuth token has a few kB at most; is this the whole response?")));
 }
 
-// It is stored all the same: whoever brings it may mean it. A provider's token does
-// not look so, and what looks so costs one HMAC. A writer learns from the answer
+// It is stored all the same, because it may be intended. A provider's token does not look like
+// this, and one that does costs one HMAC. A writer learns from the answer
 // that a ciphertext, which it must have whole, was made under this server's ring:
 // not of which row, and nothing of the plaintext. One who may write the table
 // could tell that anyway, by reading the row that it was written to.

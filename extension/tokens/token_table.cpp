@@ -126,7 +126,8 @@ void look_up()
 	if (!OidIsValid(cached.details_relid))
 		raise_not_migrated(cached.details_name);
 
-	// In the order of whoever drops both, and keeps us waiting until they are gone.
+	// In the order in which both are dropped: a session that drops them makes us wait until they
+	// are gone.
 	const Rows rows = refuse_rows_elsewhere(cached.relid, cached.name);
 	if (rows == Rows::gone)
 		raise_not_migrated(cached.name);

@@ -61,9 +61,9 @@ const TokenTable &token_table_as_known();
 const TokenTable &token_table();
 
 // The same with a lock, after which the table stays as it is until the
-// transaction ends. Whoever writes takes it before the key ring is read: a
-// rotation after which a key may go waits for all who may yet write under that
-// key, and knows them by this lock.
+// transaction ends. Writers take it before they read the key ring: before a
+// key may be removed, rotation waits for all transactions that may still write under that key,
+// and finds them by this lock.
 const TokenTable &lock_token_table(LOCKMODE mode);
 
 // Opens it, too; the caller closes it with NoLock.
