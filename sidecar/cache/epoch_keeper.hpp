@@ -9,7 +9,7 @@
 #include "cache/coherence.hpp"
 #include "cache_entry/keys.hpp"
 #include "database/invalidation_queue.hpp"
-#include "redis/connection.hpp"
+#include "redis/client.hpp"
 
 namespace sidecar::cache
 {

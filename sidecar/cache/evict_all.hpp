@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cache_entry/keys.hpp"
-#include "redis/connection.hpp"
+#include "redis/client.hpp"
 
 namespace sidecar::cache
 {

@@ -16,7 +16,7 @@
 #include "cache/persistence.hpp"
 #include "cache_entry/keys.hpp"
 #include "database/invalidation_queue.hpp"
-#include "redis/connection.hpp"
+#include "redis/client.hpp"
 
 namespace sidecar::cache
 {

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <string>
 
-#include "redis/connection.hpp"
+#include "redis/client.hpp"
 
 namespace sidecar::cache
 {

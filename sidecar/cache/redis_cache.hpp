@@ -11,7 +11,7 @@
 #include "cache_entry/entry.hpp"
 #include "cache_entry/entry_metadata.hpp"
 #include "cache_entry/keys.hpp"
-#include "redis/connection.hpp"
+#include "redis/client.hpp"
 #include "settings/settings.hpp"
 
 namespace sidecar::cache

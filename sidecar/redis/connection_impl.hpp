@@ -5,7 +5,7 @@
 #include <list>
 
 #include "base/backoff.hpp"
-#include "redis/connection.hpp"
+#include "redis/client.hpp"
 #include "redis/connector.hpp"
 #include "redis/session.hpp"
 

@@ -16,7 +16,7 @@
 #include <string>
 
 #include "../database/loop.hpp"
-#include "redis/connection.hpp"
+#include "redis/client.hpp"
 #include "redis_server.hpp"
 
 namespace tests

@@ -1,4 +1,4 @@
-#include "redis/connection.hpp"
+#include "redis/client.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>

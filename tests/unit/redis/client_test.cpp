@@ -1,4 +1,4 @@
-#include "redis/connection.hpp"
+#include "redis/client.hpp"
 
 #include <csignal>
 
@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 namespace
 {
 
-class RedisConnection : public tests::RedisTest
+class RedisClient : public tests::RedisTest
 {
 protected:
 	static void SetUpTestSuite() { server_ = std::make_unique<RedisServer>(); }
@@ -26,7 +26,7 @@ protected:
 	static std::unique_ptr<RedisServer> server_;
 };
 
-std::unique_ptr<RedisServer> RedisConnection::server_;
+std::unique_ptr<RedisServer> RedisClient::server_;
 
 // What came of many commands.
 struct Outcome {
@@ -54,7 +54,7 @@ asio::awaitable<void> read_often(Client &connection, std::string key, int times,
 
 } // namespace
 
-TEST_F(RedisConnection, KnowsWhoIsThere)
+TEST_F(RedisClient, KnowsWhoIsThere)
 {
 	for (const std::string &url : {server_->url(), server_->unix_url()}) {
 		const auto connection = make(url);
@@ -77,7 +77,7 @@ TEST_F(RedisConnection, KnowsWhoIsThere)
 	}
 }
 
-TEST_F(RedisConnection, RunsCommands)
+TEST_F(RedisClient, RunsCommands)
 {
 	const auto connection = connected(server_->url());
 	Command set{"SET", "key"};
@@ -94,7 +94,7 @@ TEST_F(RedisConnection, RunsCommands)
 	EXPECT_TRUE(run(*connection, {"GET", "big"}).text() == big);
 }
 
-TEST_F(RedisConnection, SaysWhatIsRefusedWithoutQuoting)
+TEST_F(RedisClient, SaysWhatIsRefusedWithoutQuoting)
 {
 	const auto connection = connected(server_->url());
 	run(*connection, {"SET", "text", "SeCrEt"});
@@ -106,7 +106,7 @@ TEST_F(RedisConnection, SaysWhatIsRefusedWithoutQuoting)
 	EXPECT_EQ(connection->generation(), 1U);
 }
 
-TEST_F(RedisConnection, RunsPipelines)
+TEST_F(RedisClient, RunsPipelines)
 {
 	const auto connection = connected(server_->url());
 	std::vector<Command> commands;
@@ -123,7 +123,7 @@ TEST_F(RedisConnection, RunsPipelines)
 	EXPECT_EQ(tests::finish(io_, connection->run(std::move(none))).size(), 0U);
 }
 
-TEST_F(RedisConnection, GivesEachItsOwnReply)
+TEST_F(RedisClient, GivesEachItsOwnReply)
 {
 	const auto connection = connected(server_->url());
 	Outcome outcome;
@@ -134,7 +134,7 @@ TEST_F(RedisConnection, GivesEachItsOwnReply)
 	EXPECT_EQ(outcome.good, 64 * 200);
 }
 
-TEST_F(RedisConnection, SendsTheCommandsOfATurnAtOnce)
+TEST_F(RedisClient, SendsTheCommandsOfATurnAtOnce)
 {
 	const auto connection = connected(server_->url());
 	const long before = tests::count_of_sends();
@@ -146,7 +146,7 @@ TEST_F(RedisConnection, SendsTheCommandsOfATurnAtOnce)
 	EXPECT_LE(tests::count_of_sends() - before, 4);
 }
 
-TEST_F(RedisConnection, EndsAllThatWaitWhereAnAnswerIsLate)
+TEST_F(RedisClient, EndsAllThatWaitWhereAnAnswerIsLate)
 {
 	RedisServer server;
 	limits_.command = 200ms;
@@ -165,7 +165,7 @@ TEST_F(RedisConnection, EndsAllThatWaitWhereAnAnswerIsLate)
 	EXPECT_EQ(run(*connection, {"ECHO", "x"}).text(), "x");
 }
 
-TEST_F(RedisConnection, TakesATimeoutForOneCommand)
+TEST_F(RedisClient, TakesATimeoutForOneCommand)
 {
 	const auto connection = connected(server_->url());
 	Command slow{"BLPOP", "nothing", "1"};
@@ -175,7 +175,7 @@ TEST_F(RedisConnection, TakesATimeoutForOneCommand)
 	EXPECT_FALSE(connection->is_connected());
 }
 
-TEST_F(RedisConnection, ComesBackAfterAKillUnderLoad)
+TEST_F(RedisClient, ComesBackAfterAKillUnderLoad)
 {
 	RedisServer server;
 	const auto connection = connected(server.url());
@@ -199,7 +199,7 @@ TEST_F(RedisConnection, ComesBackAfterAKillUnderLoad)
 	io_.stop();
 }
 
-TEST_F(RedisConnection, DropsAndConnectsAgain)
+TEST_F(RedisClient, DropsAndConnectsAgain)
 {
 	const auto connection = connected(server_->url());
 	Outcome outcome;
@@ -212,7 +212,7 @@ TEST_F(RedisConnection, DropsAndConnectsAgain)
 	EXPECT_EQ(connection->generation(), 2U);
 }
 
-TEST_F(RedisConnection, EndsWhatIsUnderWayWhenClosed)
+TEST_F(RedisClient, EndsWhatIsUnderWayWhenClosed)
 {
 	const auto connection = connected(server_->url());
 	Command blocked{"BLPOP", "nothing", "0"};
@@ -236,7 +236,7 @@ TEST_F(RedisConnection, EndsWhatIsUnderWayWhenClosed)
 	io_.run(); // nothing of it is left
 }
 
-TEST_F(RedisConnection, DiesAtAnyMoment)
+TEST_F(RedisClient, DiesAtAnyMoment)
 {
 	for (int turns = 0; turns < 40; turns++) {
 		asio::io_context io(1);
@@ -260,7 +260,7 @@ TEST_F(RedisConnection, DiesAtAnyMoment)
 	}
 }
 
-TEST_F(RedisConnection, WaitsOnlySoLong)
+TEST_F(RedisClient, WaitsOnlySoLong)
 {
 	const auto connection = make("unix:///nowhere/socket");
 	connection->start();
@@ -268,7 +268,7 @@ TEST_F(RedisConnection, WaitsOnlySoLong)
 	EXPECT_EQ(connection->fault(), "No such file or directory");
 }
 
-TEST_F(RedisConnection, NamesWhatItCannotReach)
+TEST_F(RedisClient, NamesWhatItCannotReach)
 {
 	limits_.connect = 300ms;
 	const auto listener = std::make_unique<RedisServer>();
