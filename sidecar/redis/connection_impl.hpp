@@ -6,8 +6,8 @@
 
 #include "base/backoff.hpp"
 #include "redis/client.hpp"
+#include "redis/connection.hpp"
 #include "redis/connector.hpp"
-#include "redis/session.hpp"
 
 namespace sidecar::redis
 {
@@ -54,7 +54,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
 	Connector connector;
 	boost::asio::steady_timer pause; // while there is nothing to do for keep_up()
 	database::Backoff backoff;
-	std::shared_ptr<Session> session; // null while not connected
+	std::shared_ptr<Connection> session; // null while not connected
 	ServerInfo server;
 	Clock::time_point since; // when it became connected
 	unsigned generation = 0;

@@ -74,7 +74,7 @@ asio::awaitable<Connector::Opened> Connector::open()
 		co_return co_await open_by_sentinels();
 	if (endpoint_.unix_path.empty())
 		co_return co_await open_host(endpoint_.hosts.front());
-	SessionPtr session = co_await reach_socket();
+	ConnectionPtr session = co_await reach_socket();
 	co_return co_await greet(std::move(session));
 }
 
@@ -124,7 +124,7 @@ asio::awaitable<HostPort> Connector::ask_sentinel(HostPort sentinel)
 		if (wants_password)
 			commands.push_back(auth_command(endpoint_));
 		commands.push_back({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", endpoint_.sentinel_master});
-		SessionPtr session = co_await reach(sentinel);
+		ConnectionPtr session = co_await reach(sentinel);
 		replies = co_await run(session, std::move(commands));
 		session->end("asked");
 		wants_password = replies.back().error_code() == "NOAUTH";
@@ -144,7 +144,7 @@ asio::awaitable<Connector::Opened> Connector::open_host(HostPort host)
 {
 	std::string fault;
 	try {
-		SessionPtr session = co_await reach(host);
+		ConnectionPtr session = co_await reach(host);
 		co_return co_await greet(std::move(session));
 	} catch (const Error &error) {
 		fault = error.what();
@@ -152,7 +152,7 @@ asio::awaitable<Connector::Opened> Connector::open_host(HostPort host)
 	throw Error::unavailable(name_of(host) + ": " + fault);
 }
 
-asio::awaitable<Connector::Opened> Connector::greet(SessionPtr session)
+asio::awaitable<Connector::Opened> Connector::greet(ConnectionPtr session)
 {
 	std::vector<Command> commands = greeting(endpoint_, name_);
 	std::vector<Reply> replies = co_await run(session, std::move(commands));
@@ -165,7 +165,7 @@ asio::awaitable<Connector::Opened> Connector::greet(SessionPtr session)
 }
 
 // So that close() finds the session meanwhile.
-asio::awaitable<std::vector<Reply>> Connector::run(SessionPtr session,
+asio::awaitable<std::vector<Reply>> Connector::run(ConnectionPtr session,
 												   std::vector<Command> commands)
 {
 	greeted_ = session;
@@ -182,12 +182,12 @@ asio::awaitable<std::vector<Reply>> Connector::run(SessionPtr session,
 	co_return replies;
 }
 
-asio::awaitable<Connector::SessionPtr> Connector::reach(HostPort host)
+asio::awaitable<Connector::ConnectionPtr> Connector::reach(HostPort host)
 {
 	const std::vector<tcp::endpoint> addresses = co_await resolve(host);
 	std::string fault;
 	for (const tcp::endpoint &address : addresses) {
-		SessionPtr session;
+		ConnectionPtr session;
 		try {
 			const Deadline deadline(*this);
 			Generic::endpoint where(address);
@@ -206,7 +206,7 @@ asio::awaitable<Connector::SessionPtr> Connector::reach(HostPort host)
 	throw Error::unavailable(fault);
 }
 
-asio::awaitable<Connector::SessionPtr> Connector::reach_socket()
+asio::awaitable<Connector::ConnectionPtr> Connector::reach_socket()
 {
 	const Deadline deadline(*this);
 	const asio::local::stream_protocol::endpoint path(endpoint_.unix_path);
@@ -272,9 +272,9 @@ asio::awaitable<std::vector<tcp::endpoint>> Connector::resolve(HostPort host)
 	co_return addresses;
 }
 
-Connector::SessionPtr Connector::make_session(std::unique_ptr<Tls> tls)
+Connector::ConnectionPtr Connector::make_session(std::unique_ptr<Tls> tls)
 {
-	auto session = std::make_shared<Session>(std::move(socket_), std::move(tls), limits_);
+	auto session = std::make_shared<Connection>(std::move(socket_), std::move(tls), limits_);
 	session->start();
 	return session;
 }

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "address/redis_address.hpp"
+#include "redis/connection.hpp"
 #include "redis/server_info.hpp"
-#include "redis/session.hpp"
 
 namespace sidecar::redis
 {
@@ -27,11 +27,11 @@ public:
 	Connector &operator=(const Connector &) = delete;
 
 	struct Opened {
-		Opened(std::shared_ptr<Session> opened, ServerInfo found)
+		Opened(std::shared_ptr<Connection> opened, ServerInfo found)
 			: session(std::move(opened)), server(std::move(found))
 		{
 		}
-		std::shared_ptr<Session> session;
+		std::shared_ptr<Connection> session;
 		ServerInfo server;
 	};
 	// Throws std::exception with the reason. One at a time; the connector has to
@@ -42,22 +42,22 @@ public:
 	void close();
 
 private:
-	using SessionPtr = std::shared_ptr<Session>;
+	using ConnectionPtr = std::shared_ptr<Connection>;
 	class Deadline;
 
 	boost::asio::awaitable<Opened> open_by_sentinels();
 	boost::asio::awaitable<HostPort> ask_sentinel(HostPort sentinel);
 	boost::asio::awaitable<Opened> open_host(HostPort host);
-	boost::asio::awaitable<Opened> greet(SessionPtr session);
-	boost::asio::awaitable<std::vector<Reply>> run(SessionPtr session,
+	boost::asio::awaitable<Opened> greet(ConnectionPtr session);
+	boost::asio::awaitable<std::vector<Reply>> run(ConnectionPtr session,
 												   std::vector<Command> commands);
-	boost::asio::awaitable<SessionPtr> reach(HostPort host);
-	boost::asio::awaitable<SessionPtr> reach_socket();
+	boost::asio::awaitable<ConnectionPtr> reach(HostPort host);
+	boost::asio::awaitable<ConnectionPtr> reach_socket();
 	boost::asio::awaitable<void> connect(boost::asio::generic::stream_protocol::endpoint where);
 	boost::asio::awaitable<std::unique_ptr<Tls>> shake_hands(std::string host);
 	boost::asio::awaitable<std::vector<boost::asio::ip::tcp::endpoint>> resolve(HostPort host);
 	void expire();
-	SessionPtr make_session(std::unique_ptr<Tls> tls);
+	ConnectionPtr make_session(std::unique_ptr<Tls> tls);
 
 	const boost::asio::any_io_executor executor_;
 	const RedisAddress endpoint_;
@@ -67,8 +67,8 @@ private:
 	std::shared_ptr<SSL_CTX> tls_;
 	boost::asio::ip::tcp::resolver resolver_;
 	boost::asio::steady_timer timer_;
-	Socket socket_;      // until there is a session
-	SessionPtr greeted_; // until it is handed over
+	Socket socket_;         // until there is a session
+	ConnectionPtr greeted_; // until it is handed over
 	unsigned deadline_ = 0;
 	bool has_expired_ = false;
 	bool is_closed_ = false;

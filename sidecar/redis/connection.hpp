@@ -26,13 +26,13 @@ namespace sidecar::redis
 
 using Socket = boost::asio::generic::stream_protocol::socket;
 
-class Session : public std::enable_shared_from_this<Session>
+class Connection : public std::enable_shared_from_this<Connection>
 {
 public:
 	// The socket is connected, and TLS has shaken hands.
-	Session(Socket socket, std::unique_ptr<Tls> tls, const Limits &limits);
-	Session(const Session &) = delete;
-	Session &operator=(const Session &) = delete;
+	Connection(Socket socket, std::unique_ptr<Tls> tls, const Limits &limits);
+	Connection(const Connection &) = delete;
+	Connection &operator=(const Connection &) = delete;
 
 	void start();
 	bool is_open() const noexcept { return !has_ended_; }

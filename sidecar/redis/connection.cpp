@@ -1,4 +1,4 @@
-#include "redis/session.hpp"
+#include "redis/connection.hpp"
 
 #include <openssl/crypto.h>
 
@@ -40,26 +40,26 @@ void fail_soon(const asio::any_io_executor &executor, WaiterPtr waiter, const st
 	});
 }
 
-Session::Session(Socket socket, std::unique_ptr<Tls> tls, const Limits &limits)
+Connection::Connection(Socket socket, std::unique_ptr<Tls> tls, const Limits &limits)
 	: socket_(std::move(socket)), tls_(std::move(tls)), max_waiting_(limits.waiting),
 	  timer_(socket_.get_executor()), decoder_(limits.reply), input_(kInput)
 {
 	socket_.non_blocking(true);
 }
 
-void Session::start()
+void Connection::start()
 {
 	receive();
 }
 
-void Session::serve(std::function<void(const std::string &)> on_end)
+void Connection::serve(std::function<void(const std::string &)> on_end)
 {
 	is_serving_ = true;
 	on_end_ = std::move(on_end);
 }
 
-void Session::send(WaiterPtr waiter, const Command *commands, std::size_t count,
-				   std::chrono::milliseconds timeout)
+void Connection::send(WaiterPtr waiter, const Command *commands, std::size_t count,
+					  std::chrono::milliseconds timeout)
 {
 	if (has_ended_)
 		return fail_soon(socket_.get_executor(), std::move(waiter), "Redis is not connected");
@@ -75,12 +75,12 @@ void Session::send(WaiterPtr waiter, const Command *commands, std::size_t count,
 	flush_soon();
 }
 
-asio::awaitable<std::vector<Reply>> Session::run(std::vector<Command> commands,
-												 std::chrono::milliseconds timeout)
+asio::awaitable<std::vector<Reply>> Connection::run(std::vector<Command> commands,
+													std::chrono::milliseconds timeout)
 {
 	using Replies = std::vector<Reply>;
 	return asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr, Replies)>(
-		[](auto handler, std::shared_ptr<Session> self, const std::vector<Command> &sent,
+		[](auto handler, std::shared_ptr<Connection> self, const std::vector<Command> &sent,
 		   std::chrono::milliseconds limit) {
 			using For = WaiterFor<Replies, decltype(handler)>;
 			self->send(std::make_unique<For>(std::move(handler), sent.size()), sent.data(),
@@ -89,7 +89,7 @@ asio::awaitable<std::vector<Reply>> Session::run(std::vector<Command> commands,
 		asio::use_awaitable, shared_from_this(), std::move(commands), timeout);
 }
 
-void Session::end(const std::string &fault, std::string_view code)
+void Connection::end(const std::string &fault, std::string_view code)
 {
 	if (has_ended_)
 		return;
@@ -108,7 +108,7 @@ void Session::end(const std::string &fault, std::string_view code)
 		handler(fault);
 }
 
-void Session::flush_soon()
+void Connection::flush_soon()
 {
 	if (is_flush_due_ || is_blocked_)
 		return;
@@ -119,7 +119,7 @@ void Session::flush_soon()
 	});
 }
 
-void Session::flush()
+void Connection::flush()
 {
 	if (has_ended_ || is_blocked_)
 		return;
@@ -144,7 +144,7 @@ void Session::flush()
 	});
 }
 
-void Session::receive()
+void Connection::receive()
 {
 	socket_.async_read_some(
 		asio::buffer(input_),
@@ -160,7 +160,7 @@ void Session::receive()
 		});
 }
 
-void Session::received(std::string_view wire)
+void Connection::received(std::string_view wire)
 {
 	if (!tls_)
 		return take(wire);
@@ -180,7 +180,7 @@ void Session::received(std::string_view wire)
 		flush_soon();
 }
 
-void Session::take(std::string_view plain)
+void Connection::take(std::string_view plain)
 {
 	while (!plain.empty() && !has_ended_) {
 		const std::string_view bite = plain.substr(0, Decoder::kBite);
@@ -198,7 +198,7 @@ void Session::take(std::string_view plain)
 }
 
 // Whoever waited goes on from here, and may end this session.
-void Session::deliver(Reply reply)
+void Connection::deliver(Reply reply)
 {
 	if (waiters_.empty())
 		return end("Redis sent a reply that nobody asked for");
@@ -212,7 +212,7 @@ void Session::deliver(Reply reply)
 	done->complete(nullptr);
 }
 
-void Session::arm(Clock::time_point when)
+void Connection::arm(Clock::time_point when)
 {
 	armed_ = when;
 	timer_.expires_at(when);
@@ -224,7 +224,7 @@ void Session::arm(Clock::time_point when)
 
 // One timer for all, which fires now and then and not for each. A turn more for
 // answers that came while we were busy: they may wait in the socket.
-void Session::look_for_late()
+void Connection::look_for_late()
 {
 	armed_ = Clock::time_point::max();
 	if (waiters_.empty()) {
