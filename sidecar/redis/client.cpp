@@ -4,9 +4,10 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/backoff.hpp"
 #include "base/log.hpp"
 #include "base/task.hpp"
-#include "redis/connection_impl.hpp"
+#include "redis/connector.hpp"
 
 namespace sidecar::redis
 {
@@ -16,68 +17,92 @@ namespace asio = boost::asio;
 namespace
 {
 
-// One that did not last so long is a failure to the back-off.
+// A connection that did not last so long is a failure to the back-off.
 constexpr std::chrono::seconds kLasting{1};
-
-template <typename Result>
-using Signature = void(std::exception_ptr, Result);
+constexpr std::chrono::milliseconds kBetweenLooks{10}; // of wait_connected()
 
 } // namespace
 
-asio::awaitable<void> Client::Impl::keep_up(std::shared_ptr<Impl> self)
+struct Client::State : std::enable_shared_from_this<State> {
+	State(asio::any_io_executor executor, RedisAddress address, const Limits &limits,
+		  std::string ca_file, std::string own_name)
+		: name(own_name),
+		  connector(executor, std::move(address), limits, std::move(ca_file), std::move(own_name)),
+		  pause(executor)
+	{
+	}
+
+	// Coroutines that keep the state alive: `self` is a parameter, and not captured.
+	static asio::awaitable<void> keep_connected(std::shared_ptr<State> self);
+	static asio::awaitable<Replies> run(std::shared_ptr<State> self, std::vector<Command> commands);
+	static asio::awaitable<Reply> run_one(std::shared_ptr<State> self, Command command);
+	static asio::awaitable<void> wait_connected(std::shared_ptr<State> self,
+												std::chrono::milliseconds timeout);
+
+	asio::awaitable<void> try_once();
+	void go_up(Connector::Opened opened);
+	void go_down(const std::string &why);
+
+	const std::string name;
+	Connector connector;
+	asio::steady_timer pause; // while keep_connected() has nothing to do
+	database::Backoff backoff;
+	Connector::ConnectionPtr connection; // null while not connected
+	ServerInfo server;
+	Clock::time_point since; // when it became connected
+	std::string fault;
+	bool is_reachable = true;
+	bool is_closed = false;
+};
+
+asio::awaitable<void> Client::State::keep_connected(std::shared_ptr<State> self)
 {
 	boost::system::error_code ignored;
 	while (!self->is_closed) {
-		if (!self->session && self->backoff.is_due(Clock::now()))
+		if (!self->connection && self->backoff.is_due(Clock::now()))
 			co_await self->try_once();
 		if (self->is_closed)
 			break;
-		self->pause.expires_at(self->session ? Clock::time_point::max() : self->backoff.next());
+		self->pause.expires_at(self->connection ? Clock::time_point::max() : self->backoff.next());
 		co_await self->pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 	}
 }
 
-asio::awaitable<void> Client::Impl::try_once()
+asio::awaitable<void> Client::State::try_once()
 {
-	std::string error;
 	try {
 		Connector::Opened opened = co_await connector.open();
 		go_up(std::move(opened));
-	} catch (const std::exception &caught) {
-		error = caught.what();
+	} catch (const std::exception &error) {
+		go_down(error.what());
 	}
-	if (!error.empty())
-		go_down(error);
 }
 
-void Client::Impl::go_up(Connector::Opened opened)
+void Client::State::go_up(Connector::Opened opened)
 {
 	if (is_closed)
-		return opened.session->end("the connection to Redis is closed");
-	if (!opened.session->is_open())
+		return opened.connection->end("the connection to Redis is closed");
+	if (!opened.connection->is_open())
 		return go_down("the connection to Redis was lost");
-	session = std::move(opened.session);
+	connection = std::move(opened.connection);
 	server = std::move(opened.server);
-	generation++;
 	since = Clock::now();
 	fault.clear();
-	session->serve([weak = weak_from_this()](const std::string &why) {
+	connection->serve([weak = weak_from_this()](const std::string &why) {
 		if (const auto self = weak.lock())
 			self->go_down(why);
 	});
 	if (!is_reachable)
 		log::info("Redis reachable again", {{"connection", name}});
 	is_reachable = true;
-	for (asio::steady_timer *timer : waiting)
-		timer->cancel();
 }
 
-void Client::Impl::go_down(const std::string &why)
+void Client::State::go_down(const std::string &why)
 {
 	const auto now = Clock::now();
-	if (session && now - since >= kLasting)
+	if (connection && now - since >= kLasting)
 		backoff.succeed();
-	session.reset();
+	connection.reset();
 	backoff.fail(now);
 	fault = why;
 	if (is_closed)
@@ -88,45 +113,48 @@ void Client::Impl::go_down(const std::string &why)
 	pause.cancel();
 }
 
-void Client::Impl::send(WaiterPtr waiter, const Command *commands, std::size_t count,
-						std::chrono::milliseconds timeout)
+asio::awaitable<Replies> Client::State::run(std::shared_ptr<State> self,
+											std::vector<Command> commands)
 {
-	if (count == 0)
-		asio::post(executor, [waiter = std::move(waiter)] { waiter->complete(nullptr); });
-	else if (session)
-		session->send(std::move(waiter), commands, count, timeout);
-	else
-		fail_soon(executor, std::move(waiter),
-				  is_closed ? "the connection to Redis is closed" : "Redis is not connected");
-}
-
-asio::awaitable<void> Client::Impl::wait_connected(std::shared_ptr<Impl> self,
-												   std::chrono::milliseconds timeout)
-{
-	if (!self->session && !self->is_closed) {
-		Waiting waiting(*self, timeout);
-		boost::system::error_code ignored;
-		co_await waiting.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+	if (commands.empty())
+		co_return Replies();
+	if (!self->connection) {
+		// A caller that tries again at once must not stop the event loop.
+		co_await asio::post(asio::use_awaitable);
+		throw Error::unavailable(self->is_closed ? "the connection to Redis is closed"
+												 : "Redis is not connected");
 	}
-	if (!self->session)
-		throw Error::unavailable("Redis is not connected");
+	co_return co_await self->connection->run(std::move(commands));
 }
 
-void Client::Impl::close()
+asio::awaitable<Reply> Client::State::run_one(std::shared_ptr<State> self, Command command)
 {
-	is_closed = true;
-	connector.close();
-	if (const auto open = session)
-		open->end("the connection to Redis is closed");
-	pause.cancel();
-	for (asio::steady_timer *timer : waiting)
-		timer->cancel();
+	std::vector<Command> commands;
+	commands.push_back(std::move(command));
+	Replies replies = co_await run(std::move(self), std::move(commands));
+	if (replies[0].is_error())
+		throw Error::refused(replies[0].error_code());
+	co_return std::move(replies[0]);
 }
 
-Client::Client(asio::any_io_executor executor, RedisAddress endpoint, Limits limits,
+// For --check and tests, so a look now and then will do.
+asio::awaitable<void> Client::State::wait_connected(std::shared_ptr<State> self,
+													std::chrono::milliseconds timeout)
+{
+	const Clock::time_point deadline = Clock::now() + timeout;
+	asio::steady_timer timer(co_await asio::this_coro::executor);
+	while (!self->connection) {
+		if (self->is_closed || Clock::now() >= deadline)
+			throw Error::unavailable("Redis is not connected");
+		timer.expires_after(kBetweenLooks);
+		co_await timer.async_wait(asio::use_awaitable);
+	}
+}
+
+Client::Client(asio::any_io_executor executor, RedisAddress address, Limits limits,
 			   std::string ca_file, std::string name)
-	: impl_(std::make_shared<Impl>(std::move(executor), std::move(endpoint), limits,
-								   std::move(ca_file), std::move(name)))
+	: state_(std::make_shared<State>(std::move(executor), std::move(address), limits,
+									 std::move(ca_file), std::move(name)))
 {
 }
 
@@ -137,80 +165,45 @@ Client::~Client()
 
 void Client::start()
 {
-	if (std::exchange(impl_->is_started, true))
-		return;
-	start_task(impl_->executor, "connection to Redis", Impl::keep_up(impl_));
-}
-
-bool Client::is_connected() const noexcept
-{
-	return impl_->session != nullptr;
+	start_task(state_->pause.get_executor(), "connection to Redis", State::keep_connected(state_));
 }
 
 const ServerInfo *Client::server() const noexcept
 {
-	return impl_->session ? &impl_->server : nullptr;
-}
-
-unsigned Client::generation() const noexcept
-{
-	return impl_->generation;
+	return state_->connection ? &state_->server : nullptr;
 }
 
 const std::string &Client::fault() const noexcept
 {
-	return impl_->fault;
+	return state_->fault;
 }
 
 asio::awaitable<Reply> Client::run(Command command)
 {
-	return run(std::move(command), impl_->limits.command);
+	return State::run_one(state_, std::move(command));
 }
 
-asio::awaitable<Reply> Client::run(Command command, std::chrono::milliseconds timeout)
+asio::awaitable<Replies> Client::run(std::vector<Command> commands)
 {
-	return asio::async_initiate<const asio::use_awaitable_t<>, Signature<Reply>>(
-		[](auto handler, const std::shared_ptr<Impl> &impl, const Command &sent,
-		   std::chrono::milliseconds limit) {
-			using For = WaiterFor<Reply, decltype(handler)>;
-			impl->send(std::make_unique<For>(std::move(handler), 1), &sent, 1, limit);
-		},
-		asio::use_awaitable, impl_, std::move(command), timeout);
-}
-
-asio::awaitable<std::vector<Reply>> Client::run(std::vector<Command> commands)
-{
-	return run(std::move(commands), impl_->limits.command);
-}
-
-asio::awaitable<std::vector<Reply>> Client::run(std::vector<Command> commands,
-												std::chrono::milliseconds timeout)
-{
-	using Replies = std::vector<Reply>;
-	return asio::async_initiate<const asio::use_awaitable_t<>, Signature<Replies>>(
-		[](auto handler, const std::shared_ptr<Impl> &impl, const std::vector<Command> &sent,
-		   std::chrono::milliseconds limit) {
-			using For = WaiterFor<Replies, decltype(handler)>;
-			impl->send(std::make_unique<For>(std::move(handler), sent.size()), sent.data(),
-					   sent.size(), limit);
-		},
-		asio::use_awaitable, impl_, std::move(commands), timeout);
+	return State::run(state_, std::move(commands));
 }
 
 asio::awaitable<void> Client::wait_connected(std::chrono::milliseconds timeout)
 {
-	return Impl::wait_connected(impl_, timeout);
+	return State::wait_connected(state_, timeout);
 }
 
 void Client::drop()
 {
-	if (const auto session = impl_->session)
-		session->end("dropped by the sidecar");
+	if (const auto connection = state_->connection)
+		connection->end("dropped by the sidecar");
 }
 
 void Client::close()
 {
-	impl_->close();
+	state_->is_closed = true;
+	state_->connector.close();
+	state_->pause.cancel();
 }
 
 } // namespace sidecar::redis

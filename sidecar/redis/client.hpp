@@ -1,5 +1,6 @@
-// A connection to Redis that keeps itself up: it connects, asks who is there, and
-// connects again with back-off when it is lost. All on the event loop's thread.
+// A client of Redis that keeps itself connected: it connects, asks who is there, and
+// connects again with back-off after its connection was lost. All on the event loop's
+// thread.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -10,59 +11,51 @@
 #include <vector>
 
 #include "address/redis_address.hpp"
-#include "redis/command.hpp"
-#include "redis/error.hpp"
-#include "redis/limits.hpp"
-#include "redis/reply.hpp"
+#include "redis/connection.hpp"
 #include "redis/server_info.hpp"
 
 namespace sidecar::redis
 {
 
-// Commands of many coroutines share the connection: those of one turn of the
-// event loop leave in one write. A command is never sent twice. One that is not
-// answered in time ends the connection, and with it all that wait.
+// Commands of many coroutines share the connection. A command is never sent twice. One
+// that is not answered in time ends the connection, and with it all that wait.
 class Client
 {
 public:
 	// `ca_file`: who may vouch for the server's certificate; empty: the system's
 	// store. `name`: for CLIENT SETNAME and the log.
-	Client(boost::asio::any_io_executor executor, RedisAddress endpoint, Limits limits,
+	Client(boost::asio::any_io_executor executor, RedisAddress address, Limits limits,
 		   std::string ca_file, std::string name);
 	~Client(); // as close()
 	Client(const Client &) = delete;
 	Client &operator=(const Client &) = delete;
 
+	// Once.
 	void start();
 
-	bool is_connected() const noexcept;
+	bool is_connected() const noexcept { return server() != nullptr; }
 	// Who is at the other end; null while not connected.
 	const ServerInfo *server() const noexcept;
-	// How many connections there have been: the present one's number.
-	unsigned generation() const noexcept;
 	// Why the last attempt failed or the last connection ended; for the log.
 	const std::string &fault() const noexcept;
 
 	// These throw Error, and refuse at once while not connected. Let commands be
 	// named locals, moved in.
 	boost::asio::awaitable<Reply> run(Command command);
-	boost::asio::awaitable<Reply> run(Command command, std::chrono::milliseconds timeout);
 	// One pipeline. What Redis refuses is an error in its reply, and the others stand.
-	boost::asio::awaitable<std::vector<Reply>> run(std::vector<Command> commands);
-	boost::asio::awaitable<std::vector<Reply>> run(std::vector<Command> commands,
-												   std::chrono::milliseconds timeout);
+	boost::asio::awaitable<Replies> run(std::vector<Command> commands);
 
-	// Until there is a connection; throws Error where there is none in time.
+	// Until there is a connection; throws Error if there is none in time.
 	boost::asio::awaitable<void> wait_connected(std::chrono::milliseconds timeout);
 
-	// Lets go of the present connection, and connects again.
+	// Gives up the present connection, and connects again.
 	void drop();
-	// Ends it for good. Commands under way end with Error.
+	// For ever. Commands under way end with Error.
 	void close();
 
 private:
-	struct Impl;
-	std::shared_ptr<Impl> impl_;
+	struct State;
+	std::shared_ptr<State> state_; // its task may outlive the client
 };
 
 } // namespace sidecar::redis

@@ -8,11 +8,9 @@ namespace sidecar::redis
 namespace
 {
 
-constexpr std::size_t kAround = 16; // bytes for a word's length and line ends
-
-void append_number(Buffer &out, char mark, std::size_t number)
+void append_length(Secret &out, char kind, std::size_t number)
 {
-	char digits[24] = {mark};
+	char digits[24] = {kind};
 	char *end = std::to_chars(digits + 1, digits + sizeof digits, number).ptr;
 	*end++ = '\r';
 	*end++ = '\n';
@@ -21,19 +19,9 @@ void append_number(Buffer &out, char mark, std::size_t number)
 
 } // namespace
 
-Command::Command(std::initializer_list<std::string_view> words)
-{
-	std::size_t bytes = 0;
-	for (const std::string_view word : words)
-		bytes += word.size() + kAround;
-	body_.reserve(bytes);
-	for (const std::string_view word : words)
-		add(word);
-}
-
 Command &Command::add(std::string_view word)
 {
-	append_number(body_, '$', word.size());
+	append_length(body_, '$', word.size());
 	body_.append(word);
 	body_.append("\r\n");
 	words_++;
@@ -47,10 +35,10 @@ Command &Command::add(long long number)
 	return add(std::string_view(digits, static_cast<std::size_t>(end - digits)));
 }
 
-void Command::write_to(Buffer &out) const
+void Command::write_to(Secret &out) const
 {
-	append_number(out, '*', words_);
-	out.append(body_.view());
+	append_length(out, '*', words_);
+	out.append(body_.reveal());
 }
 
 } // namespace sidecar::redis

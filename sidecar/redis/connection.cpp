@@ -1,22 +1,30 @@
 #include "redis/connection.hpp"
 
 #include <openssl/crypto.h>
+#include <openssl/ssl.h>
 
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/error.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 
 namespace sidecar::redis
 {
 
 namespace asio = boost::asio;
+namespace ssl = asio::ssl;
 
 namespace
 {
 
 constexpr std::size_t kInput = 64 << 10; // bytes to read at once
+// hiredis moves what is left of its buffer with every reply: that must not be much.
+constexpr std::size_t kBite = 4096;
+constexpr const char *kLost = "the connection to Redis was lost";
 
 // Why the server is of no use to the next command, either; or nothing. Until 7.0,
 // what a script ran into stood at the end of the text.
@@ -31,25 +39,87 @@ std::string_view unavailable_code(const Reply &reply) noexcept
 	return found != std::end(kCodes) ? *found : std::string_view();
 }
 
+// SSL_set1_host() knows names from addresses; SNI is for names alone.
+bool expect_host(SSL *tls, const std::string &host)
+{
+	boost::system::error_code is_name;
+	asio::ip::make_address(host, is_name);
+	SSL_set_hostflags(tls, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	return SSL_set1_host(tls, host.c_str()) == 1 &&
+		   (!is_name || SSL_set_tlsext_host_name(tls, host.c_str()) == 1);
+}
+
 } // namespace
 
-void fail_soon(const asio::any_io_executor &executor, WaiterPtr waiter, const std::string &fault)
+ssl::context make_tls_context(const std::string &ca_file)
+try {
+	ssl::context context(ssl::context::tls_client);
+	SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
+	SSL_CTX_set_options(context.native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_session_cache_mode(context.native_handle(), SSL_SESS_CACHE_OFF);
+	context.set_verify_mode(ssl::verify_peer);
+	if (ca_file.empty())
+		context.set_default_verify_paths();
+	else
+		context.load_verify_file(ca_file);
+	return context;
+} catch (const boost::system::system_error &error) {
+	throw Error::unavailable("the certificates of " +
+							 (ca_file.empty() ? "the system's store" : ca_file) +
+							 " cannot be used: " + error.code().message());
+}
+
+Connection::Connection(asio::any_io_executor executor, const Limits &limits)
+	: socket_(executor), limits_(limits), timer_(executor), decoder_(limits.reply), input_(kInput)
 {
-	asio::post(executor, [waiter = std::move(waiter), fault] {
-		waiter->complete(std::make_exception_ptr(Error::unavailable(fault)));
+}
+
+template <typename Operation>
+void Connection::on_stream(Operation operation)
+{
+	if (tls_)
+		operation(*tls_);
+	else
+		operation(socket_);
+}
+
+asio::awaitable<void> Connection::open(Endpoint where, ssl::context *tls, std::string host)
+{
+	const auto self = shared_from_this();
+	timer_.expires_after(limits_.connect);
+	timer_.async_wait([weak = weak_from_this()](boost::system::error_code aborted) {
+		if (const auto late = weak.lock(); late && !aborted && !late->is_up_)
+			late->end("no answer in time");
 	});
-}
-
-Connection::Connection(Socket socket, std::unique_ptr<Tls> tls, const Limits &limits)
-	: socket_(std::move(socket)), tls_(std::move(tls)), max_waiting_(limits.waiting),
-	  timer_(socket_.get_executor()), decoder_(limits.reply), input_(kInput)
-{
-	socket_.non_blocking(true);
-}
-
-void Connection::start()
-{
+	boost::system::error_code error;
+	co_await socket_.async_connect(where, asio::redirect_error(asio::use_awaitable, error));
+	if (error || has_ended_)
+		throw Error::unavailable(has_ended_ ? fault_ : error.message());
+	if (where.protocol().family() != AF_UNIX)
+		socket_.set_option(asio::ip::tcp::no_delay(true));
+	if (tls != nullptr)
+		co_await shake_hands(*tls, host);
+	timer_.cancel();
+	is_up_ = true;
 	receive();
+}
+
+asio::awaitable<void> Connection::shake_hands(ssl::context &context, const std::string &host)
+{
+	tls_.emplace(socket_, context);
+	SSL *const tls = tls_->native_handle();
+	if (!expect_host(tls, host))
+		throw std::bad_alloc();
+	boost::system::error_code error;
+	co_await tls_->async_handshake(ssl::stream_base::client,
+								   asio::redirect_error(asio::use_awaitable, error));
+	const long verdict = SSL_get_verify_result(tls);
+	if (!error && !has_ended_)
+		co_return;
+	if (!has_ended_ && verdict != X509_V_OK)
+		throw Error::unavailable(std::string("the server's certificate is not trusted: ") +
+								 X509_verify_cert_error_string(verdict));
+	throw Error::unavailable("TLS failed: " + (has_ended_ ? fault_ : error.message()));
 }
 
 void Connection::serve(std::function<void(const std::string &)> on_end)
@@ -58,35 +128,36 @@ void Connection::serve(std::function<void(const std::string &)> on_end)
 	on_end_ = std::move(on_end);
 }
 
-void Connection::send(WaiterPtr waiter, const Command *commands, std::size_t count,
-					  std::chrono::milliseconds timeout)
+asio::awaitable<Replies> Connection::run(std::vector<Command> commands)
+{
+	return asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr, Replies)>(
+		[](auto handler, const std::shared_ptr<Connection> &self,
+		   const std::vector<Command> &pipeline) { self->send(std::move(handler), pipeline); },
+		asio::use_awaitable, shared_from_this(), std::move(commands));
+}
+
+void Connection::send(Handler handler, const std::vector<Command> &commands)
 {
 	if (has_ended_)
-		return fail_soon(socket_.get_executor(), std::move(waiter), "Redis is not connected");
-	if (waiters_.size() >= max_waiting_)
-		return fail_soon(socket_.get_executor(), std::move(waiter),
-						 "too many commands wait for Redis");
-	for (std::size_t i = 0; i < count; i++)
-		commands[i].write_to(output_);
-	waiter->deadline = Clock::now() + timeout;
-	if (waiter->deadline < armed_)
-		arm(waiter->deadline);
-	waiters_.push_back(std::move(waiter));
+		return fail_soon(std::move(handler), fault_);
+	if (pipelines_.size() >= limits_.waiting)
+		return fail_soon(std::move(handler), "too many commands wait for Redis");
+	for (const Command &command : commands)
+		command.write_to(output_);
+	const auto deadline = Clock::now() + (is_serving_ ? limits_.command : limits_.connect);
+	pipelines_.push_back({std::move(handler), {}, commands.size(), deadline});
+	pipelines_.back().replies.reserve(commands.size());
+	if (!is_watched_)
+		watch(deadline);
 	flush_soon();
 }
 
-asio::awaitable<std::vector<Reply>> Connection::run(std::vector<Command> commands,
-													std::chrono::milliseconds timeout)
+// In a later turn, as an operation must not end before it has begun.
+void Connection::fail_soon(Handler handler, const std::string &fault)
 {
-	using Replies = std::vector<Reply>;
-	return asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr, Replies)>(
-		[](auto handler, std::shared_ptr<Connection> self, const std::vector<Command> &sent,
-		   std::chrono::milliseconds limit) {
-			using For = WaiterFor<Replies, decltype(handler)>;
-			self->send(std::make_unique<For>(std::move(handler), sent.size()), sent.data(),
-					   sent.size(), limit);
-		},
-		asio::use_awaitable, shared_from_this(), std::move(commands), timeout);
+	asio::post(socket_.get_executor(), [handler = std::move(handler), fault]() mutable {
+		std::move(handler)(std::make_exception_ptr(Error::unavailable(fault)), Replies());
+	});
 }
 
 void Connection::end(const std::string &fault, std::string_view code)
@@ -94,15 +165,16 @@ void Connection::end(const std::string &fault, std::string_view code)
 	if (has_ended_)
 		return;
 	has_ended_ = true;
+	fault_ = fault;
 	boost::system::error_code ignored;
 	socket_.close(ignored);
 	timer_.cancel();
-	output_.clear();
-	if (!waiters_.empty())
-		asio::post(socket_.get_executor(), [waiters = std::exchange(waiters_, {}),
-											error = Error::unavailable(fault, code)] {
-			for (const WaiterPtr &waiter : waiters)
-				waiter->complete(std::make_exception_ptr(error));
+	output_.wipe();
+	if (!pipelines_.empty())
+		asio::post(socket_.get_executor(), [pipelines = std::exchange(pipelines_, {}),
+											error = Error::unavailable(fault, code)]() mutable {
+			for (Pipeline &pipeline : pipelines)
+				std::move(pipeline.handler)(std::make_exception_ptr(error), Replies());
 		});
 	if (const auto handler = std::exchange(on_end_, nullptr))
 		handler(fault);
@@ -110,9 +182,8 @@ void Connection::end(const std::string &fault, std::string_view code)
 
 void Connection::flush_soon()
 {
-	if (is_flush_due_ || is_blocked_)
+	if (std::exchange(is_flush_due_, true))
 		return;
-	is_flush_due_ = true;
 	asio::post(socket_.get_executor(), [self = shared_from_this()] {
 		self->is_flush_due_ = false;
 		self->flush();
@@ -121,71 +192,42 @@ void Connection::flush_soon()
 
 void Connection::flush()
 {
-	if (has_ended_ || is_blocked_)
+	if (has_ended_ || !sent_.empty() || output_.empty())
 		return;
-	if (tls_) {
-		if (!output_.empty() && !tls_->write(output_.view()))
-			return end("TLS to Redis failed");
-		output_.clear();
-		tls_->send(wire_);
-	}
-	Buffer &bytes = tls_ ? wire_ : output_;
-	boost::system::error_code error;
-	while (!bytes.empty() && !error)
-		bytes.consume(socket_.write_some(asio::buffer(bytes.view().data(), bytes.size()), error));
-	if (!error)
-		return;
-	if (error != asio::error::would_block && error != asio::error::try_again)
-		return end("the connection to Redis was lost");
-	is_blocked_ = true;
-	socket_.async_wait(Socket::wait_write, [self = shared_from_this()](boost::system::error_code) {
-		self->is_blocked_ = false;
-		self->flush();
+	sent_ = std::exchange(output_, Secret());
+	on_stream([this](auto &stream) {
+		asio::async_write(
+			stream, asio::buffer(sent_.reveal()),
+			[self = shared_from_this()](boost::system::error_code error, std::size_t) {
+				self->sent_.wipe();
+				if (error)
+					return self->end(kLost);
+				self->flush();
+			});
 	});
 }
 
 void Connection::receive()
 {
-	socket_.async_read_some(
-		asio::buffer(input_),
-		[self = shared_from_this()](boost::system::error_code error, std::size_t bytes) {
-			if (self->has_ended_)
-				return;
-			if (error)
-				return self->end("the connection to Redis was lost");
-			self->received({self->input_.data(), bytes});
-			OPENSSL_cleanse(self->input_.data(), bytes);
-			if (!self->has_ended_)
-				self->receive();
-		});
+	on_stream([this](auto &stream) {
+		stream.async_read_some(
+			asio::buffer(input_),
+			[self = shared_from_this()](boost::system::error_code error, std::size_t bytes) {
+				if (error)
+					self->end(kLost);
+				self->take({self->input_.data(), bytes});
+				OPENSSL_cleanse(self->input_.data(), bytes);
+				if (!self->has_ended_)
+					self->receive();
+			});
+	});
 }
 
-void Connection::received(std::string_view wire)
+void Connection::take(std::string_view bytes)
 {
-	if (!tls_)
-		return take(wire);
-	char plain[Decoder::kBite];
-	tls_->receive(wire);
-	while (!has_ended_) {
-		const std::size_t bytes = tls_->read(plain, sizeof plain);
-		if (bytes == 0)
-			break;
-		take({plain, bytes});
-	}
-	OPENSSL_cleanse(plain, sizeof plain);
-	if (tls_->is_over())
-		return end("the connection to Redis was lost");
-	tls_->send(wire_);
-	if (!wire_.empty())
-		flush_soon();
-}
-
-void Connection::take(std::string_view plain)
-{
-	while (!plain.empty() && !has_ended_) {
-		const std::string_view bite = plain.substr(0, Decoder::kBite);
-		plain.remove_prefix(bite.size());
-		decoder_.feed(bite);
+	while (!bytes.empty() && !has_ended_) {
+		decoder_.feed(bytes.substr(0, kBite));
+		bytes.remove_prefix(std::min(bytes.size(), kBite));
 		while (!has_ended_) {
 			std::optional<Reply> reply = decoder_.next();
 			if (!reply)
@@ -197,48 +239,46 @@ void Connection::take(std::string_view plain)
 	}
 }
 
-// Whoever waited goes on from here, and may end this session.
+// Whoever waited goes on from here, and may end this connection.
 void Connection::deliver(Reply reply)
 {
-	if (waiters_.empty())
+	if (pipelines_.empty())
 		return end("Redis sent a reply that nobody asked for");
 	if (is_serving_ && reply.is_error())
 		if (const std::string_view code = unavailable_code(reply); !code.empty())
 			return end("Redis cannot serve: " + std::string(code), code);
-	if (!waiters_.front()->take(std::move(reply)))
+	Pipeline &first = pipelines_.front();
+	first.replies.push_back(std::move(reply));
+	if (first.replies.size() < first.size)
 		return;
-	const WaiterPtr done = std::move(waiters_.front());
-	waiters_.pop_front();
-	done->complete(nullptr);
+	Pipeline done = std::move(first);
+	pipelines_.pop_front();
+	std::move(done.handler)(nullptr, std::move(done.replies));
 }
 
-void Connection::arm(Clock::time_point when)
+void Connection::watch(Clock::time_point deadline)
 {
-	armed_ = when;
-	timer_.expires_at(when);
+	is_watched_ = true;
+	timer_.expires_at(deadline);
 	timer_.async_wait([weak = weak_from_this()](boost::system::error_code aborted) {
 		if (const auto self = weak.lock(); self && !aborted && !self->has_ended_)
 			self->look_for_late();
 	});
 }
 
-// One timer for all, which fires now and then and not for each. A turn more for
-// answers that came while we were busy: they may wait in the socket.
+// One timer for all, which fires now and then and not for each: the first pipeline's
+// deadline is the earliest. A turn more for answers that came while we were busy:
+// they may wait in the socket.
 void Connection::look_for_late()
 {
-	armed_ = Clock::time_point::max();
-	if (waiters_.empty()) {
-		is_second_look_ = false;
+	is_watched_ = false;
+	const bool was_late = std::exchange(is_late_, false);
+	if (pipelines_.empty())
 		return;
-	}
-	const auto first = std::min_element(
-		waiters_.begin(), waiters_.end(),
-		[](const WaiterPtr &a, const WaiterPtr &b) { return a->deadline < b->deadline; });
-	const bool is_late = (*first)->deadline <= Clock::now();
-	if (is_late && is_second_look_)
+	is_late_ = pipelines_.front().deadline <= Clock::now();
+	if (is_late_ && was_late)
 		return end("Redis did not answer in time");
-	is_second_look_ = is_late;
-	arm((*first)->deadline);
+	watch(pipelines_.front().deadline);
 }
 
 } // namespace sidecar::redis

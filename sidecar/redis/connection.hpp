@@ -1,84 +1,113 @@
-// One connection to Redis, from the moment that bytes can be sent on it until it
-// ends. Commands go out in one write each turn of the event loop, and replies
-// belong to them in their order.
+// One connection to Redis, over TCP, TLS or a Unix socket. Commands leave in one write
+// each turn of the event loop, and replies belong to them in their order.
 #pragma once
 
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "redis/buffer.hpp"
 #include "redis/command.hpp"
 #include "redis/decoder.hpp"
-#include "redis/limits.hpp"
-#include "redis/tls.hpp"
-#include "redis/waiter.hpp"
+#include "redis/error.hpp"
 
 namespace sidecar::redis
 {
 
-using Socket = boost::asio::generic::stream_protocol::socket;
+using Clock = std::chrono::steady_clock;
+using Replies = std::vector<Reply>;
+
+struct Limits {
+	std::chrono::milliseconds connect{2000}; // for each address: TCP and TLS, then log-in
+	std::chrono::milliseconds command{100};  // for an answer
+	std::size_t waiting = 10000;             // pipelines; beyond it: an error at once
+	std::size_t reply = 16 << 20;            // bytes
+};
+
+// TLS 1.2 and up; the certificate must be vouched for by `ca_file` (PEM), or by
+// the system's store if that is empty. Throws Error.
+boost::asio::ssl::context make_tls_context(const std::string &ca_file);
 
 class Connection : public std::enable_shared_from_this<Connection>
 {
 public:
-	// The socket is connected, and TLS has shaken hands.
-	Connection(Socket socket, std::unique_ptr<Tls> tls, const Limits &limits);
+	using Socket = boost::asio::generic::stream_protocol::socket;
+	using Endpoint = boost::asio::generic::stream_protocol::endpoint;
+
+	Connection(boost::asio::any_io_executor executor, const Limits &limits);
 	Connection(const Connection &) = delete;
 	Connection &operator=(const Connection &) = delete;
 
-	void start();
+	// Connects, with `tls` if that is not null: then the certificate must be that of `host`,
+	// a name or an IP address. Throws Error.
+	boost::asio::awaitable<void> open(Endpoint where, boost::asio::ssl::context *tls,
+									  std::string host);
 	bool is_open() const noexcept { return !has_ended_; }
-	// The greeting is over: from now on, an answer by which this Redis cannot serve
-	// (READONLY and its like) ends the session. `on_end` is called once, with the
+
+	// The log-in is over: from now on, an answer by which this Redis cannot serve
+	// (READONLY and its like) ends the connection. `on_end` is called once, with the
 	// reason of the end.
 	void serve(std::function<void(const std::string &fault)> on_end);
 
-	void send(WaiterPtr waiter, const Command *commands, std::size_t count,
-			  std::chrono::milliseconds timeout);
-	boost::asio::awaitable<std::vector<Reply>> run(std::vector<Command> commands,
-												   std::chrono::milliseconds timeout);
+	// One pipeline. What Redis refuses is an error in its reply. Throws Error if there is
+	// no answer.
+	boost::asio::awaitable<Replies> run(std::vector<Command> commands);
 
 	// Those who wait get an Error of this text, in a later turn.
 	void end(const std::string &fault, std::string_view code = {});
 
 private:
+	using Handler = boost::asio::any_completion_handler<void(std::exception_ptr, Replies)>;
+
+	struct Pipeline {
+		Handler handler;
+		Replies replies;
+		std::size_t size;
+		Clock::time_point deadline;
+	};
+
+	template <typename Operation>
+	void on_stream(Operation operation);
+	boost::asio::awaitable<void> shake_hands(boost::asio::ssl::context &context,
+											 const std::string &host);
+	void send(Handler handler, const std::vector<Command> &commands);
+	void fail_soon(Handler handler, const std::string &fault);
 	void flush_soon();
 	void flush();
 	void receive();
-	void received(std::string_view wire);
-	void take(std::string_view plain);
+	void take(std::string_view bytes);
 	void deliver(Reply reply);
-	void arm(Clock::time_point when);
+	void watch(Clock::time_point deadline);
 	void look_for_late();
 
 	Socket socket_;
-	const std::unique_ptr<Tls> tls_; // or null
-	const std::size_t max_waiting_;
-	boost::asio::steady_timer timer_;
-	Clock::time_point armed_ = Clock::time_point::max(); // when the timer fires
+	std::optional<boost::asio::ssl::stream<Socket &>> tls_;
+	const Limits limits_;
+	boost::asio::steady_timer timer_; // for the first of pipelines_, while there is one
 	Decoder decoder_;
 	std::vector<char> input_;
-	Buffer output_;
-	Buffer wire_; // the same, encrypted
-	std::deque<WaiterPtr> waiters_;
+	Secret output_;
+	Secret sent_; // while the socket takes it
+	std::deque<Pipeline> pipelines_;
 	std::function<void(const std::string &)> on_end_;
+	std::string fault_;
+	bool is_up_ = false;
 	bool has_ended_ = false;
 	bool is_serving_ = false;
 	bool is_flush_due_ = false;
-	bool is_blocked_ = false; // until the socket takes more
-	bool is_second_look_ = false;
+	bool is_watched_ = false;
+	bool is_late_ = false;
 };
-
-// Fails a waiter in a later turn, as an operation must not end before it has begun.
-void fail_soon(const boost::asio::any_io_executor &executor, WaiterPtr waiter,
-			   const std::string &fault);
 
 } // namespace sidecar::redis

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <new>
-#include <string>
 #include <utility>
+
+extern "C" {
+#include <hiredis/sds.h>
+}
 
 namespace sidecar::redis
 {
@@ -17,11 +20,6 @@ namespace
 constexpr std::size_t kFirstCapacity = 16 << 10;
 constexpr std::size_t kMaxElements = 1'000'000; // of one array
 constexpr int kMaxDepth = 7;
-
-struct FreeReader {
-	void operator()(redisReader *reader) const noexcept { redisReaderFree(reader); }
-};
-using Reader = std::unique_ptr<redisReader, FreeReader>;
 
 // hiredis calls these, and exceptions must not pass through it: null tells it
 // that there is no memory.
@@ -36,21 +34,12 @@ try {
 	return nullptr;
 }
 
-Reply::Kind kind_of(int type) noexcept
-{
-	switch (type) {
-	case REDIS_REPLY_STATUS:
-		return Reply::Kind::status;
-	case REDIS_REPLY_ERROR:
-		return Reply::Kind::error;
-	default:
-		return Reply::Kind::text;
-	}
-}
-
 void *make_text(const redisReadTask *task, char *text, std::size_t size) noexcept
 try {
-	return place(task, Reply::of_text(kind_of(task->type), {text, size}));
+	const Reply::Kind kind = task->type == REDIS_REPLY_STATUS  ? Reply::Kind::status
+							 : task->type == REDIS_REPLY_ERROR ? Reply::Kind::error
+															   : Reply::Kind::text;
+	return place(task, Reply::of_text(kind, {text, size}));
 } catch (const std::bad_alloc &) {
 	return nullptr;
 }
@@ -99,118 +88,78 @@ Functions functions()
 	return made;
 }
 
-Reader make_reader(redisReplyObjectFunctions *functions)
-{
-	Reader reader(redisReaderCreateWithFunctions(functions));
-	if (!reader)
-		throw std::bad_alloc();
-	reader->maxbuf = 0; // it would free its memory without wiping it
-	return reader;
-}
+redisReplyObjectFunctions kFunctions = functions<redisReplyObjectFunctions>();
 
 } // namespace
 
-struct Decoder::Impl {
-	explicit Impl(std::size_t limit)
-		: max_reply(limit), table(functions<redisReplyObjectFunctions>()),
-		  reader(make_reader(&table))
-	{
-		reader->privdata = &root;
-		grow(kFirstCapacity);
-	}
-	~Impl()
-	{
-		reader->pos = reader->len;
-		wipe();
-	}
-
-	void grow(std::size_t needed);
-	void wipe() noexcept;
-
-	const std::size_t max_reply;
-	redisReplyObjectFunctions table;
-	Reply root;
-	Reader reader;
-	std::size_t capacity = 0; // that the reader's buffer is known to have
-	std::size_t written = 0;  // how far it holds what was not wiped
-	std::size_t taken = 0;    // since the last reply
-	bool has_failed = false;
-};
-
-// The reader would let its buffer grow by realloc, which leaves the old one as it
-// is. Another reader, made to have a larger one, gives it in exchange.
-void Decoder::Impl::grow(std::size_t needed)
+void Decoder::Free::operator()(redisReader *reader) const noexcept
 {
-	Reader larger = make_reader(nullptr);
-	std::string filler(std::max(needed, capacity * 2), '0');
-	filler.front() = '+';
-	filler.replace(filler.size() - 2, 2, "\r\n");
-	void *unused = nullptr;
-	const std::string_view left(reader->buf + reader->pos, reader->len - reader->pos);
-	if (redisReaderFeed(larger.get(), filler.data(), filler.size()) != REDIS_OK ||
-		redisReaderGetReply(larger.get(), &unused) != REDIS_OK ||
-		(!left.empty() && redisReaderFeed(larger.get(), left.data(), left.size()) != REDIS_OK))
+	redisReaderFree(reader);
+}
+
+Decoder::Decoder(std::size_t max_reply)
+	: max_reply_(max_reply), reader_(redisReaderCreateWithFunctions(&kFunctions))
+{
+	if (!reader_)
 		throw std::bad_alloc();
-	larger->reply = nullptr;
-	std::swap(reader->buf, larger->buf);
-	OPENSSL_cleanse(larger->buf, std::max(written, reader->len));
-	reader->pos = 0;
-	reader->len = left.size();
-	capacity = filler.size();
-	written = left.size();
+	reader_->privdata = &root_;
+	reader_->maxbuf = 0; // it would free its buffer without wiping it
 }
 
-// What was consumed stands before what is left; what was moved, behind it. After
-// bytes that are none of the protocol, hiredis has freed all that.
-void Decoder::Impl::wipe() noexcept
+Decoder::~Decoder()
 {
-	if (reader->buf == nullptr)
-		return;
-	OPENSSL_cleanse(reader->buf, reader->pos);
-	if (written > reader->len)
-		OPENSSL_cleanse(reader->buf + reader->len, written - reader->len);
-	written = reader->len;
+	reader_->pos = reader_->len;
+	wipe();
 }
 
-Decoder::Decoder(std::size_t max_reply) : impl_(std::make_unique<Impl>(max_reply)) {}
-
-Decoder::~Decoder() = default;
-
-void Decoder::feed(std::string_view bytes) noexcept
-try {
-	redisReader &reader = *impl_->reader;
-	impl_->taken += bytes.size();
-	if (impl_->has_failed || bytes.empty())
+// sdscatlen() would move the bytes by realloc(), which leaves them where they were.
+void Decoder::feed(std::string_view bytes)
+{
+	redisReader &reader = *reader_;
+	if (has_failed_ || bytes.empty())
 		return;
-	if (reader.len + bytes.size() > impl_->capacity)
-		impl_->grow(reader.len + bytes.size());
-	if (redisReaderFeed(&reader, bytes.data(), bytes.size()) != REDIS_OK)
-		impl_->has_failed = true;
-	impl_->written = std::max<std::size_t>(impl_->written, reader.len);
-} catch (const std::bad_alloc &) {
-	impl_->has_failed = true;
+	taken_ += bytes.size();
+	if (sdsavail(reader.buf) < bytes.size()) {
+		sds larger =
+			sdsMakeRoomFor(sdsempty(), std::max(reader.len + bytes.size(), kFirstCapacity));
+		if (larger == nullptr)
+			throw std::bad_alloc();
+		larger = sdscatlen(larger, reader.buf, reader.len);
+		OPENSSL_cleanse(reader.buf, written_);
+		sdsfree(std::exchange(reader.buf, larger));
+		written_ = reader.len;
+	}
+	has_failed_ = redisReaderFeed(&reader, bytes.data(), bytes.size()) != REDIS_OK;
+	written_ = std::max<std::size_t>(written_, reader.len);
 }
 
 std::optional<Reply> Decoder::next()
 {
-	redisReader &reader = *impl_->reader;
 	void *done = nullptr;
-	if (impl_->has_failed || redisReaderGetReply(&reader, &done) != REDIS_OK) {
-		impl_->has_failed = true;
+	if (has_failed_ || redisReaderGetReply(reader_.get(), &done) != REDIS_OK) {
+		has_failed_ = true;
 		return std::nullopt;
 	}
 	if (done == nullptr) {
-		impl_->wipe();
-		impl_->has_failed = impl_->taken > impl_->max_reply;
+		wipe();
+		has_failed_ = taken_ > max_reply_;
 		return std::nullopt;
 	}
-	impl_->taken = reader.len - reader.pos;
-	return std::move(impl_->root);
+	taken_ = reader_->len - reader_->pos;
+	return std::move(root_);
 }
 
-bool Decoder::has_failed() const noexcept
+// What was read stands before what is left; what was moved, behind it. After bytes
+// that are not the protocol, hiredis has freed all that.
+void Decoder::wipe() noexcept
 {
-	return impl_->has_failed;
+	const redisReader &reader = *reader_;
+	if (reader.buf == nullptr)
+		return;
+	OPENSSL_cleanse(reader.buf, reader.pos);
+	if (written_ > reader.len)
+		OPENSSL_cleanse(reader.buf + reader.len, written_ - reader.len);
+	written_ = reader.len;
 }
 
 } // namespace sidecar::redis

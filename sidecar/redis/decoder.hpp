@@ -1,4 +1,5 @@
-// Redis' protocol, read: bytes in any pieces go in, replies come out.
+// Redis' protocol, read by hiredis: bytes in any pieces go in, replies come out.
+// hiredis leaves what it has read in its memory, so that is wiped here.
 #pragma once
 
 #include <memory>
@@ -6,6 +7,8 @@
 #include <string_view>
 
 #include "redis/reply.hpp"
+
+struct redisReader;
 
 namespace sidecar::redis
 {
@@ -19,20 +22,26 @@ public:
 	Decoder(const Decoder &) = delete;
 	Decoder &operator=(const Decoder &) = delete;
 
-	// Copies the bytes, which the caller wipes. Let them be few at a time, with
-	// all replies taken in between: what is left over is moved with every reply.
-	void feed(std::string_view bytes) noexcept;
-	// Nothing where more bytes are needed, or the bytes are no replies: see failed().
+	// Copies the bytes, which the caller wipes. All replies are taken before more is fed.
+	void feed(std::string_view bytes);
+	// Nothing if more bytes are needed, or if has_failed().
 	std::optional<Reply> next();
-	// Bytes came that are none of Redis' protocol, or more than there is room for.
-	// For good.
-	bool has_failed() const noexcept;
-
-	static constexpr std::size_t kBite = 4096; // a good size to feed
+	// Bytes came that are not Redis' protocol, or too many. It stays so.
+	bool has_failed() const noexcept { return has_failed_; }
 
 private:
-	struct Impl;
-	std::unique_ptr<Impl> impl_;
+	void wipe() noexcept;
+
+	struct Free {
+		void operator()(redisReader *reader) const noexcept;
+	};
+
+	const std::size_t max_reply_;
+	Reply root_; // where the reader builds a reply
+	const std::unique_ptr<redisReader, Free> reader_;
+	std::size_t written_ = 0; // bytes at the buffer's start that were not wiped
+	std::size_t taken_ = 0;   // bytes since the last reply
+	bool has_failed_ = false;
 };
 
 } // namespace sidecar::redis
