@@ -3,9 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <exception>
-#include <stdexcept>
 
 #include "base/log.hpp"
 
@@ -36,28 +34,20 @@ void end_task(std::string_view name, const std::exception_ptr &failure)
 	}
 }
 
-// Tests build this again with a task that fails, for each task in turn.
-#ifdef OAUTH_FAILING_TASK
-asio::awaitable<void> prepared(std::string_view name, asio::awaitable<void> work)
+asio::awaitable<void> begin(std::string_view name, asio::awaitable<void> work)
 {
-	const char *failing = std::getenv("FAILING_TASK");
-	if (failing != nullptr && failing == name)
-		throw std::logic_error("a failure for the tests");
+	before_each_task(name);
 	co_await std::move(work);
 }
-#else
-asio::awaitable<void> prepared(std::string_view, asio::awaitable<void> work)
-{
-	return work;
-}
-#endif
 
 } // namespace
 
 void start_task(const asio::any_io_executor &executor, std::string_view name,
 				asio::awaitable<void> work)
 {
-	asio::co_spawn(executor, prepared(name, std::move(work)),
+	if (before_each_task != nullptr)
+		work = begin(name, std::move(work));
+	asio::co_spawn(executor, std::move(work),
 				   [name](const std::exception_ptr &failure) { end_task(name, failure); });
 }
 

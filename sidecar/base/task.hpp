@@ -15,4 +15,8 @@ namespace sidecar
 void start_task(const boost::asio::any_io_executor &executor, std::string_view name,
 				boost::asio::awaitable<void> work);
 
+// For tests: called within each task when it begins, if it is not null. What it throws ends
+// the task.
+inline void (*before_each_task)(std::string_view name) = nullptr;
+
 } // namespace sidecar

@@ -1,6 +1,5 @@
 """The auditor of the cache (auditor.py): a minute of it, and that it would see what it looks for."""
 
-import functools
 import multiprocessing
 import os
 import subprocess
@@ -9,17 +8,22 @@ import time
 import pytest
 from support.audit_journal import ABSENT, BOUND, COMMITTED, POSSIBLE, ROLLED_BACK, Journal, state_of, token_of
 from support.harness import CHECKOUT, KEY
+from support.sidecar import binary
 
 HANGS = 400  # seconds that a run never takes
 
 
-@functools.cache
-def weakened():
-    """The daemon that fills without leases."""
-    if "WEAKENED_BINARY" in os.environ:
-        return os.environ["WEAKENED_BINARY"]
-    built = subprocess.run([CHECKOUT / "scripts/weakened"], stdout=subprocess.PIPE, text=True, check=True)
-    return built.stdout.strip()
+CHECK = b"if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end"  # of the script that fills
+
+
+def without_leases():
+    """A copy of the daemon that fills without leases: its script has spaces in place of the check."""
+    program = binary().read_bytes()
+    assert program.count(CHECK) == 1
+    weakened = CHECKOUT / "build/oauth-sidecar-without-leases"
+    weakened.write_bytes(program.replace(CHECK, b" " * len(CHECK)))
+    weakened.chmod(0o755)
+    return weakened
 
 
 def audit(*arguments, **environment):
@@ -39,7 +43,7 @@ def test_no_read_is_stale():  # C1, C3
 
 
 def test_it_finds_out_fills_without_leases():  # C1
-    status, output = audit("--seconds", "60", "--calm", SIDECAR_BINARY=weakened())
+    status, output = audit("--seconds", "60", "--calm", SIDECAR_BINARY=str(without_leases()))
     assert status == 1
     assert "BROKEN stale: " in output and "whose invalidations were gone" in output
 

@@ -17,9 +17,10 @@ from support.sidecar import someone
 
 @pytest.fixture(scope="module")
 def failing_binary():
-    weakened = os.environ.get("WEAKENED_BINARY") or subprocess.run(
-        [CHECKOUT / "scripts/weakened"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    return pathlib.Path(weakened).with_name("oauth-sidecar-with-failing-task")
+    if "WEAKENED_BINARY" in os.environ:
+        return pathlib.Path(os.environ["WEAKENED_BINARY"])
+    built = subprocess.run([CHECKOUT / "scripts/weakened"], stdout=subprocess.PIPE, text=True, check=True)
+    return pathlib.Path(built.stdout.strip())
 
 
 @pytest.fixture
