@@ -87,7 +87,7 @@ TEST(Entry, Tolerance)
 			 R"( {"scope" : null, "access_token" : "\u0061" , "expires_at":null} )",
 			 R"({"access\u005ftoken":"a"})",
 			 R"({"access_token":"a","token_type":"Bearer","more":[1,-2,1.5,true,null,"x",)"
-			 R"({"access_token":1,"scope":[]}],"key":5,"more":{},"":[[[]]]})",
+			 R"({"access_token":1,"scope":[]}],"key":5,"also":{},"":[[[]]]})",
 			 R"({"more":{"access_token":"b"},"access_token":"a"})",
 		 }) {
 		const auto entry = read(value);
