@@ -39,18 +39,24 @@ std::uint8_t sextet(char c) noexcept
 } // namespace
 
 // To look up the algorithm and make a context would cost more than the digest.
-Digest sha256(std::string_view text)
+Digest sha256(std::initializer_list<std::string_view> parts)
 {
 	thread_local const std::unique_ptr<EVP_MD, Free> algorithm(
 		EVP_MD_fetch(nullptr, "SHA256", nullptr));
 	thread_local const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
+	bool good = algorithm && context &&
+				EVP_DigestInit_ex2(context.get(), algorithm.get(), nullptr) == 1;
+	for (const std::string_view part : parts)
+		good = good && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
 	Digest digest{};
-	if (!algorithm || !context ||
-		EVP_DigestInit_ex2(context.get(), algorithm.get(), nullptr) != 1 ||
-		EVP_DigestUpdate(context.get(), text.data(), text.size()) != 1 ||
-		EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1)
+	if (!good || EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1)
 		throw std::runtime_error("SHA-256 failed");
 	return digest;
+}
+
+Digest sha256(std::string_view text)
+{
+	return sha256({text});
 }
 
 std::string hex(std::string_view bytes)

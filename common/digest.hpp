@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,8 @@ namespace sidecar::oauth
 using Digest = std::array<unsigned char, 32>;
 
 Digest sha256(std::string_view text);
+// Of the parts one after the other.
+Digest sha256(std::initializer_list<std::string_view> parts);
 std::string hex(std::string_view bytes);
 // Whether it has the form of 32 random bytes in base64url: a state, a browser secret.
 bool is_random_text(std::string_view text) noexcept;

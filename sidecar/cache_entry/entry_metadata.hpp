@@ -4,17 +4,12 @@
 //   <epoch id> <SHA-256 of identity and entry, in hex> <details, or ->
 #pragma once
 
-#include <array>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "cache_entry/sealer.hpp"
 #include "oauth/attempt.hpp"
-
-typedef struct evp_md_ctx_st EVP_MD_CTX;
-typedef struct evp_md_st EVP_MD;
 
 namespace sidecar::cache
 {
@@ -30,7 +25,7 @@ class EntryMetadataFormat
 public:
 	// Empty key: plain. With the key of the entries, the details are sealed, too, because they
 	// contain an e-mail address. Throws as Sealer does.
-	explicit EntryMetadataFormat(const Secret &key);
+	explicit EntryMetadataFormat(const Secret &key) : sealer_(key) {}
 
 	std::string write(std::string_view epoch_id, const oauth::Identity &identity,
 					  std::string_view entry_value, std::string_view details) const;
@@ -41,17 +36,7 @@ public:
 									  std::string_view entry_value) const;
 
 private:
-	using HexDigest = std::array<char, 64>;
-	HexDigest digest(const oauth::Identity &identity, std::string_view entry_value) const;
-
-	struct Free {
-		void operator()(EVP_MD_CTX *context) const noexcept;
-		void operator()(EVP_MD *algorithm) const noexcept;
-	};
-
 	Sealer sealer_;
-	std::unique_ptr<EVP_MD, Free> sha256_;
-	std::unique_ptr<EVP_MD_CTX, Free> context_; // kept: making one costs more than hashing
 };
 
 } // namespace sidecar::cache
