@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "common/ascii.hpp"
-
 namespace sidecar::cache
 {
 
@@ -68,44 +66,6 @@ std::optional<std::string> find_error(const Parts &parts)
 	return std::nullopt;
 }
 
-bool may_hold(Field field, bool escapes, char c)
-{
-	switch (field) {
-	case Field::provider:
-		return http::is_digit(c) || (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '.';
-	case Field::workspace_id:
-		return http::is_lower_hex(c) || c == '-';
-	default:
-		return !escapes || c != ':';
-	}
-}
-
-// Whether a key can begin with `prefix`. Follows in parallel all ways in which the parts can
-// form its first characters.
-bool may_begin_with(const Parts &parts, bool escapes, std::string_view prefix)
-{
-	std::vector<bool> reached(prefix.size() + 1);
-	reached[0] = true;
-	for (const Part &part : parts) {
-		std::vector<bool> next(prefix.size() + 1);
-		for (std::size_t at = 0; at < prefix.size(); at++) {
-			const std::string_view rest = prefix.substr(at);
-			if (!reached[at] || !rest.starts_with(part.literal.substr(0, rest.size())))
-				continue;
-			if (part.literal.size() >= rest.size())
-				return true;
-			std::size_t end = at + part.literal.size();
-			while (part.field != Field::none && end < prefix.size() &&
-				   may_hold(part.field, escapes, prefix[end]))
-				next[++end] = true;
-		}
-		if (next.back())
-			return true;
-		reached = std::move(next);
-	}
-	return false;
-}
-
 std::string_view value_of(const oauth::Identity &identity, Field field) noexcept
 {
 	switch (field) {
@@ -152,7 +112,9 @@ std::optional<std::string> KeyTemplate::error(std::string_view text, std::string
 		return wrong;
 	if (const auto wrong = find_error(parts))
 		return wrong;
-	if (may_begin_with(parts, text.empty(), std::string(prefix) + ':'))
+	// A value may be anything, so the text before the first one has to tell them apart.
+	const std::string own = std::string(prefix) + ':', &first = parts.front().literal;
+	if (first.starts_with(own) || own.starts_with(first))
 		return "keys of entries could begin with OAUTH_CACHE_PREFIX and a colon, as the cache's "
 			   "own keys do; change one of the two";
 	return std::nullopt;

@@ -21,8 +21,8 @@ public:
 
 	// What is wrong with the text, or nothing: a placeholder that is missing or
 	// unknown, braces that do not pair, no text of its own at the beginning, or
-	// keys that might be the cache's own under `prefix`. An empty text can only have
-	// the last error.
+	// one there that does not tell its keys from the cache's own under `prefix`. An
+	// empty text can only have the last error.
 	static std::optional<std::string> error(std::string_view text, std::string_view prefix);
 
 	// Without {actor_type}, only users are cached. Otherwise an API key with a user's id would
