@@ -51,10 +51,7 @@ std::vector<std::int64_t> ids_of(const std::vector<database::Invalidation> &inva
 
 bool tells_of_all(const std::vector<database::Invalidation> &invalidations)
 {
-	for (const database::Invalidation &invalidation : invalidations)
-		if (!invalidation.identity)
-			return true;
-	return false;
+	return std::ranges::any_of(invalidations, [](const auto &one) { return !one.identity; });
 }
 
 } // namespace
@@ -127,6 +124,7 @@ void Invalidator::complain(std::string_view what, std::string_view reason)
 Invalidator::Awaitable<void> Invalidator::begin()
 {
 	changes_.lose_sight();
+	unacknowledged_.clear();
 	while (connection_.server() == nullptr)
 		co_await pause(kConnectPause);
 	co_await persistence_.look(connection_);
@@ -155,17 +153,19 @@ redis::Client &Invalidator::same_redis()
 // is evicted when the heartbeat is written.
 Invalidator::Awaitable<void> Invalidator::run_batch()
 {
-	if (!has_more_)
+	if (!has_more_ && unacknowledged_.empty())
 		co_await invalidations_.wait();
 	const Clock::time_point begun = Clock::now();
 	std::int64_t since = 0;
 	if (is_heartbeat_due())
 		since = co_await redis_time();
 	const int most = is_sealed_ ? kInvalidationsShown : kInvalidationsAtOnce;
-	database::PendingInvalidations pending = co_await invalidations_.pending(most);
+	const std::vector<std::int64_t> done = std::exchange(unacknowledged_, {});
+	database::PendingInvalidations pending =
+		co_await invalidations_.pending(most, coherence_.known->epoch.registration_id, done);
 	if (pending.registration_id != coherence_.known->epoch.registration_id)
 		throw EpochLost("the registration has ended");
-	has_more_ = pending.invalidations.size() >= static_cast<std::size_t>(most);
+	has_more_ = pending.has_more;
 	const std::vector<database::Invalidation> invalidations = take_new(pending);
 	if (is_sealed_) {
 		changes_.looked(begun, pending.now);
@@ -181,9 +181,11 @@ Invalidator::Awaitable<void> Invalidator::run_batch()
 	if (is_sealed_)
 		for (const database::Invalidation &invalidation : invalidations)
 			done_.emplace(invalidation.id, Clock::now());
-	const std::vector<std::int64_t> acknowledged =
-		is_sealed_ ? due(pending) : ids_of(invalidations);
-	if (!acknowledged.empty() || since != 0)
+	std::vector<std::int64_t> acknowledged = is_sealed_ ? due(pending) : ids_of(invalidations);
+	// With the next read, which comes at once, unless something waits for it.
+	if (since == 0 && !has_more_)
+		unacknowledged_ = std::move(acknowledged);
+	else if (since != 0 || !acknowledged.empty())
 		co_await acknowledge(acknowledged);
 	if (since != 0 && !has_more_)
 		co_await write_heartbeat(since);
@@ -255,22 +257,24 @@ Invalidator::evict(const std::vector<database::Invalidation> &invalidations)
 	for (const std::string &entry : entries) {
 		// As many as Redis can evict within the time-out of one answer.
 		if (commands.size() == kCommandsAtOnce && identities % kIdentitiesAtOnce == 0)
-			co_await evict_keys(std::exchange(commands, {}));
+			co_await ask(std::exchange(commands, {}));
 		if (identities++ % kIdentitiesAtOnce == 0)
 			commands.push_back(redis::Command{"DEL"});
 		commands.back().add(entry);
 		commands.back().add(keys_.entry_metadata(entry));
 		commands.back().add(keys_.lease(entry));
 	}
-	co_await evict_keys(std::move(commands));
+	co_await ask(std::move(commands));
 }
 
-Invalidator::Awaitable<void> Invalidator::evict_keys(std::vector<redis::Command> commands)
+// Throws at the first that Redis refuses.
+Invalidator::Awaitable<redis::Replies> Invalidator::ask(std::vector<redis::Command> commands)
 {
-	const std::vector<redis::Reply> replies = co_await same_redis().run(std::move(commands));
+	redis::Replies replies = co_await same_redis().run(std::move(commands));
 	for (const redis::Reply &reply : replies)
 		if (reply.is_error())
 			throw redis::Error::refused(reply.error_code());
+	co_return replies;
 }
 
 // Also without any: this is the heartbeat in the database.
@@ -297,10 +301,7 @@ Invalidator::Awaitable<std::int64_t> Invalidator::redis_time()
 	std::vector<redis::Command> questions;
 	questions.push_back(redis::Command{"TIME"});
 	questions.push_back(redis::Command{"INFO", "server"});
-	const std::vector<redis::Reply> answers = co_await same_redis().run(std::move(questions));
-	for (const redis::Reply &answer : answers)
-		if (answer.is_error())
-			throw redis::Error::refused(answer.error_code());
+	const redis::Replies answers = co_await ask(std::move(questions));
 	if (redis::parse_server_info(answers[1].text()).run_id != coherence_.known->epoch.run_id) {
 		connection_.drop();
 		throw EpochLost("another Redis answers");

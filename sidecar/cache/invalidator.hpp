@@ -45,7 +45,7 @@ private:
 	Awaitable<void> run_batch();
 	redis::Client &same_redis();
 	Awaitable<void> evict(const std::vector<database::Invalidation> &invalidations);
-	Awaitable<void> evict_keys(std::vector<redis::Command> commands);
+	Awaitable<redis::Replies> ask(std::vector<redis::Command> commands);
 	std::vector<database::Invalidation> take_new(database::PendingInvalidations &pending);
 	std::vector<std::int64_t> due(const database::PendingInvalidations &pending) const;
 	void remember(const std::vector<database::Invalidation> &invalidations, std::int64_t now);
@@ -74,7 +74,8 @@ private:
 	Metrics &metrics_;
 	database::Backoff backoff_;
 	Clock::time_point heartbeat_written_at_{};
-	bool has_more_ = false; // invalidations that the last run_batch did not read
+	std::vector<std::int64_t> unacknowledged_; // for the next read to acknowledge
+	bool has_more_ = false;                    // invalidations that the last run_batch did not read
 	bool is_on_ = false;
 	std::string last_reason_;
 };

@@ -32,7 +32,8 @@ struct Invalidation {
 struct PendingInvalidations {
 	std::string registration_id; // empty: no cache is registered, and invalidations were not read
 	std::vector<Invalidation> invalidations;
-	std::int64_t now = 0; // the database's clock thereafter, microseconds since 1970 UTC
+	bool has_more = false; // as many were read as were wanted
+	std::int64_t now = 0;  // the database's clock thereafter, microseconds since 1970 UTC
 };
 
 class InvalidationQueue
@@ -49,8 +50,10 @@ public:
 	virtual Awaitable<bool> unregister_cache(const std::string &cache_id) = 0;
 	// Until something may have changed since the last wait, or a second has passed.
 	virtual Awaitable<void> wait() = 0;
-	// Registration id and invalidations as of one moment.
-	virtual Awaitable<PendingInvalidations> pending(int most) = 0;
+	// Registration id and invalidations as of one moment; acknowledges `done` in the same
+	// statement, if the registration is that one.
+	virtual Awaitable<PendingInvalidations> pending(int most, const std::string &registration_id,
+													const std::vector<std::int64_t> &done) = 0;
 	// How many were deleted; nothing if the registration id is another by now.
 	virtual Awaitable<std::optional<std::int64_t>>
 	acknowledge(const std::string &registration_id, const std::vector<std::int64_t> &ids) = 0;

@@ -1,6 +1,7 @@
 #include "database/postgres_invalidations.hpp"
 
 #include <charconv>
+#include <unordered_set>
 
 namespace sidecar::database
 {
@@ -21,16 +22,20 @@ constexpr const char *kUnregister = "SELECT @extschema@.oauth_cache_unregister($
 constexpr const char *kWait = "SELECT @extschema@.oauth_changes_wait()";
 
 // One statement, so that the invalidations are all that there were under this registration id.
+// It also acknowledges what was done before: it finds the invalidations as of before that.
 constexpr const char *kPending =
 	R"(SELECT r.registration_id, p.id, p.workspace_id, p.provider,
 	p.actor_type, p.actor_id,
-	(SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint)
+	(SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint),
+	(SELECT @extschema@.oauth_changes_ack($2::uuid, $3::bigint[]) WHERE $3::bigint[] <> '{}')
 	FROM oauth_tokens_internal.cache_registration() r
 	LEFT JOIN @extschema@.oauth_changes_pending($1::bigint) p ON r.registration_id IS NOT NULL)";
 
 constexpr const char *kAcknowledge = "SELECT @extschema@.oauth_changes_ack($1::uuid, $2::bigint[])";
 
-constexpr int kTimeColumn = 6; // of changes_pending
+// Of kPending
+constexpr int kTimeColumn = 6;
+constexpr int kAcknowledgedColumn = 7;
 
 } // namespace
 
@@ -68,11 +73,16 @@ PostgresInvalidations::Awaitable<void> PostgresInvalidations::wait()
 	co_await caller_.run(kWait);
 }
 
-PostgresInvalidations::Awaitable<PendingInvalidations> PostgresInvalidations::pending(int most)
+PostgresInvalidations::Awaitable<PendingInvalidations>
+PostgresInvalidations::pending(int most, const std::string &registration_id,
+							   const std::vector<std::int64_t> &done)
 {
-	const Rows rows = co_await caller_.run(kPending, most);
+	const std::unordered_set<std::int64_t> done_before(done.begin(), done.end());
+	const Rows rows = co_await caller_.run(kPending, most, registration_id, done);
 	PendingInvalidations pending;
-	pending.registration_id = rows.text(0, 0);
+	if (done.empty() || !rows.is_null(0, kAcknowledgedColumn))
+		pending.registration_id = rows.text(0, 0);
+	pending.has_more = rows.count() >= most;
 	const std::string_view now = rows.text(0, kTimeColumn);
 	std::from_chars(now.data(), now.data() + now.size(), pending.now);
 	for (int row = 0; row < rows.count(); row++) {
@@ -82,8 +92,15 @@ PostgresInvalidations::Awaitable<PendingInvalidations> PostgresInvalidations::pe
 		columns.text();
 		Invalidation invalidation;
 		invalidation.id = columns.integer();
-		if (!rows.is_null(row, 2))
-			invalidation.identity = columns.identity();
+		if (done_before.contains(invalidation.id))
+			continue;
+		if (!rows.is_null(row, 2)) {
+			invalidation.identity.emplace();
+			invalidation.identity->workspace_id = columns.text();
+			invalidation.identity->provider = columns.text();
+			invalidation.identity->actor_type = columns.text();
+			invalidation.identity->actor_id = columns.text();
+		}
 		pending.invalidations.push_back(std::move(invalidation));
 	}
 	co_return pending;

@@ -18,7 +18,8 @@ public:
 	Awaitable<void> register_cache(const std::string &cache_id) override;
 	Awaitable<bool> unregister_cache(const std::string &cache_id) override;
 	Awaitable<void> wait() override;
-	Awaitable<PendingInvalidations> pending(int most) override;
+	Awaitable<PendingInvalidations> pending(int most, const std::string &registration_id,
+											const std::vector<std::int64_t> &done) override;
 	Awaitable<std::optional<std::int64_t>>
 	acknowledge(const std::string &registration_id, const std::vector<std::int64_t> &ids) override;
 

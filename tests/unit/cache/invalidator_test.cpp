@@ -35,12 +35,17 @@ public:
 	}
 	Awaitable<bool> unregister_cache(const std::string &) override { co_return true; }
 	Awaitable<void> wait() override { co_await tests::sleep_for(1ms); }
-	Awaitable<database::PendingInvalidations> pending(int most) override
+	Awaitable<database::PendingInvalidations>
+	pending(int most, const std::string &registration_id,
+			const std::vector<std::int64_t> &done) override
 	{
 		at_pending();
 		looks++;
-		database::PendingInvalidations pending{kRegistrationId, invalidations, ++now};
-		if (pending.invalidations.size() > static_cast<std::size_t>(most))
+		if (!done.empty())
+			co_await acknowledge(registration_id, done);
+		database::PendingInvalidations pending{kRegistrationId, invalidations, false, ++now};
+		pending.has_more = pending.invalidations.size() >= static_cast<std::size_t>(most);
+		if (pending.has_more)
 			pending.invalidations.resize(static_cast<std::size_t>(most));
 		co_return pending;
 	}
@@ -97,7 +102,7 @@ protected:
 	Coherence coherence_;
 	ChangeMemory changes_;
 	Metrics metrics_;
-	std::unique_ptr<redis::Client> connection_;
+	ClientPtr connection_;
 	std::unique_ptr<Invalidator> invalidator_;
 };
 

@@ -383,7 +383,7 @@ TEST_F(PostgresTokensTest, ReadsInvalidations)
 	EXPECT_EQ(registration.database, database);
 	EXPECT_NEAR(registration.unacknowledged, 3, 2);
 
-	const PendingInvalidations pending = finish(io, invalidations.pending(10));
+	const PendingInvalidations pending = finish(io, invalidations.pending(10, registration_id, {}));
 	EXPECT_EQ(pending.registration_id, registration_id);
 	ASSERT_EQ(pending.invalidations.size(), 2u);
 	EXPECT_EQ(pending.invalidations[0].id, 7);
@@ -391,9 +391,17 @@ TEST_F(PostgresTokensTest, ReadsInvalidations)
 	EXPECT_EQ(pending.invalidations[1].id, 9007199254740993); // more than a double holds
 	EXPECT_FALSE(pending.invalidations[1].identity);
 	EXPECT_GT(pending.now, 1'700'000'000'000'000);
-	const PendingInvalidations none = finish(io, invalidations.pending(1));
+	const PendingInvalidations none = finish(io, invalidations.pending(1, registration_id, {}));
 	EXPECT_EQ(none.registration_id, registration_id);
 	EXPECT_TRUE(none.invalidations.empty());
+	// Together with an acknowledgement; what was acknowledged is still seen.
+	const PendingInvalidations left = finish(io, invalidations.pending(10, registration_id, {7}));
+	EXPECT_EQ(seen(), "{7}");
+	EXPECT_EQ(left.registration_id, registration_id);
+	ASSERT_EQ(left.invalidations.size(), 1u);
+	EXPECT_EQ(left.invalidations[0].id, 9007199254740993);
+	const std::string other = "33333333-3333-3333-3333-333333333333";
+	EXPECT_EQ(finish(io, invalidations.pending(10, other, {7})).registration_id, "");
 
 	EXPECT_TRUE(finish(io, invalidations.acknowledge(registration_id, {7, 9007199254740993})));
 	EXPECT_EQ(seen(), "{7,9007199254740993}");
@@ -411,8 +419,8 @@ TEST_F(PostgresTokensTest, ReadsInvalidations)
 		"oid, started_at timestamptz, acknowledged_at timestamptz) LANGUAGE sql AS "
 		"'SELECT NULL::text, NULL::uuid, ''1'', 1, 5::oid, now(), NULL::timestamptz'");
 	EXPECT_EQ(finish(io, invalidations.registration()).registration_id, "");
-	EXPECT_EQ(finish(io, invalidations.pending(10)).registration_id, "");
-	EXPECT_TRUE(finish(io, invalidations.pending(10)).invalidations.empty());
+	EXPECT_EQ(finish(io, invalidations.pending(10, registration_id, {})).registration_id, "");
+	EXPECT_TRUE(finish(io, invalidations.pending(10, registration_id, {})).invalidations.empty());
 }
 
 TEST_F(PostgresTokensTest, FindsTheExtensionWhereverItIs)
