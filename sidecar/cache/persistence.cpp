@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "cache/epoch_keeper.hpp"
+#include "redis/server_info.hpp"
 
 namespace sidecar::cache
 {
@@ -10,18 +11,6 @@ namespace asio = boost::asio;
 
 namespace
 {
-
-// The value of a line "name:value" of INFO; empty if it is missing.
-std::string_view field(std::string_view info, std::string_view name)
-{
-	for (std::size_t at = info.find(name); at != info.npos; at = info.find(name, at + 1)) {
-		const std::size_t colon = at + name.size();
-		const bool begins_line = at == 0 || info[at - 1] == '\n';
-		if (begins_line && colon < info.size() && info[colon] == ':')
-			return info.substr(colon + 1, info.find_first_of("\r\n", colon) - colon - 1);
-	}
-	return {};
-}
 
 constexpr std::chrono::minutes kBetweenLooks{1};
 
@@ -37,8 +26,8 @@ asio::awaitable<std::string> persistence_of(redis::Client &connection)
 	for (int i : {0, 1})
 		if (answers[i].is_error())
 			throw redis::Error::refused(answers[i].error_code());
-	const std::string_view replicas = field(answers[1].text(), "connected_slaves");
-	if (field(answers[0].text(), "aof_enabled") == "1")
+	const std::string_view replicas = redis::info_value(answers[1].text(), "connected_slaves");
+	if (redis::info_value(answers[0].text(), "aof_enabled") == "1")
 		co_return "writes an append-only file";
 	if (!replicas.empty() && replicas != "0")
 		co_return "has replicas";

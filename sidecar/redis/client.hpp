@@ -5,14 +5,15 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "address/redis_address.hpp"
-#include "redis/connection.hpp"
-#include "redis/server_info.hpp"
+#include "base/backoff.hpp"
+#include "redis/connector.hpp"
 
 namespace sidecar::redis
 {
@@ -24,20 +25,20 @@ class Client
 public:
 	// `ca_file`: who may vouch for the server's certificate; empty: the system's
 	// store. `name`: for CLIENT SETNAME and the log.
-	Client(boost::asio::any_io_executor executor, RedisAddress address, Limits limits,
+	Client(boost::asio::any_io_executor executor, RedisAddress address, const Limits &limits,
 		   std::string ca_file, std::string name);
-	~Client(); // as close()
+	~Client() { close(); }
 	Client(const Client &) = delete;
 	Client &operator=(const Client &) = delete;
 
-	// Once.
+	// Once. From then on it has to live until its event loop has ended.
 	void start();
 
-	bool is_connected() const noexcept { return server() != nullptr; }
+	bool is_connected() const noexcept { return connection_ != nullptr; }
 	// Who is at the other end; null while not connected.
-	const ServerInfo *server() const noexcept;
+	const ServerInfo *server() const noexcept { return connection_ ? &server_ : nullptr; }
 	// Why the last attempt failed or the last connection ended; for the log.
-	const std::string &fault() const noexcept;
+	const std::string &fault() const noexcept { return fault_; }
 
 	// These throw Error, and refuse at once while not connected. Let commands be
 	// named locals, moved in.
@@ -54,8 +55,21 @@ public:
 	void close();
 
 private:
-	struct State;
-	std::shared_ptr<State> state_; // its task may outlive the client
+	boost::asio::awaitable<void> keep_connected();
+	boost::asio::awaitable<void> try_once();
+	void go_up(Connector::Opened opened);
+	void go_down(const std::string &why);
+
+	const std::string name_;
+	Connector connector_;
+	boost::asio::steady_timer pause_; // while keep_connected() has nothing to do
+	database::Backoff backoff_;
+	std::shared_ptr<Connection> connection_; // null while not connected
+	ServerInfo server_;
+	Clock::time_point since_; // when it became connected
+	std::string fault_;
+	bool is_reachable_ = true;
+	bool is_closed_ = false;
 };
 
 } // namespace sidecar::redis

@@ -160,7 +160,7 @@ void Connection::fail_soon(Handler handler, const std::string &fault)
 	});
 }
 
-void Connection::end(const std::string &fault, std::string_view code)
+void Connection::end(const std::string &fault)
 {
 	if (has_ended_)
 		return;
@@ -172,7 +172,7 @@ void Connection::end(const std::string &fault, std::string_view code)
 	output_.wipe();
 	if (!pipelines_.empty())
 		asio::post(socket_.get_executor(), [pipelines = std::exchange(pipelines_, {}),
-											error = Error::unavailable(fault, code)]() mutable {
+											error = Error::unavailable(fault)]() mutable {
 			for (Pipeline &pipeline : pipelines)
 				std::move(pipeline.handler)(std::make_exception_ptr(error), Replies());
 		});
@@ -246,7 +246,7 @@ void Connection::deliver(Reply reply)
 		return end("Redis sent a reply that nobody asked for");
 	if (is_serving_ && reply.is_error())
 		if (const std::string_view code = unavailable_code(reply); !code.empty())
-			return end("Redis cannot serve: " + std::string(code), code);
+			return end("Redis cannot serve: " + std::string(code));
 	Pipeline &first = pipelines_.front();
 	first.replies.push_back(std::move(reply));
 	if (first.replies.size() < first.size)

@@ -65,7 +65,7 @@ public:
 	boost::asio::awaitable<Replies> run(std::vector<Command> commands);
 
 	// Those who wait get an Error of this text, in a later turn.
-	void end(const std::string &fault, std::string_view code = {});
+	void end(const std::string &fault);
 
 private:
 	using Handler = boost::asio::any_completion_handler<void(std::exception_ptr, Replies)>;

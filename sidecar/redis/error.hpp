@@ -21,28 +21,19 @@ public:
 		refused
 	};
 
-	static Error unavailable(const std::string &why, std::string_view code = {})
-	{
-		return Error(Kind::unavailable, why, code);
-	}
+	static Error unavailable(const std::string &why) { return Error(Kind::unavailable, why); }
+	// By the first word of what Redis said.
 	static Error refused(std::string_view code)
 	{
-		return Error(Kind::refused, "Redis refused a command: " + std::string(code), code);
+		return Error(Kind::refused, "Redis refused a command: " + std::string(code));
 	}
 
-	Kind kind() const noexcept { return kind_; }
 	bool is_unavailable() const noexcept { return kind_ == Kind::unavailable; }
-	// The first word of what Redis said; empty where it said nothing.
-	const std::string &code() const noexcept { return code_; }
 
 private:
-	Error(Kind kind, const std::string &text, std::string_view code)
-		: std::runtime_error(text), kind_(kind), code_(code)
-	{
-	}
+	Error(Kind kind, const std::string &text) : std::runtime_error(text), kind_(kind) {}
 
 	Kind kind_;
-	std::string code_;
 };
 
 } // namespace sidecar::redis

@@ -17,8 +17,7 @@ bool has_user(const RedisAddress &endpoint) noexcept
 void require(const Reply &reply, const std::string &what, Reply::Kind kind)
 {
 	if (reply.is_error())
-		throw Error::unavailable("Redis refused " + what + ": " + std::string(reply.error_code()),
-								 reply.error_code());
+		throw Error::unavailable("Redis refused " + what + ": " + std::string(reply.error_code()));
 	if (reply.kind() != kind)
 		throw Error::unavailable("the server's answer to " + what + " is not that of Redis");
 }

@@ -56,13 +56,6 @@ const Reply &Reply::operator[](std::size_t i) const noexcept
 	return i < elements_.size() ? elements_[i] : nil;
 }
 
-Reply &Reply::operator[](std::size_t i) noexcept
-{
-	static thread_local Reply nil;
-	nil = Reply();
-	return i < elements_.size() ? elements_[i] : nil;
-}
-
 Reply &Reply::add(Reply element)
 {
 	return elements_.emplace_back(std::move(element));

@@ -28,8 +28,6 @@ public:
 	// Of a status, text or error; empty otherwise. An error's may quote the
 	// command: for the log, take error_code().
 	std::string_view text() const noexcept { return text_.reveal(); }
-	// Of a text; leaves nothing there.
-	Secret take_text() noexcept { return std::move(text_); }
 	// The first word of an error, such as "WRONGTYPE"; "ERR" where it is no such word.
 	std::string_view error_code() const noexcept;
 
@@ -39,7 +37,6 @@ public:
 	// Of an array; nil beyond its end, so that an answer of another form is none.
 	std::size_t size() const noexcept { return elements_.size(); }
 	const Reply &operator[](std::size_t i) const noexcept;
-	Reply &operator[](std::size_t i) noexcept;
 	// Stays where it is until the next is added.
 	Reply &add(Reply element);
 

@@ -8,8 +8,19 @@ namespace sidecar::redis
 namespace
 {
 
-// INFO is lines of name:value.
-std::string_view value_of(std::string_view info, std::string_view name) noexcept
+bool is_older(std::string_view version, int major, int minor) noexcept
+{
+	int numbers[2] = {0, 0};
+	const char *const end = version.data() + version.size();
+	const auto first = std::from_chars(version.data(), end, numbers[0]);
+	if (first.ptr != end && *first.ptr == '.')
+		std::from_chars(first.ptr + 1, end, numbers[1]);
+	return numbers[0] != major ? numbers[0] < major : numbers[1] < minor;
+}
+
+} // namespace
+
+std::string_view info_value(std::string_view info, std::string_view name) noexcept
 {
 	while (!info.empty()) {
 		const std::size_t end = info.find('\n');
@@ -23,27 +34,15 @@ std::string_view value_of(std::string_view info, std::string_view name) noexcept
 	return {};
 }
 
-bool is_older(std::string_view version, int major, int minor) noexcept
-{
-	int numbers[2] = {0, 0};
-	const char *const end = version.data() + version.size();
-	const auto first = std::from_chars(version.data(), end, numbers[0]);
-	if (first.ptr != end && *first.ptr == '.')
-		std::from_chars(first.ptr + 1, end, numbers[1]);
-	return numbers[0] != major ? numbers[0] < major : numbers[1] < minor;
-}
-
-} // namespace
-
 ServerInfo parse_server_info(std::string_view info)
 {
-	const std::string_view mode = value_of(info, "redis_mode");
+	const std::string_view mode = info_value(info, "redis_mode");
 	ServerInfo server;
-	server.run_id = value_of(info, "run_id");
-	server.version = value_of(info, "redis_version");
+	server.run_id = info_value(info, "run_id");
+	server.version = info_value(info, "redis_version");
 	server.is_cluster = mode == "cluster";
 	server.is_sentinel = mode == "sentinel";
-	server.is_replica = value_of(info, "role") == "slave";
+	server.is_replica = info_value(info, "role") == "slave";
 	return server;
 }
 

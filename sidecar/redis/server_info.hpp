@@ -15,6 +15,9 @@ struct ServerInfo {
 	bool is_sentinel = false;
 };
 
+// The value of a line "name:value" of INFO; empty if it is not there.
+std::string_view info_value(std::string_view info, std::string_view name) noexcept;
+
 // From the texts of INFO server and INFO replication, or of both in one.
 ServerInfo parse_server_info(std::string_view info);
 

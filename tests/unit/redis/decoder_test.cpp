@@ -146,9 +146,6 @@ TEST(RedisReply, IsNilBeyondItsEnd)
 	EXPECT_TRUE(array[1].is_nil());
 	EXPECT_TRUE(array[0][3][4].is_nil());
 	EXPECT_EQ(array.text(), "");
-	Reply text = Reply::of_text(Reply::Kind::text, "token");
-	EXPECT_EQ(text.take_text().reveal(), "token");
-	EXPECT_EQ(text.text(), "");
 }
 
 TEST(RedisReply, HasTheFirstWordOfAnError)

@@ -39,13 +39,16 @@ protected:
 		limits_.connect = 10s;
 	}
 
-	// Not yet started.
-	std::unique_ptr<Client> make(const std::string &url, const std::string &ca_file = {})
+	using ClientPtr = std::shared_ptr<Client>;
+
+	// Not yet started. Closed when it is let go, and kept as long as the loop.
+	ClientPtr make(const std::string &url, const std::string &ca_file = {})
 	{
-		return std::make_unique<Client>(io_.get_executor(), endpoint_of(url), limits_, ca_file,
-										"test");
+		clients_.push_back(std::make_unique<Client>(io_.get_executor(), endpoint_of(url), limits_,
+													ca_file, "test"));
+		return {clients_.back().get(), [](Client *client) { client->close(); }};
 	}
-	std::unique_ptr<Client> connected(const std::string &url, const std::string &ca_file = {})
+	ClientPtr connected(const std::string &url, const std::string &ca_file = {})
 	{
 		auto connection = make(url, ca_file);
 		connection->start();
@@ -73,8 +76,6 @@ protected:
 		try {
 			run(connection, std::move(command));
 		} catch (const sidecar::redis::Error &error) {
-			EXPECT_EQ(error.is_unavailable(),
-					  error.kind() == sidecar::redis::Error::Kind::unavailable);
 			return (error.is_unavailable() ? "unavailable: " : "refused: ") +
 				   std::string(error.what());
 		}
@@ -92,6 +93,7 @@ protected:
 	void sleep(std::chrono::milliseconds time) { finish(io_, sleep_for(time)); }
 
 	boost::asio::io_context io_{1};
+	std::vector<std::unique_ptr<Client>> clients_;
 	Limits limits_;
 };
 
