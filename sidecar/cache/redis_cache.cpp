@@ -231,11 +231,7 @@ asio::awaitable<void> RedisCache::release(FillLease lease)
 {
 	const std::string name = keys_.lease(lease.entry_key);
 	redis::Command release{"EVAL", kReleaseScript, "1", name, lease.id};
-	try {
-		co_await connection_.run(std::move(release));
-	} catch (const redis::Error &error) {
-		failed(error);
-	}
+	return run_quietly(std::move(release));
 }
 
 asio::awaitable<void> RedisCache::evict(const oauth::Identity &identity)
@@ -243,9 +239,14 @@ asio::awaitable<void> RedisCache::evict(const oauth::Identity &identity)
 	if (!usable() || circuit_.is_open())
 		co_return;
 	const std::string key = keys_.entries.key(identity);
-	redis::Command drop{"DEL", key, keys_.entry_metadata(key), keys_.lease(key)};
+	redis::Command evict{"DEL", key, keys_.entry_metadata(key), keys_.lease(key)};
+	co_await run_quietly(std::move(evict));
+}
+
+asio::awaitable<void> RedisCache::run_quietly(redis::Command command)
+{
 	try {
-		co_await connection_.run(std::move(drop));
+		co_await connection_.run(std::move(command));
 	} catch (const redis::Error &error) {
 		failed(error);
 	}
@@ -253,7 +254,7 @@ asio::awaitable<void> RedisCache::evict(const oauth::Identity &identity)
 
 void RedisCache::failed(const redis::Error &error)
 {
-	if (error.kind() != redis::Error::Kind::unavailable)
+	if (!error.is_unavailable())
 		return;
 	const bool was_open = circuit_.is_open();
 	circuit_.fail(Circuit::Clock::now());

@@ -50,6 +50,7 @@ private:
 	boost::asio::awaitable<void> release(FillLease lease);
 	bool is_true(const Entry &entry, const std::string &key, const Coherence::Known &known) const;
 	bool is_heartbeat_fresh(const redis::Reply &values, const Coherence::Known &known);
+	boost::asio::awaitable<void> run_quietly(redis::Command command);
 	void failed(const redis::Error &error);
 
 	const boost::asio::any_io_executor executor_;
