@@ -44,8 +44,8 @@ Digest sha256(std::initializer_list<std::string_view> parts)
 	thread_local const std::unique_ptr<EVP_MD, Free> algorithm(
 		EVP_MD_fetch(nullptr, "SHA256", nullptr));
 	thread_local const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
-	bool good = algorithm && context &&
-				EVP_DigestInit_ex2(context.get(), algorithm.get(), nullptr) == 1;
+	bool good =
+		algorithm && context && EVP_DigestInit_ex2(context.get(), algorithm.get(), nullptr) == 1;
 	for (const std::string_view part : parts)
 		good = good && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
 	Digest digest{};
