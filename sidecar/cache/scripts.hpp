@@ -7,7 +7,7 @@ namespace sidecar::cache
 {
 
 // KEYS epoch, lease, entry, entry metadata; ARGV epoch, lease's id, entry, entry metadata,
-// milliseconds to live. 1, or 0 if the epoch or the lease is another by now.
+// milliseconds to live. 1, or 0 if the epoch or the lease has changed.
 inline constexpr std::string_view kFillScript = R"(
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
@@ -22,8 +22,8 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1)";
 
 // KEYS epoch, live; ARGV epoch, its id, when it ends (milliseconds since 1970). 1, or
-// 0 if the epoch is another by now. Absolute, so that a heartbeat which comes late has
-// ended already; one that another sidecar has set for longer stays.
+// 0 if the epoch has changed. The end is absolute, so that a script that runs late writes a
+// heartbeat that has ended. A longer one of another daemon stays.
 inline constexpr std::string_view kHeartbeatScript = R"(
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
@@ -33,15 +33,15 @@ redis.call('SET', KEYS[2], ARGV[2], 'PXAT', ARGV[3])
 return 1)";
 
 // KEYS epoch, live; ARGV the epoch expected (empty: none), the new one. 1, or 0 if
-// another is there. The heartbeat then says nothing of entries, and shows to other databases
-// that this Redis is taken.
+// there is another. During the eviction, the heartbeat says nothing about entries. It shows
+// other databases that this Redis is in use.
 inline constexpr std::string_view kSwapScript = R"(
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 redis.call('SET', KEYS[2], 'evicting', 'PX', 5000)
 return 1)";
 
-// KEYS epoch, live; ARGV epoch. The same for 5 s more; 0 if another epoch is there.
+// KEYS epoch, live; ARGV epoch. Extends that heartbeat by 5 s; 0 if there is another epoch.
 inline constexpr std::string_view kHoldScript = R"(
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[2], 'evicting', 'PX', 5000)
