@@ -48,7 +48,8 @@ std::optional<Epoch> Epoch::parse(std::string_view text)
 	epoch.registration_id = registration_id;
 	epoch.run_id = run_id;
 	epoch.database.system_identifier = system_identifier;
-	if (!is_epoch_id(epoch.id) || !http::is_lower_case_uuid(epoch.registration_id) || epoch.text() != text)
+	if (!is_epoch_id(epoch.id) || !http::is_lower_case_uuid(epoch.registration_id) ||
+		epoch.text() != text)
 		return std::nullopt;
 	return epoch;
 }
