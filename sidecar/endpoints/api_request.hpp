@@ -5,12 +5,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 
 #include "endpoints/context.hpp"
 #include "http/parameters.hpp"
 #include "http/request.hpp"
-#include "http/response.hpp"
 #include "oauth/attempt.hpp"
 #include "oauth/provider.hpp"
 
@@ -23,27 +21,22 @@ struct ApiRequest {
 	http::Parameters parameters;
 };
 
+// Each of these throws HttpError.
+
 // Checks, in this order: one Authorization header with a token that we know
 // (401), query and identity (400), a provider that is configured (404), what the
 // token may do (403). `provider_name` is the one in the path, `own` are the
 // endpoint's parameters besides the identity. Any other is 400, because it would be ignored.
-std::variant<ApiRequest, http::Response>
-read_api_request(const Context &context, const http::Request &request,
-				 std::string_view provider_name, settings::ApiToken::Call call,
-				 std::initializer_list<std::string_view> own = {});
+ApiRequest read_api_request(const Context &context, const http::Request &request,
+							std::string_view provider_name, settings::ApiToken::Call call,
+							std::initializer_list<std::string_view> own = {});
 
-// Nothing if the parameter is absent. A Response if it is no whole number from 0 to ten years
-// of seconds.
-std::variant<long long, http::Response> read_seconds(const http::Parameters &parameters,
-													 std::string_view name, long long otherwise,
-													 std::string_view request_id);
-
-// false if it is absent. A Response if it is neither true nor false.
-std::variant<bool, http::Response> read_flag(const http::Parameters &parameters,
-											 std::string_view name, std::string_view request_id);
-
-// A SHA-256 in hexadecimal digits. Nothing if it is absent; a Response if it is malformed.
-std::variant<std::optional<oauth::Digest>, http::Response>
-read_digest(const http::Parameters &parameters, std::string_view name, std::string_view request_id);
+// A whole number from 0 to ten years of seconds; `otherwise` if the parameter is absent.
+long long read_seconds(const http::Parameters &parameters, std::string_view name,
+					   long long otherwise);
+// true or false; nothing if it is absent.
+std::optional<bool> read_flag(const http::Parameters &parameters, std::string_view name);
+// A SHA-256 in hexadecimal digits; nothing if it is absent.
+std::optional<oauth::Digest> read_digest(const http::Parameters &parameters, std::string_view name);
 
 } // namespace sidecar::endpoints

@@ -2,9 +2,7 @@
 // and sends it to the provider. The link stays valid until tokens are stored:
 // mail scanners and chat previews open links before people do (docs/design/threats.md, F16).
 
-#include "base/log.hpp"
 #include "endpoints/endpoints.hpp"
-#include "endpoints/errors.hpp"
 #include "endpoints/pages.hpp"
 #include "http/cookies.hpp"
 #include "http/parameters.hpp"
@@ -22,11 +20,6 @@ bool is_ticket(std::string_view text)
 	return text.size() == http::kSecretChars && oauth::base64url_decode(text).has_value();
 }
 
-bool is_plain_http(const settings::Settings &settings)
-{
-	return settings.public_url.starts_with("http://");
-}
-
 http::Response send_to_provider(const Context &context, const http::Request &request,
 								const oauth::Provider &provider,
 								const oauth::ProviderEndpoints &endpoints,
@@ -37,8 +30,7 @@ http::Response send_to_provider(const Context &context, const http::Request &req
 	response.with("Location", oauth::authorization_address(
 								  provider, endpoints,
 								  oauth::redirect_uri(public_url, provider.name), attempt));
-	const http::FlowCookies cookies =
-		http::FlowCookies::parse(request.cookie, is_plain_http(context.settings));
+	const http::FlowCookies cookies = read_cookies(context, request);
 	for (std::string &cookie : cookies.set(attempt.state.reveal(), attempt.browser_secret,
 										   attempt.expires_in, context.now()))
 		response.with("Set-Cookie", std::move(cookie));
@@ -69,14 +61,8 @@ Awaitable<http::Response> authorize(Context &context, const http::Request &reque
 		co_await context.registry.endpoints(*provider);
 	if (!endpoints)
 		co_return page(Page::unavailable);
-	std::optional<oauth::OpenedAttempt> attempt;
-	try {
-		attempt = co_await context.browser_store.open_attempt(ticket_hash, provider->name,
-															  *endpoints, provider->client_id);
-	} catch (const database::StoreError &error) {
-		database_error_response(error, request); // only to log it
-		co_return page(Page::unavailable);
-	}
+	const std::optional<oauth::OpenedAttempt> attempt = co_await context.browser_store.open_attempt(
+		ticket_hash, provider->name, *endpoints, provider->client_id);
 	if (!attempt)
 		co_return page(Page::link_gone);
 	co_return send_to_provider(context, request, *provider, *endpoints, *attempt);

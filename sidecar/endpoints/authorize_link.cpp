@@ -25,30 +25,18 @@ std::optional<std::string> optional_text(const http::Parameters &parameters, std
 Awaitable<http::Response> authorize_link(Context &context, const http::Request &request,
 										 std::string_view provider_name)
 {
-	auto read = read_api_request(context, request, provider_name, settings::ApiToken::authorize,
-								 {"scopes", "return_to", "confirm"});
-	if (auto *refusal = std::get_if<http::Response>(&read))
-		co_return std::move(*refusal);
-	const ApiRequest &call = std::get<ApiRequest>(read);
-
+	const ApiRequest call =
+		read_api_request(context, request, provider_name, settings::ApiToken::authorize,
+						 {"scopes", "return_to", "confirm"});
 	oauth::Link link;
 	link.identity = call.identity;
 	link.scopes = optional_text(call.parameters, "scopes");
 	link.return_to = optional_text(call.parameters, "return_to");
+	link.confirm = read_flag(call.parameters, "confirm");
 	if (link.scopes &&
 		(link.scopes->size() > flow::kMaxScopesBytes || !flow::are_scopes(*link.scopes)))
-		co_return error_response(Error::invalid_request, request.id, "scopes");
-	if (const auto confirm = call.parameters.get("confirm")) {
-		if (confirm != "true" && confirm != "false")
-			co_return error_response(Error::invalid_request, request.id, "confirm");
-		link.confirm = confirm == "true";
-	}
-	std::string url;
-	try {
-		url = co_await context.api_store.authorize_url(link);
-	} catch (const database::StoreError &error) {
-		co_return database_error_response(error, request);
-	}
+		throw HttpError{Error::invalid_request, "scopes"};
+	std::string url = co_await context.api_store.authorize_url(link);
 	JsonObject body;
 	body.add("authorize_url", std::string_view(url))
 		.add("expires_in", static_cast<long long>(context.settings.state_ttl.count()));

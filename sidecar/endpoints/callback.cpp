@@ -1,5 +1,4 @@
-// GET /oauth/{provider}/callback: does what oauth::CallbackFlow says, step by
-// step, and reports each result to it.
+// GET /oauth/{provider}/callback (docs/design/flow.md, "Callback").
 
 #include "base/log.hpp"
 #include "endpoints/endpoints.hpp"
@@ -14,51 +13,52 @@ namespace sidecar::endpoints
 namespace
 {
 
-using oauth::Action;
 using oauth::CallbackFlow;
+using oauth::Outcome;
 
-Awaitable<Action> claim(Context &context, RecentCallbacks &recent, const http::Request &request,
-						CallbackFlow &flow, const oauth::ClaimAttempt &claim)
-{
-	std::optional<oauth::ClaimedAttempt> attempt;
-	try {
-		attempt = co_await context.browser_store.claim(claim);
-	} catch (const database::StoreError &error) {
-		database_error_response(error, request); // for its log line
-		co_return flow.failed("the database did not claim the attempt");
-	}
-	if (attempt)
-		recent.begin(claim, RecentCallbacks::Clock::now());
-	co_return flow.claimed(std::move(attempt));
-}
-
-Awaitable<Action> exchange(Context &context, CallbackFlow &flow, const std::string &provider,
-						   oauth::Exchange exchange)
+Awaitable<oauth::ProviderAnswer> redeem_code(Context &context, const std::string &provider,
+											 oauth::ProviderRequest request)
 {
 	const auto started = std::chrono::steady_clock::now();
-	const oauth::ProviderAnswer answer = co_await context.client.send(std::move(exchange.request));
+	oauth::ProviderAnswer answer = co_await context.client.send(std::move(request));
 	context.metrics.provider_call(provider, "token",
 								  std::chrono::duration_cast<std::chrono::microseconds>(
 									  std::chrono::steady_clock::now() - started));
-	co_return flow.answered(answer, context.now() / 1000);
+	co_return answer;
 }
 
-Awaitable<Action> store(Context &context, const http::Request &request, CallbackFlow &flow,
-						const std::string &provider, const oauth::StoreGrant &grant)
+void log_warnings(const http::Request &request, const std::string &provider,
+				  const oauth::Grant &grant)
 {
-	for (const std::string &warning : grant.grant.warnings)
+	for (const std::string &warning : grant.warnings)
 		log::warning("parts of the token answer were not understood",
 					 {{"request_id", std::string_view(request.id)},
 					  {"provider", std::string_view(provider)},
 					  {"detail", std::string_view(warning)}});
-	try {
-		oauth::StoreResult result =
-			co_await context.browser_store.store(grant.ticket_hash, grant.grant);
-		co_return flow.stored(std::move(result));
-	} catch (const database::StoreError &error) {
-		database_error_response(error, request); // for its log line
-	}
-	co_return flow.failed("the database did not store the grant");
+}
+
+// The steps. Their order is the promise: nothing is claimed for a request that is malformed,
+// a wrong browser consumes nothing, and no code goes out before browser, issuer and error have
+// been looked at. A check that fails throws the end of the flow.
+Awaitable<oauth::End> finish_flow(Context &context, const http::Request &request,
+								  const http::FlowCookies &cookies, CallbackFlow &flow,
+								  const std::string &provider)
+{
+	const oauth::ClaimAttempt claim = flow.start(request.query, cookies);
+	std::optional<oauth::ClaimedAttempt> attempt = co_await context.browser_store.claim(claim);
+	if (attempt)
+		context.recent_callbacks.begin(claim, RecentCallbacks::Clock::now());
+	oauth::ProviderRequest code_for_token = flow.claimed(std::move(attempt));
+	const oauth::ProviderAnswer answer =
+		co_await redeem_code(context, provider, std::move(code_for_token));
+	const oauth::Grant grant = flow.answered(answer, context.now() / 1000);
+	log_warnings(request, provider, grant);
+	oauth::StoreResult stored =
+		co_await context.browser_store.store(flow.attempt()->ticket_hash, grant);
+	oauth::End end = flow.stored(std::move(stored));
+	if (end.outcome == Outcome::connected)
+		co_await context.cache.evict(flow.attempt()->link.identity);
+	co_return end;
 }
 
 void log_end(const http::Request &request, const oauth::Provider &provider,
@@ -97,27 +97,36 @@ void log_end(const http::Request &request, const oauth::Provider &provider,
 
 // The page for a browser without an open attempt.
 http::Response page_without_attempt(const RecentCallbacks &recent,
-									const std::optional<oauth::ClaimAttempt> &claimed)
+									const std::optional<oauth::ClaimAttempt> &claim)
 {
 	using State = RecentCallbacks::State;
-	const auto state =
-		claimed ? recent.find(*claimed, RecentCallbacks::Clock::now()) : std::nullopt;
+	const auto state = claim ? recent.find(*claim, RecentCallbacks::Clock::now()) : std::nullopt;
 	if (!state)
 		return page(Page::bad_request);
 	return page(*state == State::finished ? Page::finished : Page::under_way);
 }
 
+http::Response response_to(const RecentCallbacks &recent, const CallbackFlow &flow,
+						   const oauth::End &end)
+{
+	if (end.location.empty())
+		return page_without_attempt(recent, flow.claim());
+	http::Response response(303, "", "");
+	response.with("Location", end.location);
+	return response;
+}
+
 } // namespace
 
-Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
-								   const http::Request &request, std::string_view provider_name)
+Awaitable<http::Response> callback(Context &context, const http::Request &request,
+								   std::string_view provider_name)
 {
 	const oauth::Provider *provider = context.registry.find(provider_name);
 	if (provider == nullptr)
 		co_return page(Page::unknown);
 	if (request.is_prefetch)
 		co_return page(Page::unavailable);
-	// Nothing has been consumed yet: if the user reloads the page, it may still succeed.
+	// Before anything is consumed: a browser that loads this page again may still succeed.
 	const CallbackLimiter::Slot slot = context.callback_limiter.enter(provider->name);
 	if (!slot)
 		co_return page(Page::unavailable);
@@ -125,39 +134,29 @@ Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
 	const settings::Settings &settings = context.settings;
 	const std::optional<oauth::ProviderEndpoints> endpoints =
 		co_await context.registry.endpoints(*provider);
-	const CallbackFlow::Config config{settings.public_url, settings.return_to_origins, *provider,
-									  endpoints};
-	CallbackFlow flow(config);
-	const http::FlowCookies cookies =
-		http::FlowCookies::parse(request.cookie, settings.public_url.starts_with("http://"));
-
-	Action action = flow.start(request.query, cookies);
-	std::optional<oauth::ClaimAttempt> claimed;
-	if (auto *next = std::get_if<oauth::ClaimAttempt>(&action)) {
-		claimed = *next;
-		action = co_await claim(context, recent, request, flow, *claimed);
+	const http::FlowCookies cookies = read_cookies(context, request);
+	CallbackFlow flow({settings.public_url, settings.return_to_origins, *provider, endpoints});
+	oauth::End end;
+	try {
+		auto finished = finish_flow(context, request, cookies, flow, provider->name);
+		end = co_await std::move(finished);
+	} catch (oauth::End &ended) {
+		end = std::move(ended);
+	} catch (const database::StoreError &error) {
+		http_error(error, request.id); // for its log line
+		end = flow.failed(flow.attempt() ? "the database did not store the grant"
+										 : "the database did not claim the attempt");
 	}
-	if (auto *next = std::get_if<oauth::Exchange>(&action))
-		action = co_await exchange(context, flow, provider->name, std::move(*next));
-	if (auto *next = std::get_if<oauth::StoreGrant>(&action))
-		action = co_await store(context, request, flow, provider->name, *next);
 
-	const oauth::End &end = std::get<oauth::End>(action);
-	const bool is_good =
-		end.outcome == oauth::Outcome::connected || end.outcome == oauth::Outcome::confirm;
-	if (claimed && flow.attempt())
-		recent.end(*claimed, is_good);
-	if (end.outcome == oauth::Outcome::connected)
-		co_await context.cache.evict(flow.attempt()->link.identity);
+	const bool is_good = end.outcome == Outcome::connected || end.outcome == Outcome::confirm;
+	if (flow.attempt())
+		context.recent_callbacks.end(*flow.claim(), is_good);
 	log_end(request, *provider, flow, end);
 	context.metrics.flow(provider->name, oauth::name_of(end.outcome));
 	// Nothing was decided: the same address may still work, so the cookie stays.
-	if (end.outcome == oauth::Outcome::unavailable && !flow.attempt())
+	if (end.outcome == Outcome::unavailable && !flow.attempt())
 		co_return page(Page::unavailable);
-	http::Response response =
-		end.location.empty() ? page_without_attempt(recent, claimed) : http::Response(303, "", "");
-	if (!end.location.empty())
-		response.with("Location", end.location);
+	http::Response response = response_to(context.recent_callbacks, flow, end);
 	for (std::string &cookie : cookies.clear(flow.state()))
 		response.with("Set-Cookie", std::move(cookie));
 	co_return response;

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
-#include <utility>
 
 namespace sidecar::endpoints
 {
@@ -16,50 +16,24 @@ inline constexpr int kMaxCallbacksOfProvider = 100;
 class CallbackLimiter
 {
 public:
-	// One permit. Its destructor gives it back. False: there was none.
-	class Slot
-	{
-	public:
-		Slot() = default;
-		Slot(CallbackLimiter &of, const std::string &provider)
-			: callback_limiter_(&of), provider_(provider)
-		{
-		}
-		Slot(Slot &&other) noexcept
-			: callback_limiter_(std::exchange(other.callback_limiter_, nullptr)),
-			  provider_(std::move(other.provider_))
-		{
-		}
-		Slot &operator=(Slot &&) = delete;
-		~Slot()
-		{
-			if (callback_limiter_ != nullptr)
-				callback_limiter_->leave(provider_);
-		}
-		explicit operator bool() const noexcept { return callback_limiter_ != nullptr; }
+	// A callback that is under way holds one.
+	using Slot = std::shared_ptr<void>;
 
-	private:
-		CallbackLimiter *callback_limiter_ = nullptr;
-		std::string provider_;
-	};
-
+	// Nothing if there are too many.
 	Slot enter(const std::string &provider)
 	{
 		int &of_provider = by_provider_[provider];
 		if (all_ >= kMaxCallbacks || of_provider >= kMaxCallbacksOfProvider)
-			return Slot();
+			return nullptr;
 		all_++;
 		of_provider++;
-		return Slot(*this, provider);
+		return Slot(this, [&of_provider](CallbackLimiter *limiter) {
+			limiter->all_--;
+			of_provider--;
+		});
 	}
 
 private:
-	void leave(const std::string &provider) noexcept
-	{
-		all_--;
-		by_provider_.find(provider)->second--;
-	}
-
 	int all_ = 0;
 	std::map<std::string, int> by_provider_; // of configured providers only
 };

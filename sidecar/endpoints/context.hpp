@@ -8,6 +8,7 @@
 #include "client/provider_client.hpp"
 #include "database/token_store.hpp"
 #include "endpoints/callback_limiter.hpp"
+#include "endpoints/recent_callbacks.hpp"
 #include "providers/provider_registry.hpp"
 #include "refresh/refresher.hpp"
 #include "settings/settings.hpp"
@@ -31,6 +32,8 @@ struct Context {
 	std::function<bool()> published;           // whether the database knows our settings
 	std::function<bool()> api_connected;       // whether the API's store has a connection
 	std::function<void()> revoke_soon = [] {}; // a grant was queued to be revoked
+	std::function<Metrics::Gauges()> gauges = {};
+	RecentCallbacks recent_callbacks = {};
 };
 
 } // namespace sidecar::endpoints

@@ -12,9 +12,8 @@ namespace sidecar::endpoints
 namespace
 {
 
-// The request's parameter, or else the provider's setting. Nothing if it is none of the
-// three.
-std::optional<oauth::Revoke> read_revoke(const ApiRequest &call)
+// What the request wants, or else the provider's setting.
+oauth::Revoke read_revoke(const ApiRequest &call)
 {
 	const auto text = call.parameters.get("revoke");
 	if (!text)
@@ -23,7 +22,7 @@ std::optional<oauth::Revoke> read_revoke(const ApiRequest &call)
 		 {oauth::Revoke::automatic, oauth::Revoke::always, oauth::Revoke::never})
 		if (*text == oauth::name_of(revoke))
 			return revoke;
-	return std::nullopt;
+	throw HttpError{Error::invalid_request, "revoke"};
 }
 
 // If that is not known yet, it is queued. The revoker will know.
@@ -38,31 +37,26 @@ bool can_revoke(const Context &context, const oauth::Provider &provider)
 Awaitable<http::Response> delete_token(Context &context, const http::Request &request,
 									   std::string_view provider_name)
 {
-	auto read =
+	const ApiRequest call =
 		read_api_request(context, request, provider_name, settings::ApiToken::delete_, {"revoke"});
-	if (auto *refusal = std::get_if<http::Response>(&read))
-		co_return std::move(*refusal);
-	const ApiRequest &call = std::get<ApiRequest>(read);
-	const auto wanted = read_revoke(call);
-	if (!wanted)
-		co_return error_response(Error::invalid_request, request.id, "revoke");
+	const oauth::Revoke wanted = read_revoke(call);
 	const bool is_supported = can_revoke(context, call.provider);
 	database::DeletedToken deleted;
-	std::optional<http::Response> failure;
+	std::optional<HttpError> failure;
 	try {
 		deleted = co_await context.api_store.delete_token(
-			call.identity, is_supported ? *wanted : oauth::Revoke::never);
+			call.identity, is_supported ? wanted : oauth::Revoke::never);
 	} catch (const database::StoreError &error) {
-		failure = database_error_response(error, request);
+		failure = http_error(error, request.id);
 	}
 	// Also if the database did not answer: it may have been deleted.
 	co_await context.cache.evict(call.identity);
 	if (failure)
-		co_return std::move(*failure);
+		throw *failure;
 	if (deleted.is_queued)
 		context.revoke_soon();
 	const bool is_unsupported =
-		!is_supported && deleted.was_there && *wanted != oauth::Revoke::never;
+		!is_supported && deleted.was_there && wanted != oauth::Revoke::never;
 	JsonObject body;
 	body.add("deleted", deleted.was_there)
 		.add("revocation", deleted.is_queued ? "queued"

@@ -7,23 +7,26 @@
 namespace sidecar::endpoints
 {
 
-http::Response done(const http::Request &request)
+Awaitable<http::Response> done(Context &context, const http::Request &request,
+							   std::string_view provider_name)
 {
+	if (context.registry.find(provider_name) == nullptr)
+		co_return page(Page::unknown);
 	const http::Parameters parameters =
 		http::Parameters::parse_only(request.query, {{"oauth", "oauth_error"}, {}});
 	if (parameters.fault() != http::Parameters::Fault::none)
-		return page(Page::bad_request);
+		co_return page(Page::bad_request);
 	if (parameters.get("oauth") == "connected")
-		return page(Page::connected);
+		co_return page(Page::connected);
 	// A confirmation code came here, but no application can take it.
 	if (parameters.get("oauth") == "confirm")
-		return page(Page::failed);
+		co_return page(Page::failed);
 	if (parameters.get("oauth") != "failed")
-		return page(Page::bad_request);
+		co_return page(Page::bad_request);
 	const auto error = parameters.get("oauth_error");
 	if (error == "access_denied")
-		return page(Page::denied);
-	return page(error == "expired" ? Page::expired : Page::failed);
+		co_return page(Page::denied);
+	co_return page(error == "expired" ? Page::expired : Page::failed);
 }
 
 } // namespace sidecar::endpoints

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "endpoints/context.hpp"
-#include "endpoints/recent_callbacks.hpp"
+#include "http/cookies.hpp"
 #include "http/request.hpp"
 #include "http/response.hpp"
 
@@ -16,25 +16,23 @@ namespace sidecar::endpoints
 template <typename T>
 using Awaitable = boost::asio::awaitable<T>;
 
+// They throw HttpError and database::StoreError.
+using Endpoint = Awaitable<http::Response>(Context &context, const http::Request &request,
+										   std::string_view provider);
+
 // For browsers: these answer with pages and redirects.
-Awaitable<http::Response> authorize(Context &context, const http::Request &request,
-									std::string_view provider);
-Awaitable<http::Response> callback(Context &context, RecentCallbacks &recent,
-								   const http::Request &request, std::string_view provider);
-http::Response done(const http::Request &request);
+Endpoint authorize, callback, done;
+
+inline http::FlowCookies read_cookies(const Context &context, const http::Request &request)
+{
+	return http::FlowCookies::parse(request.cookie,
+									context.settings.public_url.starts_with("http://"));
+}
 
 // For back ends with an API token: these answer with JSON.
-Awaitable<http::Response> authorize_link(Context &context, const http::Request &request,
-										 std::string_view provider);
-Awaitable<http::Response> status(Context &context, const http::Request &request,
-								 std::string_view provider);
-Awaitable<http::Response> token(Context &context, const http::Request &request,
-								std::string_view provider);
-Awaitable<http::Response> delete_token(Context &context, const http::Request &request,
-									   std::string_view provider);
+Endpoint authorize_link, status, token, delete_token;
 
-// For operators.
-http::Response health();
-Awaitable<http::Response> readiness(Context &context, const http::Request &request);
+// For operators; `provider` is empty.
+Endpoint health, readiness, metrics;
 
 } // namespace sidecar::endpoints

@@ -36,7 +36,6 @@ constexpr Description kErrors[] = {
 	{Error::request_timeout, 408, "request_timeout", "The request did not arrive in time."},
 	{Error::reauthorization_required, 409, "reauthorization_required",
 	 "The user must connect the account again.", "reason"},
-	{Error::gone, 410, "gone", "This link was used or has expired."},
 	{Error::content_too_large, 413, "content_too_large",
 	 "The body is too large, and no request needs one."},
 	{Error::uri_too_long, 414, "uri_too_long", "The address is too long."},
@@ -56,8 +55,7 @@ constexpr Description kErrors[] = {
 
 const Description &description_of(Error error)
 {
-	return *std::find_if(std::begin(kErrors), std::end(kErrors),
-						 [error](const Description &known) { return known.error == error; });
+	return *std::ranges::find(kErrors, error, &Description::error);
 }
 
 // What the extension's errors mean (docs/sql.md, "Errors").
@@ -75,51 +73,40 @@ constexpr Meaning kMeanings[] = {
 
 } // namespace
 
-http::Response error_response(Error error, std::string_view request_id, std::string_view detail,
-							  long long retry_in)
+http::Response error_response(const HttpError &error, std::string_view request_id)
 {
-	const Description &what = description_of(error);
+	const Description &what = description_of(error.error);
 	JsonObject body;
 	body.add("error", what.code).add("message", what.message);
-	if (!detail.empty() && !what.detail_name.empty())
-		body.add(what.detail_name, detail);
+	if (!error.detail.empty() && !what.detail_name.empty())
+		body.add(what.detail_name, std::string_view(error.detail));
 	body.add("request_id", request_id);
 	http::Response response(what.status, "application/json", std::move(body).finish());
-	if (error == Error::unauthorized)
+	if (error.error == Error::unauthorized)
 		response.with("WWW-Authenticate", "Bearer");
-	if (error == Error::unavailable || error == Error::provider_error)
-		response.with("Retry-After", std::to_string(retry_in));
-	return response;
-}
-
-http::Response method_not_allowed(std::string_view request_id, std::string_view allow)
-{
-	http::Response response = error_response(Error::method_not_allowed, request_id);
-	response.with("Allow", std::string(allow));
+	if (error.error == Error::unavailable || error.error == Error::provider_error)
+		response.with("Retry-After", std::to_string(error.retry_in));
 	return response;
 }
 
 http::Response error_for_status(int status, const std::string &request_id)
 {
-	for (const Description &known : kErrors)
-		if (known.status == status)
-			return error_response(known.error, request_id);
-	return error_response(Error::invalid_request, request_id);
+	const auto *known = std::ranges::find(kErrors, status, &Description::status);
+	return error_response({known == std::end(kErrors) ? Error::invalid_request : known->error},
+						  request_id);
 }
 
-http::Response database_error_response(const database::StoreError &error,
-									   const http::Request &request)
+HttpError http_error(const database::StoreError &error, std::string_view request_id)
 {
-	for (const Meaning &known : kMeanings)
-		if (known.sqlstate == error.sqlstate())
-			return error_response(known.error, request.id, known.parameter);
-	log::error("the database refused", {{"request_id", std::string_view(request.id)},
+	const auto *known = std::ranges::find(kMeanings, error.sqlstate(), &Meaning::sqlstate);
+	if (known != std::end(kMeanings))
+		return {known->error, std::string(known->parameter)};
+	log::error("the database refused", {{"request_id", request_id},
 										{"sqlstate", std::string_view(error.sqlstate())},
 										{"reason", std::string_view(error.what())},
 										{"detail", std::string_view(error.detail())},
 										{"hint", std::string_view(error.hint())}});
-	const bool passes = error.is_transient() || error.is_setup();
-	return error_response(passes ? Error::unavailable : Error::internal_error, request.id);
+	return {error.is_transient() || error.is_setup() ? Error::unavailable : Error::internal_error};
 }
 
 } // namespace sidecar::endpoints

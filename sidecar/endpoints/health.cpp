@@ -1,5 +1,5 @@
 // GET /healthz: this process answers. GET /readyz: the database answers, too, and has the
-// extension and our settings. It also says how the cache is.
+// the extension and our settings in it. It also tells how the cache is. GET /metrics.
 
 #include "base/log.hpp"
 #include "endpoints/endpoints.hpp"
@@ -9,9 +9,9 @@
 namespace sidecar::endpoints
 {
 
-http::Response health()
+Awaitable<http::Response> health(Context &, const http::Request &, std::string_view)
 {
-	return http::Response(200, "application/json", R"({"status":"ok"})");
+	co_return http::Response(200, "application/json", R"({"status":"ok"})");
 }
 
 namespace
@@ -38,7 +38,7 @@ void log_change(const database::Readiness &now)
 
 } // namespace
 
-Awaitable<http::Response> readiness(Context &context, const http::Request &request)
+Awaitable<http::Response> readiness(Context &context, const http::Request &, std::string_view)
 {
 	database::Readiness found = co_await context.browser_store.readiness();
 	// Not at each request, because anybody can ask.
@@ -48,8 +48,7 @@ Awaitable<http::Response> readiness(Context &context, const http::Request &reque
 		found.fault = kUnpublished;
 	log_change(found);
 	if (!found.fault.empty())
-		co_return error_response(Error::unavailable, request.id,
-								 found.is_away ? kAway : std::string_view(found.fault));
+		throw HttpError{Error::unavailable, found.is_away ? std::string(kAway) : found.fault};
 	JsonObject body;
 	body.add("status", "ready").add("database", "ok");
 	// Without the cache, tokens come from the database, so the daemon is still ready.
@@ -58,6 +57,12 @@ Awaitable<http::Response> readiness(Context &context, const http::Request &reque
 	if (!found.warning.empty())
 		body.add("warning", std::string_view(found.warning));
 	co_return http::Response(200, "application/json", std::move(body).finish());
+}
+
+Awaitable<http::Response> metrics(Context &context, const http::Request &, std::string_view)
+{
+	co_return http::Response(200, "text/plain; version=0.0.4; charset=utf-8",
+							 context.metrics.text(context.gauges()));
 }
 
 } // namespace sidecar::endpoints

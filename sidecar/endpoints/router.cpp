@@ -1,5 +1,7 @@
 #include "endpoints/router.hpp"
 
+#include <algorithm>
+
 #include "endpoints/endpoints.hpp"
 #include "endpoints/errors.hpp"
 #include "endpoints/pages.hpp"
@@ -28,11 +30,6 @@ std::string_view without_prefix(std::string_view path, std::string_view public_u
 	return path;
 }
 
-bool is_read(const Request &request)
-{
-	return request.method == "GET" || request.method == "HEAD";
-}
-
 // One path has two forms: a link that a user opens, and a call that asks for such a link. A
 // call without its token must get 401.
 bool is_api_call(const Request &request)
@@ -41,10 +38,72 @@ bool is_api_call(const Request &request)
 		   http::Parameters::parse_only(request.query, {{"workspace_id"}, {}}).has("workspace_id");
 }
 
-Response named(std::string_view endpoint, Response response)
+struct Route {
+	std::string_view name; // for log and metrics
+	std::string_view path; // or what comes behind /oauth/{provider}/
+	Audience audience;
+	std::string_view methods; // as Allow has them
+	Endpoint *endpoint;
+};
+
+// Not a coroutine: it hands on another one's.
+Awaitable<Response> get_or_delete(Context &context, const Request &request,
+								  std::string_view provider)
 {
-	response.endpoint = endpoint;
-	return response;
+	return (request.method == "GET" ? token : delete_token)(context, request, provider);
+}
+
+constexpr Route kRoutes[] = {
+	{"authorize_link", "authorize", Audience::api, "GET", authorize_link},
+	{"authorize", "authorize", Audience::browser, "GET, HEAD", authorize},
+	{"callback", "callback", Audience::browser, "GET", callback},
+	{"done", "done", Audience::browser, "GET, HEAD", done},
+	{"status", "status", Audience::api, "GET", status},
+	{"token", "token", Audience::api, "GET, DELETE", get_or_delete},
+	{"healthz", "/healthz", Audience::everything, "GET, HEAD", health},
+	{"readyz", "/readyz", Audience::everything, "GET, HEAD", readiness},
+	{"metrics", "/metrics", Audience::api, "GET, HEAD", metrics},
+};
+
+bool is_for(const Route &route, const Request &request, std::string_view path)
+{
+	const bool is_audience = request.audience == Audience::everything ||
+							 route.audience == Audience::everything ||
+							 request.audience == route.audience;
+	return route.path == path && is_audience &&
+		   (route.endpoint != authorize_link || is_api_call(request));
+}
+
+bool has_method(std::string_view methods, std::string_view method)
+{
+	while (!methods.empty()) {
+		const std::string_view one = methods.substr(0, methods.find(", "));
+		if (one == method)
+			return true;
+		methods.remove_prefix(std::min(methods.size(), one.size() + 2));
+	}
+	return false;
+}
+
+Awaitable<Response> answer_by(const Route &route, Context &context, const Request &request,
+							  std::string_view provider)
+{
+	if (!has_method(route.methods, request.method)) {
+		Response response = error_response({Error::method_not_allowed}, request.id);
+		response.with("Allow", std::string(route.methods));
+		co_return response;
+	}
+	std::optional<HttpError> refusal;
+	try {
+		auto answer = route.endpoint(context, request, provider);
+		co_return co_await std::move(answer);
+	} catch (const HttpError &error) {
+		refusal = error;
+	} catch (const database::StoreError &error) {
+		refusal = http_error(error, request.id);
+	}
+	co_return route.audience == Audience::browser ? page(Page::unavailable)
+												  : error_response(*refusal, request.id);
 }
 
 } // namespace
@@ -59,87 +118,31 @@ Response hardened(Response response)
 	return response;
 }
 
+Router::Router(Context context, std::function<Metrics::Gauges()> gauges)
+	: context_(std::move(context))
+{
+	context_.gauges = std::move(gauges);
+}
+
 boost::asio::awaitable<Response> Router::answer(Request request)
 {
-	Response response = co_await route(request);
-	co_return hardened(std::move(response));
-}
-
-boost::asio::awaitable<Response> Router::route(const Request &request)
-{
-	const std::string_view path = without_prefix(request.path, context_.settings.public_url);
-	constexpr std::string_view flows = "/oauth/";
-	if (path.starts_with(flows)) {
-		Response response = co_await route_provider(request, path.substr(flows.size()));
-		co_return response;
+	constexpr std::string_view kFlows = "/oauth/";
+	std::string_view path = without_prefix(request.path, context_.settings.public_url);
+	std::string_view provider;
+	if (path.starts_with(kFlows)) {
+		path.remove_prefix(kFlows.size());
+		provider = path.substr(0, path.find('/'));
+		path.remove_prefix(std::min(path.size(), provider.size() + 1));
+		if (path.starts_with('/')) // not /oauth/{provider}//healthz
+			path = {};
 	}
-	const bool known = path == "/healthz" || path == "/readyz" ||
-					   (path == "/metrics" && request.audience != Audience::browser);
-	if (!known)
-		co_return error_response(Error::not_found, request.id);
-	if (!is_read(request))
-		co_return method_not_allowed(request.id, "GET, HEAD");
-	if (path == "/healthz")
-		co_return named("healthz", health());
-	if (path == "/metrics")
-		co_return named("metrics", Response(200, "text/plain; version=0.0.4; charset=utf-8",
-											context_.metrics.text(gauges_())));
-	Response response = co_await readiness(context_, request);
-	co_return named("readyz", std::move(response));
-}
-
-boost::asio::awaitable<Response> Router::route_provider(const Request &request,
-														std::string_view path)
-{
-	const std::size_t slash = path.find('/');
-	const std::string_view provider = path.substr(0, slash);
-	const std::string_view action =
-		slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
-	const bool has_browser = request.audience != Audience::api;
-	const bool has_api = request.audience != Audience::browser;
-	const bool is_get = request.method == "GET";
-	Response response;
-
-	if (action == "authorize" && has_api && is_api_call(request)) {
-		if (!is_get)
-			co_return named("authorize_link", method_not_allowed(request.id, "GET"));
-		response = co_await authorize_link(context_, request, provider);
-		co_return named("authorize_link", std::move(response));
-	}
-	if (action == "authorize" && has_browser) {
-		if (!is_read(request))
-			co_return named("authorize", method_not_allowed(request.id, "GET, HEAD"));
-		response = co_await authorize(context_, request, provider);
-		co_return named("authorize", std::move(response));
-	}
-	if (action == "callback" && has_browser) {
-		if (!is_get)
-			co_return named("callback", method_not_allowed(request.id, "GET"));
-		response = co_await callback(context_, recent_, request, provider);
-		co_return named("callback", std::move(response));
-	}
-	if (action == "done" && has_browser) {
-		if (!is_read(request))
-			co_return named("done", method_not_allowed(request.id, "GET, HEAD"));
-		const bool known = context_.registry.find(provider) != nullptr;
-		co_return named("done", known ? done(request) : page(Page::unknown));
-	}
-	if (action == "status" && has_api) {
-		if (!is_get)
-			co_return named("status", method_not_allowed(request.id, "GET"));
-		response = co_await status(context_, request, provider);
-		co_return named("status", std::move(response));
-	}
-	if (action == "token" && has_api) {
-		if (!is_get && request.method != "DELETE")
-			co_return named("token", method_not_allowed(request.id, "GET, DELETE"));
-		if (is_get)
-			response = co_await token(context_, request, provider);
-		else
-			response = co_await delete_token(context_, request, provider);
-		co_return named("token", std::move(response));
-	}
-	co_return error_response(Error::not_found, request.id);
+	for (const Route &route : kRoutes)
+		if (is_for(route, request, path)) {
+			Response response = co_await answer_by(route, context_, request, provider);
+			response.endpoint = route.name;
+			co_return hardened(std::move(response));
+		}
+	co_return hardened(error_response({Error::not_found}, request.id));
 }
 
 } // namespace sidecar::endpoints

@@ -5,7 +5,6 @@
 #include <functional>
 
 #include "endpoints/context.hpp"
-#include "endpoints/recent_callbacks.hpp"
 #include "http/request.hpp"
 #include "http/response.hpp"
 
@@ -16,21 +15,12 @@ class Router
 {
 public:
 	// `gauges` is called at each request of /metrics.
-	Router(Context context, std::function<Metrics::Gauges()> gauges)
-		: context_(std::move(context)), gauges_(std::move(gauges))
-	{
-	}
+	Router(Context context, std::function<Metrics::Gauges()> gauges);
 
 	boost::asio::awaitable<http::Response> answer(http::Request request);
 
 private:
-	boost::asio::awaitable<http::Response> route(const http::Request &request);
-	boost::asio::awaitable<http::Response> route_provider(const http::Request &request,
-														  std::string_view path);
-
 	Context context_;
-	RecentCallbacks recent_;
-	std::function<Metrics::Gauges()> gauges_;
 };
 
 // Headers of every answer: not stored, not sniffed, not framed, no referrer

@@ -4,7 +4,6 @@
 #include "endpoints/api_request.hpp"
 #include "endpoints/details.hpp"
 #include "endpoints/endpoints.hpp"
-#include "endpoints/errors.hpp"
 #include "endpoints/json_object.hpp"
 
 namespace sidecar::endpoints
@@ -13,16 +12,10 @@ namespace sidecar::endpoints
 Awaitable<http::Response> status(Context &context, const http::Request &request,
 								 std::string_view provider_name)
 {
-	auto read = read_api_request(context, request, provider_name, settings::ApiToken::status);
-	if (auto *refusal = std::get_if<http::Response>(&read))
-		co_return std::move(*refusal);
-	const oauth::Identity &identity = std::get<ApiRequest>(read).identity;
-	std::optional<database::ConnectedAccount> found;
-	try {
-		found = co_await context.api_store.connection(identity);
-	} catch (const database::StoreError &error) {
-		co_return database_error_response(error, request);
-	}
+	const oauth::Identity identity =
+		read_api_request(context, request, provider_name, settings::ApiToken::status).identity;
+	const std::optional<database::ConnectedAccount> found =
+		co_await context.api_store.connection(identity);
 	const database::ConnectedAccount connection = found.value_or(database::ConnectedAccount{});
 	JsonObject body;
 	body.add("linked", found.has_value())

@@ -88,49 +88,37 @@ bool is_good(const database::StoredToken &token, const Wish &wish)
 		   (left > 0 && left > lifetime_of(token.details) / 2 && lifetime_of(token.details) > 0);
 }
 
-std::variant<Wish, http::Response> read_wish(const http::Parameters &parameters,
-											 std::string_view request_id)
+Wish read_wish(const http::Parameters &parameters)
 {
-	auto min_ttl = read_seconds(parameters, "min_ttl", kMinTtl, request_id);
-	if (auto *refusal = std::get_if<http::Response>(&min_ttl))
-		return std::move(*refusal);
-	auto force = read_flag(parameters, "force", request_id);
-	if (auto *refusal = std::get_if<http::Response>(&force))
-		return std::move(*refusal);
-	auto digest = read_digest(parameters, "if_token_sha256", request_id);
-	if (auto *refusal = std::get_if<http::Response>(&digest))
-		return std::move(*refusal);
-	Wish wish{std::get<long long>(min_ttl), std::get<bool>(force),
-			  std::get<std::optional<oauth::Digest>>(digest)};
+	const Wish wish{read_seconds(parameters, "min_ttl", kMinTtl),
+					read_flag(parameters, "force").value_or(false),
+					read_digest(parameters, "if_token_sha256")};
 	if (wish.if_token_sha256 && !wish.force) // it would be ignored
-		return error_response(Error::invalid_request, request_id, "if_token_sha256");
+		throw HttpError{Error::invalid_request, "if_token_sha256"};
 	return wish;
 }
 
 // Why there is no valid token.
-http::Response refusal_of(const refresh::Outcome &outcome, std::string_view request_id)
+HttpError refusal_of(const refresh::Outcome &outcome)
 {
 	using Kind = refresh::Outcome::Kind;
-	const std::string_view reason = outcome.reason;
+	const std::string reason(outcome.reason);
 	const long long retry_in =
 		std::clamp<long long>(outcome.retry_in ? outcome.retry_in->count() : 2, 1, kLongestRetry);
 	switch (outcome.kind) {
 	case Kind::not_connected:
-		return error_response(Error::not_connected, request_id);
+		return {Error::not_connected};
 	case Kind::no_refresh_token:
-		return error_response(Error::reauthorization_required, request_id, "no_refresh_token");
+		return {Error::reauthorization_required, "no_refresh_token"};
 	case Kind::needs_reauthorization:
 		// The provider's words are in /status.
-		return error_response(Error::reauthorization_required, request_id,
-							  reason.substr(0, reason.find(':')));
+		return {Error::reauthorization_required, reason.substr(0, reason.find(':'))};
 	case Kind::refreshed:
 	case Kind::fresh:
-		return error_response(Error::provider_error, request_id,
-							  "the provider's new token has expired already", retry_in);
+		return {Error::provider_error, "the provider's new token has expired already", retry_in};
 	default:
-		return error_response(outcome.is_providers_fault ? Error::provider_error
-														 : Error::unavailable,
-							  request_id, reason, retry_in);
+		return {outcome.is_providers_fault ? Error::provider_error : Error::unavailable, reason,
+				retry_in};
 	}
 }
 
@@ -150,7 +138,7 @@ Awaitable<http::Response> refresh_token(Context &context, const http::Request &r
 	if (!found.has_refresh_token) {
 		if (may_serve_old)
 			co_return token_response(found, found.now);
-		co_return error_response(Error::reauthorization_required, request.id, "no_refresh_token");
+		throw HttpError{Error::reauthorization_required, "no_refresh_token"};
 	}
 	database::WantedRefresh wanted;
 	wanted.identity = call.identity;
@@ -166,25 +154,25 @@ Awaitable<http::Response> refresh_token(Context &context, const http::Request &r
 	refresh::Outcome outcome = co_await context.refresher.refresh(std::move(wanted), patience);
 
 	std::optional<database::StoredToken> current;
-	std::optional<http::Response> failure;
+	std::optional<HttpError> failure;
 	try {
 		current = co_await context.api_store.token(call.identity, false);
 	} catch (const database::StoreError &error) {
-		failure = database_error_response(error, request);
+		failure = http_error(error, request.id);
 	}
 	// A refresh that is not stored yet may have ended the old token.
 	const bool is_dead = outcome.kind == Kind::unsaved && call.provider.refresh_kills_access;
 	if (failure && may_serve_old && !is_dead && is_valid(found, now()))
 		co_return token_response(found, now());
 	if (failure)
-		co_return std::move(*failure);
+		throw *failure;
 	if (!current)
-		co_return error_response(Error::not_connected, request.id);
+		throw HttpError{Error::not_connected};
 	const bool is_new = !current->access_token.equals(found.access_token.reveal()) ||
 						outcome.kind == Kind::refreshed || outcome.kind == Kind::fresh;
 	if (is_valid(*current, current->now) && (is_new || (may_serve_old && !is_dead)))
 		co_return token_response(*current, current->now);
-	co_return refusal_of(outcome, request.id);
+	throw refusal_of(outcome);
 }
 
 } // namespace
@@ -192,15 +180,10 @@ Awaitable<http::Response> refresh_token(Context &context, const http::Request &r
 Awaitable<http::Response> token(Context &context, const http::Request &request,
 								std::string_view provider_name)
 {
-	auto read = read_api_request(context, request, provider_name, settings::ApiToken::token,
-								 {"min_ttl", "force", "if_token_sha256"});
-	if (auto *refusal = std::get_if<http::Response>(&read))
-		co_return std::move(*refusal);
-	const ApiRequest &call = std::get<ApiRequest>(read);
-	auto read_wishes = read_wish(call.parameters, request.id);
-	if (auto *refusal = std::get_if<http::Response>(&read_wishes))
-		co_return std::move(*refusal);
-	const Wish &wish = std::get<Wish>(read_wishes);
+	const ApiRequest call =
+		read_api_request(context, request, provider_name, settings::ApiToken::token,
+						 {"min_ttl", "force", "if_token_sha256"});
+	const Wish wish = read_wish(call.parameters);
 
 	cache::Lookup cached;
 	if (!wish.force)
@@ -213,12 +196,12 @@ Awaitable<http::Response> token(Context &context, const http::Request &request,
 	}
 
 	std::optional<database::StoredToken> found;
-	std::optional<http::Response> failure;
+	std::optional<HttpError> failure;
 	try {
 		found =
 			co_await context.api_store.token(call.identity, context.cache.keeps_refresh_tokens());
 	} catch (const database::StoreError &error) {
-		failure = database_error_response(error, request);
+		failure = http_error(error, request.id);
 	}
 	const bool is_done = !found || is_good(*found, wish);
 	// A token that is about to be refreshed is not worth caching.
@@ -226,9 +209,9 @@ Awaitable<http::Response> token(Context &context, const http::Request &request,
 	if (cached.lease)
 		context.cache.fill(std::move(*cached.lease), is_kept ? &*found : nullptr);
 	if (failure)
-		co_return std::move(*failure);
+		throw *failure;
 	if (!found)
-		co_return error_response(Error::not_connected, request.id);
+		throw HttpError{Error::not_connected};
 	if (is_done)
 		co_return token_response(*found, found->now);
 	co_return co_await refresh_token(context, request, call, wish, std::move(*found));

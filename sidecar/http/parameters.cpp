@@ -176,16 +176,6 @@ Parameters::~Parameters()
 		wipe(value);
 }
 
-std::optional<std::string_view>
-Parameters::faulty(std::initializer_list<std::string_view> known) const
-{
-	if (fault_ != Fault::none && !faulty_.empty())
-		for (const std::string_view name : known)
-			if (name == faulty_)
-				return name;
-	return std::nullopt;
-}
-
 bool Parameters::has(std::string_view name) const noexcept
 {
 	return get(name).has_value();

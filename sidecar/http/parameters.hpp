@@ -41,8 +41,8 @@ public:
 	~Parameters(); // wipes the values
 
 	Fault fault() const noexcept { return fault_; }
-	// The name of the parameter that is wrong, if it is one of `known`. Input is never echoed.
-	std::optional<std::string_view> faulty(std::initializer_list<std::string_view> known) const;
+	// The name at fault, as it came from outside.
+	const std::string &faulty() const noexcept { return faulty_; }
 
 	bool has(std::string_view name) const noexcept;
 	// Nothing if the parameter is absent; empty if it has no value.

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/secret_string.hpp"
+
 namespace sidecar::http
 {
 
@@ -19,7 +21,12 @@ enum class Audience { everything, browser, api };
 
 struct Request {
 	Request() = default;
-	~Request(); // wipes query, cookies and authorization
+	~Request()
+	{
+		wipe(query);
+		wipe(cookie);
+		wipe(authorization);
+	}
 	Request(Request &&) = default;
 	Request &operator=(Request &&) = default;
 

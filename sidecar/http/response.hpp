@@ -6,18 +6,34 @@
 #include <utility>
 #include <vector>
 
+#include "common/secret_string.hpp"
+
 namespace sidecar::http
 {
 
 struct Response {
 	Response() = default;
-	Response(int answer_status, std::string_view type, std::string content);
+	Response(int answer_status, std::string_view type, std::string content)
+		: status(answer_status), content_type(type), body(std::move(content))
+	{
+	}
 	Response(Response &&) = default;
 	Response &operator=(Response &&) = default;
-	~Response(); // wipes headers and body: a Location or a body may contain secrets
+	~Response() // a Location or a body may contain secrets
+	{
+		wipe(body);
+		for (auto &[name, value] : headers)
+			wipe(value);
+	}
 
 	// The name is a literal.
-	Response &with(std::string_view name, std::string value);
+	Response &with(std::string_view name, std::string value)
+	{
+		if (headers.empty())
+			headers.reserve(8); // more than most have
+		headers.emplace_back(name, std::move(value));
+		return *this;
+	}
 
 	int status = 500;
 	std::string content_type;

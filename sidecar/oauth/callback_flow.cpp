@@ -79,39 +79,36 @@ bool is_failure(Outcome outcome) noexcept
 
 CallbackFlow::CallbackFlow(Config config) : config_(std::move(config)) {}
 
-Action CallbackFlow::start(std::string_view query, const http::FlowCookies &cookies)
+ClaimAttempt CallbackFlow::start(std::string_view query, const http::FlowCookies &cookies)
 {
-	if (step_ != Step::start)
-		return failed("the callback's steps are out of order");
-	step_ = Step::end;
 	if (query.size() > http::kMaxTargetBytes)
-		return no_attempt("the query is too long");
+		throw no_attempt("the query is too long");
 	parameters_.emplace(http::Parameters::parse_only(query, wanted_parameters()));
 	if (parameters_->fault() != http::Parameters::Fault::none)
-		return no_attempt("the query is malformed");
+		throw no_attempt("the query is malformed");
 	const std::string_view state = parameters_->get("state").value_or("");
 	if (!is_random_text(state))
-		return no_attempt("state is missing or malformed");
+		throw no_attempt("state is missing or malformed");
 	state_ = state;
 	// If one of them is empty, the other counts.
 	const std::string_view code = parameters_->get("code").value_or("");
 	const std::string_view error = parameters_->get("error").value_or("");
 	if (code.empty() == error.empty())
-		return no_attempt(parameters_->has("code") == parameters_->has("error")
-							  ? "not exactly one of code and error came"
-							  : "code or error is empty");
+		throw no_attempt(parameters_->has("code") == parameters_->has("error")
+							 ? "not exactly one of code and error came"
+							 : "code or error is empty");
 	if (!is_code(code))
-		return no_attempt("the code is too long or not visible ASCII");
+		throw no_attempt("the code is too long or not visible ASCII");
 	const std::optional<Secret> secret = cookies.secret_of(state_);
 	if (!secret)
-		return no_attempt("no cookie of this attempt came");
+		throw no_attempt("no cookie of this attempt came");
 	// It is then not known how the client authenticates at the token endpoint, and the code
 	// works once. So nothing is claimed, and the browser can load the address again.
 	const bool needs_metadata = config_.provider.discovers && !config_.provider.token_auth_is_set;
 	if (!code.empty() && needs_metadata && !config_.endpoints)
-		return failed("the provider's metadata cannot be read");
-	step_ = Step::claim;
-	return ClaimAttempt{sha256(state_), sha256(secret->reveal()), config_.provider.name};
+		throw failed("the provider's metadata cannot be read");
+	claim_ = {sha256(state_), sha256(secret->reveal()), config_.provider.name};
+	return *claim_;
 }
 
 http::Parameters::Wanted CallbackFlow::wanted_parameters() const
@@ -127,64 +124,56 @@ http::Parameters::Wanted CallbackFlow::wanted_parameters() const
 	return wanted;
 }
 
-Action CallbackFlow::claimed(std::optional<ClaimedAttempt> attempt)
+ProviderRequest CallbackFlow::claimed(std::optional<ClaimedAttempt> attempt)
 {
-	if (step_ != Step::claim)
-		return failed("the callback's steps are out of order");
-	if (!attempt) {
-		step_ = Step::end;
-		return no_attempt("no attempt with this state and browser is open");
-	}
+	if (!attempt)
+		throw no_attempt("no attempt with this state and browser is open");
 	attempt_ = std::move(attempt);
 	if (flow::provider_base(attempt_->link.identity.provider) != config_.provider.name)
-		return end(Outcome::provider_error, "the attempt belongs to another provider");
-	if (auto wrong = check_issuer())
-		return std::move(*wrong);
+		throw end(Outcome::provider_error, "the attempt belongs to another provider");
+	check_issuer();
 	if (const auto error = parameters_->get("error").value_or(""); !error.empty())
-		return refused_by_provider(error);
+		throw refused_by_provider(error);
 	if (attempt_->client_id != config_.provider.client_id)
-		return end(Outcome::unavailable, "the client_id was changed during the attempt");
+		throw end(Outcome::unavailable, "the client_id was changed during the attempt");
 	if (!is_endpoint(attempt_->token_endpoint))
-		return end(Outcome::provider_error, "the recorded token endpoint is no endpoint");
-	return exchange();
+		throw end(Outcome::provider_error, "the recorded token endpoint is no endpoint");
+	return code_for_token();
 }
 
 // RFC 9207 section 2.4. This is checked before everything else that the provider says, also
 // before errors, because anybody could have sent them.
-std::optional<End> CallbackFlow::check_issuer()
+void CallbackFlow::check_issuer()
 {
 	const Provider &provider = config_.provider;
 	if (const auto issuer = parameters_->get("iss"))
 		return check_received_issuer(*issuer);
 	if (!provider.require_iss && !config_.endpoints && provider.discovers)
-		return end(Outcome::unavailable, "the provider's metadata cannot be read");
+		throw end(Outcome::unavailable, "the provider's metadata cannot be read");
 	const ProviderEndpoints &endpoints =
 		config_.endpoints ? *config_.endpoints : provider.endpoints;
 	if (provider.require_iss.value_or(endpoints.iss_promised))
-		return end(Outcome::provider_error, "iss is missing");
-	return std::nullopt;
+		throw end(Outcome::provider_error, "iss is missing");
 }
 
 // Compared as a string. If no issuer is known, iss is ignored: each provider has a redirect
 // address of its own, which distinguishes them, and providers begin to send iss without
 // notice.
-std::optional<End> CallbackFlow::check_received_issuer(std::string_view issuer)
+void CallbackFlow::check_received_issuer(std::string_view issuer)
 {
 	const Provider &provider = config_.provider;
 	const bool is_known = provider.issuer_per_tenant || !attempt_->issuer.empty();
-	if (!is_known && provider.require_iss != true) {
-		Redactor redactor;
-		hide_secrets(redactor);
-		ignored_issuer_ = redactor.clean(issuer, kMaxIssuerChars);
-		return std::nullopt;
-	}
-	if (!is_known)
-		return end(Outcome::provider_error, "iss came, and no issuer is configured");
+	if (!is_known && provider.require_iss == true)
+		throw end(Outcome::provider_error, "iss came, and no issuer is configured");
 	const bool is_right =
 		provider.issuer_per_tenant ? tenant_of(issuer).has_value() : issuer == attempt_->issuer;
-	if (!is_right)
-		return end(Outcome::provider_error, "iss is not the attempt's issuer");
-	return std::nullopt;
+	if (is_known && !is_right)
+		throw end(Outcome::provider_error, "iss is not the attempt's issuer");
+	if (is_known)
+		return;
+	Redactor redactor;
+	hide_secrets(redactor);
+	ignored_issuer_ = redactor.clean(issuer, kMaxIssuerChars);
 }
 
 End CallbackFlow::refused_by_provider(std::string_view code)
@@ -211,7 +200,7 @@ void CallbackFlow::hide_secrets(Redactor &redactor) const
 }
 
 // After this, nothing of the request is needed any more. It is wiped, except the code.
-Exchange CallbackFlow::exchange()
+ProviderRequest CallbackFlow::code_for_token()
 {
 	const Provider &provider = config_.provider;
 	for (const std::string &name : provider.callback_extra)
@@ -221,20 +210,17 @@ Exchange CallbackFlow::exchange()
 		if (const auto value = parameters_->get(name); value && callback_scope_.empty())
 			callback_scope_ = *value;
 	asked_ = asked_scopes(provider, attempt_->link.scopes);
-	Exchange exchange{token_request(provider, attempt_->token_endpoint,
-									redirect_uri(config_.public_url, provider.name),
-									*parameters_->get("code"), attempt_->code_verifier.reveal(),
-									token_auth_of(provider, config_.endpoints))};
+	ProviderRequest request =
+		token_request(provider, attempt_->token_endpoint,
+					  redirect_uri(config_.public_url, provider.name), *parameters_->get("code"),
+					  attempt_->code_verifier.reveal(), token_auth_of(provider, config_.endpoints));
 	code_ = Secret(*parameters_->get("code"));
 	parameters_.reset();
-	step_ = Step::exchange;
-	return exchange;
+	return request;
 }
 
-Action CallbackFlow::answered(const ProviderAnswer &answer, long long now)
+Grant CallbackFlow::answered(const ProviderAnswer &answer, long long now)
 {
-	if (step_ != Step::exchange)
-		return failed("the callback's steps are out of order");
 	const Expected expected = {config_.provider,
 							   attempt_->issuer,
 							   attempt_->client_id,
@@ -248,20 +234,17 @@ Action CallbackFlow::answered(const ProviderAnswer &answer, long long now)
 		Redactor redactor;
 		hide_secrets(redactor);
 		redactor.hide(basic_credentials(config_.provider).reveal());
-		return end(no_grant->kind == NoGrant::Kind::unavailable ? Outcome::unavailable
-																: Outcome::provider_error,
-				   no_grant->reason, words_of(answer, redactor));
+		throw end(no_grant->kind == NoGrant::Kind::unavailable ? Outcome::unavailable
+															   : Outcome::provider_error,
+				  no_grant->reason, words_of(answer, redactor));
 	}
 	code_.wipe();
 	attempt_->code_verifier.wipe();
-	step_ = Step::store;
-	return StoreGrant{attempt_->ticket_hash, std::move(std::get<Grant>(read))};
+	return std::move(std::get<Grant>(read));
 }
 
-Action CallbackFlow::stored(StoreResult result)
+End CallbackFlow::stored(StoreResult result)
 {
-	if (step_ != Step::store)
-		return failed("the callback's steps are out of order");
 	switch (result.kind) {
 	case StoreResult::Kind::connected:
 		return end(Outcome::connected, {});
@@ -274,7 +257,7 @@ Action CallbackFlow::stored(StoreResult result)
 	}
 }
 
-Action CallbackFlow::failed(std::string_view reason)
+End CallbackFlow::failed(std::string_view reason)
 {
 	return end(Outcome::unavailable, reason);
 }
@@ -282,7 +265,6 @@ Action CallbackFlow::failed(std::string_view reason)
 End CallbackFlow::end(Outcome outcome, std::string_view reason, ProviderWords words,
 					  std::string_view flow)
 {
-	step_ = Step::end;
 	parameters_.reset();
 	code_.wipe();
 	if (!attempt_)

@@ -1,20 +1,11 @@
-// The callback, step by step and without I/O (docs/design/flow.md, "Callback"): the caller
-// does what an action says, and reports the result.
-//
-//   CallbackFlow flow(config);
-//   Action action = flow.start(query, cookies); // ClaimAttempt, or End if the request is malformed
-//   action = flow.claimed(attempt);    // Exchange, or End
-//   action = flow.answered(answer);    // StoreGrant, or End
-//   action = flow.stored(outcome);     // End
-//
-// The order is the promise: nothing is claimed for a request that is malformed,
-// and no code is sent before browser, issuer and error are checked.
+// The checks of a callback, without I/O (docs/design/flow.md, "Callback"). Each step takes what
+// the one before it gave, and throws End if the flow ends there; endpoints/callback.cpp calls
+// them and does what is between.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "http/cookies.hpp"
@@ -48,15 +39,8 @@ struct ClaimAttempt {
 	Digest browser_hash;
 	std::string provider; // the base name, as in the path: labels share an address
 };
-struct Exchange {
-	ProviderRequest request;
-};
-struct StoreGrant {
-	Digest ticket_hash;
-	Grant grant;
-};
 struct End {
-	Outcome outcome;
+	Outcome outcome = Outcome::unavailable;
 	std::string_view reason; // a fixed text for the log; empty if all is well
 	ProviderWords words;     // what the provider said, if it failed there
 	// The address to which the browser goes. Empty: a page, 400 for no_attempt.
@@ -66,9 +50,7 @@ struct End {
 // sent the request.
 bool is_failure(Outcome outcome) noexcept;
 
-using Action = std::variant<ClaimAttempt, Exchange, StoreGrant, End>;
-
-// The database's answer to StoreGrant.
+// What the database said to a grant.
 struct StoreResult {
 	enum class Kind { connected, confirm, expired, unavailable } kind;
 	Secret flow; // the one-time code of `confirm`
@@ -90,14 +72,16 @@ public:
 
 	explicit CallbackFlow(Config config);
 
-	Action start(std::string_view query, const http::FlowCookies &cookies);
-	Action claimed(std::optional<ClaimedAttempt> attempt);
-	Action answered(const ProviderAnswer &answer, long long now);
-	Action stored(StoreResult result);
-	// If something of ours failed: database or time-out. There is no location if no attempt is
-	// known yet. A step out of order also ends like this.
-	Action failed(std::string_view reason);
+	ClaimAttempt start(std::string_view query, const http::FlowCookies &cookies);
+	// The code for a token.
+	ProviderRequest claimed(std::optional<ClaimedAttempt> attempt);
+	Grant answered(const ProviderAnswer &answer, long long now);
+	End stored(StoreResult result);
+	// Something of ours failed. If no attempt is known yet, there is no location.
+	End failed(std::string_view reason);
 
+	// What start() gave.
+	const std::optional<ClaimAttempt> &claim() const noexcept { return claim_; }
 	// The state of the request, if any. Every answer clears its cookie.
 	const std::string &state() const noexcept { return state_; }
 	const std::optional<ClaimedAttempt> &attempt() const noexcept { return attempt_; }
@@ -105,22 +89,19 @@ public:
 	const std::string &ignored_issuer() const noexcept { return ignored_issuer_; }
 
 private:
-	// The step that the caller reports next.
-	enum class Step { start, claim, exchange, store, end };
-
 	http::Parameters::Wanted wanted_parameters() const;
-	std::optional<End> check_issuer();
-	std::optional<End> check_received_issuer(std::string_view issuer);
+	void check_issuer();
+	void check_received_issuer(std::string_view issuer);
 	End refused_by_provider(std::string_view code);
-	Exchange exchange();
+	ProviderRequest code_for_token();
 	void hide_secrets(Redactor &redactor) const;
 	End end(Outcome outcome, std::string_view reason, ProviderWords words = {},
 			std::string_view flow = {});
 
 	Config config_;
-	Step step_ = Step::start;
 	std::string state_;
 	std::optional<http::Parameters> parameters_;
+	std::optional<ClaimAttempt> claim_;
 	std::optional<ClaimedAttempt> attempt_;
 	Secret code_; // until the token endpoint has answered, which may echo it
 	std::string ignored_issuer_;

@@ -8,6 +8,7 @@
 #include "oauth/tenant_issuer.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace sidecar::oauth
 {
@@ -29,36 +30,23 @@ bool is_ipv6_character(char c) noexcept
 	return http::is_lower_hex(http::to_lower(c)) || c == ':' || c == '.';
 }
 
-// A decimal number without leading zeros, at most `max`.
-bool is_number(std::string_view text, int max) noexcept
+bool is_port(std::string_view text) noexcept
 {
-	if (text.empty() || text.size() > 5 || !std::ranges::all_of(text, http::is_digit) ||
-		(text.size() > 1 && text.front() == '0'))
-		return false;
-	int number = 0;
-	for (const char c : text)
-		number = number * 10 + (c - '0');
-	return number <= max;
+	unsigned short port = 0;
+	const auto read = std::from_chars(text.data(), text.data() + text.size(), port);
+	return read.ec == std::errc() && read.ptr == text.data() + text.size() && text.front() != '0';
 }
 
-// 127.0.0.0/8 as four decimal numbers: other spellings mean different things
-// to different parsers.
-bool is_loopback_ipv4(std::string_view host) noexcept
+// 127.0.0.0/8 as four decimal numbers without leading zeros: other spellings mean different
+// things to different parsers.
+bool is_loopback_ipv4(std::string_view host)
 {
-	for (int i = 0; i < 4; i++) {
-		const std::string_view part = host.substr(0, host.find('.'));
-		if (!is_number(part, 255) || (i == 0 && part != "127"))
-			return false;
-		host.remove_prefix(part.size());
-		if (i < 3 && !host.starts_with('.'))
-			return false;
-		if (i < 3)
-			host.remove_prefix(1);
-	}
-	return host.empty();
+	in_addr address{};
+	return inet_pton(AF_INET, std::string(host).c_str(), &address) == 1 &&
+		   ntohl(address.s_addr) >> 24 == 127;
 }
 
-bool is_loopback(std::string_view host) noexcept
+bool is_loopback(std::string_view host)
 {
 	return http::equal_ignoring_case(host, "localhost") || host == "[::1]" ||
 		   is_loopback_ipv4(host);
@@ -162,7 +150,7 @@ std::string metadata_address(std::string_view issuer)
 	return std::string(issuer) + "/.well-known/openid-configuration";
 }
 
-bool is_endpoint(std::string_view url) noexcept
+bool is_endpoint(std::string_view url)
 {
 	constexpr std::string_view kHttps = "https://", kHttp = "http://";
 	const bool https = url.starts_with(kHttps);
@@ -175,8 +163,7 @@ bool is_endpoint(std::string_view url) noexcept
 	const std::size_t bracket = authority.rfind(']');
 	const std::size_t colon = authority.find(':', bracket == authority.npos ? 0 : bracket);
 	const std::string_view host = authority.substr(0, colon);
-	if (colon != authority.npos &&
-		(!is_number(authority.substr(colon + 1), 65535) || authority.substr(colon + 1) == "0"))
+	if (colon != authority.npos && !is_port(authority.substr(colon + 1)))
 		return false;
 	return is_host(host) && (https || is_loopback(host));
 }

@@ -22,7 +22,7 @@ std::variant<ProviderEndpoints, std::string_view> read_metadata(const Provider &
 																const ProviderAnswer &answer);
 
 // https, or http to a loopback host (localhost, 127.0.0.0/8, [::1]); no userinfo, no fragment.
-bool is_endpoint(std::string_view url) noexcept;
+bool is_endpoint(std::string_view url);
 
 // Whether an endpoint's host is this one: localhost and names below it, 127.0.0.0/8,
 // 0.0.0.0/8, ::1, ::, in every spelling that a resolver accepts. (TLS protects other

@@ -75,6 +75,11 @@ bool looks_like_a_token(std::string_view run) noexcept
 		   std::ranges::any_of(run, http::is_letter) && !http::is_uuid(run);
 }
 
+void hide_range(std::vector<bool> &hidden, std::size_t from, std::size_t to)
+{
+	std::fill_n(hidden.begin() + static_cast<std::ptrdiff_t>(from), to - from, true);
+}
+
 void hide_tokens(std::string_view text, std::vector<bool> &hidden)
 {
 	for (std::size_t start = 0; start < text.size();) {
@@ -82,8 +87,7 @@ void hide_tokens(std::string_view text, std::vector<bool> &hidden)
 		while (end < text.size() && is_token_character(text[end]))
 			end++;
 		if (looks_like_a_token(text.substr(start, end - start)))
-			std::fill(hidden.begin() + static_cast<std::ptrdiff_t>(start),
-					  hidden.begin() + static_cast<std::ptrdiff_t>(end), true);
+			hide_range(hidden, start, end);
 		start = std::max(end, start + 1);
 	}
 }
@@ -117,8 +121,7 @@ void hide_named(std::string_view text, std::vector<bool> &hidden)
 									 return http::is_letter(c) || c == '.' || c == '_';
 								 });
 			if (!is_word)
-				std::fill(hidden.begin() + static_cast<std::ptrdiff_t>(i),
-						  hidden.begin() + static_cast<std::ptrdiff_t>(end), true);
+				hide_range(hidden, i, end);
 		}
 }
 
@@ -215,9 +218,7 @@ std::vector<bool> Redactor::find(std::string_view text) const
 	const std::string_view letters = skeleton.text.reveal();
 	for (std::size_t i = 0; i + kWindow <= letters.size(); i++)
 		if (std::ranges::binary_search(windows_, pack(letters.substr(i, kWindow))))
-			for (std::size_t at = skeleton.positions[i]; at <= skeleton.positions[i + kWindow - 1];
-				 at++)
-				hidden[at] = true;
+			hide_range(hidden, skeleton.positions[i], skeleton.positions[i + kWindow - 1] + 1);
 	for (const Secret &secret : short_) {
 		const std::string_view wanted = secret.reveal();
 		for (std::size_t at = 0; (at = text.find(wanted, at)) != text.npos; at++) {
@@ -226,8 +227,7 @@ std::vector<bool> Redactor::find(std::string_view text) const
 			// One or two letters are in many words.
 			if (wanted.size() > 3 ||
 				(begins && (end == text.size() || !is_alphanumeric(text[end]))))
-				for (std::size_t i = at; i < end; i++)
-					hidden[i] = true;
+				hide_range(hidden, at, end);
 		}
 	}
 	hide_tokens(text, hidden);

@@ -463,16 +463,9 @@ private:
 		}
 		if (!came)
 			return provider_.id_token_optional || fail("the token answer has no ID token");
-		if (!token.value->is_string())
-			return fail("the ID token is malformed");
-		const IdTokenExpected expected = {expected_.issuer,    provider_.issuer_per_tenant,
-										  expected_.client_id, expected_.nonce,
-										  expected_.now,       provider_.id_token_allow};
-		auto checked = check_id_token(token.value->get_string(), expected);
-		if (const auto *fault = std::get_if<std::string_view>(&checked))
-			return fail(*fault);
-		claims_ = std::move(std::get<IdTokenClaims>(checked));
-		return true;
+		return read_claims(*token.value,
+						   {expected_.issuer, provider_.issuer_per_tenant, expected_.client_id,
+							expected_.nonce, expected_.now, provider_.id_token_allow});
 	}
 
 	// In a refresh it may be missing. If no ID token was believed before, there is nothing to
@@ -483,18 +476,25 @@ private:
 		const Member token = members_.beside({"id_token", "idToken"});
 		if (stored.issuer.empty() || !token || is_nothing(*token.value))
 			return true;
-		if (!token.value->is_string())
-			return fail("the ID token is malformed");
 		IdTokenExpected expected = {
 			stored.issuer, false, expected_.client_id, {}, expected_.now, provider_.id_token_allow};
 		expected.is_refresh = true;
 		expected.subject = stored.account_id;
-		auto checked = check_id_token(token.value->get_string(), expected);
+		if (!read_claims(*token.value, expected))
+			return false;
+		if (!claims_->is_current)
+			warn(token.name, "is out of date; of a refresh, only its account counts");
+		return true;
+	}
+
+	bool read_claims(const json::value &token, const IdTokenExpected &expected)
+	{
+		if (!token.is_string())
+			return fail("the ID token is malformed");
+		auto checked = check_id_token(token.get_string(), expected);
 		if (const auto *fault = std::get_if<std::string_view>(&checked))
 			return fail(*fault);
 		claims_ = std::move(std::get<IdTokenClaims>(checked));
-		if (!claims_->is_current)
-			warn(token.name, "is out of date; of a refresh, only its account counts");
 		return true;
 	}
 

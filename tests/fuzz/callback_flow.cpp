@@ -1,8 +1,7 @@
 // Runs callbacks of arbitrary bytes (libFuzzer): query, cookies, the attempt that
 // the database has, and the token endpoint's answer. Whatever they are:
 //
-//   the first action claims or ends, and a code goes out only after a claim, to
-//   the recorded token endpoint
+//   a code goes out only to the recorded token endpoint
 //   a browser is sent to the public origin or an allowed one, by an address that
 //   fits into a header, and only if there was an attempt
 //   reasons for the log are texts of ours
@@ -56,16 +55,13 @@ void check_tokens(const Grant &grant)
 	require(details && details->is_object());
 }
 
-void check_end(const Action &action, bool had_attempt)
+void check_end(const End &end, bool had_attempt)
 {
-	const End *end = std::get_if<End>(&action);
-	if (end == nullptr)
-		return;
-	require(had_attempt != end->location.empty());
-	require(std::ranges::all_of(end->reason, http::is_printable));
-	require(std::ranges::all_of(end->location, http::is_visible));
+	require(had_attempt != end.location.empty());
+	require(std::ranges::all_of(end.reason, http::is_printable));
+	require(std::ranges::all_of(end.location, http::is_visible));
 	require(!had_attempt || std::ranges::any_of(kStarts, [&](std::string_view start) {
-		return end->location.starts_with(start);
+		return end.location.starts_with(start);
 	}));
 }
 
@@ -129,33 +125,19 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 	std::string query = text(data);
 	if (data.ConsumeBool())
 		query = "state=" + std::string(samples::kState) + "&" + query;
-	const Action first = flow.start(query, http::FlowCookies::parse(cookies, plain_too));
-	check_end(first, false);
-	require(std::holds_alternative<ClaimAttempt>(first) || std::holds_alternative<End>(first));
-	if (std::holds_alternative<End>(first))
-		return 0;
-
-	ClaimedAttempt attempt = make_attempt(data);
-	const std::string token_endpoint = attempt.token_endpoint;
-	const Action second = flow.claimed(std::move(attempt));
-	check_end(second, true);
-	const Exchange *exchange = std::get_if<Exchange>(&second);
-	require(exchange != nullptr || std::holds_alternative<End>(second));
-	if (exchange == nullptr)
-		return 0;
-	require(exchange->request.url == token_endpoint && token_endpoint.starts_with("http"));
-
-	const Action third = flow.answered(make_answer(data), samples::kNow);
-	check_end(third, true);
-	const StoreGrant *store = std::get_if<StoreGrant>(&third);
-	require(store != nullptr || std::holds_alternative<End>(third));
-	if (store == nullptr)
-		return 0;
-	check_tokens(store->grant);
-
-	const auto kind = static_cast<StoreResult::Kind>(data.ConsumeIntegralInRange(0, 3));
-	const Action last = flow.stored({kind, Secret(text(data))});
-	require(std::holds_alternative<End>(last));
-	check_end(last, true);
+	bool had_attempt = false;
+	try {
+		flow.start(query, http::FlowCookies::parse(cookies, plain_too));
+		ClaimedAttempt attempt = make_attempt(data);
+		const std::string token_endpoint = attempt.token_endpoint;
+		had_attempt = true;
+		const ProviderRequest request = flow.claimed(std::move(attempt));
+		require(request.url == token_endpoint && token_endpoint.starts_with("http"));
+		check_tokens(flow.answered(make_answer(data), samples::kNow));
+		const auto kind = static_cast<StoreResult::Kind>(data.ConsumeIntegralInRange(0, 3));
+		check_end(flow.stored({kind, Secret(text(data))}), true);
+	} catch (const End &end) {
+		check_end(end, had_attempt);
+	}
 	return 0;
 }

@@ -22,6 +22,20 @@ std::string cookie()
 
 } // namespace
 
+TEST(Router, KnowsNoOtherPaths)
+{
+	EndpointFixture site;
+	for (const char *path :
+		 {"/", "/oauth/", "/oauth/plain", "/oauth/plain/", "/oauth/plain//healthz",
+		  "/oauth/plain/token/", "/oauth//healthz", "/token", "/healthz/"})
+		EXPECT_EQ(site.ask("GET", path, true).status, 404) << path;
+	const http::Response response = site.ask("POST", "/oauth/plain/token", true);
+	EXPECT_EQ(response.status, 405);
+	EXPECT_EQ(header(response, "Allow"), "GET, DELETE");
+	EXPECT_EQ(response.endpoint, "token");
+	EXPECT_EQ(site.ask("GE", "/healthz").status, 405);
+}
+
 TEST(Authorize, SendsTheBrowserToTheProviderWithACookie)
 {
 	EndpointFixture site;
@@ -114,6 +128,26 @@ TEST(Callback, CallsNoProviderForAnAttemptThatIsNotThere)
 	EXPECT_EQ(response.status, 400);
 	EXPECT_TRUE(header(response, "Location").empty());
 	EXPECT_EQ(site.client.calls, 0);
+}
+
+// A step that fails causes nothing of what comes after it.
+TEST(Callback, EndsAtTheStepThatFails)
+{
+	EndpointFixture impostor;
+	impostor.settings.providers.at("plain").require_iss = true;
+	impostor.ask("GET", kCallback + "&iss=https://evil.example", false, cookie());
+	EXPECT_EQ(impostor.store.claims, 1);
+	EXPECT_EQ(impostor.client.calls, 0);
+	EndpointFixture declined;
+	declined.ask("GET", "/oauth/plain/callback?error=access_denied&state=" + kState, false,
+				 cookie());
+	EXPECT_EQ(declined.store.claims, 1);
+	EXPECT_EQ(declined.client.calls, 0);
+	EndpointFixture refused;
+	refused.client.status = 400;
+	refused.ask("GET", kCallback, false, cookie());
+	EXPECT_EQ(refused.client.calls, 1);
+	EXPECT_EQ(refused.store.stores, 0);
 }
 
 TEST(Callback, ConsumesNothingWhereNoCallOfTheProviderMayStart)
