@@ -402,6 +402,7 @@ TEST_F(PostgresTokensTest, ReadsInvalidations)
 	EXPECT_EQ(left.invalidations[0].id, 9007199254740993);
 	const std::string other = "33333333-3333-3333-3333-333333333333";
 	EXPECT_EQ(finish(io, invalidations.pending(10, other, {7})).registration_id, "");
+	EXPECT_EQ(seen(), "{7}");
 
 	EXPECT_TRUE(finish(io, invalidations.acknowledge(registration_id, {7, 9007199254740993})));
 	EXPECT_EQ(seen(), "{7,9007199254740993}");
