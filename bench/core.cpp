@@ -41,7 +41,7 @@ void require(bool good)
 class Bare
 {
 public:
-	explicit Bare(const fernet::Key &key)
+	explicit Bare(const common::fernet::Key &key)
 	{
 		EVP_CIPHER *aes = EVP_CIPHER_fetch(nullptr, "AES-128-CBC", nullptr);
 		const unsigned char *encryption = key.encryption().data();
@@ -67,7 +67,7 @@ public:
 	Bare(const Bare &) = delete;
 	Bare &operator=(const Bare &) = delete;
 
-	int encrypt(const std::string &plaintext, const fernet::Iv &iv, unsigned char *out)
+	int encrypt(const std::string &plaintext, const common::fernet::Iv &iv, unsigned char *out)
 	{
 		int body, last;
 		require(EVP_EncryptInit_ex2(encrypt_, nullptr, nullptr, iv.data(), nullptr) == 1);
@@ -79,7 +79,7 @@ public:
 		return body + last;
 	}
 
-	void decrypt(const unsigned char *ciphertext, int size, const fernet::Iv &iv,
+	void decrypt(const unsigned char *ciphertext, int size, const common::fernet::Iv &iv,
 				 unsigned char *out)
 	{
 		int body, last;
@@ -92,7 +92,7 @@ public:
 private:
 	void sign(const unsigned char *ciphertext, int size)
 	{
-		unsigned char mac[fernet::kMacBytes];
+		unsigned char mac[common::fernet::kMacBytes];
 		std::size_t mac_bytes;
 		require(EVP_MAC_init(hmac_, nullptr, 0, nullptr) == 1);
 		require(EVP_MAC_update(hmac_, ciphertext, static_cast<std::size_t>(size)) == 1);
@@ -146,20 +146,21 @@ void compare(const char *what, Ours ours, Theirs bare)
 
 int main()
 {
-	auto key = fernet::Key::generate();
-	fernet::Iv iv;
-	require(key && fernet::random_iv(iv));
-	fernet::Cipher cipher(*key);
+	auto key = common::fernet::Key::generate();
+	common::fernet::Iv iv;
+	require(key && common::fernet::random_iv(iv));
+	common::fernet::Cipher cipher(*key);
 	Bare bare(*key);
 
 	const std::string plaintext(kPlaintextBytes, 'p');
-	std::string token(fernet::token_chars(plaintext.size()), '\0');
-	std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
-	std::array<unsigned char, kPlaintextBytes + 2 * fernet::kBlockBytes> ciphertext, decrypted;
+	std::string token(common::fernet::token_chars(plaintext.size()), '\0');
+	std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()));
+	std::array<unsigned char, kPlaintextBytes + 2 * common::fernet::kBlockBytes> ciphertext,
+		decrypted;
 
 	const auto our_encrypt = [&] { require(cipher.encrypt(plaintext, 1, iv, token)); };
 	const auto our_decrypt = [&] {
-		auto envelope = fernet::Envelope::decode(token, buffer);
+		auto envelope = common::fernet::Envelope::decode(token, buffer);
 		require(envelope && cipher.verify(*envelope) && cipher.decrypt(*envelope));
 	};
 	const auto bare_encrypt = [&] { bare.encrypt(plaintext, iv, ciphertext.data()); };
@@ -171,10 +172,10 @@ int main()
 	compare("decrypt", our_decrypt, bare_decrypt);
 
 	std::vector<double> one_by_one, by_64;
-	std::array<fernet::Iv, 64> ivs;
+	std::array<common::fernet::Iv, 64> ivs;
 	for (int round = 0; round < kRounds / 10; round++) {
-		one_by_one.push_back(time_of([&] { require(fernet::random_iv(iv)); }));
-		by_64.push_back(time_of([&] { require(fernet::random_ivs(ivs)); }) / ivs.size());
+		one_by_one.push_back(time_of([&] { require(common::fernet::random_iv(iv)); }));
+		by_64.push_back(time_of([&] { require(common::fernet::random_ivs(ivs)); }) / ivs.size());
 	}
 	std::printf("core IV (in neither side above)   one by one %.2f us   64 at once %.2f us each\n",
 				median(one_by_one), median(by_64));

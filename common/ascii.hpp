@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
-namespace sidecar::http
+namespace common
 {
 
 constexpr bool is_digit(char c) noexcept
@@ -63,4 +63,4 @@ constexpr std::string_view trim(std::string_view text) noexcept
 	return text;
 }
 
-} // namespace sidecar::http
+} // namespace common

@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #endif
 
-namespace fernet::base64url
+namespace common::fernet::base64url
 {
 
 namespace
@@ -272,4 +272,4 @@ bool decode_scalar(std::string_view text, unsigned char *out, std::size_t &size)
 	return decode_with(false, text, out, size);
 }
 
-} // namespace fernet::base64url
+} // namespace common::fernet::base64url

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-namespace fernet::base64url
+namespace common::fernet::base64url
 {
 
 constexpr std::size_t encoded_chars(std::size_t bytes) noexcept
@@ -36,4 +36,4 @@ void encode_scalar(std::span<const unsigned char> in, char *out) noexcept;
 [[nodiscard]] bool decode_scalar(std::string_view text, unsigned char *out,
 								 std::size_t &size) noexcept;
 
-} // namespace fernet::base64url
+} // namespace common::fernet::base64url

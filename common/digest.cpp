@@ -7,7 +7,7 @@
 #include <memory>
 #include <stdexcept>
 
-namespace sidecar::oauth
+namespace common
 {
 
 namespace
@@ -127,4 +127,4 @@ std::string code_challenge(std::string_view code_verifier)
 	return base64url({reinterpret_cast<const char *>(digest.data()), digest.size()});
 }
 
-} // namespace sidecar::oauth
+} // namespace common

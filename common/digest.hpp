@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace sidecar::oauth
+namespace common
 {
 
 using Digest = std::array<unsigned char, 32>;
@@ -28,4 +28,4 @@ std::string base64(std::string_view bytes);
 // RFC 7636 section 4.2, method S256.
 std::string code_challenge(std::string_view code_verifier);
 
-} // namespace sidecar::oauth
+} // namespace common

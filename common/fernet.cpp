@@ -12,7 +12,7 @@
 
 #include "common/base64url.hpp"
 
-namespace fernet
+namespace common::fernet
 {
 
 namespace
@@ -72,8 +72,9 @@ std::optional<Envelope> Envelope::decode(std::string_view token, Bytes buffer) n
 		return std::nullopt;
 
 	std::size_t size;
-	if (!base64url::decode(token, buffer.data(), size) || size < kUnpaddedBytes + kBlockBytes ||
-		(size - kUnpaddedBytes) % kBlockBytes != 0 || buffer[0] != kVersion)
+	if (!fernet::base64url::decode(token, buffer.data(), size) ||
+		size < kUnpaddedBytes + kBlockBytes || (size - kUnpaddedBytes) % kBlockBytes != 0 ||
+		buffer[0] != kVersion)
 		return std::nullopt;
 	return Envelope(buffer.data(), size);
 }
@@ -201,7 +202,7 @@ bool Cipher::encrypt(std::string_view plaintext, std::uint64_t timestamp, const 
 		wipe(out.data(), out.size());
 		return false;
 	}
-	base64url::encode(envelope, out.data());
+	fernet::base64url::encode(envelope, out.data());
 	return true;
 }
 
@@ -253,4 +254,4 @@ bool is_fresh(std::uint64_t timestamp, std::uint64_t now, std::uint64_t ttl_micr
 	return now - timestamp <= ttl_microseconds / 1'000'000;
 }
 
-} // namespace fernet
+} // namespace common::fernet

@@ -8,7 +8,7 @@
 // The caller owns every buffer. Opening a token takes three steps, so that a
 // token is decoded only once, even if several keys are tried:
 //
-//   auto envelope = fernet::Envelope::decode(token, buffer);
+//   auto envelope = common::fernet::Envelope::decode(token, buffer);
 //   if (envelope && cipher.verify(*envelope))
 //       plaintext = cipher.decrypt(*envelope);   // is in `buffer`
 #pragma once
@@ -26,7 +26,7 @@
 typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
 typedef struct evp_md_ctx_st EVP_MD_CTX;
 
-namespace fernet
+namespace common::fernet
 {
 
 using Bytes = std::span<unsigned char>;
@@ -149,4 +149,4 @@ private:
 // kMaxClockSkewSeconds in the future.
 bool is_fresh(std::uint64_t timestamp, std::uint64_t now, std::uint64_t ttl_microseconds) noexcept;
 
-} // namespace fernet
+} // namespace common::fernet

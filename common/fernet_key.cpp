@@ -8,7 +8,7 @@
 
 #include "common/base64url.hpp"
 
-namespace fernet
+namespace common::fernet
 {
 
 std::optional<Key> Key::parse(std::string_view text) noexcept
@@ -17,10 +17,10 @@ std::optional<Key> Key::parse(std::string_view text) noexcept
 		return std::nullopt;
 
 	// One byte more than a key: 44 characters without padding are 33 bytes.
-	std::array<unsigned char, base64url::decoded_capacity(kKeyChars)> bytes;
+	std::array<unsigned char, fernet::base64url::decoded_capacity(kKeyChars)> bytes;
 	std::size_t size;
 	std::optional<Key> key;
-	if (base64url::decode(text, bytes.data(), size) && size == kKeyBytes)
+	if (fernet::base64url::decode(text, bytes.data(), size) && size == kKeyBytes)
 		key.emplace(std::span(bytes).first<kKeyBytes>());
 	wipe(bytes.data(), bytes.size());
 	return key;
@@ -83,7 +83,7 @@ std::span<const unsigned char, 16> Key::encryption() const noexcept
 
 void Key::write(std::span<char, kKeyChars> out) const noexcept
 {
-	base64url::encode(bytes_, out.data());
+	fernet::base64url::encode(bytes_, out.data());
 }
 
 std::array<char, kFingerprintChars> Key::fingerprint() const noexcept
@@ -103,4 +103,4 @@ std::array<char, kFingerprintChars> Key::fingerprint() const noexcept
 	return hex;
 }
 
-} // namespace fernet
+} // namespace common::fernet

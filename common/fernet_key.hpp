@@ -10,7 +10,7 @@
 
 #include "common/wipe.hpp"
 
-namespace fernet
+namespace common::fernet
 {
 
 inline constexpr std::size_t kKeyBytes = 32;
@@ -55,4 +55,4 @@ private:
 	std::array<unsigned char, kKeyBytes> bytes_{};
 };
 
-} // namespace fernet
+} // namespace common::fernet

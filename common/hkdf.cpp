@@ -7,7 +7,7 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
-namespace fernet
+namespace common::fernet
 {
 
 namespace
@@ -57,4 +57,4 @@ std::optional<Key> derive_key(const Key &master, std::string_view info) noexcept
 	return key;
 }
 
-} // namespace fernet
+} // namespace common::fernet

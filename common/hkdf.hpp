@@ -7,7 +7,7 @@
 
 #include "common/fernet_key.hpp"
 
-namespace fernet
+namespace common::fernet
 {
 
 // Extract and expand. An empty salt is RFC 5869's default. `out` has at most 255 × 32
@@ -19,4 +19,4 @@ namespace fernet
 // salt. Nothing if OpenSSL fails.
 std::optional<Key> derive_key(const Key &master, std::string_view info) noexcept;
 
-} // namespace fernet
+} // namespace common::fernet

@@ -1,6 +1,6 @@
 #include "common/provider_name.hpp"
 
-namespace flow
+namespace common
 {
 
 namespace
@@ -35,4 +35,4 @@ std::string_view provider_base(std::string_view name) noexcept
 	return name.substr(0, name.find('.'));
 }
 
-} // namespace flow
+} // namespace common

@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-namespace flow
+namespace common
 {
 
 bool is_provider_name(std::string_view name) noexcept;
@@ -13,4 +13,4 @@ bool is_provider_name(std::string_view name) noexcept;
 // The part before the dot, which names the configured provider.
 std::string_view provider_base(std::string_view name) noexcept;
 
-} // namespace flow
+} // namespace common

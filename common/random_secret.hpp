@@ -8,21 +8,21 @@
 #include <cstddef>
 #include <string_view>
 
-namespace flow
+namespace common
 {
 
-inline constexpr std::size_t kSecretBytes = 32;
-inline constexpr std::size_t kSecretChars = 43;
+inline constexpr std::size_t kRandomSecretBytes = 32;
+inline constexpr std::size_t kRandomSecretChars = 43;
 inline constexpr std::size_t kHashBytes = 32;
 
 // The caller wipes it.
-using Secret = std::array<char, kSecretChars>;
+using RandomSecret = std::array<char, kRandomSecretChars>;
 using Hash = std::array<unsigned char, kHashBytes>;
 
 // False if OpenSSL fails; the secret must then not be used.
-[[nodiscard]] bool make_secret(Secret &out) noexcept;
+[[nodiscard]] bool make_random_secret(RandomSecret &out) noexcept;
 
 // SHA-256; false if OpenSSL fails.
 [[nodiscard]] bool make_hash(std::string_view text, Hash &out) noexcept;
 
-} // namespace flow
+} // namespace common

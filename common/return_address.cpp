@@ -6,7 +6,7 @@
 
 #include <arpa/inet.h>
 
-namespace flow
+namespace common
 {
 
 namespace
@@ -240,4 +240,4 @@ bool return_to_allowed(std::string_view return_to,
 		   std::ranges::any_of(origins, [&](auto pattern) { return matches(pattern, *origin); });
 }
 
-} // namespace flow
+} // namespace common

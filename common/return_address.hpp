@@ -11,7 +11,7 @@
 #include <span>
 #include <string_view>
 
-namespace flow
+namespace common
 {
 
 inline constexpr std::size_t kMaxUrlBytes = 2048;
@@ -34,4 +34,4 @@ std::string_view origin_of(std::string_view public_url) noexcept;
 bool return_to_allowed(std::string_view return_to,
 					   std::span<const std::string_view> origins) noexcept;
 
-} // namespace flow
+} // namespace common

@@ -1,6 +1,6 @@
 #include "common/scope_list.hpp"
 
-namespace flow
+namespace common
 {
 
 bool are_scopes(std::string_view text) noexcept
@@ -16,4 +16,4 @@ bool are_scopes(std::string_view text) noexcept
 	return in_name;
 }
 
-} // namespace flow
+} // namespace common

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace flow
+namespace common
 {
 
 // They go into the query of a redirect, and providers accept some kB there.
@@ -14,4 +14,4 @@ inline constexpr std::size_t kMaxScopesBytes = 4096;
 // (RFC 6749, section 3.3).
 bool are_scopes(std::string_view text) noexcept;
 
-} // namespace flow
+} // namespace common

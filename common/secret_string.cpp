@@ -4,13 +4,13 @@
 
 #include <utility>
 
-namespace sidecar
+namespace common
 {
 
 Secret Secret::take(std::string &text)
 {
 	Secret taken(text);
-	sidecar::wipe(text);
+	common::wipe(text);
 	return taken;
 }
 
@@ -44,7 +44,7 @@ void Secret::append(std::string_view more)
 
 void Secret::wipe() noexcept
 {
-	sidecar::wipe(text_);
+	common::wipe(text_);
 }
 
 bool Secret::equals(std::string_view other) const noexcept
@@ -53,4 +53,4 @@ bool Secret::equals(std::string_view other) const noexcept
 		   CRYPTO_memcmp(text_.data(), other.data(), other.size()) == 0;
 }
 
-} // namespace sidecar
+} // namespace common

@@ -7,7 +7,7 @@
 
 #include "common/wipe.hpp"
 
-namespace sidecar
+namespace common
 {
 
 class Secret
@@ -44,4 +44,4 @@ private:
 	std::string text_;
 };
 
-} // namespace sidecar
+} // namespace common

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-namespace sidecar::http
+namespace common
 {
 
 namespace
@@ -125,4 +125,4 @@ bool is_harmless(char32_t code_point) noexcept
 	});
 }
 
-} // namespace sidecar::http
+} // namespace common

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace sidecar::http
+namespace common
 {
 
 struct Character {
@@ -29,4 +29,4 @@ void append_utf8(std::string &out, char32_t code_point);
 // line in any reader, does not change the direction of the text, and is visible.
 bool is_harmless(char32_t code_point) noexcept;
 
-} // namespace sidecar::http
+} // namespace common

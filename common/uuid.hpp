@@ -6,7 +6,7 @@
 
 #include "common/ascii.hpp"
 
-namespace sidecar::http
+namespace common
 {
 
 inline constexpr std::string_view kUuidForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
@@ -25,4 +25,4 @@ constexpr bool is_uuid(std::string_view text) noexcept
 	});
 }
 
-} // namespace sidecar::http
+} // namespace common

@@ -2,7 +2,7 @@
 
 #include <string.h> // explicit_bzero
 
-namespace fernet
+namespace common
 {
 
 void wipe(void *memory, std::size_t size) noexcept
@@ -10,9 +10,9 @@ void wipe(void *memory, std::size_t size) noexcept
 	explicit_bzero(memory, size);
 }
 
-} // namespace fernet
+} // namespace common
 
-namespace sidecar
+namespace common
 {
 
 void wipe(std::string &text) noexcept
@@ -22,4 +22,4 @@ void wipe(std::string &text) noexcept
 	text.clear();
 }
 
-} // namespace sidecar
+} // namespace common

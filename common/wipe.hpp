@@ -4,17 +4,17 @@
 #include <cstddef>
 #include <string>
 
-namespace fernet
+namespace common
 {
 
 void wipe(void *memory, std::size_t size) noexcept;
 
-} // namespace fernet
+} // namespace common
 
-namespace sidecar
+namespace common
 {
 
 // To the string's capacity; it is empty then.
 void wipe(std::string &text) noexcept;
 
-} // namespace sidecar
+} // namespace common

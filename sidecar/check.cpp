@@ -221,8 +221,8 @@ int run_check(settings::Settings settings)
 		std::optional<redis::Client> redis;
 		if (!settings.redis_url.empty())
 			redis.emplace(context.get_executor(),
-						  std::get<redis::RedisAddress>(
-							  redis::parse_redis_address(settings.redis_url.reveal())),
+						  std::get<address::RedisAddress>(
+							  address::parse_redis_address(settings.redis_url.reveal())),
 						  redis::Limits{}, settings.ca_file, "oauth-sidecar");
 		client::CurlClient client(context.get_executor(), settings.ca_file);
 		providers::ProviderRegistry registry(context.get_executor(), settings.providers, client,

@@ -26,20 +26,20 @@ namespace
 constexpr int kMaxAttempts = 5; // a link
 
 struct AttemptSecrets {
-	flow::Secret state;
-	flow::Secret browser;
-	flow::Secret verifier;
-	flow::Secret nonce;
+	common::RandomSecret state;
+	common::RandomSecret browser;
+	common::RandomSecret verifier;
+	common::RandomSecret nonce;
 };
 
 // What is sealed.
 struct Sealed {
-	flow::Secret verifier;
-	flow::Secret nonce;
+	common::RandomSecret verifier;
+	common::RandomSecret nonce;
 };
-static_assert(sizeof(Sealed) == 2 * flow::kSecretChars);
+static_assert(sizeof(Sealed) == 2 * common::kRandomSecretChars);
 
-std::string_view view_of_secret(const flow::Secret &secret)
+std::string_view view_of_secret(const common::RandomSecret &secret)
 {
 	return {secret.data(), secret.size()};
 }
@@ -91,7 +91,7 @@ text *seal_secrets(const AttemptSecrets &secrets, Datum state_hash, Datum ticket
 	text *sealed =
 		seal_in_flow({reinterpret_cast<const char *>(&plain), sizeof plain},
 					 {kAttemptPurpose, attempt_name(state_hash, ticket_hash)}, unix_now());
-	fernet::wipe(&plain, sizeof plain);
+	common::wipe(&plain, sizeof plain);
 	return sealed;
 }
 
@@ -139,7 +139,7 @@ void open_attempt(FunctionCallInfo fcinfo, TimestampTz now)
 	const int seconds = DatumGetInt32(returned(kOfLink + 1));
 
 	AttemptSecrets secrets;
-	for (flow::Secret *secret :
+	for (common::RandomSecret *secret :
 		 {&secrets.state, &secrets.browser, &secrets.verifier, &secrets.nonce})
 		new_flow_secret(*secret);
 	trim_attempts(ticket_hash);
@@ -153,10 +153,10 @@ void open_attempt(FunctionCallInfo fcinfo, TimestampTz now)
 	values[kOfLink + 2] = text_datum(secrets.verifier);
 	values[kOfLink + 3] = text_datum(secrets.nonce);
 	values[kOfLink + 4] = Int32GetDatum(seconds);
-	fernet::wipe(&secrets, sizeof secrets);
+	common::wipe(&secrets, sizeof secrets);
 	put(fcinfo, values, nulls);
 	for (int i = kOfLink; i < kOfLink + 4; i++)
-		fernet::wipe(DatumGetPointer(values[i]), VARSIZE(DatumGetPointer(values[i])));
+		common::wipe(DatumGetPointer(values[i]), VARSIZE(DatumGetPointer(values[i])));
 }
 
 // One atomic statement: a second caller, or one with another browser, finds nothing and uses
@@ -193,7 +193,7 @@ void put_claimed(FunctionCallInfo fcinfo, const Sealed &secrets)
 		values[i] = returned(i, &nulls[i]);
 	put(fcinfo, values, nulls);
 	for (const Datum secret : {values[kBefore], values[kBefore + 1]})
-		fernet::wipe(DatumGetPointer(secret), VARSIZE(DatumGetPointer(secret)));
+		common::wipe(DatumGetPointer(secret), VARSIZE(DatumGetPointer(secret)));
 }
 
 void claim_attempt(FunctionCallInfo fcinfo)
@@ -208,7 +208,7 @@ void claim_attempt(FunctionCallInfo fcinfo)
 		Sealed secrets;
 		memcpy(&secrets, opened.data, sizeof secrets);
 		put_claimed(fcinfo, secrets);
-		fernet::wipe(&secrets, sizeof secrets);
+		common::wipe(&secrets, sizeof secrets);
 	}
 	wipe_opened(opened);
 }

@@ -33,7 +33,7 @@ enum Argument { kScopesArgument = 4, kReturnTo, kConfirm };
 
 void check_provider(std::string_view provider)
 {
-	if (!flow::is_provider_name(provider))
+	if (!common::is_provider_name(provider))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("provider is not a provider's name"),
 						errhint("A name is [a-z0-9][a-z0-9_-]*, with an optional .label of the "
@@ -53,7 +53,7 @@ char *list_of(std::span<const std::string_view> names)
 void check_provider_is_known(std::string_view provider, const FlowSettings &settings)
 {
 	if (!settings.published ||
-		std::ranges::find(settings.providers, flow::provider_base(provider)) !=
+		std::ranges::find(settings.providers, common::provider_base(provider)) !=
 			settings.providers.end())
 		return;
 	ereport(ERROR,
@@ -75,7 +75,7 @@ void check_public_url_is_set(const FlowSettings &settings)
 void check_return_to(const text *return_to, const FlowSettings &settings)
 {
 	if (return_to == nullptr ||
-		flow::return_to_allowed(view_of(return_to), settings.return_to_origins))
+		common::return_to_allowed(view_of(return_to), settings.return_to_origins))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_RETURN_TO_REFUSED), errmsg("return_to is not allowed"),
@@ -90,11 +90,11 @@ void check_scopes(const text *scopes)
 {
 	if (scopes == nullptr)
 		return;
-	if (view_of(scopes).size() > flow::kMaxScopesBytes)
+	if (view_of(scopes).size() > common::kMaxScopesBytes)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("scopes are too long"),
 						errdetail("They have %zu bytes; at most %zu are allowed.",
-								  view_of(scopes).size(), flow::kMaxScopesBytes)));
-	if (!flow::are_scopes(view_of(scopes)))
+								  view_of(scopes).size(), common::kMaxScopesBytes)));
+	if (!common::are_scopes(view_of(scopes)))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("scopes are malformed"),
 						errhint("Pass names in ASCII, separated by single spaces, or NULL for the "
 								"configured ones.")));
@@ -136,7 +136,7 @@ void check_request(const LinkRequest &request, const FlowSettings &settings)
 	check_scopes(request.scopes);
 }
 
-void keep_link(const LinkRequest &request, const flow::Hash &ticket_hash)
+void keep_link(const LinkRequest &request, const common::Hash &ticket_hash)
 {
 	const TimestampTz now = GetCurrentTimestamp();
 	purge_links(now, kPurgedByTheWay);
@@ -151,7 +151,7 @@ text *make_url(std::string_view public_url, std::string_view provider, std::stri
 				 public_url.data(), static_cast<int>(provider.size()), provider.data(),
 				 static_cast<int>(ticket.size()), ticket.data());
 	text *result = cstring_to_text(url);
-	fernet::wipe(url, strlen(url));
+	common::wipe(url, strlen(url));
 	pfree(url);
 	return result;
 }
@@ -175,14 +175,14 @@ OAUTH_FUNCTION(oauth_authorize_url)
 	key_ring_size(); // without a key no attempt could be opened
 	check_may_store(table, request.identity);
 
-	flow::Secret ticket;
+	common::RandomSecret ticket;
 	new_flow_secret(ticket);
 	const std::string_view ticket_text(ticket.data(), ticket.size());
 	keep_link(request, flow_hash_of(ticket_text));
 	MemoryContextSwitchTo(caller);
 	text *url = make_url(settings.public_url, view_of(DatumGetTextPP(request.identity.provider())),
 						 ticket_text);
-	fernet::wipe(ticket.data(), ticket.size());
+	common::wipe(ticket.data(), ticket.size());
 	SPI_finish();
 	PG_RETURN_TEXT_P(url);
 }

@@ -102,7 +102,7 @@ Grant unpack(std::string_view packed, const Identity &identity)
 void wipe_text(const text *value)
 {
 	if (value != nullptr)
-		fernet::wipe(const_cast<text *>(value), VARSIZE(value));
+		common::wipe(const_cast<text *>(value), VARSIZE(value));
 }
 
 std::string_view name_of(Datum flow_hash, const Identity &identity)
@@ -133,7 +133,8 @@ const text *delete_confirmation(Datum flow_hash, const Identity &identity)
 
 } // namespace
 
-void keep_confirmation(const Grant &grant, const flow::Secret &code, TimestampTz now, int seconds)
+void keep_confirmation(const Grant &grant, const common::RandomSecret &code, TimestampTz now,
+					   int seconds)
 {
 	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.flow_confirmations (flow_hash, workspace_id, provider,"
@@ -142,7 +143,7 @@ void keep_confirmation(const Grant &grant, const flow::Secret &code, TimestampTz
 	const Packed packed = pack(grant);
 	const text *sealed = seal_in_flow(
 		packed.view(), {kGrantPurpose, name_of(flow_hash, grant.identity)}, unix_now());
-	fernet::wipe(packed.data, packed.size);
+	common::wipe(packed.data, packed.size);
 	run_as_owner(statement, {{BYTEAOID, flow_hash},
 							 {UUIDOID, grant.identity.workspace_id()},
 							 {TEXTOID, grant.identity.provider()},

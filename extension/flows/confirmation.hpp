@@ -19,7 +19,8 @@ namespace oauth_tokens
 inline constexpr std::size_t kMaxPendingBytes = 1024 * 1024;
 
 // Keeps a grant for `seconds`. `code` is what confirms it.
-void keep_confirmation(const Grant &grant, const flow::Secret &code, TimestampTz now, int seconds);
+void keep_confirmation(const Grant &grant, const common::RandomSecret &code, TimestampTz now,
+					   int seconds);
 
 // Uses up the code and calls `store` for its grant, which is wiped afterwards and
 // lives as long as the call. False, and nothing is used up, where the code is

@@ -58,7 +58,7 @@ int flow_seconds_of(const Interval *ttl)
 
 bool is_base_name(std::string_view name)
 {
-	return flow::is_provider_name(name) && flow::provider_base(name) == name;
+	return common::is_provider_name(name) && common::provider_base(name) == name;
 }
 
 // What is wrong, and what would be right; null if nothing is.
@@ -69,7 +69,7 @@ struct Fault {
 
 Fault error_of_url(std::string_view public_url)
 {
-	if (flow::is_public_url(public_url))
+	if (common::is_public_url(public_url))
 		return {};
 	return {"public_url is not a public URL",
 			"It is an https URL, or an http URL of localhost, without user, query and fragment."};
@@ -79,7 +79,7 @@ Fault fault_of_lists(std::span<const std::string_view> origins,
 					 std::span<const std::string_view> providers)
 {
 	for (const std::string_view origin : origins)
-		if (!flow::is_origin_pattern(origin))
+		if (!common::is_origin_pattern(origin))
 			return {"return_to_origins holds what is no origin",
 					"An origin is like https://app.example.com or https://*.example.com, in lower "
 					"case and without a path."};
@@ -131,7 +131,7 @@ void publish(Datum public_url, int flow_seconds, Datum origins, Datum providers)
 bool check_public_url(char **newval, void **, GucSource)
 {
 	const std::string_view url = *newval;
-	if (!url.empty() && !flow::is_public_url(url)) {
+	if (!url.empty() && !common::is_public_url(url)) {
 		GUC_check_errdetail("It must be an https URL, or an http URL of localhost, without user, "
 							"query and fragment.");
 		return false;

@@ -82,7 +82,7 @@ void check_storable(const Grant &grant)
 		check_details(grant.details);
 }
 
-Datum make_result(FunctionCallInfo fcinfo, const char *outcome, const flow::Secret *code)
+Datum make_result(FunctionCallInfo fcinfo, const char *outcome, const common::RandomSecret *code)
 {
 	TupleDesc descriptor;
 	if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
@@ -106,7 +106,7 @@ OAUTH_FUNCTION(oauth_flow_store)
 	Grant grant = read_grant(fcinfo);
 	const TimestampTz now = GetCurrentTimestamp();
 	const char *outcome = "expired";
-	flow::Secret code;
+	common::RandomSecret code;
 	EndedLink link = {};
 	SPI_connect();
 	if (end_link(table, PG_GETARG_DATUM(kTicketHash), now, &link)) {
@@ -124,6 +124,6 @@ OAUTH_FUNCTION(oauth_flow_store)
 	SPI_finish();
 	const Datum result = make_result(fcinfo, outcome, link.confirm ? &code : nullptr);
 	if (link.confirm)
-		fernet::wipe(&code, sizeof code);
+		common::wipe(&code, sizeof code);
 	PG_RETURN_DATUM(result);
 }

@@ -10,7 +10,7 @@ extern "C" {
 namespace oauth_tokens
 {
 
-void insert_link(const LinkRequest &request, const flow::Hash &ticket_hash, TimestampTz now)
+void insert_link(const LinkRequest &request, const common::Hash &ticket_hash, TimestampTz now)
 {
 	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.flow_links (ticket_hash, workspace_id, provider,"

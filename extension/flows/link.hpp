@@ -29,7 +29,7 @@ struct LinkRequest {
 	int seconds;
 };
 
-void insert_link(const LinkRequest &request, const flow::Hash &ticket_hash, TimestampTz now);
+void insert_link(const LinkRequest &request, const common::Hash &ticket_hash, TimestampTz now);
 
 // Deletes the oldest links of the identity beyond kMaxOpenLinks.
 void trim_links(const LinkRequest &request, TimestampTz now);

@@ -27,26 +27,27 @@ enum class Outcome { done, bad_key, bad_token, failed };
 Outcome encrypt_with(std::string_view key_text, std::string_view plaintext, std::uint64_t now,
 					 std::span<char> out)
 {
-	const auto key = fernet::Key::parse(key_text);
+	const auto key = common::fernet::Key::parse(key_text);
 	if (!key)
 		return Outcome::bad_key;
-	fernet::Cipher cipher(*key);
-	fernet::Iv iv;
-	return fernet::random_iv(iv) && cipher.encrypt(plaintext, now, iv, out) ? Outcome::done
-																			: Outcome::failed;
+	common::fernet::Cipher cipher(*key);
+	common::fernet::Iv iv;
+	return common::fernet::random_iv(iv) && cipher.encrypt(plaintext, now, iv, out)
+			   ? Outcome::done
+			   : Outcome::failed;
 }
 
 Outcome decrypt_with(std::string_view key_text, std::string_view token, const std::uint64_t *ttl,
-					 std::uint64_t now, fernet::Bytes buffer, std::span<char> *plaintext)
+					 std::uint64_t now, common::fernet::Bytes buffer, std::span<char> *plaintext)
 {
-	const auto key = fernet::Key::parse(key_text);
+	const auto key = common::fernet::Key::parse(key_text);
 	if (!key)
 		return Outcome::bad_key;
-	fernet::Cipher cipher(*key);
-	auto envelope = fernet::Envelope::decode(token, buffer);
+	common::fernet::Cipher cipher(*key);
+	auto envelope = common::fernet::Envelope::decode(token, buffer);
 	if (!envelope || !cipher.verify(*envelope))
 		return Outcome::bad_token;
-	if (ttl != nullptr && !fernet::is_fresh(envelope->timestamp(), now, *ttl))
+	if (ttl != nullptr && !common::fernet::is_fresh(envelope->timestamp(), now, *ttl))
 		return Outcome::bad_token;
 	const auto opened = cipher.decrypt(*envelope);
 	if (!opened)
@@ -55,9 +56,9 @@ Outcome decrypt_with(std::string_view key_text, std::string_view token, const st
 	return Outcome::done;
 }
 
-bool write_new_key(std::span<char, fernet::kKeyChars> out)
+bool write_new_key(std::span<char, common::fernet::kKeyChars> out)
 {
-	const auto key = fernet::Key::generate();
+	const auto key = common::fernet::Key::generate();
 	if (key)
 		key->write(out);
 	return key.has_value();
@@ -87,12 +88,12 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(fernet_generate_key)
 {
-	text *key = static_cast<text *>(palloc(VARHDRSZ + fernet::kKeyChars));
-	SET_VARSIZE(key, VARHDRSZ + fernet::kKeyChars);
-	raise_unless_done(
-		write_new_key(std::span<char, fernet::kKeyChars>(VARDATA(key), fernet::kKeyChars))
-			? Outcome::done
-			: Outcome::failed);
+	text *key = static_cast<text *>(palloc(VARHDRSZ + common::fernet::kKeyChars));
+	SET_VARSIZE(key, VARHDRSZ + common::fernet::kKeyChars);
+	raise_unless_done(write_new_key(std::span<char, common::fernet::kKeyChars>(
+						  VARDATA(key), common::fernet::kKeyChars))
+						  ? Outcome::done
+						  : Outcome::failed);
 	PG_RETURN_TEXT_P(key);
 }
 
@@ -101,7 +102,7 @@ OAUTH_FUNCTION(fernet_encrypt)
 	const std::string_view plaintext = view_of(PG_GETARG_TEXT_PP(0));
 	const text *key = PG_GETARG_TEXT_PP(1);
 	const std::string_view utf8 = to_utf8(plaintext);
-	const std::size_t size = fernet::token_chars(utf8.size());
+	const std::size_t size = common::fernet::token_chars(utf8.size());
 	if (size > MaxAllocSize - VARHDRSZ)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the plaintext is too large")));
@@ -109,7 +110,7 @@ OAUTH_FUNCTION(fernet_encrypt)
 	SET_VARSIZE(token, VARHDRSZ + size);
 	const Outcome outcome = encrypt_with(view_of(key), utf8, unix_now(), {VARDATA(token), size});
 	if (utf8.data() != plaintext.data())
-		fernet::wipe(const_cast<char *>(utf8.data()), utf8.size());
+		common::wipe(const_cast<char *>(utf8.data()), utf8.size());
 	raise_unless_done(outcome);
 	PG_RETURN_TEXT_P(token);
 }
@@ -125,13 +126,13 @@ OAUTH_FUNCTION(fernet_decrypt)
 	std::uint64_t ttl = 0;
 	if (!PG_ARGISNULL(2))
 		ttl = microseconds_of(PG_GETARG_INTERVAL_P(2), "ttl");
-	const std::size_t capacity = fernet::decoded_capacity(token.size());
+	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
 	std::span<char> plaintext;
 	raise_unless_done(decrypt_with(view_of(key), token, PG_ARGISNULL(2) ? nullptr : &ttl,
 								   unix_now(), {buffer, capacity}, &plaintext));
 	text *result = from_utf8({plaintext.data(), plaintext.size()});
-	fernet::wipe(buffer, capacity);
+	common::wipe(buffer, capacity);
 	pfree(buffer);
 	if (result == nullptr)
 		ereport(ERROR, (errcode(ERRCODE_TOKEN_NOT_TEXT),
@@ -143,9 +144,9 @@ OAUTH_FUNCTION(fernet_decrypt)
 OAUTH_FUNCTION(fernet_timestamp)
 {
 	const std::string_view token = view_of(PG_GETARG_TEXT_PP(0));
-	const std::size_t capacity = fernet::decoded_capacity(token.size());
+	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
-	const auto envelope = fernet::Envelope::decode(token, {buffer, capacity});
+	const auto envelope = common::fernet::Envelope::decode(token, {buffer, capacity});
 	if (!envelope)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE), errmsg("this is not a Fernet token"),

@@ -27,9 +27,9 @@ namespace
 struct Ring {
 	std::uint64_t generation = 0;
 	KeyState state = KeyState::missing;
-	std::vector<fernet::Key> keys; // to derive others from
-	std::vector<fernet::Cipher> ciphers;
-	std::vector<std::array<char, fernet::kFingerprintChars>> fingerprints;
+	std::vector<common::fernet::Key> keys; // to derive others from
+	std::vector<common::fernet::Cipher> ciphers;
+	std::vector<std::array<char, common::fernet::kFingerprintChars>> fingerprints;
 	std::array<char, 192> fault{};
 };
 
@@ -52,7 +52,8 @@ try {
 	fresh->state = keys.state;
 	fresh->fault = keys.fault;
 	for (std::uint32_t i = 0; i < keys.count; i++) {
-		fernet::Key key{std::span<const unsigned char, fernet::kKeyBytes>(keys.keys[i])};
+		common::fernet::Key key{
+			std::span<const unsigned char, common::fernet::kKeyBytes>(keys.keys[i])};
 		fresh->ciphers.emplace_back(key);
 		fresh->fingerprints.push_back(key.fingerprint());
 		fresh->keys.push_back(std::move(key));
@@ -86,7 +87,7 @@ Ring &usable_ring()
 
 // Index of the cipher that signed the envelope, or the number of ciphers. The
 // one that fitted last is tried first: during a rotation it is not the first.
-std::size_t find_signer(Ring &keys, const fernet::Envelope &envelope)
+std::size_t find_signer(Ring &keys, const common::fernet::Envelope &envelope)
 {
 	static std::size_t last = 0;
 	if (last < keys.ciphers.size() && keys.ciphers[last].verify(envelope))
@@ -101,13 +102,13 @@ std::size_t find_signer(Ring &keys, const fernet::Envelope &envelope)
 
 // Drawing one costs twice as much as encrypting with it, so they are drawn by
 // the page, in this very process: never in the postmaster, which forks.
-bool next_iv(fernet::Iv &iv)
+bool next_iv(common::fernet::Iv &iv)
 {
-	static std::array<fernet::Iv, 64> drawn;
+	static std::array<common::fernet::Iv, 64> drawn;
 	static std::size_t left = 0;
 	static pid_t drawn_by = 0;
 	if (left == 0 || drawn_by != getpid()) {
-		if (!fernet::random_ivs(drawn))
+		if (!common::fernet::random_ivs(drawn))
 			return false;
 		left = drawn.size();
 		drawn_by = getpid();
@@ -123,24 +124,24 @@ bool next_iv(fernet::Iv &iv)
 	pg_unreachable();
 }
 
-bool seal_derived(const fernet::Key &key, std::string_view info, std::string_view plaintext,
+bool seal_derived(const common::fernet::Key &key, std::string_view info, std::string_view plaintext,
 				  std::uint64_t timestamp, std::span<char> out) noexcept
 try {
-	fernet::Iv iv;
-	const auto derived = fernet::derive_key(key, info);
+	common::fernet::Iv iv;
+	const auto derived = common::fernet::derive_key(key, info);
 	return derived && next_iv(iv) &&
-		   fernet::Cipher(*derived).encrypt(plaintext, timestamp, iv, out);
+		   common::fernet::Cipher(*derived).encrypt(plaintext, timestamp, iv, out);
 } catch (...) {
 	return false;
 }
 
-std::optional<std::span<char>> open_derived(const fernet::Key &key, std::string_view info,
-											fernet::Envelope &envelope) noexcept
+std::optional<std::span<char>> open_derived(const common::fernet::Key &key, std::string_view info,
+											common::fernet::Envelope &envelope) noexcept
 try {
-	const auto derived = fernet::derive_key(key, info);
+	const auto derived = common::fernet::derive_key(key, info);
 	if (!derived)
 		return std::nullopt;
-	fernet::Cipher cipher(*derived);
+	common::fernet::Cipher cipher(*derived);
 	return cipher.verify(envelope) ? cipher.decrypt(envelope) : std::nullopt;
 } catch (...) {
 	return std::nullopt;
@@ -153,8 +154,8 @@ void key_ring_init()
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	try {
-		constexpr std::array<unsigned char, fernet::kKeyBytes> no_key{};
-		fernet::Cipher cipher{fernet::Key(no_key)};
+		constexpr std::array<unsigned char, common::fernet::kKeyBytes> no_key{};
+		common::fernet::Cipher cipher{common::fernet::Key(no_key)};
 	} catch (...) {
 		// The first use of a real key says what is wrong.
 	}
@@ -165,7 +166,7 @@ int key_ring_size()
 	return static_cast<int>(usable_ring().ciphers.size());
 }
 
-std::span<const char, fernet::kFingerprintChars> key_ring_fingerprint(int position)
+std::span<const char, common::fernet::kFingerprintChars> key_ring_fingerprint(int position)
 {
 	return usable_ring().fingerprints.at(static_cast<std::size_t>(position) - 1);
 }
@@ -173,8 +174,8 @@ std::span<const char, fernet::kFingerprintChars> key_ring_fingerprint(int positi
 void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const ValuePosition &,
 				   std::span<char> out)
 {
-	fernet::Cipher &cipher = usable_ring().ciphers.front();
-	fernet::Iv iv;
+	common::fernet::Cipher &cipher = usable_ring().ciphers.front();
+	common::fernet::Iv iv;
 	if (!next_iv(iv) || !cipher.encrypt(plaintext, timestamp, iv, out))
 		raise_openssl("encrypt");
 }
@@ -186,10 +187,11 @@ void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
 		raise_openssl("encrypt");
 }
 
-Opened key_ring_open_derived(std::string_view token, std::string_view info, fernet::Bytes buffer)
+Opened key_ring_open_derived(std::string_view token, std::string_view info,
+							 common::fernet::Bytes buffer)
 {
 	const Ring &ring = usable_ring();
-	auto envelope = fernet::Envelope::decode(token, buffer);
+	auto envelope = common::fernet::Envelope::decode(token, buffer);
 	if (!envelope)
 		return {};
 	const std::uint64_t timestamp = envelope->timestamp(); // decrypting overwrites it
@@ -199,10 +201,10 @@ Opened key_ring_open_derived(std::string_view token, std::string_view info, fern
 	return {};
 }
 
-Opened key_ring_open(std::string_view token, const ValuePosition &, fernet::Bytes buffer)
+Opened key_ring_open(std::string_view token, const ValuePosition &, common::fernet::Bytes buffer)
 {
 	Ring &keys = usable_ring();
-	auto envelope = fernet::Envelope::decode(token, buffer);
+	auto envelope = common::fernet::Envelope::decode(token, buffer);
 	if (!envelope)
 		return {};
 	const std::size_t signer = find_signer(keys, *envelope);
@@ -215,10 +217,10 @@ Opened key_ring_open(std::string_view token, const ValuePosition &, fernet::Byte
 	return {*plaintext, static_cast<int>(signer) + 1, timestamp};
 }
 
-int key_ring_verify(std::string_view token, const ValuePosition &, fernet::Bytes buffer)
+int key_ring_verify(std::string_view token, const ValuePosition &, common::fernet::Bytes buffer)
 {
 	Ring &keys = usable_ring();
-	const auto envelope = fernet::Envelope::decode(token, buffer);
+	const auto envelope = common::fernet::Envelope::decode(token, buffer);
 	if (!envelope)
 		return 0;
 	const std::size_t signer = find_signer(keys, *envelope);

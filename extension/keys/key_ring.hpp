@@ -30,24 +30,27 @@ void key_ring_init();
 int key_ring_size();
 
 // Fingerprint of the key at `position` (from 1), 16 hexadecimal digits.
-std::span<const char, fernet::kFingerprintChars> key_ring_fingerprint(int position);
+std::span<const char, common::fernet::kFingerprintChars> key_ring_fingerprint(int position);
 
 // Encrypts under the first key, with a fresh IV. `place` is where the value
-// will stand. `out` holds fernet::token_chars(plaintext.size()) characters.
+// will stand. `out` holds common::fernet::token_chars(plaintext.size()) characters.
 void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const ValuePosition &place,
 				   std::span<char> out);
 
-// Decrypts with whichever key fits. `buffer` has fernet::decoded_capacity() bytes.
-Opened key_ring_open(std::string_view token, const ValuePosition &place, fernet::Bytes buffer);
+// Decrypts with whichever key fits. `buffer` has common::fernet::decoded_capacity() bytes.
+Opened key_ring_open(std::string_view token, const ValuePosition &place,
+					 common::fernet::Bytes buffer);
 
 // The same for what is no token of the table: under a key that HKDF-SHA256
 // derives from the ring's key and `info`, in every key-binding mode.
 void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
 						   std::uint64_t timestamp, std::span<char> out);
-Opened key_ring_open_derived(std::string_view token, std::string_view info, fernet::Bytes buffer);
+Opened key_ring_open_derived(std::string_view token, std::string_view info,
+							 common::fernet::Bytes buffer);
 
 // The position of the key that signed the token, 0 if none did. Cheaper
 // than opening, and writes no plaintext anywhere.
-int key_ring_verify(std::string_view token, const ValuePosition &place, fernet::Bytes buffer);
+int key_ring_verify(std::string_view token, const ValuePosition &place,
+					common::fernet::Bytes buffer);
 
 } // namespace oauth_tokens

@@ -76,13 +76,14 @@ bool same_source(const KeySet &a, const KeySet &b) noexcept
 void log_ring(const char *event)
 {
 	const KeySet &ring = page->current();
-	char fingerprints[kMaxKeys * (fernet::kFingerprintChars + 2) + 1] = "";
+	char fingerprints[kMaxKeys * (common::fernet::kFingerprintChars + 2) + 1] = "";
 	char *at = fingerprints;
 	for (std::uint32_t i = 0; i < ring.count; i++) {
 		if (i > 0)
 			at = static_cast<char *>(mempcpy(at, ", ", 2));
 		const auto digits =
-			fernet::Key(std::span<const unsigned char, fernet::kKeyBytes>(ring.keys[i]))
+			common::fernet::Key(
+				std::span<const unsigned char, common::fernet::kKeyBytes>(ring.keys[i]))
 				.fingerprint();
 		at = static_cast<char *>(mempcpy(at, digits.data(), digits.size()));
 	}

@@ -33,7 +33,7 @@ struct SourceText {
 	SourceText() = default;
 	SourceText(const SourceText &) = delete;
 	SourceText &operator=(const SourceText &) = delete;
-	~SourceText() { fernet::wipe(bytes.data(), bytes.size()); }
+	~SourceText() { common::wipe(bytes.data(), bytes.size()); }
 
 	std::string_view view() const noexcept { return {bytes.data(), size}; }
 };
@@ -60,7 +60,7 @@ void set_fault(KeySet &out, KeyState state, const char *format, Args... args) no
 {
 	out.state = state;
 	out.count = 0;
-	fernet::wipe(out.keys.data(), sizeof out.keys);
+	common::wipe(out.keys.data(), sizeof out.keys);
 	std::snprintf(out.fault.data(), out.fault.size(), format, args...);
 }
 
@@ -175,7 +175,7 @@ void erase_variable() noexcept
 			   entry[name_size] == '=';
 	};
 	if (char *value = std::getenv(kKeyVariable); value != nullptr) {
-		fernet::wipe(value, std::strlen(value));
+		common::wipe(value, std::strlen(value));
 		::unsetenv(kKeyVariable);
 	}
 	char *entry = nullptr;
@@ -185,7 +185,7 @@ void erase_variable() noexcept
 	while (entry < end) {
 		const std::size_t size = ::strnlen(entry, static_cast<std::size_t>(end - entry));
 		if (is_ours(entry, size))
-			fernet::wipe(entry, size);
+			common::wipe(entry, size);
 		entry += size + 1;
 	}
 }
@@ -210,12 +210,12 @@ void parse_keys(std::string_view text, const char *source, KeySet &out) noexcept
 		if (count == kMaxKeys)
 			return set_fault(out, KeyState::malformed, "%s holds more than %zu keys", source,
 							 kMaxKeys);
-		const auto key = fernet::Key::parse(text.substr(at, end - at));
-		if (!key && end - at != fernet::kKeyChars)
+		const auto key = common::fernet::Key::parse(text.substr(at, end - at));
+		if (!key && end - at != common::fernet::kKeyChars)
 			return set_fault(out, KeyState::malformed,
 							 "key %u of %s has %zu characters, and a Fernet key has %zu", count + 1,
-							 source, end - at, fernet::kKeyChars);
-		if (!key && fernet::is_in_standard_alphabet(text.substr(at, end - at)))
+							 source, end - at, common::fernet::kKeyChars);
+		if (!key && common::fernet::is_in_standard_alphabet(text.substr(at, end - at)))
 			return set_fault(out, KeyState::malformed,
 							 "key %u of %s is in the alphabet of standard base64: the same key "
 							 "with - for + and _ for / is right (tr '+/' '-_')",
@@ -223,7 +223,7 @@ void parse_keys(std::string_view text, const char *source, KeySet &out) noexcept
 		if (!key)
 			return set_fault(out, KeyState::malformed, "key %u of %s is not valid base64url",
 							 count + 1, source);
-		std::copy_n(key->bytes().begin(), fernet::kKeyBytes, out.keys[count].begin());
+		std::copy_n(key->bytes().begin(), common::fernet::kKeyBytes, out.keys[count].begin());
 		count++;
 		at = end;
 	}

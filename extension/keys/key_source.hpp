@@ -23,13 +23,13 @@ enum class KeyState : std::uint8_t { missing, malformed, ready };
 struct KeySet {
 	KeyState state = KeyState::missing;
 	std::uint32_t count = 0;
-	std::array<std::array<unsigned char, fernet::kKeyBytes>, kMaxKeys> keys{};
+	std::array<std::array<unsigned char, common::fernet::kKeyBytes>, kMaxKeys> keys{};
 	// What is wrong, for a person; never a key or a part of one.
 	std::array<char, 192> fault{};
 	// SHA-256 of the text that was parsed, to tell a changed source.
 	std::array<unsigned char, 32> digest{};
 
-	void wipe() noexcept { fernet::wipe(this, sizeof *this); }
+	void wipe() noexcept { common::wipe(this, sizeof *this); }
 };
 
 // One or more Fernet keys, separated by commas or white space.

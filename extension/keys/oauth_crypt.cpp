@@ -104,7 +104,7 @@ OAUTH_FUNCTION(oauth_key_position)
 		PG_RETURN_NULL();
 	const KnownPosition known = place_from_arguments(fcinfo);
 	const std::string_view token = view_of(PG_GETARG_TEXT_PP(0));
-	const std::size_t capacity = fernet::decoded_capacity(token.size());
+	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
 	const int position = key_ring_verify(token, known.place(), {buffer, capacity});
 	pfree(buffer);

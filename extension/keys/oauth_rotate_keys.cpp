@@ -54,7 +54,7 @@ constexpr BlockNumber kPagesPerBatch = 4096;
 constexpr long kFirstPauseMilliseconds = 50;
 constexpr long kLastPauseMilliseconds = 2000;
 
-using Fingerprint = std::array<char, fernet::kFingerprintChars>;
+using Fingerprint = std::array<char, common::fernet::kFingerprintChars>;
 
 // A reload may change it while rotation runs.
 Fingerprint first_key()
@@ -166,7 +166,7 @@ const Identity *identity_of(const TokenTable &table, TupleTableSlot *slot, Ident
 // if no key fits.
 int position_of(const text *token, const ValuePosition &place)
 {
-	const std::size_t capacity = fernet::decoded_capacity(view_of(token).size());
+	const std::size_t capacity = common::fernet::decoded_capacity(view_of(token).size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
 	return key_ring_verify(view_of(token), place, {buffer, capacity});
 }
@@ -179,17 +179,17 @@ Finding inspect(const text *token, const ValuePosition &place, text **sealed)
 {
 	if (const int position = position_of(token, place); position < 2)
 		return position == 0 ? Finding::damaged : Finding::current;
-	const std::size_t capacity = fernet::decoded_capacity(view_of(token).size());
+	const std::size_t capacity = common::fernet::decoded_capacity(view_of(token).size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
 	const Opened opened = key_ring_open(view_of(token), place, {buffer, capacity});
 	if (opened.position == 0)
 		return Finding::damaged;
-	const std::size_t size = fernet::token_chars(opened.plaintext.size());
+	const std::size_t size = common::fernet::token_chars(opened.plaintext.size());
 	*sealed = static_cast<text *>(palloc(VARHDRSZ + size));
 	SET_VARSIZE(*sealed, VARHDRSZ + size);
 	key_ring_seal({opened.plaintext.data(), opened.plaintext.size()}, opened.timestamp, place,
 				  {VARDATA(*sealed), size});
-	fernet::wipe(buffer, capacity);
+	common::wipe(buffer, capacity);
 	return Finding::outdated;
 }
 

@@ -33,7 +33,7 @@ void fill_hash(Digest &digest, std::string_view utf8, const pg_uuid_t &id)
 	memcpy(message + kSaltBytes, id.data, UUID_LEN);
 	memcpy(message + kSaltBytes + UUID_LEN, utf8.data(), utf8.size());
 	const int made = EVP_Digest(message, size, digest.hash, nullptr, EVP_sha256(), nullptr);
-	fernet::wipe(message, size);
+	common::wipe(message, size);
 	pfree(message);
 	if (made != 1)
 		ereport(ERROR,
@@ -59,7 +59,7 @@ bool is_digest_of_plain(const bytea *digest, const text *token, const pg_uuid_t 
 	const std::string_view utf8 = to_utf8(plain);
 	const bool same = fits(digest, utf8, id);
 	if (utf8.data() != plain.data())
-		fernet::wipe(const_cast<char *>(utf8.data()), utf8.size());
+		common::wipe(const_cast<char *>(utf8.data()), utf8.size());
 	return same;
 }
 
@@ -73,7 +73,7 @@ bytea *refresh_token_digest(const text *refresh_token, const pg_uuid_t &id)
 	const std::string_view utf8 = to_utf8(token);
 	fill_hash(digest, utf8, id);
 	if (utf8.data() != token.data())
-		fernet::wipe(const_cast<char *>(utf8.data()), utf8.size());
+		common::wipe(const_cast<char *>(utf8.data()), utf8.size());
 	return cstring_to_text_with_len(reinterpret_cast<const char *>(&digest), sizeof digest);
 }
 
@@ -81,13 +81,13 @@ bool is_digest_of(const bytea *digest, const text *encrypted_refresh_token,
 				  const Identity &identity, const pg_uuid_t &id)
 {
 	const std::string_view token = view_of(encrypted_refresh_token);
-	const std::size_t capacity = fernet::decoded_capacity(token.size());
+	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
 	const Opened opened =
 		key_ring_open(token, {&identity, Column::refresh_token}, {buffer, capacity});
 	const bool same = opened.position != 0 &&
 					  fits(digest, {opened.plaintext.data(), opened.plaintext.size()}, id);
-	fernet::wipe(buffer, capacity);
+	common::wipe(buffer, capacity);
 	pfree(buffer);
 	return same;
 }

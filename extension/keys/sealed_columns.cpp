@@ -103,7 +103,7 @@ template <Column token_column>
 OpenedInFlow open_token_of(std::uint64_t row, const text *sealed)
 {
 	const std::string_view token = view_of(sealed);
-	const std::size_t capacity = fernet::decoded_capacity(token.size());
+	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
 	const TokenPosition place = place_of_token(row, token_column);
 	const Opened opened = key_ring_open(token, place.place(), {buffer, capacity});
@@ -118,7 +118,7 @@ OpenedInFlow open_token_of(std::uint64_t row, const text *sealed)
 template <Column token_column>
 text *seal_token_of(std::uint64_t row, const OpenedInFlow &opened)
 {
-	const std::size_t size = fernet::token_chars(opened.size);
+	const std::size_t size = common::fernet::token_chars(opened.size);
 	auto *sealed = static_cast<text *>(palloc(VARHDRSZ + size));
 	SET_VARSIZE(sealed, VARHDRSZ + size);
 	const TokenPosition place = place_of_token(row, token_column);

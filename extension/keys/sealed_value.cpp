@@ -11,7 +11,7 @@ namespace
 {
 
 struct Info {
-	char bytes[kAttemptPurpose.size() + 1 + flow::kHashBytes];
+	char bytes[kAttemptPurpose.size() + 1 + common::kHashBytes];
 	std::size_t size;
 
 	std::string_view view() const { return {bytes, size}; }
@@ -21,7 +21,7 @@ static_assert(kSpoolPurpose.size() <= kAttemptPurpose.size());
 
 Info info_of(const SealedSlot &place)
 {
-	const flow::Hash row = flow_hash_of(place.row);
+	const common::Hash row = flow_hash_of(place.row);
 	Info info = {};
 	memcpy(info.bytes, place.purpose.data(), place.purpose.size());
 	memcpy(info.bytes + place.purpose.size() + 1, row.data(), row.size());
@@ -33,7 +33,7 @@ Info info_of(const SealedSlot &place)
 
 text *seal_in_flow(std::string_view plaintext, const SealedSlot &place, std::uint64_t timestamp)
 {
-	const std::size_t size = fernet::token_chars(plaintext.size());
+	const std::size_t size = common::fernet::token_chars(plaintext.size());
 	text *sealed = static_cast<text *>(palloc(VARHDRSZ + size));
 	SET_VARSIZE(sealed, VARHDRSZ + size);
 	key_ring_seal_derived(plaintext, info_of(place).view(), timestamp, {VARDATA(sealed), size});
@@ -43,7 +43,7 @@ text *seal_in_flow(std::string_view plaintext, const SealedSlot &place, std::uin
 OpenedInFlow open_in_flow(const text *sealed, const SealedSlot &place)
 {
 	const std::string_view token = view_of(sealed);
-	const std::size_t capacity = fernet::decoded_capacity(token.size());
+	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
 	const Opened opened = key_ring_open_derived(token, info_of(place).view(), {buffer, capacity});
 	if (opened.position == 0) {
@@ -57,7 +57,7 @@ OpenedInFlow open_in_flow(const text *sealed, const SealedSlot &place)
 // Fernet leaves the plaintext at the buffer's very beginning.
 void wipe_opened(const OpenedInFlow &opened)
 {
-	fernet::wipe(const_cast<char *>(opened.data), opened.capacity);
+	common::wipe(const_cast<char *>(opened.data), opened.capacity);
 	pfree(const_cast<char *>(opened.data));
 }
 

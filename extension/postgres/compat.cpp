@@ -10,7 +10,7 @@ extern "C" {
 #include "utils/rel.h"
 }
 
-namespace compat
+namespace oauth_tokens::compat
 {
 
 Oid primary_key_index(Relation table)
@@ -83,4 +83,4 @@ bool update_locked_row(ResultRelInfo *target, EState *estate, ItemPointerData *t
 	return true;
 }
 
-} // namespace compat
+} // namespace oauth_tokens::compat

@@ -43,7 +43,7 @@ struct IndexScanDescData;
 struct ResultRelInfo;
 struct TupleTableSlot;
 
-namespace compat
+namespace oauth_tokens::compat
 {
 
 Oid primary_key_index(Relation table);
@@ -64,4 +64,4 @@ void set_new_storage(Relation relation);
 bool update_locked_row(ResultRelInfo *target, EState *estate, ItemPointerData *tid,
 					   TupleTableSlot *new_row, CommandId command, Snapshot snapshot);
 
-} // namespace compat
+} // namespace oauth_tokens::compat

@@ -84,28 +84,28 @@ TimestampTz returned_time(int column)
 	return is_null ? 0 : DatumGetTimestampTz(value);
 }
 
-Datum bytea_datum(const flow::Hash &hash)
+Datum bytea_datum(const common::Hash &hash)
 {
 	return PointerGetDatum(
 		cstring_to_text_with_len(reinterpret_cast<const char *>(hash.data()), hash.size()));
 }
 
-Datum text_datum(const flow::Secret &secret)
+Datum text_datum(const common::RandomSecret &secret)
 {
 	return PointerGetDatum(cstring_to_text_with_len(secret.data(), secret.size()));
 }
 
-flow::Hash flow_hash_of(std::string_view text)
+common::Hash flow_hash_of(std::string_view text)
 {
-	flow::Hash hash;
-	if (!flow::make_hash(text, hash))
+	common::Hash hash;
+	if (!common::make_hash(text, hash))
 		raise_openssl("make a hash");
 	return hash;
 }
 
-void new_flow_secret(flow::Secret &secret)
+void new_flow_secret(common::RandomSecret &secret)
 {
-	if (!flow::make_secret(secret))
+	if (!common::make_random_secret(secret))
 		raise_openssl("make a secret");
 }
 

@@ -40,12 +40,12 @@ const text *returned_text(int column);
 // 0 for a null.
 TimestampTz returned_time(int column);
 
-Datum bytea_datum(const flow::Hash &hash);
-Datum text_datum(const flow::Secret &secret);
+Datum bytea_datum(const common::Hash &hash);
+Datum text_datum(const common::RandomSecret &secret);
 
 // The hash of text that a caller brought, or a fresh secret and its hash. Raise
 // XX000 if OpenSSL fails.
-flow::Hash flow_hash_of(std::string_view text);
-void new_flow_secret(flow::Secret &secret);
+common::Hash flow_hash_of(std::string_view text);
+void new_flow_secret(common::RandomSecret &secret);
 
 } // namespace oauth_tokens

@@ -26,7 +26,7 @@ constexpr int kMostAttempts = 100;
 
 bool new_spool_key(SpoolKey &key)
 {
-	const auto made = fernet::Key::generate();
+	const auto made = common::fernet::Key::generate();
 	if (made)
 		made->write(key);
 	return made.has_value();
@@ -61,11 +61,11 @@ enum class Unsealed { opened, not_opened, bad_key };
 Unsealed unseal(std::string_view key_text, std::string_view sealed, Spooled *spooled)
 {
 	try {
-		const auto key = fernet::Key::parse(key_text);
+		const auto key = common::fernet::Key::parse(key_text);
 		if (!key)
 			return Unsealed::bad_key;
-		fernet::Cipher cipher(*key);
-		auto envelope = fernet::Envelope::decode(
+		common::fernet::Cipher cipher(*key);
+		auto envelope = common::fernet::Envelope::decode(
 			sealed, {reinterpret_cast<unsigned char *>(spooled->data), spooled->capacity});
 		if (!envelope || !cipher.verify(*envelope))
 			return Unsealed::not_opened;
@@ -247,7 +247,7 @@ Spooled open_spooled(const Attempt &attempt, const text *sealed)
 				(errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE),
 				 errmsg("no key opens the spool key of attempt " INT64_FORMAT, attempt.fence),
 				 errhint("The key that it was sealed under has left the ring: add it again.")));
-	Spooled spooled = {nullptr, 0, fernet::decoded_capacity(view_of(sealed).size())};
+	Spooled spooled = {nullptr, 0, common::fernet::decoded_capacity(view_of(sealed).size())};
 	spooled.data = static_cast<char *>(palloc(spooled.capacity));
 	const Unsealed outcome = unseal(key.view(), view_of(sealed), &spooled);
 	wipe_opened(key);
@@ -265,7 +265,7 @@ Spooled open_spooled(const Attempt &attempt, const text *sealed)
 
 void wipe_spooled(const Spooled &spooled)
 {
-	fernet::wipe(spooled.data, spooled.capacity);
+	common::wipe(spooled.data, spooled.capacity);
 }
 
 } // namespace oauth_tokens

@@ -28,7 +28,7 @@ struct Attempt {
 	GrantOwner owner; // of the refresh token that it spends
 };
 
-using SpoolKey = char[fernet::kKeyChars];
+using SpoolKey = char[common::fernet::kKeyChars];
 
 // A new one, and its spool key, which the caller wipes.
 int64 begin_attempt(const LockedToken &token, const GrantOwner &owner, TimestampTz now,

@@ -146,7 +146,7 @@ void wipe_token(const LockedToken &token)
 {
 	for (const text *value : {token.access_token, token.refresh_token})
 		if (value != nullptr)
-			fernet::wipe(const_cast<text *>(value), VARSIZE_ANY(value));
+			common::wipe(const_cast<text *>(value), VARSIZE_ANY(value));
 }
 
 void update_token(const TokenTable &table, const LockedToken &token, const RefreshedGrant &grant,

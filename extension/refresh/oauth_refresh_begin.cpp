@@ -104,7 +104,7 @@ bool is_sha256_of(const bytea *sha256, const text *token)
 	unsigned char hash[32];
 	const int made = EVP_Digest(utf8.data(), utf8.size(), hash, nullptr, EVP_sha256(), nullptr);
 	if (utf8.data() != plain.data())
-		fernet::wipe(const_cast<char *>(utf8.data()), utf8.size());
+		common::wipe(const_cast<char *>(utf8.data()), utf8.size());
 	return made == 1 && view_of(sha256).size() == sizeof hash &&
 		   CRYPTO_memcmp(view_of(sha256).data(), hash, sizeof hash) == 0;
 }
@@ -138,7 +138,7 @@ Answer grant(const LockedToken &token, const StoredDetails &details, const Refre
 	if (details.json != nullptr)
 		answer.set(kDetails, JsonbPGetDatum(details.json));
 	answer.set(kSpoolKey, PointerGetDatum(cstring_to_text_with_len(key, sizeof key)));
-	fernet::wipe(key, sizeof key);
+	common::wipe(key, sizeof key);
 	answer.set(kInDoubt, BoolGetDatum(in_doubt));
 	answer.set(kRetryAt, TimestampTzGetDatum(request.lease_until));
 	return answer;
@@ -207,7 +207,7 @@ Datum form_row(TupleDesc descriptor, Answer &answer, MemoryContext context)
 	MemoryContextSwitchTo(spi);
 	for (const ResultColumn secret : {kRefreshToken, kSpoolKey})
 		if (!answer.nulls[secret])
-			fernet::wipe(DatumGetPointer(answer.values[secret]),
+			common::wipe(DatumGetPointer(answer.values[secret]),
 						 VARSIZE_ANY(DatumGetPointer(answer.values[secret])));
 	return row;
 }

@@ -105,9 +105,9 @@ SpooledAnswer read_spooled(const Attempt &attempt, const text *sealed)
 	if (json == nullptr)
 		raise_bad_answer("It cannot be written in the encoding of this database");
 	char *plain = text_to_cstring(json);
-	fernet::wipe(json, VARSIZE_ANY(json));
+	common::wipe(json, VARSIZE_ANY(json));
 	Jsonb *parsed = parse(plain);
-	fernet::wipe(plain, strlen(plain));
+	common::wipe(plain, strlen(plain));
 	if (parsed == nullptr || !JB_ROOT_IS_OBJECT(parsed))
 		raise_bad_answer("It is not a JSON object");
 	SpooledAnswer answer = {{}, parsed};
@@ -125,8 +125,8 @@ void wipe_answer(const SpooledAnswer &answer)
 {
 	for (const text *value : {answer.grant.access_token, answer.grant.refresh_token})
 		if (value != nullptr)
-			fernet::wipe(const_cast<text *>(value), VARSIZE_ANY(value));
-	fernet::wipe(answer.json, VARSIZE_ANY(answer.json));
+			common::wipe(const_cast<text *>(value), VARSIZE_ANY(value));
+	common::wipe(answer.json, VARSIZE_ANY(answer.json));
 }
 
 } // namespace oauth_tokens

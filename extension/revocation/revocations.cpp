@@ -147,7 +147,7 @@ void put(FunctionCallInfo fcinfo, HeapTuple row, TupleDesc descriptor, const Ide
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	for (text *token : tokens)
 		if (token != nullptr)
-			fernet::wipe(token, VARSIZE(token));
+			common::wipe(token, VARSIZE(token));
 }
 
 // Null if oauth_tokens_downgrade() has dropped it: what was queued is revoked all the same.

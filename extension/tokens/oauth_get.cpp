@@ -49,7 +49,7 @@ TupleDesc result_descriptor()
 
 void wipe_text(Datum value)
 {
-	fernet::wipe(DatumGetPointer(value), VARSIZE(DatumGetPointer(value)));
+	common::wipe(DatumGetPointer(value), VARSIZE(DatumGetPointer(value)));
 	pfree(DatumGetPointer(value));
 }
 

@@ -54,7 +54,7 @@ char *convert(std::string_view value, int from, int to, int *size)
 		const_cast<unsigned char *>(reinterpret_cast<const unsigned char *>(value.data())),
 		value.size(), reinterpret_cast<unsigned char *>(out), capacity, true);
 	if (converted != static_cast<int>(value.size())) {
-		fernet::wipe(out, capacity);
+		common::wipe(out, capacity);
 		pfree(out);
 		return nullptr;
 	}
@@ -111,7 +111,7 @@ void tell_of_own_token(std::string_view token, const ValuePosition &place)
 {
 	if (!token.starts_with("gAAAA"))
 		return;
-	const std::size_t capacity = fernet::decoded_capacity(token.size());
+	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
 	const int position = key_ring_verify(token, place, {buffer, capacity});
 	pfree(buffer);
@@ -157,7 +157,7 @@ void tell_of_own_token(std::string_view token, const ValuePosition &place)
 text *try_open(const text *token, const ValuePosition &place, bool *undecryptable)
 {
 	const std::string_view fernet_text = view_of(token);
-	const std::size_t capacity = fernet::decoded_capacity(fernet_text.size());
+	const std::size_t capacity = common::fernet::decoded_capacity(fernet_text.size());
 	text *result = static_cast<text *>(palloc(VARHDRSZ + capacity));
 	auto *buffer = reinterpret_cast<unsigned char *>(VARDATA(result));
 	const Opened opened = key_ring_open(fernet_text, place, {buffer, capacity});
@@ -171,7 +171,7 @@ text *try_open(const text *token, const ValuePosition &place, bool *undecryptabl
 		return result;
 	}
 	text *converted = from_utf8({opened.plaintext.data(), opened.plaintext.size()});
-	fernet::wipe(buffer, capacity);
+	common::wipe(buffer, capacity);
 	pfree(result);
 	return converted;
 }
@@ -224,7 +224,7 @@ text *from_utf8(std::string_view utf8)
 	if (converted == nullptr)
 		return nullptr;
 	text *result = make_text(converted, size);
-	fernet::wipe(converted, size);
+	common::wipe(converted, size);
 	pfree(converted);
 	return result;
 }
@@ -235,12 +235,12 @@ text *seal_token(const text *plaintext, const ValuePosition &place)
 	check_token_size(token, place);
 	tell_of_own_token(token, place);
 	const std::string_view utf8 = to_utf8(token);
-	const std::size_t size = fernet::token_chars(utf8.size());
+	const std::size_t size = common::fernet::token_chars(utf8.size());
 	text *sealed = static_cast<text *>(palloc(VARHDRSZ + size));
 	SET_VARSIZE(sealed, VARHDRSZ + size);
 	key_ring_seal(utf8, unix_now(), place, {VARDATA(sealed), size});
 	if (utf8.data() != token.data())
-		fernet::wipe(const_cast<char *>(utf8.data()), utf8.size());
+		common::wipe(const_cast<char *>(utf8.data()), utf8.size());
 	return sealed;
 }
 
@@ -261,7 +261,7 @@ bool is_damaged(const text *token, const ValuePosition &place)
 	text *opened = try_open(token, place, &undecryptable);
 	if (opened == nullptr)
 		return true;
-	fernet::wipe(opened, VARSIZE(opened));
+	common::wipe(opened, VARSIZE(opened));
 	pfree(opened);
 	return false;
 }

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-namespace sidecar::database
+namespace sidecar::address
 {
 
 void Conninfo::WipeAndFree::operator()(PQconninfoOption *options) const noexcept
@@ -15,7 +15,7 @@ void Conninfo::WipeAndFree::operator()(PQconninfoOption *options) const noexcept
 	PQconninfoFree(options);
 }
 
-Conninfo Conninfo::of(const Secret &address)
+Conninfo Conninfo::of(const common::Secret &address)
 {
 	char *message = nullptr;
 	Conninfo parsed(PQconninfoParse(address.c_str(), &message));
@@ -33,7 +33,7 @@ Conninfo Conninfo::defaults()
 
 // libpq reads service files only for a connection. This one ends before a name is looked up,
 // because of an invalid value.
-Conninfo Conninfo::effective(const Secret &address)
+Conninfo Conninfo::effective(const common::Secret &address)
 {
 	const char *const keywords[] = {"dbname", "channel_binding", nullptr};
 	const char *const values[] = {address.c_str(), "never begun", nullptr};
@@ -72,4 +72,4 @@ std::vector<std::string> parts_of(std::string_view list)
 	return parts;
 }
 
-} // namespace sidecar::database
+} // namespace sidecar::address

@@ -10,7 +10,7 @@
 
 #include "common/secret_string.hpp"
 
-namespace sidecar::database
+namespace sidecar::address
 {
 
 // The password is one of the options, so they are wiped.
@@ -19,11 +19,11 @@ class Conninfo
 public:
 	// The options of a URL or a list of key=value pairs. Empty if libpq refuses it. Its message
 	// is not used, because it may quote the whole text.
-	static Conninfo of(const Secret &address);
+	static Conninfo of(const common::Secret &address);
 	// The defaults, if an address does not say: the environment (PGHOST …), libpq's own.
 	static Conninfo defaults();
 	// What libpq connects by: the address, its service in a service file, the defaults.
-	static Conninfo effective(const Secret &address);
+	static Conninfo effective(const common::Secret &address);
 
 	explicit operator bool() const noexcept { return options_ != nullptr; }
 	// Empty if it is not set.
@@ -44,4 +44,4 @@ private:
 // The parts of a list, "a,b": at least one, any of which may be empty.
 std::vector<std::string> parts_of(std::string_view list);
 
-} // namespace sidecar::database
+} // namespace sidecar::address

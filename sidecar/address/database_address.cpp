@@ -6,7 +6,7 @@
 
 #include "address/conninfo.hpp"
 
-namespace sidecar::database
+namespace sidecar::address
 {
 
 namespace
@@ -28,7 +28,7 @@ bool is_list_of_ports(std::string_view ports) noexcept
 
 } // namespace
 
-std::optional<std::string> error_of_url(const Secret &url)
+std::optional<std::string> error_of_url(const common::Secret &url)
 {
 	const std::string_view text = url.reveal();
 	if (text.empty())
@@ -52,4 +52,4 @@ std::optional<std::string> error_of_url(const Secret &url)
 	return is_torn ? std::optional<std::string>(kEncode) : std::nullopt;
 }
 
-} // namespace sidecar::database
+} // namespace sidecar::address

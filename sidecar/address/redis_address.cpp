@@ -10,7 +10,7 @@
 #include "common/ascii.hpp"
 #include "http/parameters.hpp"
 
-namespace sidecar::redis
+namespace sidecar::address
 {
 
 namespace
@@ -38,14 +38,14 @@ std::string_view cut(std::string_view &text, std::string_view separators)
 bool is_host_name(std::string_view host) noexcept
 {
 	return !host.empty() && std::all_of(host.begin(), host.end(), [](char c) {
-		return http::is_digit(c) || http::is_letter(c) || c == '-' || c == '.' || c == '_';
+		return common::is_digit(c) || common::is_letter(c) || c == '-' || c == '.' || c == '_';
 	});
 }
 
 bool is_ipv6(std::string_view host) noexcept
 {
 	return host.find(':') != host.npos && std::all_of(host.begin(), host.end(), [](char c) {
-			   return http::is_lower_hex(http::to_lower(c)) || c == ':' || c == '.';
+			   return common::is_lower_hex(common::to_lower(c)) || c == ':' || c == '.';
 		   });
 }
 
@@ -84,10 +84,10 @@ private:
 	{
 		const std::size_t separator = rest_.find("://");
 		const std::string_view scheme = rest_.substr(0, separator);
-		const bool is_unix = http::equal_ignoring_case(scheme, "unix");
-		endpoint_.tls = http::equal_ignoring_case(scheme, "rediss");
+		const bool is_unix = common::equal_ignoring_case(scheme, "unix");
+		endpoint_.tls = common::equal_ignoring_case(scheme, "rediss");
 		if (separator == rest_.npos ||
-			(!is_unix && !endpoint_.tls && !http::equal_ignoring_case(scheme, "redis")))
+			(!is_unix && !endpoint_.tls && !common::equal_ignoring_case(scheme, "redis")))
 			return fail(kSchemes);
 		rest_.remove_prefix(separator + 3);
 		check_characters();
@@ -113,9 +113,9 @@ private:
 	void check_characters()
 	{
 		for (const char c : rest_)
-			if (http::is_white_space(c))
+			if (common::is_white_space(c))
 				fail("must not contain spaces; write %20");
-			else if (!http::is_visible(c))
+			else if (!common::is_visible(c))
 				fail("must not contain control characters, nor others than ASCII; percent-encode "
 					 "them");
 	}
@@ -140,7 +140,7 @@ private:
 		if (text.find(':') != text.npos)
 			fail(kEncode);
 		std::string password = decoded(text);
-		endpoint_.password = Secret::take(password);
+		endpoint_.password = common::Secret::take(password);
 	}
 
 	void read_query()
@@ -236,4 +236,4 @@ ParsedRedisAddress parse_redis_address(std::string_view url)
 	return Parser(url).parse();
 }
 
-} // namespace sidecar::redis
+} // namespace sidecar::address

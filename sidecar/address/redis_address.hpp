@@ -8,7 +8,7 @@
 
 #include "common/secret_string.hpp"
 
-namespace sidecar::redis
+namespace sidecar::address
 {
 
 struct HostPort {
@@ -23,7 +23,7 @@ struct RedisAddress {
 	std::string unix_path;       // instead of hosts
 	bool tls = false;
 	std::string user; // with neither user nor password: no AUTH
-	Secret password;
+	common::Secret password;
 	int database = 0;
 	std::string sentinel_master; // what the sentinels call it; then `hosts` are sentinels
 
@@ -40,4 +40,4 @@ using ParsedRedisAddress = std::variant<RedisAddress, std::string_view>;
 // address is in brackets. Several hosts are sentinels.
 ParsedRedisAddress parse_redis_address(std::string_view url);
 
-} // namespace sidecar::redis
+} // namespace sidecar::address

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <random>
 
-namespace sidecar::database
+namespace sidecar
 {
 
 class Backoff
@@ -45,4 +45,4 @@ private:
 	std::minstd_rand random_{std::random_device()()};
 };
 
-} // namespace sidecar::database
+} // namespace sidecar

@@ -46,13 +46,13 @@ void append_text(std::string &line, std::string_view text)
 	line += '"';
 	const std::size_t end = line.size() + kMaxTextBytes;
 	while (!text.empty() && line.size() < end) {
-		const http::Character next = http::first_character(text);
+		const common::Character next = common::first_character(text);
 		const std::string_view bytes = text.substr(0, next.length);
 		if (bytes == "\"" || bytes == "\\")
 			(line += '\\') += bytes;
 		else if (!next.is_valid)
-			http::append_utf8(line, http::kReplacement);
-		else if (http::is_harmless(next.code_point))
+			common::append_utf8(line, common::kReplacement);
+		else if (common::is_harmless(next.code_point))
 			line += bytes;
 		else
 			append_escaped(line, next.code_point);

@@ -3,24 +3,24 @@
 #include <algorithm>
 #include <charconv>
 
-namespace sidecar::settings
+namespace sidecar
 {
 
 std::string lower(std::string_view text)
 {
 	std::string result(text);
-	std::ranges::transform(result, result.begin(), http::to_lower);
+	std::ranges::transform(result, result.begin(), common::to_lower);
 	return result;
 }
 
 bool all_visible(std::string_view text) noexcept
 {
-	return std::ranges::all_of(text, http::is_visible);
+	return std::ranges::all_of(text, common::is_visible);
 }
 
 bool has_control_characters(std::string_view text) noexcept
 {
-	return std::ranges::any_of(text, http::is_control);
+	return std::ranges::any_of(text, common::is_control);
 }
 
 std::vector<std::string> split(std::string_view text, std::string_view separators)
@@ -28,7 +28,7 @@ std::vector<std::string> split(std::string_view text, std::string_view separator
 	std::vector<std::string> parts;
 	while (!text.empty()) {
 		const std::size_t end = std::min(text.find_first_of(separators), text.size());
-		if (const auto part = http::trim(text.substr(0, end)); !part.empty())
+		if (const auto part = common::trim(text.substr(0, end)); !part.empty())
 			parts.emplace_back(part);
 		text.remove_prefix(std::min(end + 1, text.size()));
 	}
@@ -57,8 +57,8 @@ bool is_path(std::string_view text) noexcept
 
 bool is_variable_name(std::string_view text) noexcept
 {
-	return !text.empty() && !http::is_digit(text.front()) &&
+	return !text.empty() && !common::is_digit(text.front()) &&
 		   std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '_'; });
 }
 
-} // namespace sidecar::settings
+} // namespace sidecar

@@ -9,12 +9,12 @@
 
 #include "common/ascii.hpp"
 
-namespace sidecar::settings
+namespace sidecar
 {
 
 constexpr bool is_alphanumeric(char c) noexcept
 {
-	return http::is_digit(c) || http::is_letter(c);
+	return common::is_digit(c) || common::is_letter(c);
 }
 
 std::string lower(std::string_view text);
@@ -33,4 +33,4 @@ bool is_path(std::string_view text) noexcept;
 // Whether an environment variable can have this name.
 bool is_variable_name(std::string_view text) noexcept;
 
-} // namespace sidecar::settings
+} // namespace sidecar

@@ -10,7 +10,7 @@ namespace sidecar::cache
 class Circuit
 {
 public:
-	using Clock = database::Backoff::Clock;
+	using Clock = Backoff::Clock;
 
 	bool is_open() const noexcept { return failures_ >= kFailures; }
 
@@ -39,7 +39,7 @@ private:
 	static constexpr int kFailures = 3;
 
 	int failures_ = 0;
-	database::Backoff backoff_;
+	Backoff backoff_;
 };
 
 } // namespace sidecar::cache

@@ -17,8 +17,8 @@ inline constexpr std::chrono::milliseconds kHeartbeatLife{5000};
 // tokens come from the database.
 struct Coherence {
 	struct Known {
-		explicit Known(Epoch of) : epoch(std::move(of)), text(epoch.text()) {}
-		const Epoch epoch;
+		explicit Known(cache_entry::Epoch of) : epoch(std::move(of)), text(epoch.text()) {}
+		const cache_entry::Epoch epoch;
 		const std::string text; // as in Redis
 	};
 

@@ -19,10 +19,10 @@ constexpr int kTries = 3;
 // Seconds: a heartbeat's life, and the interval of those in the database.
 constexpr double kSilentSeconds = 7;
 
-Epoch next_epoch(const database::Registration &registration, const std::string &run_id)
+cache_entry::Epoch next_epoch(const database::Registration &registration, const std::string &run_id)
 {
-	return {new_epoch_id(), Epoch::State::evicting, registration.registration_id, run_id,
-			registration.database};
+	return {cache_entry::new_epoch_id(), cache_entry::Epoch::State::evicting,
+			registration.registration_id, run_id, registration.database};
 }
 
 } // namespace
@@ -81,26 +81,29 @@ EpochKeeper::agree(const database::Registration &registration, const std::string
 	const redis::Reply there = co_await connection_.run(std::move(read));
 	const std::string text(there[0].text());
 	const bool is_alive = !there[1].is_nil();
-	const auto found = Epoch::parse(text);
-	EpochStatus claim = text.empty() ? EpochStatus::take_over : EpochStatus::foreign;
+	const auto found = cache_entry::Epoch::parse(text);
+	cache_entry::EpochStatus claim =
+		text.empty() ? cache_entry::EpochStatus::take_over : cache_entry::EpochStatus::foreign;
 	if (found)
-		claim = classify(*found, registration.database, registration.registration_id, run_id);
+		claim = cache_entry::classify(*found, registration.database, registration.registration_id,
+									  run_id);
 	// No daemon uses it, and both starts are of one timeline: a clock was corrected.
-	if (claim == EpochStatus::deposed && !is_alive &&
+	if (claim == cache_entry::EpochStatus::deposed && !is_alive &&
 		found->database.timeline == registration.database.timeline)
-		claim = EpochStatus::take_over;
-	if (claim == EpochStatus::deposed)
+		claim = cache_entry::EpochStatus::take_over;
+	if (claim == cache_entry::EpochStatus::deposed)
 		throw Refused(
 			"this Redis is the cache of a later primary of the same database; the primary "
 			"in DATABASE_URL was deposed. If it was not: DEL " +
 			keys_.epoch);
-	if (claim == EpochStatus::foreign && is_alive)
+	if (claim == cache_entry::EpochStatus::foreign && is_alive)
 		throw Refused("another database uses this Redis under the same prefix; give each database "
 					  "an OAUTH_CACHE_PREFIX or a database number of its own");
-	Epoch epoch = claim == EpochStatus::ours ? *found : next_epoch(registration, run_id);
-	if (claim == EpochStatus::ours && epoch.state == Epoch::State::ready)
+	cache_entry::Epoch epoch =
+		claim == cache_entry::EpochStatus::ours ? *found : next_epoch(registration, run_id);
+	if (claim == cache_entry::EpochStatus::ours && epoch.state == cache_entry::Epoch::State::ready)
 		co_return std::make_shared<const Coherence::Known>(std::move(epoch));
-	if (claim != EpochStatus::ours) {
+	if (claim != cache_entry::EpochStatus::ours) {
 		const bool swapped = co_await swap(text, epoch);
 		if (!swapped)
 			co_return nullptr;
@@ -110,9 +113,9 @@ EpochKeeper::agree(const database::Registration &registration, const std::string
 
 EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::renew(KnownPtr known)
 {
-	Epoch next = known->epoch;
-	next.id = new_epoch_id();
-	next.state = Epoch::State::evicting;
+	cache_entry::Epoch next = known->epoch;
+	next.id = cache_entry::new_epoch_id();
+	next.state = cache_entry::Epoch::State::evicting;
 	const bool swapped = co_await swap(known->text, next);
 	KnownPtr renewed;
 	if (swapped)
@@ -122,7 +125,8 @@ EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::renew(KnownPtr known)
 	co_return renewed;
 }
 
-EpochKeeper::Awaitable<bool> EpochKeeper::swap(const std::string &expected, const Epoch &next)
+EpochKeeper::Awaitable<bool> EpochKeeper::swap(const std::string &expected,
+											   const cache_entry::Epoch &next)
 {
 	const std::string text = next.text();
 	redis::Command swap{"EVAL", kSwapScript, "2", keys_.epoch, keys_.live, expected, text};
@@ -132,12 +136,12 @@ EpochKeeper::Awaitable<bool> EpochKeeper::swap(const std::string &expected, cons
 
 // A daemon that finds an unfinished eviction finishes it, because the one that began it may be
 // dead. If that one lives, the second of them finds the epoch ready.
-EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::finish_eviction(Epoch epoch)
+EpochKeeper::Awaitable<EpochKeeper::KnownPtr> EpochKeeper::finish_eviction(cache_entry::Epoch epoch)
 {
 	log::info("a new epoch begins: every entry is evicted",
 			  {{"epoch", std::string_view(epoch.id)}});
 	const std::string evicting = epoch.text();
-	epoch.state = Epoch::State::ready;
+	epoch.state = cache_entry::Epoch::State::ready;
 	// During a long eviction, this daemon must not seem dead.
 	const std::function<Awaitable<void>()> keep_alive = [this, &epoch]() -> Awaitable<void> {
 		const std::vector<std::int64_t> none;

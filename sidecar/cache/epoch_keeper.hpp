@@ -37,7 +37,7 @@ public:
 
 	// `home`: the part of its Redis in which the cache is.
 	EpochKeeper(database::InvalidationQueue &invalidations, redis::Client &connection,
-				const Keys &keys, std::string home)
+				const cache_entry::Keys &keys, std::string home)
 		: invalidations_(invalidations), connection_(connection), keys_(keys),
 		  home_(std::move(home))
 	{
@@ -55,12 +55,12 @@ private:
 	Awaitable<database::Registration> register_cache(const std::string &cache_id);
 	Awaitable<KnownPtr> agree(const database::Registration &registration,
 							  const std::string &run_id);
-	Awaitable<bool> swap(const std::string &expected, const Epoch &next);
-	Awaitable<KnownPtr> finish_eviction(Epoch epoch);
+	Awaitable<bool> swap(const std::string &expected, const cache_entry::Epoch &next);
+	Awaitable<KnownPtr> finish_eviction(cache_entry::Epoch epoch);
 
 	database::InvalidationQueue &invalidations_;
 	redis::Client &connection_;
-	const Keys &keys_;
+	const cache_entry::Keys &keys_;
 	const std::string home_;
 	std::string held_; // the cache id that this process has last registered
 };

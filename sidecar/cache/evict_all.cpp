@@ -20,7 +20,7 @@ constexpr std::chrono::seconds kKeepAlive{1};
 } // namespace
 
 // A prefix contains no character with a meaning in a pattern (settings/cache.cpp).
-asio::awaitable<bool> evict_all(redis::Client &connection, const Keys &keys,
+asio::awaitable<bool> evict_all(redis::Client &connection, const cache_entry::Keys &keys,
 								const std::string &epoch,
 								const std::function<asio::awaitable<void>()> &keep_alive)
 {

@@ -16,7 +16,7 @@ namespace sidecar::cache
 // called about once a second. False if the epoch (its text) has changed, and another daemon
 // evicts. Throws redis::Error.
 boost::asio::awaitable<bool>
-evict_all(redis::Client &connection, const Keys &keys, const std::string &epoch,
+evict_all(redis::Client &connection, const cache_entry::Keys &keys, const std::string &epoch,
 		  const std::function<boost::asio::awaitable<void>()> &keep_alive);
 
 } // namespace sidecar::cache

@@ -21,7 +21,8 @@ std::optional<Fill> Fill::parse(std::string_view text)
 					&fill.until) != 3)
 		return std::nullopt;
 	fill.epoch_id = id;
-	return is_epoch_id(fill.epoch_id) && fill.text() == text ? std::optional(fill) : std::nullopt;
+	return cache_entry::is_epoch_id(fill.epoch_id) && fill.text() == text ? std::optional(fill)
+																		  : std::nullopt;
 }
 
 } // namespace sidecar::cache

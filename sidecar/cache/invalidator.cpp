@@ -57,9 +57,9 @@ bool tells_of_all(const std::vector<database::Invalidation> &invalidations)
 } // namespace
 
 Invalidator::Invalidator(asio::any_io_executor executor, database::InvalidationQueue &invalidations,
-						 redis::Client &connection, redis::Client &reading, const Keys &keys,
-						 std::string home, Ephemeral ephemeral, Coherence &coherence,
-						 ChangeMemory &changes, Metrics &metrics)
+						 redis::Client &connection, redis::Client &reading,
+						 const cache_entry::Keys &keys, std::string home, Ephemeral ephemeral,
+						 Coherence &coherence, ChangeMemory &changes, Metrics &metrics)
 	: executor_(std::move(executor)), invalidations_(invalidations), connection_(connection),
 	  reading_(reading), keys_(keys), epochs_(invalidations, connection, keys, std::move(home)),
 	  persistence_(ephemeral), coherence_(coherence), changes_(changes),

@@ -30,7 +30,7 @@ public:
 	// All of these must outlive it. It has a connection of its own, because one of its commands
 	// may take longer than a reader would wait.
 	Invalidator(boost::asio::any_io_executor executor, database::InvalidationQueue &invalidations,
-				redis::Client &connection, redis::Client &reading, const Keys &keys,
+				redis::Client &connection, redis::Client &reading, const cache_entry::Keys &keys,
 				std::string home, Ephemeral ephemeral, Coherence &coherence, ChangeMemory &changes,
 				Metrics &metrics);
 
@@ -62,7 +62,7 @@ private:
 	database::InvalidationQueue &invalidations_;
 	redis::Client &connection_;
 	redis::Client &reading_;
-	const Keys &keys_;
+	const cache_entry::Keys &keys_;
 	EpochKeeper epochs_;
 	Persistence persistence_;
 	Coherence &coherence_;
@@ -72,7 +72,7 @@ private:
 	std::unordered_map<std::int64_t, Clock::time_point> done_;
 	std::string done_under_; // the registration id
 	Metrics &metrics_;
-	database::Backoff backoff_;
+	Backoff backoff_;
 	Clock::time_point heartbeat_written_at_{};
 	std::vector<std::int64_t> unacknowledged_; // for the next read to acknowledge
 	bool has_more_ = false;                    // invalidations that the last run_batch did not read

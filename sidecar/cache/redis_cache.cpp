@@ -29,9 +29,9 @@ std::optional<long long> whole_seconds(const std::optional<double> &time)
 	return time ? std::optional(static_cast<long long>(std::floor(*time))) : std::nullopt;
 }
 
-Entry entry_of(const database::StoredToken &token, bool with_refresh_token)
+cache_entry::Entry entry_of(const database::StoredToken &token, bool with_refresh_token)
 {
-	Entry entry;
+	cache_entry::Entry entry;
 	entry.access_token = token.access_token.clone();
 	if (with_refresh_token && token.has_refresh_token)
 		entry.refresh_token = token.refresh_token.clone();
@@ -42,9 +42,10 @@ Entry entry_of(const database::StoredToken &token, bool with_refresh_token)
 
 } // namespace
 
-RedisCache::RedisCache(asio::any_io_executor executor, redis::Client &connection, const Keys &keys,
-					   Coherence &coherence, const ChangeMemory &changes,
-					   const settings::Cache &settings, Metrics &metrics)
+RedisCache::RedisCache(asio::any_io_executor executor, redis::Client &connection,
+					   const cache_entry::Keys &keys, Coherence &coherence,
+					   const ChangeMemory &changes, const settings::Cache &settings,
+					   Metrics &metrics)
 	: executor_(std::move(executor)), connection_(connection), keys_(keys), coherence_(coherence),
 	  changes_(changes), settings_(settings), metrics_(metrics), entries_(settings.key),
 	  metadata_format_(settings.key)
@@ -104,7 +105,7 @@ asio::awaitable<void> RedisCache::ask(const oauth::Identity &identity, Lookup &r
 	result.hit = open(identity, key, values, *known);
 	if (result.hit)
 		co_return;
-	FillLease lease{identity, std::move(key), new_epoch_id(), known};
+	FillLease lease{identity, std::move(key), cache_entry::new_epoch_id(), known};
 	co_await take_lease(lease, result);
 }
 
@@ -132,7 +133,7 @@ std::optional<CachedToken> RedisCache::open(const oauth::Identity &identity, con
 
 // For a sealed entry, Redis is not trusted: we check here that it was filled under this epoch,
 // that it is not past its end, and that nothing has changed since.
-bool RedisCache::is_true(const Entry &entry, const std::string &key,
+bool RedisCache::is_true(const cache_entry::Entry &entry, const std::string &key,
 						 const Coherence::Known &known) const
 {
 	if (settings_.key.empty())
@@ -181,15 +182,15 @@ void RedisCache::fill(FillLease lease, const database::StoredToken *found)
 RedisCache::Filling RedisCache::filling_of(const FillLease &lease,
 										   const database::StoredToken *found) const
 {
-	const Epoch &epoch = lease.known->epoch;
+	const cache_entry::Epoch &epoch = lease.known->epoch;
 	Filling filling;
 	if (found == nullptr || found->registration_id != epoch.registration_id)
 		return filling;
-	const auto life = entry_life(found->expires_at, found->now, settings_.max_ttl);
+	const auto life = cache_entry::entry_life(found->expires_at, found->now, settings_.max_ttl);
 	if (!life)
 		return filling;
 	filling.life = *life;
-	Entry entry = entry_of(*found, settings_.refresh_token);
+	cache_entry::Entry entry = entry_of(*found, settings_.refresh_token);
 	if (!settings_.key.empty())
 		entry.fill =
 			Fill{epoch.id, microseconds(found->read_at),

@@ -21,9 +21,9 @@ class RedisCache : public TokenCache
 {
 public:
 	// All of these must outlive it.
-	RedisCache(boost::asio::any_io_executor executor, redis::Client &connection, const Keys &keys,
-			   Coherence &coherence, const ChangeMemory &changes, const settings::Cache &settings,
-			   Metrics &metrics);
+	RedisCache(boost::asio::any_io_executor executor, redis::Client &connection,
+			   const cache_entry::Keys &keys, Coherence &coherence, const ChangeMemory &changes,
+			   const settings::Cache &settings, Metrics &metrics);
 
 	boost::asio::awaitable<Lookup> look_up(const oauth::Identity &identity) override;
 	void fill(FillLease lease, const database::StoredToken *found) override;
@@ -34,7 +34,7 @@ public:
 private:
 	// An empty value: nothing to store.
 	struct Filling {
-		Secret value;
+		common::Secret value;
 		std::string entry_metadata;
 		std::chrono::milliseconds life{};
 	};
@@ -48,20 +48,21 @@ private:
 	boost::asio::awaitable<void> take_lease(FillLease &lease, Lookup &result);
 	boost::asio::awaitable<void> store(FillLease lease, Filling filling);
 	boost::asio::awaitable<void> release(FillLease lease);
-	bool is_true(const Entry &entry, const std::string &key, const Coherence::Known &known) const;
+	bool is_true(const cache_entry::Entry &entry, const std::string &key,
+				 const Coherence::Known &known) const;
 	bool is_heartbeat_fresh(const redis::Reply &values, const Coherence::Known &known);
 	boost::asio::awaitable<void> run_quietly(redis::Command command);
 	void failed(const redis::Error &error);
 
 	const boost::asio::any_io_executor executor_;
 	redis::Client &connection_;
-	const Keys &keys_;
+	const cache_entry::Keys &keys_;
 	Coherence &coherence_;
 	const ChangeMemory &changes_;
 	const settings::Cache &settings_;
 	Metrics &metrics_;
-	const EntryFormat entries_;
-	const EntryMetadataFormat metadata_format_;
+	const cache_entry::EntryFormat entries_;
+	const cache_entry::EntryMetadataFormat metadata_format_;
 	Circuit circuit_;
 };
 

@@ -22,9 +22,10 @@ redis::Limits limits_of(std::chrono::milliseconds command)
 	return limits;
 }
 
-redis::RedisAddress endpoint_of(const settings::Settings &settings)
+address::RedisAddress endpoint_of(const settings::Settings &settings)
 {
-	return std::get<redis::RedisAddress>(redis::parse_redis_address(settings.redis_url.reveal()));
+	return std::get<address::RedisAddress>(
+		address::parse_redis_address(settings.redis_url.reveal()));
 }
 
 // Batches run one after the other, on one connection.
@@ -39,16 +40,16 @@ database::PoolLimits one_connection()
 // cache.
 std::string home_of(const settings::Settings &settings)
 {
-	Secret form(settings.cache.key_template);
+	common::Secret form(settings.cache.key_template);
 	form.append("\n");
 	form.append(settings.cache.key.reveal());
 	// Versions before this one acknowledge invalidations that other daemons have not seen.
 	if (!settings.cache.key.empty())
 		form.append("\nfill");
-	const oauth::Digest digest = oauth::sha256(form.reveal());
+	const common::Digest digest = common::sha256(form.reveal());
 	const std::string_view bytes(reinterpret_cast<const char *>(digest.data()), kFormBytes);
 	return std::to_string(endpoint_of(settings).database) + "/" + settings.cache.prefix + "/" +
-		   oauth::hex(bytes);
+		   common::hex(bytes);
 }
 
 } // namespace

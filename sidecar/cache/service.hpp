@@ -24,7 +24,7 @@ public:
 
 private:
 	const boost::asio::any_io_executor executor_;
-	const Keys keys_;
+	const cache_entry::Keys keys_;
 	redis::Client reading_;
 	redis::Client dropping_;
 	database::Pool pool_;

@@ -16,7 +16,7 @@ namespace sidecar::cache
 {
 
 struct CachedToken {
-	Entry entry;
+	cache_entry::Entry entry;
 	std::string details; // as StoredToken has them
 };
 

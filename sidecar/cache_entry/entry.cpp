@@ -9,7 +9,7 @@
 
 #include "oauth/json.hpp"
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 namespace
@@ -68,7 +68,7 @@ bool read_text(const json::object &object, std::string_view name,
 	return text != nullptr;
 }
 
-Secret write_json(const Entry &entry, std::optional<std::string_view> key_name)
+common::Secret write_json(const Entry &entry, std::optional<std::string_view> key_name)
 {
 	const auto text_or_null = [](const auto &text) {
 		return text ? json::value(std::string_view(*text), oauth::wiped_memory()) : json::value();
@@ -105,7 +105,7 @@ std::optional<Entry> read_json(std::string_view text, std::optional<std::string_
 		(!read_text(*object, "key", key) || key != key_name || !read_text(*object, "fill", fill)))
 		return std::nullopt;
 	Entry entry;
-	entry.access_token = Secret(*access_token);
+	entry.access_token = common::Secret(*access_token);
 	if (refresh_token)
 		entry.refresh_token.emplace(*refresh_token);
 	if (expires_at && !(entry.expires_at = parse_time(std::string(*expires_at))))
@@ -118,13 +118,13 @@ std::optional<Entry> read_json(std::string_view text, std::optional<std::string_
 
 } // namespace
 
-Secret EntryFormat::write(std::string_view key_name, const Entry &entry) const
+common::Secret EntryFormat::write(std::string_view key_name, const Entry &entry) const
 {
 	const bool is_sealed = sealer_.is_active();
-	Secret value = write_json(entry, is_sealed ? std::optional(key_name) : std::nullopt);
+	common::Secret value = write_json(entry, is_sealed ? std::optional(key_name) : std::nullopt);
 	if (is_sealed && value.size() <= kMaxValueBytes)
-		value = Secret(sealer_.seal(value.reveal()));
-	return value.size() <= kMaxValueBytes ? std::move(value) : Secret();
+		value = common::Secret(sealer_.seal(value.reveal()));
+	return value.size() <= kMaxValueBytes ? std::move(value) : common::Secret();
 }
 
 std::optional<Entry> EntryFormat::read(std::string_view key_name, std::string_view value) const
@@ -137,4 +137,4 @@ std::optional<Entry> EntryFormat::read(std::string_view key_name, std::string_vi
 	return json ? read_json(json->reveal(), key_name) : std::nullopt;
 }
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

@@ -15,15 +15,15 @@
 #include "cache_entry/sealer.hpp"
 #include "common/secret_string.hpp"
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 // Two tokens of 64 KiB and the scopes, sealed.
 inline constexpr std::size_t kMaxValueBytes = 200 * 1024;
 
 struct Entry {
-	Secret access_token;
-	std::optional<Secret> refresh_token;
+	common::Secret access_token;
+	std::optional<common::Secret> refresh_token;
 	std::optional<long long> expires_at; // seconds since 1970 UTC
 	std::optional<std::string> scope;
 	std::string fill; // cache/fill.hpp; only in sealed entries
@@ -34,11 +34,11 @@ class EntryFormat
 {
 public:
 	// Empty: plain JSON. Throws as Sealer does.
-	explicit EntryFormat(const Secret &key) : sealer_(key) {}
+	explicit EntryFormat(const common::Secret &key) : sealer_(key) {}
 
 	// An empty secret if the value would be larger than kMaxValueBytes: do not cache it then.
 	// `key_name` is the entry's own key in Redis.
-	Secret write(std::string_view key_name, const Entry &entry) const;
+	common::Secret write(std::string_view key_name, const Entry &entry) const;
 
 	// Nothing if the value is not an entry, too large, damaged, sealed with
 	// another key, or sealed for another entry. Unknown members are ignored.
@@ -48,4 +48,4 @@ private:
 	Sealer sealer_;
 };
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

@@ -9,7 +9,7 @@
 #include "cache_entry/epoch.hpp"
 #include "common/digest.hpp"
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 namespace
@@ -30,9 +30,9 @@ std::string digest(const oauth::Identity &identity, std::string_view entry_value
 	for (const std::string_view text : texts)
 		for (int shift = 8 * (kLengthBytes - 1); shift >= 0; shift -= 8)
 			lengths += static_cast<char>(std::uint64_t{text.size()} >> shift);
-	const oauth::Digest bytes =
-		oauth::sha256({lengths, texts[0], texts[1], texts[2], texts[3], texts[4]});
-	return oauth::hex({reinterpret_cast<const char *>(bytes.data()), bytes.size()});
+	const common::Digest bytes =
+		common::sha256({lengths, texts[0], texts[1], texts[2], texts[3], texts[4]});
+	return common::hex({reinterpret_cast<const char *>(bytes.data()), bytes.size()});
 }
 
 } // namespace
@@ -82,4 +82,4 @@ std::optional<EntryMetadata> EntryMetadataFormat::read(std::string_view text,
 	return entry_metadata;
 }
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

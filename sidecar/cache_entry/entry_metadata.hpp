@@ -11,7 +11,7 @@
 #include "cache_entry/sealer.hpp"
 #include "oauth/attempt.hpp"
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 struct EntryMetadata {
@@ -25,7 +25,7 @@ class EntryMetadataFormat
 public:
 	// Empty key: plain. With the key of the entries, the details are sealed, too, because they
 	// contain an e-mail address. Throws as Sealer does.
-	explicit EntryMetadataFormat(const Secret &key) : sealer_(key) {}
+	explicit EntryMetadataFormat(const common::Secret &key) : sealer_(key) {}
 
 	std::string write(std::string_view epoch_id, const oauth::Identity &identity,
 					  std::string_view entry_value, std::string_view details) const;
@@ -39,4 +39,4 @@ private:
 	Sealer sealer_;
 };
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

@@ -13,7 +13,7 @@
 #include "common/digest.hpp"
 #include "common/uuid.hpp"
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 namespace
@@ -48,7 +48,7 @@ std::optional<Epoch> Epoch::parse(std::string_view text)
 	epoch.registration_id = registration_id;
 	epoch.run_id = run_id;
 	epoch.database.system_identifier = system_identifier;
-	if (!is_epoch_id(epoch.id) || !http::is_lower_case_uuid(epoch.registration_id) ||
+	if (!is_epoch_id(epoch.id) || !common::is_lower_case_uuid(epoch.registration_id) ||
 		epoch.text() != text)
 		return std::nullopt;
 	return epoch;
@@ -56,7 +56,7 @@ std::optional<Epoch> Epoch::parse(std::string_view text)
 
 bool is_epoch_id(std::string_view text) noexcept
 {
-	return text.size() == kIdBytes * 2 && std::ranges::all_of(text, http::is_lower_hex);
+	return text.size() == kIdBytes * 2 && std::ranges::all_of(text, common::is_lower_hex);
 }
 
 std::string new_epoch_id()
@@ -64,7 +64,7 @@ std::string new_epoch_id()
 	std::array<unsigned char, kIdBytes> bytes;
 	if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1)
 		throw std::runtime_error("OpenSSL has no random bytes");
-	return oauth::hex({reinterpret_cast<const char *>(bytes.data()), bytes.size()});
+	return common::hex({reinterpret_cast<const char *>(bytes.data()), bytes.size()});
 }
 
 EpochStatus classify(const Epoch &found, const DatabaseId &database,
@@ -82,4 +82,4 @@ EpochStatus classify(const Epoch &found, const DatabaseId &database,
 			   : EpochStatus::take_over;
 }
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 struct DatabaseId {
@@ -58,4 +58,4 @@ enum class EpochStatus {
 EpochStatus classify(const Epoch &found, const DatabaseId &database,
 					 std::string_view registration_id, std::string_view run_id);
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 namespace
@@ -157,4 +157,4 @@ std::string KeyTemplate::scan_pattern() const
 	return pattern;
 }
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

@@ -8,7 +8,7 @@
 
 #include "oauth/attempt.hpp"
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 class KeyTemplate
@@ -47,4 +47,4 @@ private:
 	bool has_actor_type_;
 };
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

@@ -6,7 +6,7 @@
 
 #include "cache_entry/key_template.hpp"
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 struct Keys {
@@ -29,4 +29,4 @@ struct Keys {
 	const std::string lease_prefix;
 };
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

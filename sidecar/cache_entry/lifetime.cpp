@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 std::optional<std::chrono::milliseconds> entry_life(std::optional<double> expires_at, double now,
@@ -25,4 +25,4 @@ std::optional<std::chrono::milliseconds> entry_life(std::optional<double> expire
 	return std::chrono::milliseconds(static_cast<long long>(milliseconds));
 }
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

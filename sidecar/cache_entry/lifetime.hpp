@@ -4,7 +4,7 @@
 #include <chrono>
 #include <optional>
 
-namespace sidecar::cache
+namespace sidecar::cache_entry
 {
 
 // A token is not served from the cache in its last seconds.
@@ -15,4 +15,4 @@ inline constexpr std::chrono::seconds kLifeOfUnknownExpiry{300};
 std::optional<std::chrono::milliseconds> entry_life(std::optional<double> expires_at, double now,
 													std::chrono::seconds max_ttl);
 
-} // namespace sidecar::cache
+} // namespace sidecar::cache_entry

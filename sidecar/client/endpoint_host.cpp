@@ -20,7 +20,7 @@ std::string part_of(const std::string &url, CURLUPart part, unsigned flags = 0)
 	if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK ||
 		curl_url_get(parsed.get(), part, &text, flags) != CURLUE_OK)
 		return {};
-	std::string result = settings::lower(text);
+	std::string result = lower(text);
 	curl_free(text);
 	return result;
 }

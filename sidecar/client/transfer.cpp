@@ -50,7 +50,7 @@ bool is_one_line(std::string_view text)
 // Without parameters, lower case.
 std::string media_type(std::string_view header)
 {
-	return settings::lower(http::trim(header.substr(0, header.find(';'))));
+	return lower(common::trim(header.substr(0, header.find(';'))));
 }
 
 } // namespace
@@ -116,7 +116,7 @@ void Transfer::set_headers()
 	for (const auto &[name, value] : request_.headers) {
 		if (!is_one_line(name) || !is_one_line(value.reveal()))
 			throw std::invalid_argument("a header has more than one line");
-		Secret line(name + ": ");
+		common::Secret line(name + ": ");
 		line.append(value.reveal());
 		add_header(line.c_str());
 	}

@@ -52,7 +52,7 @@ constexpr Advice kAdvice[] = {
 bool is_state(std::string_view text)
 {
 	return text.size() == kStateChars && std::ranges::all_of(text, [](char c) {
-			   return http::is_digit(c) || (c >= 'A' && c <= 'Z');
+			   return common::is_digit(c) || (c >= 'A' && c <= 'Z');
 		   });
 }
 

@@ -49,7 +49,7 @@ void add_reason(std::string &all, const std::string &reason)
 
 // What stands before the URL can be set otherwise there, what follows cannot. libpq
 // passes over what is empty.
-ConnectionHandle begin(const Secret &url, const Host &host)
+ConnectionHandle begin(const common::Secret &url, const Host &host)
 {
 	const char *const keywords[] = {"fallback_application_name",
 									"keepalives_idle",
@@ -87,8 +87,8 @@ ConnectionHandle begin(const Secret &url, const Host &host)
 
 } // namespace
 
-Connector::Connector(asio::any_io_executor executor, Secret url, std::chrono::milliseconds attempt,
-					 std::chrono::milliseconds statement)
+Connector::Connector(asio::any_io_executor executor, common::Secret url,
+					 std::chrono::milliseconds attempt, std::chrono::milliseconds statement)
 	: executor_(executor), url_(std::move(url)), attempt_(attempt), statement_(statement),
 	  resolver_(executor)
 {
@@ -97,10 +97,10 @@ Connector::Connector(asio::any_io_executor executor, Secret url, std::chrono::mi
 asio::awaitable<std::shared_ptr<Session>> Connector::connect()
 {
 	// First of all: libpq's complaints about an address may quote it.
-	if (const auto fault = error_of_url(url_))
+	if (const auto fault = address::error_of_url(url_))
 		throw StoreError({}, "DATABASE_URL " + *fault);
 	reasons_.clear();
-	const Conninfo address = Conninfo::effective(url_);
+	const address::Conninfo address = address::Conninfo::effective(url_);
 	std::vector<Host> listed = hosts_of(address);
 	std::vector<Host> found = co_await look_up(std::move(listed));
 	std::vector<Host> hosts = by_preference(address, std::move(found));

@@ -22,8 +22,8 @@ class Connector
 public:
 	// `attempt` is for each address of each host, where the URL has no connect_timeout
 	// and one host alone; `statement` for each of the session's.
-	Connector(boost::asio::any_io_executor executor, Secret url, std::chrono::milliseconds attempt,
-			  std::chrono::milliseconds statement);
+	Connector(boost::asio::any_io_executor executor, common::Secret url,
+			  std::chrono::milliseconds attempt, std::chrono::milliseconds statement);
 
 	// A session that is set up. Throws StoreError, which may name host and user, never the
 	// password. One at a time.
@@ -36,7 +36,7 @@ private:
 	void put_off_silent(std::vector<Host> &hosts);
 
 	const boost::asio::any_io_executor executor_;
-	const Secret url_;
+	const common::Secret url_;
 	const std::chrono::milliseconds attempt_;
 	const std::chrono::milliseconds statement_;
 	boost::asio::ip::tcp::resolver resolver_;

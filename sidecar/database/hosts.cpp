@@ -21,13 +21,13 @@ const std::string &at(const std::vector<std::string> &parts, std::size_t i)
 
 } // namespace
 
-std::vector<Host> hosts_of(const Conninfo &conninfo)
+std::vector<Host> hosts_of(const address::Conninfo &conninfo)
 {
 	const std::string_view names = conninfo.value("host");
 	const std::string_view addresses = conninfo.value("hostaddr");
-	const std::vector<std::string> name = parts_of(names);
-	const std::vector<std::string> address = parts_of(addresses);
-	const std::vector<std::string> port = parts_of(conninfo.value("port"));
+	const std::vector<std::string> name = address::parts_of(names);
+	const std::vector<std::string> address = address::parts_of(addresses);
+	const std::vector<std::string> port = address::parts_of(conninfo.value("port"));
 	const std::size_t count = std::max(name.size(), address.size());
 	// libpq takes an empty part for its own default, which a single value cannot say.
 	const bool is_plain = names.empty() || count == 1 || std::ranges::count(name, "") == 0;
@@ -43,7 +43,7 @@ std::vector<Host> hosts_of(const Conninfo &conninfo)
 	return hosts;
 }
 
-std::vector<Host> by_preference(const Conninfo &address, std::vector<Host> hosts)
+std::vector<Host> by_preference(const address::Conninfo &address, std::vector<Host> hosts)
 {
 	if (address.value("load_balance_hosts") == "random")
 		std::shuffle(hosts.begin(), hosts.end(), std::minstd_rand(std::random_device()()));
@@ -58,7 +58,7 @@ std::vector<Host> by_preference(const Conninfo &address, std::vector<Host> hosts
 	return hosts;
 }
 
-std::chrono::milliseconds attempt_limit(const Conninfo &address, std::size_t hosts,
+std::chrono::milliseconds attempt_limit(const address::Conninfo &address, std::size_t hosts,
 										std::chrono::milliseconds otherwise)
 {
 	const std::string_view text = address.value("connect_timeout");

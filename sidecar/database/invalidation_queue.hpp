@@ -20,7 +20,7 @@ namespace sidecar::database
 struct Registration {
 	std::string cache_id;
 	std::string registration_id;
-	cache::DatabaseId database;
+	cache_entry::DatabaseId database;
 	double unacknowledged = 0; // seconds since a sidecar has last acknowledged
 };
 

@@ -66,7 +66,7 @@ struct Pool::Checkout {
 	const SessionPtr session;
 };
 
-Pool::Pool(asio::any_io_executor executor, Secret url, PoolLimits limits)
+Pool::Pool(asio::any_io_executor executor, common::Secret url, PoolLimits limits)
 	: executor_(executor), limits_(limits),
 	  connector_(
 		  std::make_unique<Connector>(executor, std::move(url), limits.connect, limits.statement)),

@@ -40,7 +40,7 @@ struct PoolLimits {
 class Pool
 {
 public:
-	Pool(boost::asio::any_io_executor executor, Secret url, PoolLimits limits = {});
+	Pool(boost::asio::any_io_executor executor, common::Secret url, PoolLimits limits = {});
 	// Its coroutines have ended, or have been destroyed (base/event_loop.hpp).
 	~Pool();
 	Pool(const Pool &) = delete;

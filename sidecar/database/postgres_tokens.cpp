@@ -56,7 +56,7 @@ oauth::Link read_link(Columns &columns)
 oauth::StoreResult read_outcome(const Rows &rows)
 {
 	using Kind = oauth::StoreResult::Kind;
-	oauth::StoreResult result{Kind::expired, Secret()};
+	oauth::StoreResult result{Kind::expired, common::Secret()};
 	if (rows.count() == 0)
 		return result;
 	Columns columns(rows);
@@ -88,7 +88,7 @@ PostgresTokens::Awaitable<std::string> PostgresTokens::authorize_url(const oauth
 }
 
 PostgresTokens::Awaitable<std::optional<oauth::OpenedAttempt>>
-PostgresTokens::open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
+PostgresTokens::open_attempt(const common::Digest &ticket_hash, const std::string &provider,
 							 const oauth::ProviderEndpoints &endpoints,
 							 const std::string &client_id)
 {
@@ -129,7 +129,7 @@ PostgresTokens::claim(const oauth::ClaimAttempt &claim)
 // Where no answer comes, it may or may not be stored: the StoreError without an
 // SQLSTATE says so.
 PostgresTokens::Awaitable<oauth::StoreResult>
-PostgresTokens::store(const oauth::Digest &ticket_hash, const oauth::Grant &grant)
+PostgresTokens::store(const common::Digest &ticket_hash, const oauth::Grant &grant)
 {
 	const Rows rows =
 		co_await caller_.run(kStore, ticket_hash, grant.access_token, grant.refresh_token,

@@ -25,11 +25,11 @@ public:
 
 	Awaitable<std::string> authorize_url(const oauth::Link &link) override;
 	Awaitable<std::optional<oauth::OpenedAttempt>>
-	open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
+	open_attempt(const common::Digest &ticket_hash, const std::string &provider,
 				 const oauth::ProviderEndpoints &endpoints, const std::string &client_id) override;
 	Awaitable<std::optional<oauth::ClaimedAttempt>>
 	claim(const oauth::ClaimAttempt &claim) override;
-	Awaitable<oauth::StoreResult> store(const oauth::Digest &ticket_hash,
+	Awaitable<oauth::StoreResult> store(const common::Digest &ticket_hash,
 										const oauth::Grant &grant) override;
 	Awaitable<std::optional<ConnectedAccount>> connection(const oauth::Identity &identity) override;
 	Awaitable<std::optional<StoredToken>> token(const oauth::Identity &identity,

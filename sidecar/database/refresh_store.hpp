@@ -25,7 +25,7 @@ struct WantedRefresh {
 	std::chrono::seconds min_ttl{120};
 	// Refreshes a valid token, too; given a digest, only while the stored access token has it.
 	bool force = false;
-	std::optional<oauth::Digest> if_token_sha256;
+	std::optional<common::Digest> if_token_sha256;
 };
 
 // The answer of oauth_refresh_begin().
@@ -41,10 +41,10 @@ struct BegunRefresh {
 	};
 	Outcome outcome = Outcome::not_connected;
 	std::int64_t fence = 0;
-	Secret refresh_token;
+	common::Secret refresh_token;
 	std::optional<std::string> scopes;
 	std::string details; // JSON object, or empty
-	Secret spool_key;
+	common::Secret spool_key;
 	bool in_doubt = false;
 	// Until retry_at, by the database's clock; granted: until the lease is over.
 	std::chrono::duration<double> retry_in{0};

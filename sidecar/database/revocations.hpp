@@ -18,11 +18,11 @@ namespace sidecar::database
 
 struct ClaimedRevocation {
 	std::string id;
-	std::string provider;  // with its label
-	std::string client_id; // that made the grant; empty: not known
-	std::string issuer;    // the same
-	Secret refresh_token;  // empty: there is none, or none that can be opened
-	Secret access_token;
+	std::string provider;         // with its label
+	std::string client_id;        // that made the grant; empty: not known
+	std::string issuer;           // the same
+	common::Secret refresh_token; // empty: there is none, or none that can be opened
+	common::Secret access_token;
 	bool is_shared = false; // the account is needed by another token: not to be revoked
 	int attempts = 0;       // with this one
 };

@@ -29,7 +29,7 @@ std::vector<const char *> pointers_to(const Parameters &parameters)
 {
 	std::vector<const char *> pointers;
 	pointers.reserve(parameters.list().size());
-	for (const std::optional<Secret> &parameter : parameters.list()) {
+	for (const std::optional<common::Secret> &parameter : parameters.list()) {
 		// libpq would end the text there, and something else would be stored.
 		if (parameter && parameter->reveal().find('\0') != std::string_view::npos)
 			throw StoreError("22021", "a parameter contains a NUL character");
@@ -73,9 +73,9 @@ void CloseConnection::operator()(pg_conn *connection) const noexcept
 
 Statement::Statement(std::string text) : sql(std::move(text))
 {
-	const oauth::Digest digest = oauth::sha256(sql);
+	const common::Digest digest = common::sha256(sql);
 	name =
-		"oauth_sidecar_" + oauth::hex({reinterpret_cast<const char *>(digest.data()), kNameBytes});
+		"oauth_sidecar_" + common::hex({reinterpret_cast<const char *>(digest.data()), kNameBytes});
 }
 
 // Nothing here depends on the settings of database or role. A statement that waits for a lock

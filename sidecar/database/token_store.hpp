@@ -31,15 +31,15 @@ struct ConnectedAccount {
 };
 
 struct StoredToken {
-	Secret access_token;
+	common::Secret access_token;
 	std::optional<std::string> scopes;
 	std::optional<double> expires_at; // seconds since 1970 UTC
 	bool has_refresh_token = false;
 	double now = 0;     // the database's clock
 	double read_at = 0; // by it: before this was read
 	std::string details;
-	std::string registration_id; // of the cache's registration; empty: none, or a standby's
-	Secret refresh_token;        // if it was asked for
+	std::string registration_id;  // of the cache's registration; empty: none, or a standby's
+	common::Secret refresh_token; // if it was asked for
 };
 
 struct DeletedToken {
@@ -66,13 +66,13 @@ public:
 	virtual Awaitable<std::string> authorize_url(const oauth::Link &link) = 0;
 	// Nothing if the link is unknown, used or expired. `provider` is the base name.
 	virtual Awaitable<std::optional<oauth::OpenedAttempt>>
-	open_attempt(const oauth::Digest &ticket_hash, const std::string &provider,
+	open_attempt(const common::Digest &ticket_hash, const std::string &provider,
 				 const oauth::ProviderEndpoints &endpoints, const std::string &client_id) = 0;
 	virtual Awaitable<std::optional<oauth::ClaimedAttempt>>
 	claim(const oauth::ClaimAttempt &claim) = 0;
 	// In one transaction. Throws only if it is certain that nothing was stored, or if there was
 	// no answer.
-	virtual Awaitable<oauth::StoreResult> store(const oauth::Digest &ticket_hash,
+	virtual Awaitable<oauth::StoreResult> store(const common::Digest &ticket_hash,
 												const oauth::Grant &grant) = 0;
 	virtual Awaitable<std::optional<ConnectedAccount>>
 	connection(const oauth::Identity &identity) = 0;

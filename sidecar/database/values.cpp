@@ -33,14 +33,14 @@ StoreError misfit()
 
 Parameters &Parameters::append(std::string_view text)
 {
-	list_.emplace_back(Secret(text));
+	list_.emplace_back(common::Secret(text));
 	return *this;
 }
 
-Parameters &Parameters::add(const oauth::Digest &bytes)
+Parameters &Parameters::add(const common::Digest &bytes)
 {
 	const std::string_view view(reinterpret_cast<const char *>(bytes.data()), bytes.size());
-	return add("\\x" + oauth::hex(view));
+	return add("\\x" + common::hex(view));
 }
 
 Parameters &Parameters::add(const oauth::Identity &identity)
@@ -122,10 +122,10 @@ oauth::Identity Columns::identity()
 	return identity;
 }
 
-oauth::Digest Columns::digest()
+common::Digest Columns::digest()
 {
 	const std::string_view text = next();
-	oauth::Digest bytes{};
+	common::Digest bytes{};
 	if (text.size() != 2 + 2 * bytes.size() || !text.starts_with("\\x"))
 		throw misfit();
 	for (std::size_t i = 0; i < bytes.size(); i++) {

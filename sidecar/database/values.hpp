@@ -28,9 +28,9 @@ class Parameters
 {
 public:
 	Parameters &add(const std::string &text) { return append(text); }
-	Parameters &add(const Secret &text) { return append(text.reveal()); }
+	Parameters &add(const common::Secret &text) { return append(text.reveal()); }
 	Parameters &add(const char *) = delete; // or it would be text, empty or not
-	Parameters &add(const oauth::Digest &bytes);
+	Parameters &add(const common::Digest &bytes);
 	Parameters &add(const oauth::Identity &identity);          // four of them
 	Parameters &add(const std::vector<std::string> &texts);    // text[]
 	Parameters &add(const std::vector<std::int64_t> &numbers); // bigint[]
@@ -53,13 +53,13 @@ public:
 	Parameters &add(OrNull text) { return text.value.empty() ? add_null() : append(text.value); }
 	Parameters &add(std::nullopt_t) { return add_null(); }
 
-	const std::vector<std::optional<Secret>> &list() const noexcept { return list_; }
+	const std::vector<std::optional<common::Secret>> &list() const noexcept { return list_; }
 
 private:
 	Parameters &append(std::string_view text);
 	Parameters &add_null();
 
-	std::vector<std::optional<Secret>> list_;
+	std::vector<std::optional<common::Secret>> list_;
 };
 
 // How the extension answers if it is not the one that this was written for.
@@ -73,7 +73,7 @@ public:
 
 	std::string text() { return std::string(next()); } // empty if NULL
 	std::optional<std::string> optional_text();
-	Secret secret() { return Secret(next()); }
+	common::Secret secret() { return common::Secret(next()); }
 	bool boolean() { return next() == "t"; }
 	std::optional<double> optional_number(); // also nothing if NaN or infinite
 	// Seconds since 1970 UTC; nothing if it is NULL or `infinity`, which no time
@@ -81,7 +81,7 @@ public:
 	std::optional<double> optional_time();
 	double number() { return optional_number().value_or(0); }
 	std::int64_t integer();
-	oauth::Digest digest(); // bytea_output = hex, PostgreSQL's default
+	common::Digest digest(); // bytea_output = hex, PostgreSQL's default
 	oauth::Identity identity();
 	void skip() { column_++; }
 

@@ -23,7 +23,7 @@ constexpr long long kMaxSeconds = 10LL * 366 * 24 * 3600;
 std::string lower(std::string_view text)
 {
 	std::string lowered(text);
-	std::ranges::transform(lowered, lowered.begin(), http::to_lower);
+	std::ranges::transform(lowered, lowered.begin(), common::to_lower);
 	return lowered;
 }
 
@@ -35,7 +35,7 @@ const settings::ApiToken *known_token(const std::vector<settings::ApiToken> &tok
 	if (authorization.size() <= scheme.size() ||
 		lower(authorization.substr(0, scheme.size())) != scheme)
 		return nullptr;
-	const oauth::Digest digest = oauth::sha256(authorization.substr(scheme.size()));
+	const common::Digest digest = common::sha256(authorization.substr(scheme.size()));
 	const settings::ApiToken *found = nullptr;
 	for (const settings::ApiToken &token : tokens)
 		if (CRYPTO_memcmp(token.digest.data(), digest.data(), digest.size()) == 0)
@@ -54,7 +54,7 @@ bool may(const settings::ApiToken &token, settings::ApiToken::Call call,
 {
 	return (token.allow & call) != 0 && is_within(token.workspaces, identity.workspace_id) &&
 		   (is_within(token.providers, identity.provider) ||
-			is_within(token.providers, flow::provider_base(identity.provider)));
+			is_within(token.providers, common::provider_base(identity.provider)));
 }
 
 HttpError bad_parameter(std::string_view name)
@@ -67,7 +67,7 @@ oauth::Identity read_identity(const http::Parameters &parameters, std::string_vi
 	oauth::Identity identity;
 	identity.provider = provider_name;
 	identity.workspace_id = lower(parameters.get("workspace_id").value_or(""));
-	if (!http::is_uuid(identity.workspace_id))
+	if (!common::is_uuid(identity.workspace_id))
 		throw bad_parameter("workspace_id");
 	identity.actor_type = parameters.get("actor_type").value_or("user");
 	if (identity.actor_type.empty() || identity.actor_type.size() > kMaxActorTypeBytes)
@@ -85,7 +85,7 @@ constexpr std::size_t kMaxNameBytes = 64;
 std::string_view shown(std::string_view name)
 {
 	const auto is_plain = [](char c) {
-		return http::is_letter(c) || http::is_digit(c) || c == '_' || c == '-';
+		return common::is_letter(c) || common::is_digit(c) || c == '_' || c == '-';
 	};
 	return name.size() <= kMaxNameBytes && std::ranges::all_of(name, is_plain) ? name : "";
 }
@@ -147,14 +147,14 @@ std::optional<bool> read_flag(const http::Parameters &parameters, std::string_vi
 	return text ? std::optional(text == "true") : std::nullopt;
 }
 
-std::optional<oauth::Digest> read_digest(const http::Parameters &parameters, std::string_view name)
+std::optional<common::Digest> read_digest(const http::Parameters &parameters, std::string_view name)
 {
 	const auto text = parameters.get(name);
 	if (!text)
 		return std::nullopt;
-	oauth::Digest digest{};
+	common::Digest digest{};
 	if (text->size() != 2 * digest.size() ||
-		!std::ranges::all_of(*text, http::is_lower_hex, http::to_lower))
+		!std::ranges::all_of(*text, common::is_lower_hex, common::to_lower))
 		throw bad_parameter(name);
 	for (std::size_t i = 0; i < digest.size(); i++)
 		std::from_chars(text->data() + 2 * i, text->data() + 2 * i + 2, digest[i], 16);

@@ -37,6 +37,7 @@ long long read_seconds(const http::Parameters &parameters, std::string_view name
 // true or false; nothing if it is absent.
 std::optional<bool> read_flag(const http::Parameters &parameters, std::string_view name);
 // A SHA-256 in hexadecimal digits; nothing if it is absent.
-std::optional<oauth::Digest> read_digest(const http::Parameters &parameters, std::string_view name);
+std::optional<common::Digest> read_digest(const http::Parameters &parameters,
+										  std::string_view name);
 
 } // namespace sidecar::endpoints

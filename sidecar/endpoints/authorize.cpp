@@ -17,7 +17,7 @@ namespace
 // 43 characters of base64url, as oauth_authorize_url() makes them.
 bool is_ticket(std::string_view text)
 {
-	return text.size() == http::kSecretChars && oauth::base64url_decode(text).has_value();
+	return text.size() == http::kSecretChars && common::base64url_decode(text).has_value();
 }
 
 http::Response send_to_provider(const Context &context, const http::Request &request,
@@ -56,7 +56,7 @@ Awaitable<http::Response> authorize(Context &context, const http::Request &reque
 	if (parameters.fault() != http::Parameters::Fault::none || !ticket || !is_ticket(*ticket))
 		co_return page(Page::bad_request);
 
-	const oauth::Digest ticket_hash = oauth::sha256(*ticket);
+	const common::Digest ticket_hash = common::sha256(*ticket);
 	const std::optional<oauth::ProviderEndpoints> endpoints =
 		co_await context.registry.endpoints(*provider);
 	if (!endpoints)

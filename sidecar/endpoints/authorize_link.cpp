@@ -34,13 +34,13 @@ Awaitable<http::Response> authorize_link(Context &context, const http::Request &
 	link.return_to = optional_text(call.parameters, "return_to");
 	link.confirm = read_flag(call.parameters, "confirm");
 	if (link.scopes &&
-		(link.scopes->size() > flow::kMaxScopesBytes || !flow::are_scopes(*link.scopes)))
+		(link.scopes->size() > common::kMaxScopesBytes || !common::are_scopes(*link.scopes)))
 		throw HttpError{Error::invalid_request, "scopes"};
 	std::string url = co_await context.api_store.authorize_url(link);
 	JsonObject body;
 	body.add("authorize_url", std::string_view(url))
 		.add("expires_in", static_cast<long long>(context.settings.state_ttl.count()));
-	wipe(url);
+	common::wipe(url);
 	co_return http::Response(200, "application/json", std::move(body).finish());
 }
 

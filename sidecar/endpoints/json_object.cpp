@@ -80,7 +80,7 @@ void JsonObject::grow(std::size_t more)
 	std::string grown;
 	grown.reserve((text_.size() + more) * 2);
 	grown = text_;
-	wipe(text_);
+	common::wipe(text_);
 	text_ = std::move(grown);
 }
 

@@ -94,9 +94,9 @@ http::Response page(Page which)
 const std::string &content_security_policy()
 {
 	static const std::string policy = [] {
-		const oauth::Digest digest = oauth::sha256(kStyle);
+		const common::Digest digest = common::sha256(kStyle);
 		return "default-src 'none'; style-src 'sha256-" +
-			   oauth::base64({reinterpret_cast<const char *>(digest.data()), digest.size()}) +
+			   common::base64({reinterpret_cast<const char *>(digest.data()), digest.size()}) +
 			   "'; base-uri 'none'; frame-ancestors 'none'";
 	}();
 	return policy;

@@ -28,7 +28,7 @@ public:
 	std::optional<State> find(const oauth::ClaimAttempt &claim, Clock::time_point now) const;
 
 private:
-	using Key = std::pair<oauth::Digest, oauth::Digest>; // of state and browser's secret
+	using Key = std::pair<common::Digest, common::Digest>; // of state and browser's secret
 	struct Entry {
 		State state;
 		Clock::time_point begun;

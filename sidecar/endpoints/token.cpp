@@ -27,13 +27,13 @@ constexpr long long kLongestRetry = 3600;
 struct Wish {
 	long long min_ttl = kMinTtl; // seconds
 	bool force = false;          // the stored token was refused, even if it has not expired
-	std::optional<oauth::Digest> if_token_sha256; // ... if it still is this one
+	std::optional<common::Digest> if_token_sha256; // ... if it still is this one
 };
 
 // Times in seconds since 1970 UTC.
-http::Response token_response(const Secret &access_token, const std::optional<double> &expires_at,
-							  double now, const std::optional<std::string> &scopes,
-							  const std::string &details)
+http::Response token_response(const common::Secret &access_token,
+							  const std::optional<double> &expires_at, double now,
+							  const std::optional<std::string> &scopes, const std::string &details)
 {
 	JsonObject body;
 	body.add("access_token", access_token.reveal())
@@ -54,7 +54,7 @@ http::Response token_response(const database::StoredToken &token, double now)
 }
 
 // If the cached token does not, the database is asked, which may have a newer one.
-bool lives_for(const cache::Entry &entry, long long seconds, double now)
+bool lives_for(const cache_entry::Entry &entry, long long seconds, double now)
 {
 	return !entry.expires_at ||
 		   static_cast<double>(*entry.expires_at) - now > static_cast<double>(seconds);
@@ -148,7 +148,7 @@ Awaitable<http::Response> refresh_token(Context &context, const http::Request &r
 	// serves all.
 	if (wish.force)
 		wanted.if_token_sha256 =
-			wish.if_token_sha256.value_or(oauth::sha256(found.access_token.reveal()));
+			wish.if_token_sha256.value_or(common::sha256(found.access_token.reveal()));
 	const std::chrono::milliseconds patience =
 		may_serve_old ? kPatience : context.refresher.patience();
 	refresh::Outcome outcome = co_await context.refresher.refresh(std::move(wanted), patience);
@@ -190,7 +190,7 @@ Awaitable<http::Response> token(Context &context, const http::Request &request,
 		cached = co_await context.cache.look_up(call.identity);
 	const double now = static_cast<double>(context.now()) / 1000;
 	if (cached.hit && lives_for(cached.hit->entry, wish.min_ttl, now)) {
-		const cache::Entry &entry = cached.hit->entry;
+		const cache_entry::Entry &entry = cached.hit->entry;
 		co_return token_response(entry.access_token, entry.expires_at, now, entry.scope,
 								 cached.hit->details);
 	}

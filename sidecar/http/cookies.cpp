@@ -19,13 +19,13 @@ constexpr std::size_t kMaxTimeChars = 15; // milliseconds until the year 33658
 
 bool is_tag(std::string_view text) noexcept
 {
-	return text.size() == kTagChars && std::ranges::all_of(text, is_lower_hex);
+	return text.size() == kTagChars && std::ranges::all_of(text, common::is_lower_hex);
 }
 
 std::optional<long long> read_time(std::string_view text) noexcept
 {
 	long long time = 0;
-	if (text.empty() || text.size() > kMaxTimeChars || !std::ranges::all_of(text, is_digit))
+	if (text.empty() || text.size() > kMaxTimeChars || !std::ranges::all_of(text, common::is_digit))
 		return std::nullopt;
 	std::from_chars(text.data(), text.data() + text.size(), time);
 	return time;
@@ -46,8 +46,8 @@ std::string set_cookie(bool secure_name, std::string_view tag, std::string_view 
 
 std::string cookie_tag(std::string_view state)
 {
-	const oauth::Digest digest = oauth::sha256(state);
-	return oauth::hex({reinterpret_cast<const char *>(digest.data()), kTagChars / 2});
+	const common::Digest digest = common::sha256(state);
+	return common::hex({reinterpret_cast<const char *>(digest.data()), kTagChars / 2});
 }
 
 std::optional<FlowCookies::Cookie> FlowCookies::read(std::string_view text, bool plain_too)
@@ -62,9 +62,9 @@ std::optional<FlowCookies::Cookie> FlowCookies::read(std::string_view text, bool
 		return std::nullopt;
 	const auto made = read_time(text.substr(equals + 1, dot - equals - 1));
 	const std::string_view secret = text.substr(dot + 1);
-	if (!made || !oauth::is_random_text(secret))
+	if (!made || !common::is_random_text(secret))
 		return std::nullopt;
-	return Cookie{std::string(text.substr(0, equals)), *made, Secret(secret), secure_name};
+	return Cookie{std::string(text.substr(0, equals)), *made, common::Secret(secret), secure_name};
 }
 
 // No other host or path can have set a `__Host-` cookie, so it wins over the plain one.
@@ -89,7 +89,7 @@ FlowCookies FlowCookies::parse(std::string_view cookie_header, bool plain_too)
 	while (!cookie_header.empty()) {
 		const std::string_view piece = cookie_header.substr(0, cookie_header.find(';'));
 		cookie_header.remove_prefix(std::min(cookie_header.size(), piece.size() + 1));
-		if (auto cookie = read(trim(piece), plain_too))
+		if (auto cookie = read(common::trim(piece), plain_too))
 			parsed.add(std::move(*cookie));
 	}
 	std::ranges::sort(parsed.cookies_, [](const Cookie &a, const Cookie &b) {
@@ -98,7 +98,7 @@ FlowCookies FlowCookies::parse(std::string_view cookie_header, bool plain_too)
 	return parsed;
 }
 
-std::optional<Secret> FlowCookies::secret_of(std::string_view state) const
+std::optional<common::Secret> FlowCookies::secret_of(std::string_view state) const
 {
 	const std::string tag = cookie_tag(state);
 	for (std::size_t i = 0; i < std::min(cookies_.size(), kMaxFlowCookies); i++)
@@ -124,8 +124,9 @@ std::vector<std::string> FlowCookies::clear(std::string_view state) const
 	return out;
 }
 
-std::vector<std::string> FlowCookies::set(std::string_view state, const Secret &browser_secret,
-										  int lifetime, long long now) const
+std::vector<std::string> FlowCookies::set(std::string_view state,
+										  const common::Secret &browser_secret, int lifetime,
+										  long long now) const
 {
 	const std::string tag = cookie_tag(state);
 	std::vector<std::string> out;
@@ -141,7 +142,7 @@ std::vector<std::string> FlowCookies::set(std::string_view state, const Secret &
 	out.push_back(set_cookie(true, tag, value, max_age));
 	if (plain_too_)
 		out.push_back(set_cookie(false, tag, value, max_age));
-	wipe(value);
+	common::wipe(value);
 	return out;
 }
 

@@ -30,7 +30,7 @@ public:
 
 	// The browser secret of the attempt with this state, if its cookie is among
 	// the newest eight.
-	std::optional<Secret> secret_of(std::string_view state) const;
+	std::optional<common::Secret> secret_of(std::string_view state) const;
 
 	// Set-Cookie values that clear the attempt's cookie, if it came, and all that are not among
 	// the newest eight, so that none of those becomes valid again.
@@ -39,14 +39,14 @@ public:
 	// Set-Cookie values for a new attempt: sets its cookie, and clears all others except the
 	// newest seven.
 	// `lifetime` in seconds, at most kMaxCookieSeconds; `now` in milliseconds.
-	std::vector<std::string> set(std::string_view state, const Secret &browser_secret, int lifetime,
-								 long long now) const;
+	std::vector<std::string> set(std::string_view state, const common::Secret &browser_secret,
+								 int lifetime, long long now) const;
 
 private:
 	struct Cookie {
-		std::string tag; // the eight hexadecimal digits
-		long long made;  // milliseconds since 1970 UTC
-		Secret secret;   // empty: two cookies of this name differ
+		std::string tag;       // the eight hexadecimal digits
+		long long made;        // milliseconds since 1970 UTC
+		common::Secret secret; // empty: two cookies of this name differ
 		bool secure_name;
 	};
 	static std::optional<Cookie> read(std::string_view text, bool plain_too);

@@ -18,15 +18,16 @@ constexpr char kHexDigits[] = "0123456789ABCDEF";
 
 int hex_value(char c) noexcept
 {
-	if (is_digit(c))
+	if (common::is_digit(c))
 		return c - '0';
-	const char lower = to_lower(c);
+	const char lower = common::to_lower(c);
 	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 bool is_unreserved(char c) noexcept
 {
-	return is_digit(c) || is_letter(c) || c == '-' || c == '.' || c == '_' || c == '~';
+	return common::is_digit(c) || common::is_letter(c) || c == '-' || c == '.' || c == '_' ||
+		   c == '~';
 }
 
 // Reserves the longest possible size first: the text may be secret, and a string that grows
@@ -55,9 +56,9 @@ Parameters::Fault fault_of(std::string_view text, std::size_t max) noexcept
 	using Fault = Parameters::Fault;
 	if (text.size() > max)
 		return Fault::too_long;
-	if (!is_utf8(text))
+	if (!common::is_utf8(text))
 		return Fault::bad_utf8;
-	return std::ranges::any_of(text, is_control) ? Fault::control_character : Fault::none;
+	return std::ranges::any_of(text, common::is_control) ? Fault::control_character : Fault::none;
 }
 
 } // namespace
@@ -156,7 +157,7 @@ Parameters::Fault Parameters::add(std::string_view piece, std::size_t max_value,
 		faulty_.clear();
 	}
 	if (value)
-		wipe(*value);
+		common::wipe(*value);
 	return fault;
 }
 
@@ -173,7 +174,7 @@ bool Parameters::Wanted::is_prose(std::string_view name) const noexcept
 Parameters::~Parameters()
 {
 	for (auto &[name, value] : pairs_)
-		wipe(value);
+		common::wipe(value);
 }
 
 bool Parameters::has(std::string_view name) const noexcept

@@ -23,9 +23,9 @@ struct Request {
 	Request() = default;
 	~Request()
 	{
-		wipe(query);
-		wipe(cookie);
-		wipe(authorization);
+		common::wipe(query);
+		common::wipe(cookie);
+		common::wipe(authorization);
 	}
 	Request(Request &&) = default;
 	Request &operator=(Request &&) = default;

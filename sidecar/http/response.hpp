@@ -21,9 +21,9 @@ struct Response {
 	Response &operator=(Response &&) = default;
 	~Response() // a Location or a body may contain secrets
 	{
-		wipe(body);
+		common::wipe(body);
 		for (auto &[name, value] : headers)
-			wipe(value);
+			common::wipe(value);
 	}
 
 	// The name is a literal.

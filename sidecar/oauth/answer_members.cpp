@@ -32,7 +32,7 @@ std::string plain_name(std::string_view name)
 	std::string plain;
 	for (const char c : name)
 		if (c != '_' && c != '-')
-			plain += http::to_lower(c);
+			plain += common::to_lower(c);
 	return plain;
 }
 
@@ -57,7 +57,7 @@ bool is_refresh_token(std::string_view name, const json::value &value)
 		has_part(name, kOthers))
 		return false;
 	const std::string_view text = value.get_string();
-	return text != "true" && text != "false" && !std::ranges::all_of(text, http::is_digit);
+	return text != "true" && text != "false" && !std::ranges::all_of(text, common::is_digit);
 }
 
 bool is_expiry(std::string_view name, const json::value &value)
@@ -77,7 +77,7 @@ bool is_scope(std::string_view name, const json::value &value)
 bool is_shown(std::string_view name) noexcept
 {
 	return !name.empty() && name.size() <= kMaxShownPath && std::ranges::all_of(name, [](char c) {
-		return http::is_digit(c) || http::is_letter(c) || c == '_' || c == '-' || c == '.';
+		return common::is_digit(c) || common::is_letter(c) || c == '_' || c == '-' || c == '.';
 	});
 }
 

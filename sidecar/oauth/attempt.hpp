@@ -29,19 +29,19 @@ struct Link {
 // A new attempt: what the browser and the provider get.
 struct OpenedAttempt {
 	Link link;
-	Secret state;
-	Secret browser_secret;
-	Secret code_verifier;
-	Secret nonce;
+	common::Secret state;
+	common::Secret browser_secret;
+	common::Secret code_verifier;
+	common::Secret nonce;
 	int expires_in = 0; // seconds
 };
 
 // An attempt that its callback has consumed.
 struct ClaimedAttempt {
 	Link link;
-	Digest ticket_hash{};
-	Secret code_verifier;
-	Secret nonce;
+	common::Digest ticket_hash{};
+	common::Secret code_verifier;
+	common::Secret nonce;
 	std::string issuer; // when the attempt was opened; empty: none
 	std::string token_endpoint;
 	std::string client_id;

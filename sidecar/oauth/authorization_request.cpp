@@ -60,7 +60,7 @@ std::string authorization_address(const Provider &provider, const ProviderEndpoi
 	if (std::ranges::find(scopes, "openid") != scopes.end())
 		append(address, "nonce", attempt.nonce.reveal());
 	if (provider.pkce) {
-		append(address, "code_challenge", code_challenge(attempt.code_verifier.reveal()));
+		append(address, "code_challenge", common::code_challenge(attempt.code_verifier.reveal()));
 		append(address, "code_challenge_method", "S256");
 	}
 	for (const auto &[name, value] : provider.authorize_params)
@@ -73,7 +73,9 @@ std::string authorization_address(const Provider &provider, const ProviderEndpoi
 std::string redirect_uri(std::string_view public_url, std::string_view provider_name)
 {
 	std::string address(public_url);
-	return address.append("/oauth/").append(flow::provider_base(provider_name)).append("/callback");
+	return address.append("/oauth/")
+		.append(common::provider_base(provider_name))
+		.append("/callback");
 }
 
 } // namespace sidecar::oauth

@@ -31,7 +31,7 @@ constexpr std::string_view kOutcomes[] = {"connected", "confirm",        "access
 
 bool is_code(std::string_view text) noexcept
 {
-	return text.size() <= kMaxCodeBytes && std::ranges::all_of(text, http::is_visible);
+	return text.size() <= kMaxCodeBytes && std::ranges::all_of(text, common::is_visible);
 }
 
 // Parameters that callback_extra does not keep, whatever the settings say.
@@ -52,7 +52,7 @@ constexpr std::string_view kUsersNo[] = {"access_denied",          "user_denied"
 Outcome outcome_of_error(std::string_view code) noexcept
 {
 	for (const std::string_view no : kUsersNo)
-		if (http::equal_ignoring_case(code, no))
+		if (common::equal_ignoring_case(code, no))
 			return Outcome::access_denied;
 	if (code == "temporarily_unavailable" || code == "server_error")
 		return Outcome::unavailable;
@@ -87,7 +87,7 @@ ClaimAttempt CallbackFlow::start(std::string_view query, const http::FlowCookies
 	if (parameters_->fault() != http::Parameters::Fault::none)
 		throw no_attempt("the query is malformed");
 	const std::string_view state = parameters_->get("state").value_or("");
-	if (!is_random_text(state))
+	if (!common::is_random_text(state))
 		throw no_attempt("state is missing or malformed");
 	state_ = state;
 	// If one of them is empty, the other counts.
@@ -99,7 +99,7 @@ ClaimAttempt CallbackFlow::start(std::string_view query, const http::FlowCookies
 							 : "code or error is empty");
 	if (!is_code(code))
 		throw no_attempt("the code is too long or not visible ASCII");
-	const std::optional<Secret> secret = cookies.secret_of(state_);
+	const std::optional<common::Secret> secret = cookies.secret_of(state_);
 	if (!secret)
 		throw no_attempt("no cookie of this attempt came");
 	// It is then not known how the client authenticates at the token endpoint, and the code
@@ -107,7 +107,7 @@ ClaimAttempt CallbackFlow::start(std::string_view query, const http::FlowCookies
 	const bool needs_metadata = config_.provider.discovers && !config_.provider.token_auth_is_set;
 	if (!code.empty() && needs_metadata && !config_.endpoints)
 		throw failed("the provider's metadata cannot be read");
-	claim_ = {sha256(state_), sha256(secret->reveal()), config_.provider.name};
+	claim_ = {common::sha256(state_), common::sha256(secret->reveal()), config_.provider.name};
 	return *claim_;
 }
 
@@ -129,7 +129,7 @@ ProviderRequest CallbackFlow::claimed(std::optional<ClaimedAttempt> attempt)
 	if (!attempt)
 		throw no_attempt("no attempt with this state and browser is open");
 	attempt_ = std::move(attempt);
-	if (flow::provider_base(attempt_->link.identity.provider) != config_.provider.name)
+	if (common::provider_base(attempt_->link.identity.provider) != config_.provider.name)
 		throw end(Outcome::provider_error, "the attempt belongs to another provider");
 	check_issuer();
 	if (const auto error = parameters_->get("error").value_or(""); !error.empty())
@@ -214,7 +214,7 @@ ProviderRequest CallbackFlow::code_for_token()
 		token_request(provider, attempt_->token_endpoint,
 					  redirect_uri(config_.public_url, provider.name), *parameters_->get("code"),
 					  attempt_->code_verifier.reveal(), token_auth_of(provider, config_.endpoints));
-	code_ = Secret(*parameters_->get("code"));
+	code_ = common::Secret(*parameters_->get("code"));
 	parameters_.reset();
 	return request;
 }

@@ -35,8 +35,8 @@ std::string_view name_of(Outcome outcome) noexcept;
 
 // Consume the attempt with these hashes.
 struct ClaimAttempt {
-	Digest state_hash;
-	Digest browser_hash;
+	common::Digest state_hash;
+	common::Digest browser_hash;
 	std::string provider; // the base name, as in the path: labels share an address
 };
 struct End {
@@ -53,7 +53,7 @@ bool is_failure(Outcome outcome) noexcept;
 // What the database said to a grant.
 struct StoreResult {
 	enum class Kind { connected, confirm, expired, unavailable } kind;
-	Secret flow; // the one-time code of `confirm`
+	common::Secret flow; // the one-time code of `confirm`
 };
 
 class CallbackFlow
@@ -103,7 +103,7 @@ private:
 	std::optional<http::Parameters> parameters_;
 	std::optional<ClaimAttempt> claim_;
 	std::optional<ClaimedAttempt> attempt_;
-	Secret code_; // until the token endpoint has answered, which may echo it
+	common::Secret code_; // until the token endpoint has answered, which may echo it
 	std::string ignored_issuer_;
 	std::vector<std::string> asked_;
 	Pairs callback_extra_;

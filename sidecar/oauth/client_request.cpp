@@ -14,15 +14,15 @@ namespace
 {
 
 // Form-encodes a text that may be secret.
-Secret form_encoded(std::string_view text)
+common::Secret form_encoded(std::string_view text)
 {
 	std::string encoded = http::form_encode(text);
-	return Secret::take(encoded);
+	return common::Secret::take(encoded);
 }
 
-Secret form_body(const Fields &fields)
+common::Secret form_body(const Fields &fields)
 {
-	Secret body;
+	common::Secret body;
 	for (const auto &[name, value] : fields) {
 		body.append(body.empty() ? "" : "&");
 		body.append(http::form_encode(name));
@@ -32,7 +32,7 @@ Secret form_body(const Fields &fields)
 	return body;
 }
 
-Secret json_body(const Fields &fields)
+common::Secret json_body(const Fields &fields)
 {
 	boost::json::value body(boost::json::object_kind, wiped_memory());
 	for (const auto &[name, value] : fields)
@@ -55,13 +55,13 @@ void add_others(Fields &fields, const Pairs &others)
 
 } // namespace
 
-Secret basic_credentials(const Provider &provider)
+common::Secret basic_credentials(const Provider &provider)
 {
-	Secret pair = form_encoded(provider.client_id);
+	common::Secret pair = form_encoded(provider.client_id);
 	pair.append(":");
 	pair.append(form_encoded(provider.client_secret.reveal()).reveal());
-	std::string encoded = base64(pair.reveal());
-	return Secret::take(encoded);
+	std::string encoded = common::base64(pair.reveal());
+	return common::Secret::take(encoded);
 }
 
 ProviderRequest client_request(const Provider &provider, std::string_view endpoint, Fields fields,
@@ -77,11 +77,12 @@ ProviderRequest client_request(const Provider &provider, std::string_view endpoi
 	ProviderRequest request;
 	request.kind = ProviderRequest::Kind::token;
 	request.url = endpoint;
-	request.headers.emplace_back("Accept", Secret("application/json"));
+	request.headers.emplace_back("Accept", common::Secret("application/json"));
 	request.headers.emplace_back(
-		"Content-Type", Secret(json ? "application/json" : "application/x-www-form-urlencoded"));
+		"Content-Type",
+		common::Secret(json ? "application/json" : "application/x-www-form-urlencoded"));
 	if (auth == TokenAuth::basic) {
-		Secret header("Basic ");
+		common::Secret header("Basic ");
 		header.append(basic_credentials(provider).reveal());
 		request.headers.emplace_back("Authorization", std::move(header));
 	}

@@ -22,6 +22,6 @@ ProviderRequest client_request(const Provider &provider, std::string_view endpoi
 							   const Pairs &others, TokenAuth auth);
 
 // The Authorization header's value, for Redactor::hide().
-Secret basic_credentials(const Provider &provider);
+common::Secret basic_credentials(const Provider &provider);
 
 } // namespace sidecar::oauth

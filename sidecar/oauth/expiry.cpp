@@ -29,7 +29,7 @@ std::optional<double> number_of(const json::value &value)
 	const json::string *string = value.if_string();
 	if (string == nullptr)
 		return std::nullopt;
-	const std::string_view text = http::trim(*string);
+	const std::string_view text = common::trim(*string);
 	double number;
 	const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
 	if (read.ec != std::errc() || read.ptr != text.data() + text.size())
@@ -44,7 +44,7 @@ int take_digits(std::string_view &text, std::size_t count) noexcept
 	if (text.size() < count)
 		return -1;
 	for (const char c : text.substr(0, count)) {
-		if (!http::is_digit(c))
+		if (!common::is_digit(c))
 			return -1;
 		number = number * 10 + (c - '0');
 	}
@@ -103,7 +103,7 @@ std::optional<double> read_iso8601(std::string_view text) noexcept
 	if (hour < 0 || hour > 24 || minute < 0 || minute > 59)
 		return std::nullopt;
 	seconds += hour * 3600.0 + minute * 60.0;
-	if (colon ? take(text, ":") : !text.empty() && http::is_digit(text.front())) {
+	if (colon ? take(text, ":") : !text.empty() && common::is_digit(text.front())) {
 		const int second = take_digits(text, 2);
 		if (second < 0 || second > 60)
 			return std::nullopt;
@@ -144,7 +144,7 @@ std::variant<int, std::string_view> read_expiry(const json::value &value, Expiry
 	if (const auto number = number_of(value))
 		seconds = lifetime_of(*number, format, static_cast<double>(now));
 	else if (const json::string *text = value.if_string())
-		if (const auto time = read_iso8601(http::trim(*text)))
+		if (const auto time = read_iso8601(common::trim(*text)))
 			seconds = *time - static_cast<double>(now);
 	if (!seconds || std::isnan(*seconds))
 		return "is neither a number nor a time of ISO 8601";

@@ -34,9 +34,9 @@ bool is_failure_match(std::string_view match) noexcept
 {
 	const std::size_t colon = match.find(": ");
 	const std::string_view head = match.substr(0, colon);
-	const bool has_words = colon == match.npos || !http::trim(match.substr(colon + 2)).empty();
+	const bool has_words = colon == match.npos || !common::trim(match.substr(colon + 2)).empty();
 	return !head.empty() && has_words && !head.ends_with(':') &&
-		   std::ranges::all_of(match, http::is_printable) && http::trim(match) == match;
+		   std::ranges::all_of(match, common::is_printable) && common::trim(match) == match;
 }
 
 } // namespace sidecar::oauth

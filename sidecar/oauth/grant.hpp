@@ -11,8 +11,8 @@ namespace sidecar::oauth
 {
 
 struct Grant {
-	Secret access_token;
-	std::optional<Secret> refresh_token;
+	common::Secret access_token;
+	std::optional<common::Secret> refresh_token;
 	std::optional<int> expires_in; // seconds from the answer; nothing: unknown
 	// The same for the grant itself: when its refresh token ends.
 	std::optional<int> refresh_expires_in;

@@ -35,7 +35,7 @@ bool is_secret_name(std::string_view name) noexcept
 	constexpr std::string_view kEndings[] = {"token", "secret"};
 	return std::ranges::any_of(kEndings, [&](std::string_view ending) {
 		return name.size() >= ending.size() &&
-			   http::equal_ignoring_case(name.substr(name.size() - ending.size()), ending);
+			   common::equal_ignoring_case(name.substr(name.size() - ending.size()), ending);
 	});
 }
 
@@ -110,7 +110,7 @@ std::string account_at(const GrantDetails &details, std::string_view path)
 		return std::to_string(*number);
 	const json::string *text = found->if_string();
 	if (text == nullptr || text->size() > kMaxAccountBytes || tells_token(*text, details.tokens) ||
-		std::ranges::any_of(*text, http::is_control))
+		std::ranges::any_of(*text, common::is_control))
 		return {};
 	return std::string(std::string_view(*text));
 }

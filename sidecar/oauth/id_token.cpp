@@ -42,11 +42,11 @@ std::array<std::string_view, 3> split(std::string_view token) noexcept
 // A part of the token that is a JSON object.
 std::optional<json::value> read_part(std::string_view part)
 {
-	std::optional<std::string> text = base64url_decode(part);
+	std::optional<std::string> text = common::base64url_decode(part);
 	if (!text)
 		return std::nullopt;
 	std::optional<LooseJson> parsed = parse_loose_json(*text);
-	wipe(*text);
+	common::wipe(*text);
 	if (!parsed || !parsed->doubled.empty() || !parsed->value.is_object())
 		return std::nullopt;
 	return std::move(parsed->value);
@@ -131,7 +131,7 @@ std::string subject_of(const json::value &claims, bool numeric)
 		return std::to_string(found->get_uint64());
 	const auto subject = find_string(claims, "sub");
 	if (!subject || subject->size() > kMaxSubjectBytes ||
-		!std::ranges::all_of(*subject, http::is_printable))
+		!std::ranges::all_of(*subject, common::is_printable))
 		return {};
 	return std::string(*subject);
 }
@@ -146,7 +146,7 @@ bool is_algorithm(const json::value &header, const IdTokenAllowances &allow)
 std::string email_of(const json::value &claims)
 {
 	const auto email = find_string(claims, "email");
-	if (!email || email->size() > kMaxEmailBytes || std::ranges::any_of(*email, http::is_control))
+	if (!email || email->size() > kMaxEmailBytes || std::ranges::any_of(*email, common::is_control))
 		return {};
 	return std::string(*email);
 }
@@ -192,7 +192,7 @@ std::variant<IdTokenClaims, std::string_view> check_id_token(std::string_view to
 	const auto header = read_part(header_part);
 	const auto claims = read_part(payload_part);
 	// A critical extension that we do not know must be refused (RFC 7515 section 4.1.11).
-	if (!header || !claims || signature.empty() || !base64url_decode(signature) ||
+	if (!header || !claims || signature.empty() || !common::base64url_decode(signature) ||
 		find_path(*header, "crit") != nullptr)
 		return kMalformed;
 	if (!is_algorithm(*header, expected.allow))

@@ -100,7 +100,7 @@ struct Builder {
 // The length of the character at the start of `text`; 0: there is none.
 std::size_t character_at(std::string_view text) noexcept
 {
-	const http::Character character = http::first_character(text);
+	const common::Character character = common::first_character(text);
 	return character.is_valid ? character.length : 0;
 }
 
@@ -142,9 +142,9 @@ std::size_t whole_part(std::string_view text) noexcept
 }
 
 // The text with U+FFFD for everything that is no character.
-Secret with_replacements(std::string_view text)
+common::Secret with_replacements(std::string_view text)
 {
-	Secret out;
+	common::Secret out;
 	while (!text.empty()) {
 		const std::size_t whole = whole_part(text);
 		out.append(text.substr(0, whole));
@@ -205,15 +205,15 @@ std::optional<LooseJson> parse_loose_json(std::string_view text, int max_depth)
 {
 	if (whole_part(text) == text.size())
 		return parse(text, max_depth);
-	const Secret whole = with_replacements(text);
+	const common::Secret whole = with_replacements(text);
 	return parse(whole.reveal(), max_depth);
 }
 
-Secret serialize_secret(const json::value &value)
+common::Secret serialize_secret(const json::value &value)
 {
 	json::serializer serializer;
 	serializer.reset(&value);
-	Secret text;
+	common::Secret text;
 	char part[1024];
 	while (!serializer.done())
 		text.append(serializer.read(part));

@@ -32,7 +32,7 @@ struct LooseJson {
 };
 std::optional<LooseJson> parse_loose_json(std::string_view text, int max_depth = 16);
 
-Secret serialize_secret(const boost::json::value &value);
+common::Secret serialize_secret(const boost::json::value &value);
 
 // The text without a UTF-8 byte order mark at its start, which RFC 8259 section 8.1
 // lets a reader ignore.

@@ -22,12 +22,12 @@ constexpr std::size_t kMaxEndpointBytes = 2048; // browsers and proxies accept t
 
 bool is_host_character(char c) noexcept
 {
-	return http::is_letter(c) || http::is_digit(c) || c == '-' || c == '.' || c == '_';
+	return common::is_letter(c) || common::is_digit(c) || c == '-' || c == '.' || c == '_';
 }
 
 bool is_ipv6_character(char c) noexcept
 {
-	return http::is_lower_hex(http::to_lower(c)) || c == ':' || c == '.';
+	return common::is_lower_hex(common::to_lower(c)) || c == ':' || c == '.';
 }
 
 bool is_port(std::string_view text) noexcept
@@ -48,7 +48,7 @@ bool is_loopback_ipv4(std::string_view host)
 
 bool is_loopback(std::string_view host)
 {
-	return http::equal_ignoring_case(host, "localhost") || host == "[::1]" ||
+	return common::equal_ignoring_case(host, "localhost") || host == "[::1]" ||
 		   is_loopback_ipv4(host);
 }
 
@@ -62,7 +62,7 @@ bool is_host(std::string_view host) noexcept
 
 bool is_url_character(char c) noexcept
 {
-	return http::is_visible(c) &&
+	return common::is_visible(c) &&
 		   std::string_view("\\\"<>^`{|}#").find(c) == std::string_view::npos;
 }
 
@@ -171,7 +171,7 @@ bool is_endpoint(std::string_view url)
 bool is_local(std::string_view url)
 {
 	std::string host(host_of(url));
-	std::ranges::transform(host, host.begin(), http::to_lower);
+	std::ranges::transform(host, host.begin(), common::to_lower);
 	while (host.ends_with('.'))
 		host.pop_back();
 	return host == "localhost" || host.ends_with(".localhost") || is_local_ipv4(host) ||

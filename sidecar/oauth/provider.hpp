@@ -85,7 +85,7 @@ struct Provider {
 
 	std::string client_id;
 	std::string client_id_parameter = "client_id"; // its name in requests
-	Secret client_secret;
+	common::Secret client_secret;
 
 	std::vector<std::string> scopes;     // asked for if a link names none
 	std::vector<std::string> own_scopes; // of the preset: always asked for

@@ -21,8 +21,8 @@ struct ProviderRequest {
 
 	Kind kind = Kind::metadata; // token: POST on a connection of its own, sent once
 	std::string url;
-	std::vector<std::pair<std::string, Secret>> headers;
-	Secret body; // empty: GET
+	std::vector<std::pair<std::string, common::Secret>> headers;
+	common::Secret body; // empty: GET
 	// By CLOCK_BOOTTIME, which also runs while the machine sleeps. No byte may leave after it.
 	// Checked when the connection is made.
 	std::optional<std::chrono::nanoseconds> send_until;
@@ -55,7 +55,7 @@ struct ProviderAnswer {
 	// What else explains a refusal, for the log: libcurl's own message if there is no answer,
 	// the address of a redirect (without its query), the text of a challenge.
 	std::string detail;
-	Secret body;
+	common::Secret body;
 };
 
 } // namespace sidecar::oauth

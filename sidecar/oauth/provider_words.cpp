@@ -48,7 +48,7 @@ bool ends_as_secret(std::string_view name)
 	constexpr std::string_view kEnds[] = {"token",    "secret",    "verifier",
 										  "password", "assertion", "credentials"};
 	std::string lower(name);
-	std::ranges::transform(lower, lower.begin(), http::to_lower);
+	std::ranges::transform(lower, lower.begin(), common::to_lower);
 	return std::ranges::any_of(kEnds, [&](std::string_view end) { return lower.ends_with(end); });
 }
 
@@ -147,7 +147,7 @@ bool read_form(std::string_view body, RawWords &words, Redactor *redactor)
 	const http::Parameters::Wanted wanted{{},
 										  {"error", "error_description", "error_message",
 										   "access_token", "refresh_token", "id_token"}};
-	const http::Parameters form = http::Parameters::parse_only(http::trim(body), wanted);
+	const http::Parameters form = http::Parameters::parse_only(common::trim(body), wanted);
 	for (const auto &[name, value] : form.all())
 		if (redactor != nullptr && ends_as_secret(name))
 			redactor->hide(value);
@@ -163,7 +163,7 @@ bool read_form(std::string_view body, RawWords &words, Redactor *redactor)
 std::string text_of_page(std::string_view page, bool is_whole)
 {
 	std::string lower(page);
-	std::ranges::transform(lower, lower.begin(), http::to_lower);
+	std::ranges::transform(lower, lower.begin(), common::to_lower);
 	std::string out;
 	const auto skip_to = [&](std::size_t at, std::string_view what) {
 		const std::size_t found = lower.find(what, at);
@@ -222,7 +222,7 @@ void decode_entities(std::string &text)
 // is taken: the rest may be a grant in a form that we do not know.
 std::string text_of(const ProviderAnswer &answer)
 {
-	const std::string_view body = http::trim(answer.body.reveal().substr(0, kMaxPageBytes));
+	const std::string_view body = common::trim(answer.body.reveal().substr(0, kMaxPageBytes));
 	const bool is_page = answer.content_type == "text/html" ||
 						 answer.content_type == "application/xhtml+xml" || body.starts_with("<");
 	const bool is_success = answer.status >= 200 && answer.status <= 299;
@@ -239,7 +239,7 @@ std::string outside_of(const ProviderAnswer &answer)
 	if (answer.status < 200 || answer.status > 299 || answer.body.empty())
 		return {};
 	std::string type = answer.content_type.substr(0, kMaxCodeChars);
-	if (!std::ranges::all_of(type, http::is_visible) || type.empty())
+	if (!std::ranges::all_of(type, common::is_visible) || type.empty())
 		type = "no content type";
 	return type + ", " + std::to_string(answer.body.size()) + " bytes";
 }
@@ -277,7 +277,7 @@ ProviderWords words_of(const ProviderAnswer &answer, Redactor &redactor)
 		append(codes, code.value, "/");
 	ProviderWords cleaned{redactor.clean(codes, kMaxCodeChars),
 						  redactor.clean(words.description, kMaxDescriptionChars), answer.status};
-	wipe(codes);
+	common::wipe(codes);
 	if (cleaned.description.empty() && cleaned.code.empty())
 		cleaned.description = answer.detail.empty()
 								  ? outside_of(answer)
@@ -294,8 +294,8 @@ RawWords raw_words_of(const ProviderAnswer &answer)
 RawWords::~RawWords()
 {
 	for (Code &code : codes)
-		wipe(code.value);
-	wipe(description);
+		common::wipe(code.value);
+	common::wipe(description);
 }
 
 } // namespace sidecar::oauth

@@ -26,7 +26,7 @@ constexpr std::size_t kTokenLength = 20;
 
 bool is_alphanumeric(char c) noexcept
 {
-	return http::is_letter(c) || http::is_digit(c);
+	return common::is_letter(c) || common::is_digit(c);
 }
 
 // The characters of a token, except dots and slashes, which addresses have, too.
@@ -43,7 +43,7 @@ bool is_delimiter(char c) noexcept
 
 // Only letters and digits: quoting, escapes and line breaks do not change them.
 struct Skeleton {
-	Secret text; // in lower case
+	common::Secret text; // in lower case
 	std::vector<std::size_t> positions;
 };
 
@@ -54,10 +54,10 @@ Skeleton skeleton_of(std::string_view text)
 	letters.reserve(text.size());
 	for (std::size_t i = 0; i < text.size(); i++)
 		if (is_alphanumeric(text[i])) {
-			letters += http::to_lower(text[i]);
+			letters += common::to_lower(text[i]);
 			skeleton.positions.push_back(i);
 		}
-	skeleton.text = Secret::take(letters);
+	skeleton.text = common::Secret::take(letters);
 	return skeleton;
 }
 
@@ -71,8 +71,8 @@ std::uint64_t pack(std::string_view window) noexcept
 
 bool looks_like_a_token(std::string_view run) noexcept
 {
-	return run.size() >= kTokenLength && std::ranges::any_of(run, http::is_digit) &&
-		   std::ranges::any_of(run, http::is_letter) && !http::is_uuid(run);
+	return run.size() >= kTokenLength && std::ranges::any_of(run, common::is_digit) &&
+		   std::ranges::any_of(run, common::is_letter) && !common::is_uuid(run);
 }
 
 void hide_range(std::vector<bool> &hidden, std::size_t from, std::size_t to)
@@ -118,7 +118,7 @@ void hide_named(std::string_view text, std::vector<bool> &hidden)
 			// "token: expired" says what is wrong; token="expired" is a token.
 			const bool is_word = between.find_first_of("=\"'") == between.npos &&
 								 std::ranges::all_of(value, [](char c) {
-									 return http::is_letter(c) || c == '.' || c == '_';
+									 return common::is_letter(c) || c == '.' || c == '_';
 								 });
 			if (!is_word)
 				hide_range(hidden, i, end);
@@ -130,11 +130,11 @@ std::string one_line(std::string_view text)
 {
 	std::string out;
 	while (!text.empty()) {
-		const http::Character next = http::first_character(text);
+		const common::Character next = common::first_character(text);
 		const bool is_space =
-			next.is_valid && (next.code_point == ' ' || !http::is_harmless(next.code_point));
+			next.is_valid && (next.code_point == ' ' || !common::is_harmless(next.code_point));
 		if (!is_space)
-			http::append_utf8(out, next.code_point);
+			common::append_utf8(out, next.code_point);
 		else if (!out.empty() && out.back() != ' ')
 			out += ' ';
 		text.remove_prefix(next.length);
@@ -148,7 +148,7 @@ std::string cut(const std::string &text, std::size_t max)
 {
 	std::string_view rest = text;
 	for (std::size_t count = 0; count < max && !rest.empty(); count++)
-		rest.remove_prefix(http::first_character(rest).length);
+		rest.remove_prefix(common::first_character(rest).length);
 	return rest.empty() ? text : text.substr(0, text.size() - rest.size()) + "…";
 }
 
@@ -169,12 +169,12 @@ void Redactor::hide(std::string_view secret)
 		hide_form(encoded);
 		std::string twice = http::percent_encode(encoded);
 		hide_form(twice);
-		wipe(twice);
+		common::wipe(twice);
 	}
-	wipe(encoded);
+	common::wipe(encoded);
 	std::string form = http::form_encode(secret);
 	hide_form(form);
-	wipe(form);
+	common::wipe(form);
 }
 
 void Redactor::hide_form(std::string_view secret)
@@ -182,7 +182,8 @@ void Redactor::hide_form(std::string_view secret)
 	const Skeleton skeleton = skeleton_of(secret);
 	const std::string_view letters = skeleton.text.reveal();
 	if (letters.size() < kWindow) {
-		if (std::ranges::any_of(short_, [&](const Secret &one) { return one.reveal() == secret; }))
+		if (std::ranges::any_of(short_,
+								[&](const common::Secret &one) { return one.reveal() == secret; }))
 			return;
 		hides_all_ = hides_all_ || short_.size() >= kMaxShort;
 		if (!hides_all_)
@@ -219,7 +220,7 @@ std::vector<bool> Redactor::find(std::string_view text) const
 	for (std::size_t i = 0; i + kWindow <= letters.size(); i++)
 		if (std::ranges::binary_search(windows_, pack(letters.substr(i, kWindow))))
 			hide_range(hidden, skeleton.positions[i], skeleton.positions[i + kWindow - 1] + 1);
-	for (const Secret &secret : short_) {
+	for (const common::Secret &secret : short_) {
 		const std::string_view wanted = secret.reveal();
 		for (std::size_t at = 0; (at = text.find(wanted, at)) != text.npos; at++) {
 			const bool begins = at == 0 || !is_alphanumeric(text[at - 1]);
@@ -252,7 +253,7 @@ std::string Redactor::clean(std::string_view text, std::size_t max) const
 			out += line[i];
 		else if (i == 0 || !hidden[i - 1])
 			out += kRemoved;
-	wipe(line);
+	common::wipe(line);
 	return cut(out, max);
 }
 

@@ -36,8 +36,8 @@ private:
 	// Eight letters and digits of a secret, in lower case, packed; sorted before use.
 	mutable std::vector<std::uint64_t> windows_;
 	mutable bool is_sorted_ = true;
-	std::vector<Secret> short_; // shorter secrets
-	bool hides_all_ = false;    // there were too many
+	std::vector<common::Secret> short_; // shorter secrets
+	bool hides_all_ = false;            // there were too many
 };
 
 } // namespace sidecar::oauth

@@ -108,13 +108,13 @@ constexpr Rule kRules[] = {
 std::string lower(std::string_view text)
 {
 	std::string result(text);
-	std::ranges::transform(result, result.begin(), http::to_lower);
+	std::ranges::transform(result, result.begin(), common::to_lower);
 	return result;
 }
 
 bool is_word_character(char c) noexcept
 {
-	return http::is_letter(c) || http::is_digit(c) || c == '_';
+	return common::is_letter(c) || common::is_digit(c) || c == '_';
 }
 
 // Whether the words are in the text, and not parts of longer ones.
@@ -142,7 +142,7 @@ public:
 		for (const RawWords::Code &code : words.codes) {
 			if (code.value == status_)
 				continue; // some repeat it
-			codes_.push_back(lower(http::trim(code.value)));
+			codes_.push_back(lower(common::trim(code.value)));
 			text_ += code.name;
 			text_ += '=';
 			text_ += codes_.back();
@@ -154,9 +154,9 @@ public:
 	}
 	~Subject()
 	{
-		wipe(text_);
+		common::wipe(text_);
 		for (std::string &code : codes_)
-			wipe(code);
+			common::wipe(code);
 	}
 	Subject(const Subject &) = delete;
 	Subject &operator=(const Subject &) = delete;
@@ -260,13 +260,13 @@ RefreshFailure refresh_failure(const RefreshCall &call, const ProviderAnswer &an
 
 std::optional<std::chrono::seconds> read_retry_after(std::string_view value, long long now)
 {
-	const std::string text(http::trim(value));
+	const std::string text(common::trim(value));
 	long long seconds = 0;
 	const char *end = text.data() + text.size();
 	const auto read = std::from_chars(text.data(), end, seconds);
 	if (text.empty() || text.size() > 40)
 		return std::nullopt;
-	if (read.ec == std::errc::result_out_of_range && std::ranges::all_of(text, http::is_digit))
+	if (read.ec == std::errc::result_out_of_range && std::ranges::all_of(text, common::is_digit))
 		return kMaxRetryAfter;
 	if (read.ec != std::errc() || read.ptr != end) {
 		// Its three forms: IMF-fixdate, RFC 850's, asctime's (RFC 9110 section 5.6.7).

@@ -53,7 +53,7 @@ void append_result(std::string &query, const Result &result)
 bool is_allowed(std::string_view return_to, const std::vector<std::string> &origins)
 {
 	const std::vector<std::string_view> views(origins.begin(), origins.end());
-	return flow::return_to_allowed(return_to, views);
+	return common::return_to_allowed(return_to, views);
 }
 
 // An address of only scheme and host. Browsers write it with a slash.
@@ -71,7 +71,7 @@ std::string done_address(std::string_view public_url, const Result &result)
 	std::string query;
 	append_result(query, result);
 	std::string address(public_url);
-	address.append("/oauth/").append(flow::provider_base(result.provider)).append("/done?");
+	address.append("/oauth/").append(common::provider_base(result.provider)).append("/done?");
 	return address.append(query);
 }
 
@@ -92,7 +92,7 @@ std::string result_address(std::string_view public_url, const std::optional<std:
 	append_result(query, result);
 	if (!result.flow.empty())
 		append(query, "oauth_flow", result.flow);
-	std::string address(path.starts_with('/') ? flow::origin_of(public_url) : "");
+	std::string address(path.starts_with('/') ? common::origin_of(public_url) : "");
 	address.append(path);
 	if (is_bare_origin(path))
 		address += '/';

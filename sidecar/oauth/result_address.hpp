@@ -10,7 +10,7 @@ namespace sidecar::oauth
 {
 
 // `return_to` (absolute, or a path on the public URL's origin; checked again by
-// flow::return_to_allowed, and replaced by …/done if it fails) with
+// common::return_to_allowed, and replaced by …/done if it fails) with
 // oauth=connected, or oauth=confirm and oauth_flow=…, or oauth=failed and
 // oauth_error=…, and always oauth_provider=…, put into its query, before its
 // fragment. They replace parameters of these names.

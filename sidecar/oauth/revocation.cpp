@@ -28,7 +28,7 @@ bool has_code(const ProviderAnswer &answer, std::initializer_list<std::string_vi
 {
 	const RawWords words = raw_words_of(answer);
 	return std::ranges::any_of(words.codes, [&](const RawWords::Code &code) {
-		return std::ranges::find(codes, http::trim(code.value)) != codes.end();
+		return std::ranges::find(codes, common::trim(code.value)) != codes.end();
 	});
 }
 

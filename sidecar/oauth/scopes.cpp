@@ -14,7 +14,7 @@ namespace
 std::string_view next_scope(std::string_view &text, std::string_view separator) noexcept
 {
 	std::size_t end = 0;
-	while (end < text.size() && !http::is_white_space(text[end]) &&
+	while (end < text.size() && !common::is_white_space(text[end]) &&
 		   (separator.empty() || !text.substr(end).starts_with(separator)))
 		end++;
 	const std::string_view scope = text.substr(0, end);

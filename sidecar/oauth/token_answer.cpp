@@ -58,7 +58,7 @@ std::optional<LooseJson> parse_body(const ProviderAnswer &answer)
 {
 	if (answer.body.size() > kMaxBodyBytes)
 		return std::nullopt;
-	const std::string_view text = http::trim(without_bom(answer.body.reveal()));
+	const std::string_view text = common::trim(without_bom(answer.body.reveal()));
 	if (is_form(answer.content_type, text))
 		return parse_form(text);
 	auto parsed = parse_loose_json(text, kMaxJsonDepth);
@@ -154,7 +154,7 @@ std::optional<NoGrant> classify_status(const ProviderAnswer &answer)
 bool is_token(std::string_view text) noexcept
 {
 	return !text.empty() && text.size() <= kMaxTokenBytes &&
-		   std::ranges::all_of(text, http::is_printable);
+		   std::ranges::all_of(text, common::is_printable);
 }
 
 // To use such a token, a client must also prove that it has a key (RFC 9449, RFC 9201). Sent
@@ -163,7 +163,7 @@ bool is_bound_type(std::string_view type, const std::vector<std::string> &allowe
 {
 	constexpr std::string_view kBound[] = {"dpop", "mac", "n_a", "pop"};
 	const auto is_type = [&](std::string_view bound) {
-		return http::equal_ignoring_case(http::trim(type), bound);
+		return common::equal_ignoring_case(common::trim(type), bound);
 	};
 	return std::ranges::any_of(kBound, is_type) && std::ranges::none_of(allowed, is_type);
 }
@@ -203,7 +203,7 @@ bool append_scopes(std::string &text, const json::value &value)
 bool are_storable(std::string_view text)
 {
 	return text.size() <= kMaxScopeBytes && std::ranges::all_of(text, [](char c) {
-			   return http::is_visible(c) || http::is_white_space(c);
+			   return common::is_visible(c) || common::is_white_space(c);
 		   });
 }
 
@@ -211,7 +211,7 @@ bool are_storable(std::string_view text)
 bool is_never(const json::value &lifetime)
 {
 	if (const json::string *text = lifetime.if_string())
-		return http::trim(*text) == "0";
+		return common::trim(*text) == "0";
 	return lifetime.is_number() && lifetime.to_number<double>() == 0;
 }
 
@@ -271,14 +271,14 @@ private:
 			return fail("the token answer has no access token");
 		if (!is_token(access->get_string()))
 			return fail("the access token is empty, too long or not printable");
-		grant_.access_token = Secret(access->get_string());
+		grant_.access_token = common::Secret(access->get_string());
 
 		const Member refresh =
 			members_.at(provider_.refresh_token_path, {"refresh_token", "refreshToken"});
 		if (refresh && !is_nothing(*refresh.value)) {
 			if (!refresh.value->is_string() || !is_token(refresh.value->get_string()))
 				return fail("the refresh token is no text, too long or not printable");
-			grant_.refresh_token = Secret(refresh.value->get_string());
+			grant_.refresh_token = common::Secret(refresh.value->get_string());
 		}
 		warn_of_refresh_tokens();
 		return true;
@@ -399,9 +399,9 @@ private:
 		const bool known = member && append_scopes(text, *member.value) && are_storable(text);
 		if (member && !known)
 			warn(member.name, "is malformed; the granted scopes are not known");
-		if (known && !http::trim(text).empty())
+		if (known && !common::trim(text).empty())
 			store_scopes(text);
-		else if (!http::trim(expected_.callback_scope).empty())
+		else if (!common::trim(expected_.callback_scope).empty())
 			read_callback_scope();
 		else if (!member)
 			assume_scopes();
@@ -531,7 +531,7 @@ std::variant<Grant, NoGrant> read_token_answer(const Expected &expected,
 		return *no_grant;
 	const auto body = parse_body(answer);
 	if (!body)
-		return http::trim(answer.body.reveal()).empty() ? kEmpty : kMalformed;
+		return common::trim(answer.body.reveal()).empty() ? kEmpty : kMalformed;
 	if (is_ambiguous(*body, expected.provider))
 		return kAmbiguous;
 	if (const auto no_grant = find_error(body->value))

@@ -24,9 +24,9 @@ ProviderRegistry::ProviderRegistry(asio::any_io_executor executor, const Provide
 
 const oauth::Provider *ProviderRegistry::find(std::string_view name) const
 {
-	if (!flow::is_provider_name(name))
+	if (!common::is_provider_name(name))
 		return nullptr;
-	const auto found = providers_.find(flow::provider_base(name));
+	const auto found = providers_.find(common::provider_base(name));
 	return found == providers_.end() ? nullptr : &found->second;
 }
 

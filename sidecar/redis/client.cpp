@@ -15,13 +15,13 @@ namespace asio = boost::asio;
 namespace
 {
 
-// A connection that did not last so long is a failure to the back-off.
+// A connection that lived shorter counts as a failure for the back-off.
 constexpr std::chrono::seconds kLasting{1};
 constexpr std::chrono::milliseconds kBetweenLooks{10}; // of wait_connected()
 
 } // namespace
 
-Client::Client(asio::any_io_executor executor, RedisAddress address, const Limits &limits,
+Client::Client(asio::any_io_executor executor, address::RedisAddress address, const Limits &limits,
 			   std::string ca_file, std::string name)
 	: name_(name),
 	  connector_(executor, std::move(address), limits, std::move(ca_file), std::move(name)),
@@ -97,7 +97,7 @@ asio::awaitable<Replies> Client::run(std::vector<Command> commands)
 	if (!connection) {
 		const char *why =
 			is_closed_ ? "the connection to Redis is closed" : "Redis is not connected";
-		// A caller that tries again at once must not stop the event loop.
+		// A caller that tries again at once must not block the event loop.
 		co_await asio::post(asio::use_awaitable);
 		throw Error::unavailable(why);
 	}
@@ -114,7 +114,7 @@ asio::awaitable<Reply> Client::run(Command command)
 	co_return std::move(replies[0]);
 }
 
-// For --check and tests, so a look now and then will do.
+// Only for --check and tests, so it polls.
 asio::awaitable<void> Client::wait_connected(std::chrono::milliseconds timeout)
 {
 	const Clock::time_point deadline = Clock::now() + timeout;

@@ -8,7 +8,7 @@ namespace sidecar::redis
 namespace
 {
 
-void append_length(Secret &out, char kind, std::size_t number)
+void append_length(common::Secret &out, char kind, std::size_t number)
 {
 	char digits[24] = {kind};
 	char *end = std::to_chars(digits + 1, digits + sizeof digits, number).ptr;
@@ -35,7 +35,7 @@ Command &Command::add(long long number)
 	return add(std::string_view(digits, static_cast<std::size_t>(end - digits)));
 }
 
-void Command::write_to(Secret &out) const
+void Command::write_to(common::Secret &out) const
 {
 	append_length(out, '*', words_);
 	out.append(body_.reveal());

@@ -21,15 +21,15 @@ public:
 	}
 
 	Command &add(std::string_view word);
-	Command &add(const Secret &word) { return add(word.reveal()); }
+	Command &add(const common::Secret &word) { return add(word.reveal()); }
 	Command &add(const char *word) { return add(std::string_view(word)); }
 	Command &add(long long number);
 	Command &add(int number) { return add(static_cast<long long>(number)); }
 
-	void write_to(Secret &out) const;
+	void write_to(common::Secret &out) const;
 
 private:
-	Secret body_; // the words, each behind its length
+	common::Secret body_; // the words, each behind its length
 	std::size_t words_ = 0;
 };
 

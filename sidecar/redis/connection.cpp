@@ -22,12 +22,12 @@ namespace
 {
 
 constexpr std::size_t kInput = 64 << 10; // bytes to read at once
-// hiredis moves what is left of its buffer with every reply: that must not be much.
+// With every reply, hiredis moves the rest of its buffer, so that must be short.
 constexpr std::size_t kBite = 4096;
 constexpr const char *kLost = "the connection to Redis was lost";
 
-// Why the server is of no use to the next command, either; or nothing. Until 7.0,
-// what a script ran into stood at the end of the text.
+// Why the next command would fail, too; or nothing. Until 7.0, the error that a script met is
+// at the end of the text.
 std::string_view unavailable_code(const Reply &reply) noexcept
 {
 	static constexpr std::string_view kCodes[] = {"READONLY",    "LOADING", "MASTERDOWN",
@@ -39,7 +39,7 @@ std::string_view unavailable_code(const Reply &reply) noexcept
 	return found != std::end(kCodes) ? *found : std::string_view();
 }
 
-// SSL_set1_host() knows names from addresses; SNI is for names alone.
+// SSL_set1_host() distinguishes names and addresses; SNI is only for names.
 bool expect_host(SSL *tls, const std::string &host)
 {
 	boost::system::error_code is_name;
@@ -152,7 +152,7 @@ void Connection::send(Handler handler, const std::vector<Command> &commands)
 	flush_soon();
 }
 
-// In a later turn, as an operation must not end before it has begun.
+// In a later turn of the loop, because an operation must not end before it has begun.
 void Connection::fail_soon(Handler handler, const std::string &fault)
 {
 	asio::post(socket_.get_executor(), [handler = std::move(handler), fault]() mutable {
@@ -194,7 +194,7 @@ void Connection::flush()
 {
 	if (has_ended_ || !sent_.empty() || output_.empty())
 		return;
-	sent_ = std::exchange(output_, Secret());
+	sent_ = std::exchange(output_, common::Secret());
 	on_stream([this](auto &stream) {
 		asio::async_write(
 			stream, asio::buffer(sent_.reveal()),
@@ -239,7 +239,7 @@ void Connection::take(std::string_view bytes)
 	}
 }
 
-// Whoever waited goes on from here, and may end this connection.
+// The coroutines that waited continue here, and may end this connection.
 void Connection::deliver(Reply reply)
 {
 	if (pipelines_.empty())
@@ -266,9 +266,8 @@ void Connection::watch(Clock::time_point deadline)
 	});
 }
 
-// One timer for all, which fires now and then and not for each: the first pipeline's
-// deadline is the earliest. A turn more for answers that came while we were busy:
-// they may wait in the socket.
+// One timer for all: the first pipeline's deadline is the earliest. It waits for one more turn
+// of the loop, because answers that came while we were busy may still be in the socket.
 void Connection::look_for_late()
 {
 	is_watched_ = false;

@@ -35,8 +35,8 @@ struct Limits {
 	std::size_t reply = 16 << 20;            // bytes
 };
 
-// TLS 1.2 and up; the certificate must be vouched for by `ca_file` (PEM), or by
-// the system's store if that is empty. Throws Error.
+// TLS 1.2 and up. `ca_file` (PEM), or the system's store if that is empty, must contain the
+// certificate's authority. Throws Error.
 boost::asio::ssl::context make_tls_context(const std::string &ca_file);
 
 class Connection : public std::enable_shared_from_this<Connection>
@@ -60,11 +60,11 @@ public:
 	// reason of the end.
 	void serve(std::function<void(const std::string &fault)> on_end);
 
-	// One pipeline. What Redis refuses is an error in its reply. Throws Error if there is
+	// One pipeline. If Redis refuses a command, its reply is an error. Throws Error if there is
 	// no answer.
 	boost::asio::awaitable<Replies> run(std::vector<Command> commands);
 
-	// Those who wait get an Error of this text, in a later turn.
+	// Callers that wait get an Error with this text, in a later turn of the loop.
 	void end(const std::string &fault);
 
 private:
@@ -97,8 +97,8 @@ private:
 	boost::asio::steady_timer timer_; // for the first of pipelines_, while there is one
 	Decoder decoder_;
 	std::vector<char> input_;
-	Secret output_;
-	Secret sent_; // while the socket takes it
+	common::Secret output_;
+	common::Secret sent_; // while the socket takes it
 	std::deque<Pipeline> pipelines_;
 	std::function<void(const std::string &)> on_end_;
 	std::string fault_;

@@ -17,13 +17,13 @@ using asio::ip::tcp;
 namespace
 {
 
-std::string name_of(const HostPort &host)
+std::string name_of(const address::HostPort &host)
 {
 	return (host.host.find(':') != std::string::npos ? '[' + host.host + ']' : host.host) + ':' +
 		   std::to_string(host.port);
 }
 
-asio::awaitable<std::vector<Connection::Endpoint>> resolve(HostPort host)
+asio::awaitable<std::vector<Connection::Endpoint>> resolve(address::HostPort host)
 {
 	std::vector<Connection::Endpoint> found;
 	boost::system::error_code error;
@@ -66,13 +66,13 @@ void Connector::close()
 		connection->end("the connection to Redis is closed");
 }
 
-// A sentinel may be behind the times, and then the next may know better.
+// A sentinel may be out of date, and the next one right.
 asio::awaitable<Connector::Opened> Connector::open_by_sentinels()
 {
 	std::string faults;
-	for (const HostPort &sentinel : address_.hosts) {
+	for (const address::HostPort &sentinel : address_.hosts) {
 		try {
-			HostPort primary = co_await ask_sentinel(sentinel);
+			address::HostPort primary = co_await ask_sentinel(sentinel);
 			co_return co_await open_host(std::move(primary));
 		} catch (const std::exception &error) {
 			faults += (faults.empty() ? "" : "; ") + std::string("by sentinel ") +
@@ -82,8 +82,8 @@ asio::awaitable<Connector::Opened> Connector::open_by_sentinels()
 	throw Error::unavailable(faults);
 }
 
-// Our password is the primary's: a sentinel gets it only if it wants one.
-asio::awaitable<HostPort> Connector::ask_sentinel(HostPort sentinel)
+// The password is for the primary. A sentinel gets it only if it asks for one.
+asio::awaitable<address::HostPort> Connector::ask_sentinel(address::HostPort sentinel)
 {
 	Replies replies;
 	for (const bool with_password : {false, true}) {
@@ -100,13 +100,13 @@ asio::awaitable<HostPort> Connector::ask_sentinel(HostPort sentinel)
 	const Reply &primary = replies.back();
 	if (primary.is_error())
 		throw Error::unavailable("Redis Sentinel refused: " + std::string(primary.error_code()));
-	const auto port = settings::parse_number(primary[1].text(), 1, 65535);
+	const auto port = parse_number(primary[1].text(), 1, 65535);
 	if (primary[0].text().empty() || !port)
 		throw Error::unavailable("no primary of that name is known");
-	co_return HostPort{std::string(primary[0].text()), static_cast<unsigned short>(*port)};
+	co_return address::HostPort{std::string(primary[0].text()), static_cast<unsigned short>(*port)};
 }
 
-asio::awaitable<Connector::Opened> Connector::open_host(HostPort host)
+asio::awaitable<Connector::Opened> Connector::open_host(address::HostPort host)
 {
 	std::string fault;
 	try {
@@ -130,7 +130,7 @@ asio::awaitable<Connector::Opened> Connector::log_in(ConnectionPtr connection)
 	}
 }
 
-asio::awaitable<Connector::ConnectionPtr> Connector::reach(HostPort host)
+asio::awaitable<Connector::ConnectionPtr> Connector::reach(address::HostPort host)
 {
 	const std::vector<Connection::Endpoint> addresses = co_await resolve(host);
 	std::string fault;

@@ -1,5 +1,5 @@
 // Opens a connection to the Redis that an address means: looks up names, asks
-// sentinels, logs in, and makes sure of who is there.
+// sentinels, logs in, and checks the server.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -18,8 +18,8 @@ namespace sidecar::redis
 class Connector
 {
 public:
-	Connector(boost::asio::any_io_executor executor, RedisAddress address, const Limits &limits,
-			  std::string ca_file, std::string name)
+	Connector(boost::asio::any_io_executor executor, address::RedisAddress address,
+			  const Limits &limits, std::string ca_file, std::string name)
 		: executor_(std::move(executor)), address_(std::move(address)), limits_(limits),
 		  ca_file_(std::move(ca_file)), name_(std::move(name))
 	{
@@ -40,19 +40,19 @@ public:
 	// live until it is done.
 	boost::asio::awaitable<Opened> open();
 
-	// Ends what is under way, soon, and refuses what comes.
+	// Ends attempts under way soon, and refuses new ones.
 	void close();
 
 private:
 	boost::asio::awaitable<Opened> open_by_sentinels();
-	boost::asio::awaitable<HostPort> ask_sentinel(HostPort sentinel);
-	boost::asio::awaitable<Opened> open_host(HostPort host);
+	boost::asio::awaitable<address::HostPort> ask_sentinel(address::HostPort sentinel);
+	boost::asio::awaitable<Opened> open_host(address::HostPort host);
 	boost::asio::awaitable<Opened> log_in(ConnectionPtr connection);
-	boost::asio::awaitable<ConnectionPtr> reach(HostPort host);
+	boost::asio::awaitable<ConnectionPtr> reach(address::HostPort host);
 	boost::asio::awaitable<ConnectionPtr> reach(Connection::Endpoint where, std::string host);
 
 	const boost::asio::any_io_executor executor_;
-	const RedisAddress address_;
+	const address::RedisAddress address_;
 	const Limits limits_;
 	const std::string ca_file_;
 	const std::string name_;

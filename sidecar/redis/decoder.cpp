@@ -21,8 +21,8 @@ constexpr std::size_t kFirstCapacity = 16 << 10;
 constexpr std::size_t kMaxElements = 1'000'000; // of one array
 constexpr int kMaxDepth = 7;
 
-// hiredis calls these, and exceptions must not pass through it: null tells it
-// that there is no memory.
+// hiredis calls these, and exceptions must not pass through it. Null means that there is no
+// memory.
 void *place(const redisReadTask *task, Reply reply) noexcept
 try {
 	if (task->parent != nullptr)
@@ -66,8 +66,8 @@ void *make_nil(const redisReadTask *task) noexcept
 	return place(task, Reply());
 }
 
-// Later releases know more kinds, which Redis sends to those who ask for them, and
-// count elements in another type.
+// Later releases know more kinds, which Redis sends only on request, and count elements in
+// another type.
 template <typename Functions>
 Functions functions()
 {
@@ -112,7 +112,7 @@ Decoder::~Decoder()
 	wipe();
 }
 
-// sdscatlen() would move the bytes by realloc(), which leaves them where they were.
+// sdscatlen() would move the bytes by realloc(), which leaves a copy behind.
 void Decoder::feed(std::string_view bytes)
 {
 	redisReader &reader = *reader_;
@@ -149,8 +149,8 @@ std::optional<Reply> Decoder::next()
 	return std::move(root_);
 }
 
-// What was read stands before what is left; what was moved, behind it. After bytes
-// that are not the protocol, hiredis has freed all that.
+// Bytes that were read are before the rest, and copies of moved ones behind it. After bytes
+// that are not the protocol, hiredis has freed all of them.
 void Decoder::wipe() noexcept
 {
 	const redisReader &reader = *reader_;

@@ -1,5 +1,5 @@
 // Redis' protocol, read by hiredis: bytes in any pieces go in, replies come out.
-// hiredis leaves what it has read in its memory, so that is wiped here.
+// hiredis leaves bytes that it has read in its memory, so that is wiped here.
 #pragma once
 
 #include <memory>

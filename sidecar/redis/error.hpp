@@ -1,5 +1,5 @@
-// Why a command has no answer. The text is for the log: it holds no part of a
-// command or of what is stored.
+// Why a command has no answer. The text is for the log: it contains no part of a command or
+// of stored data.
 #pragma once
 
 #include <stdexcept>
@@ -17,7 +17,7 @@ public:
 		// (LOADING, READONLY, MASTERDOWN, CLUSTERDOWN, BUSY, NOAUTH). Whether the
 		// command was carried out is not known.
 		unavailable,
-		// Redis will not do this, as it is asked: WRONGTYPE, NOPERM, OOM, NOSCRIPT…
+		// Redis refuses this command: WRONGTYPE, NOPERM, OOM, NOSCRIPT…
 		refused
 	};
 

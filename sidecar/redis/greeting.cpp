@@ -8,7 +8,7 @@ namespace sidecar::redis
 namespace
 {
 
-bool has_user(const RedisAddress &endpoint) noexcept
+bool has_user(const address::RedisAddress &endpoint) noexcept
 {
 	return !endpoint.user.empty() || !endpoint.password.empty();
 }
@@ -24,7 +24,7 @@ void require(const Reply &reply, const std::string &what, Reply::Kind kind)
 
 } // namespace
 
-Command auth_command(const RedisAddress &endpoint)
+Command auth_command(const address::RedisAddress &endpoint)
 {
 	Command command{"AUTH"};
 	if (!endpoint.user.empty())
@@ -33,7 +33,7 @@ Command auth_command(const RedisAddress &endpoint)
 	return command;
 }
 
-std::vector<Command> greeting(const RedisAddress &endpoint, const std::string &name)
+std::vector<Command> greeting(const address::RedisAddress &endpoint, const std::string &name)
 {
 	std::vector<Command> commands;
 	if (has_user(endpoint))
@@ -49,15 +49,15 @@ std::vector<Command> greeting(const RedisAddress &endpoint, const std::string &n
 	return commands;
 }
 
-ServerInfo check_greeting(const RedisAddress &endpoint, const std::vector<Reply> &replies)
+ServerInfo check_greeting(const address::RedisAddress &endpoint, const std::vector<Reply> &replies)
 {
 	std::size_t next = 0;
 	if (has_user(endpoint))
 		require(replies[next++], "AUTH", Reply::Kind::status);
-	// INFO tells a cluster, which knows no SELECT; so that is judged last.
+	// INFO shows whether it is a cluster, which knows no SELECT; so SELECT is checked last.
 	const std::size_t select = endpoint.database != 0 ? next++ : replies.size();
-	next++; // whether it takes our name is all one
-	// A user may be without PING; it is here for LOADING and its like.
+	next++; // its answer to our name does not matter
+	// The user may not be allowed to PING. It is there for LOADING and the like.
 	const Reply &pong = replies[next++];
 	if (pong.error_code() != "NOPERM")
 		require(pong, "PING", Reply::Kind::status);

@@ -1,4 +1,4 @@
-// What is said first on a new connection: who we are, and who is there.
+// The first commands on a new connection: log-in, and questions about the server.
 #pragma once
 
 #include <string>
@@ -12,13 +12,12 @@
 namespace sidecar::redis
 {
 
-Command auth_command(const RedisAddress &endpoint);
+Command auth_command(const address::RedisAddress &endpoint);
 
-// AUTH where there is somebody to be, SELECT, CLIENT SETNAME, PING, INFO.
-std::vector<Command> greeting(const RedisAddress &endpoint, const std::string &name);
+// AUTH if there is a user or password, SELECT, CLIENT SETNAME, PING, INFO.
+std::vector<Command> greeting(const address::RedisAddress &endpoint, const std::string &name);
 
-// Takes the replies to all that. Throws Error where this Redis will not have us,
-// or we cannot use it.
-ServerInfo check_greeting(const RedisAddress &endpoint, const std::vector<Reply> &replies);
+// Reads the replies to these. Throws Error if this Redis refuses us, or we cannot use it.
+ServerInfo check_greeting(const address::RedisAddress &endpoint, const std::vector<Reply> &replies);
 
 } // namespace sidecar::redis

@@ -18,7 +18,7 @@ Reply Reply::of_text(Kind kind, std::string_view text)
 {
 	Reply reply;
 	reply.kind_ = kind;
-	reply.text_ = Secret(text);
+	reply.text_ = common::Secret(text);
 	return reply;
 }
 

@@ -1,4 +1,4 @@
-// What Redis answered. Texts may be tokens, and are wiped when a reply dies.
+// Redis' answer. Texts may be tokens, and are wiped by the destructor.
 #pragma once
 
 #include <string_view>
@@ -28,13 +28,13 @@ public:
 	// Of a status, text or error; empty otherwise. An error's may quote the
 	// command: for the log, take error_code().
 	std::string_view text() const noexcept { return text_.reveal(); }
-	// The first word of an error, such as "WRONGTYPE"; "ERR" where it is no such word.
+	// The first word of an error, such as "WRONGTYPE"; "ERR" if it is no such word.
 	std::string_view error_code() const noexcept;
 
-	// 0 of what is no integer.
+	// 0 if it is no integer.
 	long long integer() const noexcept { return integer_; }
 
-	// Of an array; nil beyond its end, so that an answer of another form is none.
+	// Of an array. Nil beyond its end, so an answer of another form looks empty.
 	std::size_t size() const noexcept { return elements_.size(); }
 	const Reply &operator[](std::size_t i) const noexcept;
 	// Stays where it is until the next is added.
@@ -43,7 +43,7 @@ public:
 private:
 	Kind kind_ = Kind::nil;
 	long long integer_ = 0;
-	Secret text_;
+	common::Secret text_;
 	std::vector<Reply> elements_;
 };
 

@@ -1,4 +1,4 @@
-// Who is at the other end of a connection, as INFO has it.
+// The server at the other end of a connection, from INFO.
 #pragma once
 
 #include <string>

@@ -53,7 +53,7 @@ void Ahead::stop()
 
 Ahead::Awaitable<void> Ahead::run()
 {
-	database::Backoff backoff;
+	Backoff backoff;
 	while (!is_stopped_) {
 		std::chrono::milliseconds wait = kRest;
 		try {

@@ -43,7 +43,7 @@ std::string_view answer_of(const Outcome &outcome)
 
 Listener::Awaitable<void> Listener::run()
 {
-	database::Backoff backoff;
+	Backoff backoff;
 	while (!is_stopped_) {
 		std::chrono::milliseconds wait{0};
 		try {
@@ -55,7 +55,7 @@ Listener::Awaitable<void> Listener::run()
 			// Without preloading, the operator may have chosen to do without.
 			refusals_.add(error, "oauth_fresh_access_token() cannot have tokens refreshed",
 						  error.sqlstate() == kNoPreload ? log::Level::info : log::Level::error);
-			const auto again = backoff.fail(database::Backoff::Clock::now());
+			const auto again = backoff.fail(Backoff::Clock::now());
 			wait = error.is_transient() ? again : kSetupPause;
 		}
 		if (!is_stopped_ && wait.count() > 0)

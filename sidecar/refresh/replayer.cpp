@@ -43,7 +43,7 @@ void Replayer::wake()
 
 Replayer::Awaitable<void> Replayer::wait(bool has_more)
 {
-	const auto now = database::Backoff::Clock::now();
+	const auto now = Backoff::Clock::now();
 	if (has_more)
 		backoff_.fail(now);
 	else

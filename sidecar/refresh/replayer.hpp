@@ -48,7 +48,7 @@ private:
 
 	const RefreshContext &context_;
 	boost::asio::steady_timer timer_;
-	database::Backoff backoff_;
+	Backoff backoff_;
 	bool is_woken_ = false;
 	std::set<std::string> held_;
 	std::map<std::string, std::string> complaints_; // by file; empty: the spool as a whole

@@ -135,7 +135,7 @@ int Revoker::under_way_at(std::string_view provider) const
 void Revoker::begin(database::ClaimedRevocation claimed)
 {
 	under_way_++;
-	under_way_at_[std::string(flow::provider_base(claimed.provider))]++;
+	under_way_at_[std::string(common::provider_base(claimed.provider))]++;
 	start_task(executor_, "revocation", revoke(std::move(claimed)));
 }
 
@@ -148,7 +148,7 @@ Revoker::Awaitable<void> Revoker::revoke(database::ClaimedRevocation claimed)
 		log_failure(error); // it is tried again after the lease
 	}
 	under_way_--;
-	const auto at = under_way_at_.find(flow::provider_base(claimed.provider));
+	const auto at = under_way_at_.find(common::provider_base(claimed.provider));
 	if (at != under_way_at_.end() && --at->second == 0)
 		under_way_at_.erase(at);
 	if (waiting_.value_or(1) > 0)
@@ -204,7 +204,7 @@ Revoker::Awaitable<Revoker::Outcome> Revoker::ask(const oauth::Provider &provide
 
 Revoker::Awaitable<oauth::RevocationAnswer> Revoker::send(const oauth::Provider &provider,
 														  const oauth::ProviderEndpoints &endpoints,
-														  const Secret &token,
+														  const common::Secret &token,
 														  oauth::TokenHint hint)
 {
 	oauth::ProviderRequest request =

@@ -73,7 +73,7 @@ private:
 						   const database::ClaimedRevocation &claimed);
 	Awaitable<oauth::RevocationAnswer> send(const oauth::Provider &provider,
 											const oauth::ProviderEndpoints &endpoints,
-											const Secret &token, oauth::TokenHint hint);
+											const common::Secret &token, oauth::TokenHint hint);
 	Awaitable<void> record(const database::ClaimedRevocation &claimed, Outcome outcome);
 	std::vector<std::string> free_providers() const;
 	int under_way_at(std::string_view provider) const;

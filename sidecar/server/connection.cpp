@@ -189,7 +189,7 @@ asio::awaitable<void> HttpConnection::answer_late(std::shared_ptr<HttpConnection
 asio::awaitable<bool> HttpConnection::send(const http::Response &response, bool closes)
 {
 	observe(response);
-	const Secret answer =
+	const common::Secret answer =
 		answer_text(response, {record_.request_id, record_.method == "HEAD", closes});
 	std::string_view rest = answer.reveal();
 	const auto end = Clock::now() + kMaxWriteLimits * state_->limits.write;

@@ -52,7 +52,7 @@ int fault_of_line(std::string_view line, bool whole)
 	const auto method_end = std::min(line.find(' '), line.size());
 	const auto method = line.substr(0, method_end);
 	// Bytes that are not HTTP, such as TLS, must not wait for the time limit.
-	if (!line.empty() && !http::is_letter(line.front()))
+	if (!line.empty() && !common::is_letter(line.front()))
 		return 400;
 	if (method.size() > kMaxMethodBytes)
 		return 501;
@@ -65,8 +65,8 @@ int fault_of_line(std::string_view line, bool whole)
 	if (!whole)
 		return 0;
 	line.remove_prefix(std::min(target.size() + 1, line.size()));
-	if (line.size() == 8 && line.starts_with("HTTP/") && http::is_digit(line[5]) &&
-		line[6] == '.' && http::is_digit(line[7]))
+	if (line.size() == 8 && line.starts_with("HTTP/") && common::is_digit(line[5]) &&
+		line[6] == '.' && common::is_digit(line[7]))
 		return line == "HTTP/1.1" || line == "HTTP/1.0" ? 0 : 505;
 	return 400;
 }
@@ -74,7 +74,7 @@ int fault_of_line(std::string_view line, bool whole)
 bool says_prefetch(std::string_view value)
 {
 	std::string lower(value);
-	std::ranges::transform(lower, lower.begin(), http::to_lower);
+	std::ranges::transform(lower, lower.begin(), common::to_lower);
 	return lower.find("prefetch") != lower.npos || lower.find("prerender") != lower.npos ||
 		   lower.find("preview") != lower.npos;
 }
@@ -105,7 +105,7 @@ private:
 		version_ = version;
 		request.method = plain(method);
 		// Only the origin form, and only ASCII: Beast lets bytes over 0x7f pass.
-		if (target.front() != '/' || !std::all_of(target.begin(), target.end(), http::is_visible))
+		if (target.front() != '/' || !std::all_of(target.begin(), target.end(), common::is_visible))
 			return refuse(400, error);
 		const auto text = plain(target);
 		const auto path_end = std::min(text.find('?'), text.size());
@@ -188,7 +188,7 @@ private:
 		std::string joined;
 		joined.reserve(request.cookie.size() + 2 + value.size());
 		joined.append(request.cookie).append("; ").append(value);
-		wipe(request.cookie);
+		common::wipe(request.cookie);
 		request.cookie = std::move(joined);
 	}
 

@@ -20,7 +20,7 @@ namespace beast = boost::beast;
 
 bool is_value(std::string_view value)
 {
-	return std::ranges::none_of(value, [](char c) { return http::is_control(c) && c != '\t'; });
+	return std::ranges::none_of(value, [](char c) { return common::is_control(c) && c != '\t'; });
 }
 
 // Made once a second.
@@ -65,7 +65,7 @@ std::size_t room_for(const http::Response &response)
 
 } // namespace
 
-Secret answer_text(const http::Response &response, const AnswerKind &kind)
+common::Secret answer_text(const http::Response &response, const AnswerKind &kind)
 {
 	std::string out;
 	out.reserve(room_for(response)); // a string that grows would leave copies in memory
@@ -84,7 +84,7 @@ Secret answer_text(const http::Response &response, const AnswerKind &kind)
 	out += "\r\n";
 	if (!kind.is_head)
 		out += response.body;
-	return Secret::take(out);
+	return common::Secret::take(out);
 }
 
 } // namespace sidecar::server

@@ -17,6 +17,6 @@ struct AnswerKind {
 
 // The whole answer. A header with a control character in its value is left out and logged, so
 // no value can forge a header. (Names are literals of ours.)
-Secret answer_text(const http::Response &response, const AnswerKind &kind);
+common::Secret answer_text(const http::Response &response, const AnswerKind &kind);
 
 } // namespace sidecar::server

@@ -42,7 +42,7 @@ std::variant<Address, std::string_view> parse_address(std::string_view text)
 	if (colon == text.npos)
 		return kForms;
 	const auto port = parse_number(text.substr(colon + 1), 1, 65535);
-	if (!port || !http::is_digit(text[colon + 1]))
+	if (!port || !common::is_digit(text[colon + 1]))
 		return "the port must be a number from 1 to 65535";
 
 	std::string_view host = text.substr(0, colon);

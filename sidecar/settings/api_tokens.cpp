@@ -42,9 +42,9 @@ void add(std::string_view setting, ApiToken token, Settings &settings, Diagnosti
 	settings.api_tokens.push_back(std::move(token));
 }
 
-std::optional<oauth::Digest> parse_digest(const std::string &text)
+std::optional<common::Digest> parse_digest(const std::string &text)
 {
-	oauth::Digest digest{};
+	common::Digest digest{};
 	std::size_t size = 0;
 	if (text.size() != 2 * digest.size() ||
 		OPENSSL_hexstr2buf_ex(digest.data(), digest.size(), &size, text.c_str(), '\0') != 1)
@@ -52,10 +52,10 @@ std::optional<oauth::Digest> parse_digest(const std::string &text)
 	return digest;
 }
 
-std::optional<oauth::Digest> read_digest(TableReader &block)
+std::optional<common::Digest> read_digest(TableReader &block)
 {
 	const std::optional<std::string> hexadecimal = block.text("token_sha256");
-	const std::optional<Secret> token = block.secret("token");
+	const std::optional<common::Secret> token = block.secret("token");
 	if (block.has_any_form("token") == block.has("token_sha256")) {
 		block.error("token", "give exactly one of token_env, token_file, token_sha256 and token");
 		return std::nullopt;
@@ -73,7 +73,7 @@ std::optional<oauth::Digest> read_digest(TableReader &block)
 		block.error("token", wrong);
 		return std::nullopt;
 	}
-	return oauth::sha256(token->reveal());
+	return common::sha256(token->reveal());
 }
 
 // Each entry is valid, or an error. An empty list would mean all, the opposite of what it looks
@@ -110,13 +110,13 @@ void read_ranges(TableReader &block, const Settings &settings, ApiToken &token)
 			   "each must be a uuid, as in 11111111-1111-4111-8111-111111111111",
 			   [&](const std::string &workspace) {
 				   token.workspaces.push_back(lower(workspace));
-				   return http::is_uuid(workspace);
+				   return common::is_uuid(workspace);
 			   });
 	read_range(block, "providers", "one of them is not configured under [providers]",
 			   [&](const std::string &provider) {
 				   token.providers.push_back(provider);
-				   return flow::is_provider_name(provider) &&
-						  settings.providers.contains(flow::provider_base(provider));
+				   return common::is_provider_name(provider) &&
+						  settings.providers.contains(common::provider_base(provider));
 			   });
 }
 
@@ -161,13 +161,13 @@ void unrestricted_tokens(Given &given)
 	std::string_view rest = given.text();
 	for (int number = 1;; number++) {
 		const std::size_t comma = std::min(rest.find(','), rest.size());
-		const std::string_view text = http::trim(rest.substr(0, comma));
+		const std::string_view text = common::trim(rest.substr(0, comma));
 		if (const std::string_view wrong = token_error(text); !wrong.empty()) {
 			given.error("token " + std::to_string(number) + " of the list: " + std::string(wrong));
 		} else {
 			ApiToken token;
 			token.name = std::string(given.setting) + "[" + std::to_string(number) + "]";
-			token.digest = oauth::sha256(text);
+			token.digest = common::sha256(text);
 			add(given.setting, std::move(token), given.settings, given.sources.diagnostics);
 		}
 		if (comma == rest.size())

@@ -102,11 +102,11 @@ bool takes_a_word(std::string_view name)
 	return std::ranges::any_of(kWords, [&](const auto &row) { return row.first == name; });
 }
 
-void check_hosts(const database::Conninfo &options, const Given &given)
+void check_hosts(const address::Conninfo &options, const Given &given)
 {
-	const auto ports = database::parts_of(options.value("port"));
-	const auto hosts = database::parts_of(options.value("host"));
-	const auto addresses = database::parts_of(options.value("hostaddr"));
+	const auto ports = address::parts_of(options.value("port"));
+	const auto hosts = address::parts_of(options.value("host"));
+	const auto addresses = address::parts_of(options.value("hostaddr"));
 	for (const std::string &port : ports)
 		if (!port.empty() && !parse_number(port, 1, 65535))
 			fault(given, "the port", "must be a number from 1 to 65535");
@@ -127,7 +127,7 @@ void check_hosts(const database::Conninfo &options, const Given &given)
 }
 
 // If the file of a client's certificate is missing, libpq goes on without it.
-void check_files(const database::Conninfo &options, const Given &given)
+void check_files(const address::Conninfo &options, const Given &given)
 {
 	for (const std::string_view keyword : {"sslrootcert", "sslcert", "sslkey", "sslcrl"}) {
 		const std::string path(options.value(keyword));
@@ -143,7 +143,7 @@ void check_files(const database::Conninfo &options, const Given &given)
 
 bool is_libpq_parameter(std::string_view name)
 {
-	const auto keywords = database::Conninfo::defaults().keywords();
+	const auto keywords = address::Conninfo::defaults().keywords();
 	return std::ranges::find(keywords, name) != keywords.end();
 }
 
@@ -159,7 +159,7 @@ std::string refusal_of(std::string_view name)
 	if (name == "ssl")
 		return shown + "is a driver's; write sslmode";
 	return shown + "is none that libpq knows" +
-		   nearest_hint(name, database::Conninfo::defaults().keywords()) + "; leave it out";
+		   nearest_hint(name, address::Conninfo::defaults().keywords()) + "; leave it out";
 }
 
 std::string taken_parameter(std::string_view parameter, const Given &given)
@@ -184,7 +184,7 @@ std::string taken_parameter(std::string_view parameter, const Given &given)
 	return {};
 }
 
-void check_values(const database::Conninfo &options, const Given &given)
+void check_values(const address::Conninfo &options, const Given &given)
 {
 	for (const auto &[keyword, words] : kWords) {
 		const std::string_view value = options.value(keyword);

@@ -24,6 +24,6 @@ std::string taken_parameter(std::string_view parameter, const Given &given);
 
 // Errors: words and numbers that are none of those that there are, ports that
 // do not go with the hosts, files of TLS that are not there.
-void check_values(const database::Conninfo &options, const Given &given);
+void check_values(const address::Conninfo &options, const Given &given);
 
 } // namespace sidecar::settings

@@ -33,11 +33,11 @@ bool is_postgres_scheme(std::string_view scheme)
 std::string_view url_error(std::string_view url)
 {
 	for (std::size_t i = 0; i < url.size(); i++) {
-		if (http::is_white_space(url[i]))
+		if (common::is_white_space(url[i]))
 			return "there is a space in it; write %20";
 		if (url[i] == '%' &&
-			(url.size() - i < 3 || !http::is_lower_hex(http::to_lower(url[i + 1])) ||
-			 !http::is_lower_hex(http::to_lower(url[i + 2]))))
+			(url.size() - i < 3 || !common::is_lower_hex(common::to_lower(url[i + 1])) ||
+			 !common::is_lower_hex(common::to_lower(url[i + 2]))))
 			return "a % in it is not followed by two hexadecimal digits; write %25 "
 				   "for the "
 				   "character itself";
@@ -54,9 +54,9 @@ std::size_t query_of(std::string_view url, std::size_t authority)
 }
 
 // The parameters, each with what goes before it.
-Secret taken_query(std::string_view query, const Given &given)
+common::Secret taken_query(std::string_view query, const Given &given)
 {
-	Secret all;
+	common::Secret all;
 	std::string mode;
 	for (const std::string &parameter : split(query, "&")) {
 		std::string text = taken_parameter(parameter, given);
@@ -69,7 +69,7 @@ Secret taken_query(std::string_view query, const Given &given)
 			all.append(all.empty() ? "?" : "&");
 			all.append(text);
 		}
-		wipe(text);
+		common::wipe(text);
 	}
 	return all;
 }
@@ -79,19 +79,19 @@ Secret taken_query(std::string_view query, const Given &given)
 std::string keyed_error(std::string_view text)
 {
 	std::string_view last;
-	while (!(text = http::trim(text)).empty()) {
+	while (!(text = common::trim(text)).empty()) {
 		const std::size_t equals = text.find('=');
-		const std::string_view name = http::trim(text.substr(0, equals));
-		if (equals == text.npos || std::ranges::any_of(name, http::is_white_space))
+		const std::string_view name = common::trim(text.substr(0, equals));
+		if (equals == text.npos || std::ranges::any_of(name, common::is_white_space))
 			return std::string(kQuote);
 		if (!is_libpq_parameter(name))
 			return last == "password" ? std::string(kQuote) : refusal_of(name);
 		last = name;
-		text = http::trim(text.substr(equals + 1));
+		text = common::trim(text.substr(equals + 1));
 		const bool is_quoted = text.starts_with('\'');
 		std::size_t end = is_quoted ? 1 : 0;
 		while (end < text.size() &&
-			   (is_quoted ? text[end] != '\'' : !http::is_white_space(text[end])))
+			   (is_quoted ? text[end] != '\'' : !common::is_white_space(text[end])))
 			end += text[end] == '\\' ? 2 : 1;
 		text.remove_prefix(std::min(text.size(), end + (is_quoted ? 1 : 0)));
 	}
@@ -102,18 +102,18 @@ void check_keyed(const Given &given)
 {
 	if (given.text().find('=') == std::string_view::npos)
 		given.error("it must be like postgresql://user:password@host:5432/database");
-	else if (const auto options = database::Conninfo::of(given.value); !options)
+	else if (const auto options = address::Conninfo::of(given.value); !options)
 		given.error(keyed_error(given.text()));
 	else
 		check_values(options, given);
 }
 
 // A URL with libpq's own scheme and parameters.
-Secret normal_url(const Given &given, std::size_t separator)
+common::Secret normal_url(const Given &given, std::size_t separator)
 {
 	const std::string_view url = given.text();
 	const std::size_t query = query_of(url, separator + kSeparator.size());
-	Secret normal("postgresql");
+	common::Secret normal("postgresql");
 	normal.append(url.substr(separator, query - separator));
 	// What looks like a parameter may be a part of a password, which libpq then
 	// refuses.
@@ -134,7 +134,7 @@ void database_url(Given &given)
 	const std::size_t separator = url.find(kSeparator);
 	const bool is_keyed = separator == url.npos || url.substr(0, separator).find('=') != url.npos;
 	const std::size_t errors = given.sources.diagnostics.errors.size();
-	Secret &stored = given.settings.database_url;
+	common::Secret &stored = given.settings.database_url;
 	if (is_keyed) {
 		check_keyed(given);
 		stored = std::move(given.value);
@@ -146,10 +146,10 @@ void database_url(Given &given)
 		stored = normal_url(given, separator);
 		if (given.sources.diagnostics.errors.size() != errors)
 			return;
-		if (const auto wrong_url = database::error_of_url(stored))
+		if (const auto wrong_url = address::error_of_url(stored))
 			given.error("it " + *wrong_url);
 		else
-			check_values(database::Conninfo::of(stored), given);
+			check_values(address::Conninfo::of(stored), given);
 	}
 }
 

@@ -23,7 +23,7 @@ std::size_t distance(std::string_view left, std::string_view right)
 		row[0] = i + 1;
 		for (std::size_t j = 0; j < right.size(); j++) {
 			const std::size_t replaced =
-				diagonal + (http::to_lower(left[i]) == http::to_lower(right[j]) ? 0 : 1);
+				diagonal + (common::to_lower(left[i]) == common::to_lower(right[j]) ? 0 : 1);
 			diagonal = row[j + 1];
 			row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
 		}
@@ -55,14 +55,15 @@ bool Diagnostics::has_error(std::string_view setting) const
 
 std::string_view line_error(std::string_view value) noexcept
 {
-	if (http::trim(value).empty())
+	if (common::trim(value).empty())
 		return "it is empty; give it a value, or leave it out";
 	if (has_control_characters(value))
 		return "it has control characters; it must be a single line";
 	return {};
 }
 
-std::optional<Secret> checked_line(std::string_view setting, Secret value, Diagnostics &diagnostics)
+std::optional<common::Secret> checked_line(std::string_view setting, common::Secret value,
+										   Diagnostics &diagnostics)
 {
 	const std::string_view wrong = line_error(value.reveal());
 	if (wrong.empty())

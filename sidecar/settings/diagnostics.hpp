@@ -25,8 +25,8 @@ struct Diagnostics {
 // What is wrong with any such value, or nothing: it is empty, or has more than one line.
 std::string_view line_error(std::string_view value) noexcept;
 // The value, or nothing and an error.
-std::optional<Secret> checked_line(std::string_view setting, Secret value,
-								   Diagnostics &diagnostics);
+std::optional<common::Secret> checked_line(std::string_view setting, common::Secret value,
+										   Diagnostics &diagnostics);
 
 // One line an error, "  OAUTH_LISTEN: …", as they are told at start and by --check.
 std::string describe_errors(const std::vector<SettingError> &errors);

@@ -25,7 +25,7 @@ const char *read_quoted(std::string_view text, std::string &value)
 	value.reserve(text.size());
 	for (std::size_t i = 1; i < text.size(); i++) {
 		if (text[i] == quote) {
-			const std::string_view after = http::trim(text.substr(i + 1));
+			const std::string_view after = common::trim(text.substr(i + 1));
 			return after.empty() || after.front() == '#'
 					   ? nullptr
 					   : "something follows the closing quote; put a # before a "
@@ -49,27 +49,27 @@ const char *read_quoted(std::string_view text, std::string &value)
 std::string_view without_comment(std::string_view text)
 {
 	for (std::size_t i = 0; i < text.size(); i++)
-		if (text[i] == '#' && (i == 0 || http::is_white_space(text[i - 1])))
-			return http::trim(text.substr(0, i));
+		if (text[i] == '#' && (i == 0 || common::is_white_space(text[i - 1])))
+			return common::trim(text.substr(0, i));
 	return text;
 }
 
 const char *read_line(std::string_view line, Environment &variables)
 {
 	constexpr std::string_view kExport = "export";
-	line = http::trim(line);
+	line = common::trim(line);
 	if (line.empty() || line.front() == '#')
 		return nullptr;
 	if (line.starts_with(kExport) && line.size() > kExport.size() &&
-		http::is_white_space(line[kExport.size()]))
-		line = http::trim(line.substr(kExport.size()));
+		common::is_white_space(line[kExport.size()]))
+		line = common::trim(line.substr(kExport.size()));
 	const std::size_t equals = line.find('=');
-	const std::string_view name = http::trim(line.substr(0, equals));
+	const std::string_view name = common::trim(line.substr(0, equals));
 	if (equals == line.npos || !is_variable_name(name))
 		return "not of the form NAME=VALUE";
 	std::string &value = variables[std::string(name)];
-	sidecar::wipe(value);
-	const std::string_view text = http::trim(line.substr(equals + 1));
+	common::wipe(value);
+	const std::string_view text = common::trim(line.substr(equals + 1));
 	if (text.starts_with('\'') || text.starts_with('"'))
 		return read_quoted(text, value);
 	value = without_comment(text);

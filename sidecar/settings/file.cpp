@@ -47,7 +47,7 @@ File read_open_file(int descriptor, std::size_t largest)
 	if (count < 0)
 		file.error = errno;
 	text.resize(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-	file.content = Secret::take(text);
+	file.content = common::Secret::take(text);
 	return file;
 }
 
@@ -81,8 +81,9 @@ std::string resolved_path(std::string_view path, const std::string &directory)
 	return std::filesystem::path(directory) / path;
 }
 
-std::optional<Secret> read_secret_file(std::string_view setting, std::string_view path,
-									   const std::string &directory, Diagnostics &diagnostics)
+std::optional<common::Secret> read_secret_file(std::string_view setting, std::string_view path,
+											   const std::string &directory,
+											   Diagnostics &diagnostics)
 {
 	const File file = read_file(resolved_path(path, directory), kLargestSecret);
 	if (file.error != 0) {
@@ -96,7 +97,7 @@ std::optional<Secret> read_secret_file(std::string_view setting, std::string_vie
 		line.remove_suffix(1);
 	if (line.ends_with('\r'))
 		line.remove_suffix(1);
-	return checked_line(setting, Secret(line), diagnostics);
+	return checked_line(setting, common::Secret(line), diagnostics);
 }
 
 void check_readable(std::string_view setting, const std::string &path, bool is_private,

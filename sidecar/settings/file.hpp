@@ -15,7 +15,7 @@ inline constexpr std::size_t kLargestSecret = 64 * 1024;
 inline constexpr std::size_t kLargestConfiguration = 1024 * 1024;
 
 struct File {
-	Secret content;
+	common::Secret content;
 	bool open_to_others = false; // group or others can read it
 	int error = 0;               // errno; EFBIG: it is too large; EINVAL: it is no regular file
 };
@@ -27,8 +27,9 @@ std::string resolved_path(std::string_view path, const std::string &directory);
 // The secret that a file holds, without the line break at its end. If it cannot be read, or
 // is not one line: nothing, and an error. The error does not repeat the path, which may be
 // the secret itself by mistake.
-std::optional<Secret> read_secret_file(std::string_view setting, std::string_view path,
-									   const std::string &directory, Diagnostics &diagnostics);
+std::optional<common::Secret> read_secret_file(std::string_view setting, std::string_view path,
+											   const std::string &directory,
+											   Diagnostics &diagnostics);
 
 // For a file that a library will open (a certificate): an error if it cannot be read or is
 // empty, and a warning if it is private and others can read it.

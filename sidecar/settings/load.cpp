@@ -16,8 +16,8 @@ namespace
 {
 
 // Of environment or .env, which has the setting.
-std::optional<Secret> of_variable(const Setting &setting, const Environment &source,
-								  const Sources &sources)
+std::optional<common::Secret> of_variable(const Setting &setting, const Environment &source,
+										  const Sources &sources)
 {
 	const std::string by_file = setting.file_name();
 	const auto value = source.find(setting.name);
@@ -26,15 +26,16 @@ std::optional<Secret> of_variable(const Setting &setting, const Environment &sou
 		sources.diagnostics.error(setting.name, "it is given twice; keep one of " +
 													std::string(setting.name) + " and " + by_file);
 	else if (value != source.end())
-		return checked_line(setting.name, Secret(http::trim(value->second)), sources.diagnostics);
-	else if (http::trim(path->second).empty())
+		return checked_line(setting.name, common::Secret(common::trim(value->second)),
+							sources.diagnostics);
+	else if (common::trim(path->second).empty())
 		sources.diagnostics.error(by_file, "it is empty; name a file, or leave it out");
 	else
 		return read_secret_file(by_file, path->second, sources.directory, sources.diagnostics);
 	return std::nullopt;
 }
 
-std::optional<Secret> of_toml(const Setting &setting, TableReader &top)
+std::optional<common::Secret> of_toml(const Setting &setting, TableReader &top)
 {
 	const std::string key = setting.toml_key();
 	if (setting.kind == Kind::secret)
@@ -46,12 +47,13 @@ std::optional<Secret> of_toml(const Setting &setting, TableReader &top)
 		text = fmt::format("{}", fmt::join(*parts, ","));
 	if (!text)
 		return std::nullopt;
-	return checked_line(setting.name, Secret(http::trim(*text)), top.sources().diagnostics);
+	return checked_line(setting.name, common::Secret(common::trim(*text)),
+						top.sources().diagnostics);
 }
 
 // From the environment, .env or the TOML file, in this order. Nothing if none of them has
 // it, or if it is wrong, which is an error.
-std::optional<Secret> value_of(const Setting &setting, TableReader &top)
+std::optional<common::Secret> value_of(const Setting &setting, TableReader &top)
 {
 	const Sources &sources = top.sources();
 	const bool is_secret = setting.kind == Kind::secret;
@@ -69,12 +71,12 @@ std::optional<Secret> value_of(const Setting &setting, TableReader &top)
 
 void read_setting(const Setting &setting, TableReader &top, Settings &settings)
 {
-	const auto read = [&](Secret value) {
+	const auto read = [&](common::Secret value) {
 		Given given{setting.name, std::move(value), settings, top.sources()};
 		setting.read(given);
 	};
 	if (!setting.default_value.empty() && !setting.default_value.starts_with('('))
-		read(Secret(setting.default_value));
+		read(common::Secret(setting.default_value));
 	if (auto value = value_of(setting, top))
 		read(std::move(*value));
 }
@@ -84,7 +86,7 @@ void check_cache(const Cache &cache, Diagnostics &diagnostics)
 {
 	constexpr std::string_view kTemplate = "OAUTH_CACHE_KEY_TEMPLATE";
 	const bool has_template = !cache.key_template.empty();
-	if (const auto wrong = cache::KeyTemplate::error(cache.key_template, cache.prefix))
+	if (const auto wrong = cache_entry::KeyTemplate::error(cache.key_template, cache.prefix))
 		diagnostics.error(has_template ? kTemplate : "OAUTH_CACHE_PREFIX", *wrong);
 	if (has_template && !cache.key.empty())
 		diagnostics.error(kTemplate, "with OAUTH_CACHE_KEY other services cannot read the entries; "

@@ -60,7 +60,7 @@ std::string block_of(const Preset &preset, std::string_view tenant)
 bool is_tenant(std::string_view tenant) noexcept
 {
 	constexpr std::string_view kAliases[] = {"common", "organizations", "consumers"};
-	if (std::ranges::find(kAliases, tenant) != std::end(kAliases) || http::is_uuid(tenant))
+	if (std::ranges::find(kAliases, tenant) != std::end(kAliases) || common::is_uuid(tenant))
 		return true;
 	const auto is_domain_character = [](char c) {
 		return is_alphanumeric(c) || c == '-' || c == '.';

@@ -64,9 +64,9 @@ void read_endpoints(TableReader &block, oauth::Provider &provider)
 void read_client(TableReader &block, PresetClient client, oauth::Provider &provider)
 {
 	const std::string own_id = block.text_or_variable("client_id").value_or("");
-	provider.client_id = http::trim(client.id.empty() ? own_id : client.id);
+	provider.client_id = common::trim(client.id.empty() ? own_id : client.id);
 	if (client.secret.empty())
-		client.secret = block.secret("client_secret").value_or(Secret());
+		client.secret = block.secret("client_secret").value_or(common::Secret());
 	else
 		block.pass_over_secret("client_secret");
 	provider.client_secret = std::move(client.secret);
@@ -251,7 +251,7 @@ void read_preset(const Preset &preset, std::string_view tenant, Sources &sources
 	// They are asked for whatever the provider's own block asks for.
 	provider.own_scopes = std::exchange(provider.scopes, {});
 	// Aliases and domains stand for tenants whose tokens are of the tenant's own issuer.
-	provider.issuer_per_tenant = !preset.tenant_setting.empty() && !http::is_uuid(tenant);
+	provider.issuer_per_tenant = !preset.tenant_setting.empty() && !common::is_uuid(tenant);
 }
 
 } // namespace

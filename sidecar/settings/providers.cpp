@@ -60,7 +60,7 @@ void read_providers(TableReader &top, Settings &settings)
 	for (auto &&[key, node] : table) {
 		const std::string name(key.str());
 		const std::string setting = "providers." + shown_name(name);
-		if (name.find('.') != name.npos || !flow::is_provider_name(name))
+		if (name.find('.') != name.npos || !common::is_provider_name(name))
 			top.error(setting, "a provider's name is of a-z, 0-9, _ and -, and does not begin "
 							   "with _ or -; labels (google.work) need no block");
 		else if (!node.is_table())

@@ -47,7 +47,7 @@ void public_url(Given &given)
 	std::string_view url = given.text();
 	if (url.ends_with('/'))
 		url.remove_suffix(1);
-	if (flow::is_public_url(url) && !url.ends_with('/'))
+	if (common::is_public_url(url) && !url.ends_with('/'))
 		given.settings.public_url = url;
 	else
 		given.error(public_url_error(url));
@@ -59,7 +59,7 @@ void return_to_origins(Given &given)
 	int number = 0;
 	for (const std::string &origin : split(given.text(), ",")) {
 		number++;
-		if (!flow::is_origin_pattern(origin))
+		if (!common::is_origin_pattern(origin))
 			given.error("entry " + std::to_string(number) +
 						" must be an origin in lower case without a path, as in "
 						"https://app.example.com or https://*.example.com; http is for "

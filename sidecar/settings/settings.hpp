@@ -31,7 +31,7 @@ struct Address {
 struct ApiToken {
 	enum Call : unsigned { status = 1, authorize = 2, token = 4, delete_ = 8, everything = 15 };
 	std::string name; // for the log
-	oauth::Digest digest{};
+	common::Digest digest{};
 	unsigned allow = everything;
 	std::vector<std::string> workspaces; // lower-case uuids; empty: all
 	std::vector<std::string> providers;  // base names or names with a label; empty: all
@@ -39,7 +39,7 @@ struct ApiToken {
 
 // docs/design/cache.md, "Entries"
 struct Cache {
-	Secret key;               // empty: entries are plain
+	common::Secret key;       // empty: entries are plain
 	std::string key_template; // empty: the cache's own
 	std::chrono::seconds max_ttl{0};
 	std::string prefix;             // of the cache's own keys
@@ -50,13 +50,13 @@ struct Cache {
 // What the environment says about the provider of a preset's own name.
 struct PresetClient {
 	std::string id; // empty: it does not say
-	Secret secret;
+	common::Secret secret;
 	std::string tenant;
 };
 
 struct Settings {
-	Secret database_url;
-	Secret redis_url; // empty: no cache
+	common::Secret database_url;
+	common::Secret redis_url; // empty: no cache
 	Cache cache;
 	Address listen;
 	std::optional<Address> api_listen; // nothing: the same listener

@@ -74,7 +74,7 @@ void file(Given &given)
 
 void redis_url(Given &given)
 {
-	const auto parsed = redis::parse_redis_address(given.text());
+	const auto parsed = address::parse_redis_address(given.text());
 	if (const auto *wrong = std::get_if<std::string_view>(&parsed))
 		given.error("it " + std::string(*wrong));
 	else
@@ -83,7 +83,7 @@ void redis_url(Given &given)
 
 void cache_key(Given &given)
 {
-	if (fernet::Key::parse(given.text()))
+	if (common::fernet::Key::parse(given.text()))
 		given.settings.cache.key = std::move(given.value);
 	else
 		given.error("it must be a Fernet key: 32 bytes as 44 characters of URL-safe base64");

@@ -16,7 +16,7 @@ namespace sidecar::settings
 // A value on its way into Settings.
 struct Given {
 	std::string_view setting;
-	Secret value;
+	common::Secret value;
 	Settings &settings;
 	Sources &sources;
 

@@ -26,7 +26,7 @@ constexpr std::string_view kDatabaseKey = "OAUTH_ENCRYPTION_KEY";
 void wipe_texts(toml::node &node)
 {
 	if (auto *text = node.as_string())
-		sidecar::wipe(text->get());
+		common::wipe(text->get());
 	else if (auto *array = node.as_array())
 		for (toml::node &element : *array)
 			wipe_texts(element);
@@ -58,7 +58,7 @@ Sources::Sources(const Environment &environment, std::string place, Diagnostics 
 Sources::~Sources()
 {
 	for (auto &[name, value] : dotenv_)
-		sidecar::wipe(value);
+		common::wipe(value);
 	wipe_texts(toml);
 	wipe_texts(token_blocks);
 }
@@ -83,7 +83,7 @@ void Sources::read_toml()
 {
 	const std::string *named = variable(kConfig);
 	const std::string_view setting = named != nullptr ? kConfig : kDefaultConfig;
-	if (named != nullptr && http::trim(*named).empty())
+	if (named != nullptr && common::trim(*named).empty())
 		return diagnostics.error(kConfig, "it is empty; name a file, or leave it out");
 	const File file =
 		read_file(resolved_path(named != nullptr ? *named : kDefaultConfig, directory),

@@ -93,7 +93,7 @@ std::optional<std::vector<std::string>> TableReader::list(std::string_view key,
 	for (std::size_t i = 0; array != nullptr && i < array->size(); i++)
 		texts.push_back(array->get(i)->value_exact<std::string>().value_or(""));
 	if (array != nullptr &&
-		std::ranges::none_of(texts, [](auto &text) { return http::trim(text).empty(); }))
+		std::ranges::none_of(texts, [](auto &text) { return common::trim(text).empty(); }))
 		return texts;
 	error(key, "it must be an array of texts, [\"…\", \"…\"], none of them empty");
 	return std::nullopt;
@@ -139,7 +139,7 @@ std::optional<std::string> TableReader::variable(std::string_view key)
 	return std::nullopt;
 }
 
-std::optional<Secret> TableReader::secret(std::string_view key)
+std::optional<common::Secret> TableReader::secret(std::string_view key)
 {
 	const std::string by_variable = std::string(key) + "_env";
 	const std::string by_file = std::string(key) + "_file";
@@ -152,10 +152,11 @@ std::optional<Secret> TableReader::secret(std::string_view key)
 	if (std::optional<std::string> given = text(key)) {
 		if (sources_.toml_is_open)
 			warn(key, "it stands in a file that group or others can read; chmod it to 600");
-		return Secret::take(*given);
+		return common::Secret::take(*given);
 	}
 	if (std::optional<std::string> value = variable(by_variable))
-		return checked_line(prefix_ + by_variable, Secret::take(*value), sources_.diagnostics);
+		return checked_line(prefix_ + by_variable, common::Secret::take(*value),
+							sources_.diagnostics);
 	if (const auto path = text(by_file))
 		return read_secret_file(prefix_ + by_file, *path, sources_.directory, sources_.diagnostics);
 	return std::nullopt;

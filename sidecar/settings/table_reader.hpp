@@ -69,7 +69,7 @@ public:
 	void read_word(std::string_view key, Meaning &to, Words<Meaning> words);
 
 	// By `key`, `key_env` or `key_file`; two of them are an error.
-	std::optional<Secret> secret(std::string_view key);
+	std::optional<common::Secret> secret(std::string_view key);
 	// If a stronger source gives it: these keys are known, and ignored.
 	void pass_over_secret(std::string_view key);
 	// By `key` or `key_env`.

@@ -12,15 +12,15 @@ namespace sidecar::spool
 namespace
 {
 
-fernet::Key parse_key(const Secret &text)
+common::fernet::Key parse_key(const common::Secret &text)
 {
-	auto key = fernet::Key::parse(text.reveal());
+	auto key = common::fernet::Key::parse(text.reveal());
 	if (!key)
 		throw std::invalid_argument("the attempt's spool key is not a Fernet key");
 	return std::move(*key);
 }
 
-void append_text(Secret &json, std::string_view text)
+void append_text(common::Secret &json, std::string_view text)
 {
 	boost::json::serializer serializer;
 	serializer.reset(boost::json::string_view(text));
@@ -30,9 +30,9 @@ void append_text(Secret &json, std::string_view text)
 	OPENSSL_cleanse(part, sizeof part);
 }
 
-Secret write_answer(const Answer &answer)
+common::Secret write_answer(const Answer &answer)
 {
-	Secret json("{\"access_token\":");
+	common::Secret json("{\"access_token\":");
 	append_text(json, answer.access_token);
 	if (answer.refresh_token) {
 		json.append(",\"refresh_token\":");
@@ -56,15 +56,15 @@ Secret write_answer(const Answer &answer)
 
 } // namespace
 
-Seal::Seal(const Secret &spool_key) : cipher_(parse_key(spool_key)) {}
+Seal::Seal(const common::Secret &spool_key) : cipher_(parse_key(spool_key)) {}
 
 std::string Seal::close(const Answer &answer)
 {
-	const Secret plaintext = write_answer(answer);
-	std::string token(fernet::token_chars(plaintext.size()), '\0');
-	fernet::Iv iv;
+	const common::Secret plaintext = write_answer(answer);
+	std::string token(common::fernet::token_chars(plaintext.size()), '\0');
+	common::fernet::Iv iv;
 	const auto now = static_cast<std::uint64_t>(std::time(nullptr));
-	if (!fernet::random_iv(iv) || !cipher_.encrypt(plaintext.reveal(), now, iv, token))
+	if (!common::fernet::random_iv(iv) || !cipher_.encrypt(plaintext.reveal(), now, iv, token))
 		throw std::runtime_error("OpenSSL could not seal an answer for the spool");
 	return token;
 }

@@ -29,7 +29,7 @@ public:
 	// `spool_key` is oauth_refresh_begin()'s; the caller wipes it then. Throws
 	// std::invalid_argument if it is not a Fernet key, and std::runtime_error if
 	// OpenSSL refuses.
-	explicit Seal(const Secret &spool_key);
+	explicit Seal(const common::Secret &spool_key);
 
 	// The Fernet token of {"access_token":…,"refresh_token":…,"expires_at":…,"scopes":…,
 	// "details":…}; no plaintext is left in memory. Throws std::runtime_error if
@@ -37,7 +37,7 @@ public:
 	std::string close(const Answer &answer);
 
 private:
-	fernet::Cipher cipher_; // wipes its key when it dies
+	common::fernet::Cipher cipher_; // wipes its key when it dies
 };
 
 } // namespace sidecar::spool

@@ -15,7 +15,7 @@
 #include "cache_entry/epoch.hpp"
 
 using namespace sidecar;
-using namespace sidecar::cache;
+using namespace sidecar::cache_entry;
 
 namespace
 {
@@ -32,7 +32,10 @@ void require(bool good)
 
 // Made once: all formats with one key.
 struct Formats {
-	explicit Formats(std::string_view key) : entry(Secret(key)), entry_metadata(Secret(key)) {}
+	explicit Formats(std::string_view key)
+		: entry(common::Secret(key)), entry_metadata(common::Secret(key))
+	{
+	}
 	EntryFormat entry;
 	EntryMetadataFormat entry_metadata;
 };
@@ -49,7 +52,7 @@ const Formats &sealed()
 	return formats;
 }
 
-bool same(const std::optional<Secret> &one, const std::optional<Secret> &other)
+bool same(const std::optional<common::Secret> &one, const std::optional<common::Secret> &other)
 {
 	return one.has_value() == other.has_value() && (!one || one->equals(other->reveal()));
 }
@@ -60,7 +63,7 @@ void check_entry(const EntryFormat &format, std::string_view value)
 	if (!entry)
 		return;
 	require(value.size() <= kMaxValueBytes && !entry->access_token.empty());
-	const Secret again = format.write(kName, *entry);
+	const common::Secret again = format.write(kName, *entry);
 	const auto reread = format.read(kName, again.reveal());
 	require(reread && reread->access_token.equals(entry->access_token.reveal()) &&
 			same(reread->refresh_token, entry->refresh_token) &&
@@ -95,7 +98,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 		check_entry(sealed().entry, body);
 		break;
 	case '1' % 5:
-		check_entry(sealed().entry, Sealer(Secret(samples::kCacheKey)).seal(body));
+		check_entry(sealed().entry, Sealer(common::Secret(samples::kCacheKey)).seal(body));
 		break;
 	case '2' % 5:
 		check_metadata(plain().entry_metadata, body);

@@ -44,13 +44,13 @@ std::string text_or(FuzzedDataProvider &data, std::string_view good)
 void check_tokens(const Grant &grant)
 {
 	const auto check = [](std::string_view token) {
-		require(!token.empty() && std::ranges::all_of(token, http::is_printable));
+		require(!token.empty() && std::ranges::all_of(token, common::is_printable));
 	};
 	check(grant.access_token.reveal());
 	if (grant.refresh_token)
 		check(grant.refresh_token->reveal());
 	require(!grant.expires_in || *grant.expires_in > 0);
-	require(!grant.scopes || std::ranges::all_of(*grant.scopes, http::is_printable));
+	require(!grant.scopes || std::ranges::all_of(*grant.scopes, common::is_printable));
 	const auto details = parse_json(grant.details, 64);
 	require(details && details->is_object());
 }
@@ -58,8 +58,8 @@ void check_tokens(const Grant &grant)
 void check_end(const End &end, bool had_attempt)
 {
 	require(had_attempt != end.location.empty());
-	require(std::ranges::all_of(end.reason, http::is_printable));
-	require(std::ranges::all_of(end.location, http::is_visible));
+	require(std::ranges::all_of(end.reason, common::is_printable));
+	require(std::ranges::all_of(end.location, common::is_visible));
 	require(!had_attempt || std::ranges::any_of(kStarts, [&](std::string_view start) {
 		return end.location.starts_with(start);
 	}));
@@ -135,7 +135,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 		require(request.url == token_endpoint && token_endpoint.starts_with("http"));
 		check_tokens(flow.answered(make_answer(data), samples::kNow));
 		const auto kind = static_cast<StoreResult::Kind>(data.ConsumeIntegralInRange(0, 3));
-		check_end(flow.stored({kind, Secret(text(data))}), true);
+		check_end(flow.stored({kind, common::Secret(text(data))}), true);
 	} catch (const End &end) {
 		check_end(end, had_attempt);
 	}

@@ -20,16 +20,16 @@
 #include "common/base64url.hpp"
 #include "common/fernet.hpp"
 
-using fernet::Bytes;
-using fernet::Cipher;
-using fernet::ConstBytes;
-using fernet::Envelope;
-using fernet::Iv;
-using fernet::kBlockBytes;
-using fernet::Key;
-using fernet::kHeaderBytes;
-using fernet::kIvBytes;
-using fernet::kMacBytes;
+using common::fernet::Bytes;
+using common::fernet::Cipher;
+using common::fernet::ConstBytes;
+using common::fernet::Envelope;
+using common::fernet::Iv;
+using common::fernet::kBlockBytes;
+using common::fernet::Key;
+using common::fernet::kHeaderBytes;
+using common::fernet::kIvBytes;
+using common::fernet::kMacBytes;
 
 namespace
 {
@@ -57,20 +57,20 @@ Cipher &the_cipher()
 
 std::string encode(ConstBytes bytes)
 {
-	std::string text(fernet::base64url::encoded_chars(bytes.size()), '\0');
-	fernet::base64url::encode(bytes, text.data());
+	std::string text(common::fernet::base64url::encoded_chars(bytes.size()), '\0');
+	common::fernet::base64url::encode(bytes, text.data());
 	return text;
 }
 
 // The two decoders agree, and what they accept has one spelling only.
 std::vector<unsigned char> check_base64url(std::string_view text)
 {
-	std::vector<unsigned char> bytes(fernet::base64url::decoded_capacity(text.size()));
+	std::vector<unsigned char> bytes(common::fernet::base64url::decoded_capacity(text.size()));
 	std::vector<unsigned char> scalar_bytes(bytes.size());
 	std::size_t size, scalar_size;
-	const bool good = fernet::base64url::decode(text, bytes.data(), size);
+	const bool good = common::fernet::base64url::decode(text, bytes.data(), size);
 	const bool scalar_good =
-		fernet::base64url::decode_scalar(text, scalar_bytes.data(), scalar_size);
+		common::fernet::base64url::decode_scalar(text, scalar_bytes.data(), scalar_size);
 	require(good == scalar_good);
 	if (!good)
 		return {};
@@ -80,7 +80,7 @@ std::vector<unsigned char> check_base64url(std::string_view text)
 	require(bytes == scalar_bytes);
 	require(encode(bytes) == text);
 	std::string scalar_text(text.size(), '\0');
-	fernet::base64url::encode_scalar(bytes, scalar_text.data());
+	common::fernet::base64url::encode_scalar(bytes, scalar_text.data());
 	require(scalar_text == text);
 	return bytes;
 }
@@ -89,7 +89,7 @@ std::vector<unsigned char> check_base64url(std::string_view text)
 bool check_token(std::string_view token, bool *verified = nullptr)
 {
 	const auto bytes = check_base64url(token);
-	std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
+	std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()));
 	auto envelope = Envelope::decode(token, buffer);
 	constexpr std::size_t kOthers = kHeaderBytes + kMacBytes;
 	require(envelope.has_value() == (bytes.size() > kOthers && bytes[0] == 0x80 &&
@@ -97,7 +97,7 @@ bool check_token(std::string_view token, bool *verified = nullptr)
 	if (!envelope)
 		return false;
 	const auto timestamp = envelope->timestamp();
-	fernet::is_fresh(timestamp, 0, timestamp);
+	common::fernet::is_fresh(timestamp, 0, timestamp);
 	Iv iv;
 	std::copy_n(&bytes[kIvAt], kIvBytes, iv.begin());
 
@@ -111,7 +111,7 @@ bool check_token(std::string_view token, bool *verified = nullptr)
 		return false;
 
 	const std::string plaintext(opened->begin(), opened->end());
-	std::string again(fernet::token_chars(plaintext.size()), '\0');
+	std::string again(common::fernet::token_chars(plaintext.size()), '\0');
 	require(the_cipher().encrypt(plaintext, timestamp, iv, again));
 	require(again == token);
 	return true;
@@ -179,7 +179,7 @@ void check_plaintext(ConstBytes body)
 	Iv iv;
 	std::copy_n(body.begin(), kIvBytes, iv.begin());
 	const std::string plaintext(body.begin() + kIvBytes, body.end());
-	std::string token(fernet::token_chars(plaintext.size()), '\0');
+	std::string token(common::fernet::token_chars(plaintext.size()), '\0');
 	require(the_cipher().encrypt(plaintext, body.size(), iv, token));
 	require(check_token(token));
 }

@@ -41,7 +41,7 @@ Provider make_provider(unsigned choice)
 void check_token(std::string_view token)
 {
 	require(!token.empty() && token.size() <= kMaxTokenBytes);
-	require(std::ranges::all_of(token, http::is_printable));
+	require(std::ranges::all_of(token, common::is_printable));
 }
 
 // No string in the details tells a token that is long enough to be one.
@@ -65,9 +65,9 @@ void check_grant(const Grant &grant)
 		check_token(grant.refresh_token->reveal());
 	require(!grant.expires_in || *grant.expires_in > 0);
 	require(!grant.refresh_expires_in || *grant.refresh_expires_in > 0);
-	require(!grant.scopes || std::ranges::all_of(*grant.scopes, http::is_printable));
+	require(!grant.scopes || std::ranges::all_of(*grant.scopes, common::is_printable));
 	for (const std::string &warning : grant.warnings)
-		require(warning.size() < 400 && std::ranges::all_of(warning, http::is_printable));
+		require(warning.size() < 400 && std::ranges::all_of(warning, common::is_printable));
 	const auto details = parse_json(grant.details, 64);
 	require(details && details->is_object());
 	check_details(*details, grant.access_token.reveal());
@@ -92,7 +92,7 @@ void check_refresh(const Provider &provider, const ProviderAnswer &answer, unsig
 	require(!name_of(failure.kind).empty());
 	const std::string detail = failure.detail();
 	require(!detail.empty() && detail.size() <= kMaxFailureDetailBytes);
-	require(std::ranges::none_of(detail, http::is_control));
+	require(std::ranges::none_of(detail, common::is_control));
 }
 
 } // namespace
@@ -116,12 +116,12 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 	// Claims instead of a body, so that what comes after decoding is reached.
 	if (choice & 64)
 		answer.body =
-			Secret(R"({"access_token":"a","id_token":")" + samples::id_token(body) + "\"}");
+			common::Secret(R"({"access_token":"a","id_token":")" + samples::id_token(body) + "\"}");
 	const auto read = read_token_answer(expected, answer);
 	if (const auto *grant = std::get_if<Grant>(&read))
 		check_grant(*grant);
 	else
-		require(std::ranges::all_of(std::get<NoGrant>(read).reason, http::is_printable));
+		require(std::ranges::all_of(std::get<NoGrant>(read).reason, common::is_printable));
 	check_refresh(provider, answer, choice);
 	return 0;
 }

@@ -9,13 +9,13 @@ namespace
 {
 
 // All of an endpoint in one line.
-std::string text_of(const ParsedRedisAddress &parsed)
+std::string text_of(const address::ParsedRedisAddress &parsed)
 {
 	if (const auto *fault = std::get_if<std::string_view>(&parsed))
 		return "fault: " + std::string(*fault);
-	const auto &endpoint = std::get<RedisAddress>(parsed);
+	const auto &endpoint = std::get<address::RedisAddress>(parsed);
 	std::string text = endpoint.tls ? "tls" : "";
-	for (const HostPort &host : endpoint.hosts)
+	for (const address::HostPort &host : endpoint.hosts)
 		text += " " + host.host + "|" + std::to_string(host.port);
 	if (!endpoint.unix_path.empty())
 		text += " path=" + endpoint.unix_path;
@@ -32,7 +32,7 @@ std::string text_of(const ParsedRedisAddress &parsed)
 
 std::string shown(std::string_view url)
 {
-	return text_of(parse_redis_address(url));
+	return text_of(address::parse_redis_address(url));
 }
 
 } // namespace
@@ -133,8 +133,9 @@ TEST(RedisEndpoint, SaysWhatIsWrongAndNotWhere)
 
 TEST(RedisEndpoint, ClonesAll)
 {
-	const auto parsed = parse_redis_address("rediss://u:p@a,b:1/5?master=m");
-	EXPECT_EQ(text_of(ParsedRedisAddress(std::get<RedisAddress>(parsed).clone())), text_of(parsed));
+	const auto parsed = address::parse_redis_address("rediss://u:p@a,b:1/5?master=m");
+	EXPECT_EQ(text_of(address::ParsedRedisAddress(std::get<address::RedisAddress>(parsed).clone())),
+			  text_of(parsed));
 }
 
 } // namespace sidecar::redis

@@ -97,7 +97,7 @@ protected:
 	}
 
 	tests::RedisServer server_;
-	const Keys keys_{"", "oauth:cache"};
+	const cache_entry::Keys keys_{"", "oauth:cache"};
 	FakeInvalidations invalidations_;
 	Coherence coherence_;
 	ChangeMemory changes_;

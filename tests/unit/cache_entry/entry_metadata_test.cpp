@@ -6,8 +6,8 @@
 
 #include "samples.hpp"
 
-using namespace sidecar::cache;
-using sidecar::Secret;
+using namespace sidecar::cache_entry;
+using common::Secret;
 using sidecar::oauth::Identity;
 
 namespace

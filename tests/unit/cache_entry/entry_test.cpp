@@ -9,8 +9,8 @@
 #include "oauth/json.hpp"
 #include "samples.hpp"
 
-using namespace sidecar::cache;
-using sidecar::Secret;
+using namespace sidecar::cache_entry;
+using common::Secret;
 
 namespace
 {

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-using namespace sidecar::cache;
+using namespace sidecar::cache_entry;
 
 namespace
 {

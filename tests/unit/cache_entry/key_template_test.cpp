@@ -10,7 +10,7 @@
 
 #include "samples.hpp"
 
-using sidecar::cache::KeyTemplate;
+using sidecar::cache_entry::KeyTemplate;
 using sidecar::oauth::Identity;
 
 namespace

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-using sidecar::cache::entry_life;
+using sidecar::cache_entry::entry_life;
 using std::chrono::seconds;
 
 // C5

@@ -20,10 +20,10 @@ inline sidecar::oauth::Identity identity()
 	return {"0b4a3a9e-8c55-4a7e-9d0e-7f0e6a1b2c3d", "google.work", "user", "7"};
 }
 
-inline sidecar::cache::Entry entry(std::string_view access_token = "ya29.A0")
+inline sidecar::cache_entry::Entry entry(std::string_view access_token = "ya29.A0")
 {
-	sidecar::cache::Entry made;
-	made.access_token = sidecar::Secret(access_token);
+	sidecar::cache_entry::Entry made;
+	made.access_token = common::Secret(access_token);
 	made.expires_at = kExpiry;
 	made.scope = "calendar email";
 	return made;

@@ -11,7 +11,7 @@
 #include "client/endpoint_host.hpp"
 #include "scripted_server.hpp"
 
-using sidecar::Secret;
+using common::Secret;
 using sidecar::client::CurlClient;
 using sidecar::client::CurlLimits;
 using sidecar::oauth::ProviderAnswer;

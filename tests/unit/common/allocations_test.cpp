@@ -23,19 +23,19 @@ TEST(Allocations, CounterCounts)
 TEST(Allocations, NoneOfOursPerCall)
 {
 	constexpr std::size_t kCalls = 1000;
-	const auto key = fernet::Key::parse(kVectorKey);
+	const auto key = common::fernet::Key::parse(kVectorKey);
 	auto cipher = make_cipher();
 	const std::string plaintext(200, 'p');
-	std::string token(fernet::token_chars(plaintext.size()), '\0');
-	std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
-	fernet::Iv iv;
-	bool good = fernet::random_iv(iv); // sets up the generator
+	std::string token(common::fernet::token_chars(plaintext.size()), '\0');
+	std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()));
+	common::fernet::Iv iv;
+	bool good = common::fernet::random_iv(iv); // sets up the generator
 
 	const auto ours = allocations::ours(), openssl = allocations::openssl();
 	for (std::size_t i = 0; i < kCalls; i++) {
 		good &= cipher.encrypt(plaintext, kTimestamp, kIv, token);
-		auto envelope = fernet::Envelope::decode(token, buffer);
-		good &= envelope && fernet::is_fresh(envelope->timestamp(), kTimestamp, 0) &&
+		auto envelope = common::fernet::Envelope::decode(token, buffer);
+		good &= envelope && common::fernet::is_fresh(envelope->timestamp(), kTimestamp, 0) &&
 				cipher.verify(*envelope) && cipher.decrypt(*envelope);
 	}
 	// OpenSSL 3.0 takes a new block for each copy of a digest context: twice in
@@ -43,8 +43,8 @@ TEST(Allocations, NoneOfOursPerCall)
 	EXPECT_LE(allocations::openssl(), openssl + 4 * kCalls);
 
 	for (std::size_t i = 0; i < kCalls; i++) {
-		good &= fernet::random_iv(iv);
-		good &= fernet::Key::parse(kVectorKey).has_value();
+		good &= common::fernet::random_iv(iv);
+		good &= common::fernet::Key::parse(kVectorKey).has_value();
 		good &= key->fingerprint()[0] != '\0';
 	}
 	EXPECT_EQ(allocations::ours(), ours);

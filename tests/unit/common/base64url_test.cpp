@@ -6,10 +6,10 @@
 
 #include "tokens.hpp"
 
-using fernet::base64url::decode_scalar;
-using fernet::base64url::decoded_capacity;
-using fernet::base64url::encode_scalar;
-using fernet::base64url::encoded_chars;
+using common::fernet::base64url::decode_scalar;
+using common::fernet::base64url::decoded_capacity;
+using common::fernet::base64url::encode_scalar;
+using common::fernet::base64url::encoded_chars;
 
 namespace
 {
@@ -183,7 +183,7 @@ TEST(Base64url, EncodesFromTheEndOfItsOwnOutput)
 	for (std::size_t size = 0; size <= 300; size++) {
 		const auto bytes = random_bytes(size);
 		const auto expected = encode(bytes);
-		for (const auto function : {fernet::base64url::encode, encode_scalar}) {
+		for (const auto function : {common::fernet::base64url::encode, encode_scalar}) {
 			std::string text(encoded_chars(size), '\0');
 			auto *in = reinterpret_cast<unsigned char *>(text.data() + text.size() - size);
 			std::copy(bytes.begin(), bytes.end(), in);
@@ -199,13 +199,13 @@ TEST(Base64url, WritesNoByteBeyondItsOutput)
 		const auto bytes = random_bytes(size);
 		const auto text = encode(bytes);
 		std::string written(text.size() + 32, '#');
-		fernet::base64url::encode(bytes, written.data());
+		common::fernet::base64url::encode(bytes, written.data());
 		EXPECT_EQ(written, text + std::string(32, '#'));
 
 		const std::string before(bytes.begin(), bytes.end());
 		std::vector<unsigned char> out(decoded_capacity(text.size()) + 32, '#');
 		std::size_t decoded;
-		ASSERT_TRUE(fernet::base64url::decode(text, out.data(), decoded));
+		ASSERT_TRUE(common::fernet::base64url::decode(text, out.data(), decoded));
 		EXPECT_EQ(decoded, size);
 		EXPECT_EQ(std::string(out.begin(), out.end()),
 				  before + std::string(out.size() - size, '#'));

@@ -8,9 +8,9 @@
 
 #include "tokens.hpp"
 
-using fernet::Key;
-using fernet::kKeyBytes;
-using fernet::kKeyChars;
+using common::fernet::Key;
+using common::fernet::kKeyBytes;
+using common::fernet::kKeyChars;
 
 namespace
 {

@@ -12,10 +12,10 @@
 #include "allocations.hpp"
 #include "tokens.hpp"
 
-using fernet::Cipher;
-using fernet::Envelope;
-using fernet::Iv;
-using fernet::Key;
+using common::fernet::Cipher;
+using common::fernet::Envelope;
+using common::fernet::Iv;
+using common::fernet::Key;
 
 namespace
 {
@@ -38,7 +38,7 @@ TEST(Fernet, EveryLengthComesBack)
 	for (std::size_t size = 0; size <= 200; size++) {
 		const auto plaintext = text_of_length(size);
 		const auto token = seal(cipher, plaintext);
-		EXPECT_EQ(token.size(), fernet::token_chars(size));
+		EXPECT_EQ(token.size(), common::fernet::token_chars(size));
 		EXPECT_EQ(open(cipher, token), plaintext) << size;
 	}
 }
@@ -57,7 +57,7 @@ TEST(Fernet, CallsInAnyOrderAgreeWithFreshCiphers)
 	for (int i = 0; i < 500; i++) {
 		const auto plaintext = text_of_length(static_cast<std::size_t>(i * 37 % 201));
 		Iv iv;
-		ASSERT_TRUE(fernet::random_iv(iv));
+		ASSERT_TRUE(common::fernet::random_iv(iv));
 		auto fresh = make_cipher();
 		const auto token = seal(fresh, plaintext, kTimestamp, iv);
 		if (i % 3 != 0) {
@@ -103,7 +103,7 @@ TEST(Fernet, TimestampsOf64BitsAreKept)
 		for (std::size_t i = 0; i < 8; i++)
 			EXPECT_EQ(bytes[1 + i], timestamp >> (56 - 8 * i) & 0xff);
 
-		std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
+		std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()));
 		const auto envelope = Envelope::decode(token, buffer);
 		ASSERT_TRUE(envelope);
 		EXPECT_EQ(envelope->timestamp(), timestamp);
@@ -125,7 +125,7 @@ TEST(Fernet, DecodeRefusesSmallBuffer)
 {
 	auto cipher = make_cipher();
 	const auto token = seal(cipher, "hello");
-	std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()) - 1);
+	std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()) - 1);
 	EXPECT_FALSE(Envelope::decode(token, buffer));
 }
 
@@ -135,7 +135,7 @@ TEST(Fernet, DecryptLeavesPlaintextAloneInTheBuffer)
 	for (std::size_t size : {0, 1, 15, 16, 17, 200}) {
 		const std::string plaintext(size, 'p');
 		const auto token = seal(cipher, plaintext);
-		std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
+		std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()));
 		auto envelope = Envelope::decode(token, buffer);
 		ASSERT_TRUE(envelope && cipher.verify(*envelope));
 		const auto opened = cipher.decrypt(*envelope);
@@ -155,15 +155,15 @@ TEST(Fernet, RandomIvsAreUniqueAlsoAfterFork)
 	constexpr int kDraws = 1000;
 	std::vector<Iv> all(2 * kDraws);
 	int pipes[2];
-	ASSERT_TRUE(fernet::random_iv(all[0])); // so that the child inherits a generator in use
+	ASSERT_TRUE(common::fernet::random_iv(all[0])); // so that the child inherits a generator in use
 	ASSERT_EQ(pipe(pipes), 0);
 	const pid_t child = fork();
 	ASSERT_GE(child, 0);
 
 	bool good = true;
 	for (std::size_t i = 0; i < kDraws / 2; i++)
-		good &= fernet::random_iv(all[i]);
-	good &= fernet::random_ivs(std::span(all).subspan(kDraws / 2, kDraws / 2));
+		good &= common::fernet::random_iv(all[i]);
+	good &= common::fernet::random_ivs(std::span(all).subspan(kDraws / 2, kDraws / 2));
 	constexpr std::size_t bytes = kDraws * sizeof(Iv);
 	if (child == 0)
 		_exit(good && write(pipes[1], all.data(), bytes) == bytes ? 0 : 1);

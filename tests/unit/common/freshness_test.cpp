@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-using fernet::is_fresh;
+using common::fernet::is_fresh;
 
 namespace
 {

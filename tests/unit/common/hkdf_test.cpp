@@ -47,19 +47,19 @@ TEST(Hkdf, AnswersAsTheRfcSays)
 	};
 	for (const auto &vector : cases) {
 		std::vector<unsigned char> okm(vector.okm.size() / 2);
-		ASSERT_TRUE(fernet::hkdf_sha256(bytes_of(vector.secret), text_of(vector.salt),
-										text_of(vector.info), okm));
+		ASSERT_TRUE(common::fernet::hkdf_sha256(bytes_of(vector.secret), text_of(vector.salt),
+												text_of(vector.info), okm));
 		EXPECT_EQ(okm, bytes_of(vector.okm));
 	}
 }
 
 TEST(Hkdf, DerivesAKeyForEachPurpose)
 {
-	const auto master = fernet::Key::generate();
+	const auto master = common::fernet::Key::generate();
 	ASSERT_TRUE(master);
-	const auto one = fernet::derive_key(*master, "one");
-	const auto again = fernet::derive_key(*master, "one");
-	const auto two = fernet::derive_key(*master, "two");
+	const auto one = common::fernet::derive_key(*master, "one");
+	const auto again = common::fernet::derive_key(*master, "one");
+	const auto two = common::fernet::derive_key(*master, "two");
 	ASSERT_TRUE(one && again && two);
 	EXPECT_TRUE(std::ranges::equal(one->bytes(), again->bytes()));
 	EXPECT_FALSE(std::ranges::equal(one->bytes(), two->bytes()));

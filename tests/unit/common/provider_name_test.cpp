@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-using flow::is_provider_name;
-using flow::provider_base;
+using common::is_provider_name;
+using common::provider_base;
 
 TEST(ProviderName, IsANameAndPerhapsALabel)
 {

@@ -6,10 +6,10 @@
 
 #include <gtest/gtest.h>
 
-using flow::is_origin_pattern;
-using flow::is_public_url;
-using flow::origin_of;
-using flow::return_to_allowed;
+using common::is_origin_pattern;
+using common::is_public_url;
+using common::origin_of;
+using common::return_to_allowed;
 
 namespace
 {

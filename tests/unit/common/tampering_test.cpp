@@ -7,10 +7,10 @@
 
 #include "tokens.hpp"
 
-using fernet::kBlockBytes;
-using fernet::Key;
-using fernet::kHeaderBytes;
-using fernet::kMacBytes;
+using common::fernet::kBlockBytes;
+using common::fernet::Key;
+using common::fernet::kHeaderBytes;
+using common::fernet::kMacBytes;
 
 namespace
 {
@@ -137,9 +137,9 @@ TEST(Tampering, EveryOtherSizeIsRefusedByDecode)
 	for (std::size_t size = 0; size <= 300; size++) {
 		std::vector<unsigned char> bytes(size, 0x80);
 		const auto token = encode(bytes);
-		std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
+		std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()));
 		const bool possible = size >= 73 && (size - 57) % 16 == 0;
-		EXPECT_EQ(fernet::Envelope::decode(token, buffer).has_value(), possible) << size;
+		EXPECT_EQ(common::fernet::Envelope::decode(token, buffer).has_value(), possible) << size;
 	}
 }
 
@@ -191,8 +191,8 @@ TEST(Tampering, WrongPaddingLeavesNothingInTheBuffer)
 {
 	auto cipher = make_cipher();
 	const auto token = seal_blocks(std::vector<unsigned char>(64, 0));
-	std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
-	auto envelope = fernet::Envelope::decode(token, buffer);
+	std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()));
+	auto envelope = common::fernet::Envelope::decode(token, buffer);
 	ASSERT_TRUE(envelope && cipher.verify(*envelope));
 	EXPECT_FALSE(cipher.decrypt(*envelope));
 	EXPECT_EQ(buffer, std::vector<unsigned char>(buffer.size()));

@@ -106,9 +106,9 @@ std::uint64_t parse_time(const std::string &text)
 	return static_cast<std::uint64_t>(utc.time_since_epoch().count());
 }
 
-fernet::Iv parse_iv(const std::string &text)
+common::fernet::Iv parse_iv(const std::string &text)
 {
-	fernet::Iv iv;
+	common::fernet::Iv iv;
 	std::istringstream in(text);
 	for (auto &byte : iv) {
 		int value;

@@ -19,4 +19,4 @@ std::vector<Vector> read_vectors(const std::string &file);
 std::uint64_t parse_time(const std::string &text);
 
 // "[0, 1, …, 15]".
-fernet::Iv parse_iv(const std::string &text);
+common::fernet::Iv parse_iv(const std::string &text);

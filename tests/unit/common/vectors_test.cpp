@@ -13,10 +13,11 @@ std::optional<std::string> open_fresh(const Vector &vector)
 {
 	auto cipher = make_cipher(vector.at("secret"));
 	const std::string token = vector.at("token");
-	std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
-	const auto envelope = fernet::Envelope::decode(token, buffer);
+	std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()));
+	const auto envelope = common::fernet::Envelope::decode(token, buffer);
 	const auto ttl = std::stoull(vector.at("ttl_sec")) * 1'000'000;
-	if (!envelope || !fernet::is_fresh(envelope->timestamp(), parse_time(vector.at("now")), ttl))
+	if (!envelope ||
+		!common::fernet::is_fresh(envelope->timestamp(), parse_time(vector.at("now")), ttl))
 		return std::nullopt;
 	return open(cipher, token);
 }
@@ -74,8 +75,8 @@ TEST(Vectors, InvalidForTheReasonGiven)
 	for (const char *malformed :
 		 {"too short", "invalid base64", "payload size not multiple of block size"}) {
 		const std::string token = invalid(malformed).at("token");
-		std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
-		EXPECT_FALSE(fernet::Envelope::decode(token, buffer)) << malformed;
+		std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()));
+		EXPECT_FALSE(common::fernet::Envelope::decode(token, buffer)) << malformed;
 	}
 	for (const char *stale : {"far-future TS (unacceptable clock skew)", "expired TTL"}) {
 		const auto &vector = invalid(stale);
@@ -88,8 +89,8 @@ TEST(Vectors, InvalidForTheReasonGiven)
 		const auto &vector = invalid(description);
 		const std::string token = vector.at("token");
 		auto cipher = make_cipher(vector.at("secret"));
-		std::vector<unsigned char> buffer(fernet::decoded_capacity(token.size()));
-		auto envelope = fernet::Envelope::decode(token, buffer);
+		std::vector<unsigned char> buffer(common::fernet::decoded_capacity(token.size()));
+		auto envelope = common::fernet::Envelope::decode(token, buffer);
 		ASSERT_TRUE(envelope) << description;
 		EXPECT_EQ(cipher.verify(*envelope), authentic) << description;
 		if (authentic) {

@@ -18,8 +18,8 @@
 #include "loop.hpp"
 #include "server.hpp"
 
-using sidecar::Secret;
-using sidecar::database::error_of_url;
+using common::Secret;
+using sidecar::address::error_of_url;
 using sidecar::database::Parameters;
 using sidecar::database::Pool;
 using sidecar::database::PoolLimits;

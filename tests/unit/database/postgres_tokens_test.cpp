@@ -10,7 +10,8 @@
 #include "loop.hpp"
 #include "server.hpp"
 
-using sidecar::Secret;
+using common::Digest;
+using common::Secret;
 using sidecar::database::Parameters;
 using sidecar::database::PendingInvalidations;
 using sidecar::database::Pool;
@@ -19,7 +20,6 @@ using sidecar::database::PostgresTokens;
 using sidecar::database::Registration;
 using sidecar::database::Revocations;
 using sidecar::database::StoreError;
-using sidecar::oauth::Digest;
 using sidecar::oauth::Identity;
 using sidecar::oauth::Revoke;
 using sidecar::oauth::StoreResult;
@@ -198,7 +198,7 @@ Digest digest(unsigned char first)
 
 std::string hex_of(const Digest &bytes)
 {
-	return sidecar::oauth::hex({reinterpret_cast<const char *>(bytes.data()), bytes.size()});
+	return common::hex({reinterpret_cast<const char *>(bytes.data()), bytes.size()});
 }
 
 } // namespace
@@ -378,8 +378,8 @@ TEST_F(PostgresTokensTest, ReadsInvalidations)
 	const Registration registration = finish(io, invalidations.registration());
 	EXPECT_EQ(registration.cache_id, "mine");
 	EXPECT_EQ(registration.registration_id, registration_id);
-	const sidecar::cache::DatabaseId database{"18446744073709551615", 4294967295u, 3,
-											  1795339957123456};
+	const sidecar::cache_entry::DatabaseId database{"18446744073709551615", 4294967295u, 3,
+													1795339957123456};
 	EXPECT_EQ(registration.database, database);
 	EXPECT_NEAR(registration.unacknowledged, 3, 2);
 

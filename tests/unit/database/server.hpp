@@ -23,7 +23,7 @@ public:
 	void stop(int signal); // SIGINT: sessions end at once; SIGQUIT: without a word
 
 	std::string address(const std::string &more = {}) const; // key=value form
-	sidecar::Secret url() const { return sidecar::Secret(address()); }
+	common::Secret url() const { return common::Secret(address()); }
 	pid_t pid() const noexcept { return pid_; }
 
 	// By a connection of its own, blocking. The first value of the last result.

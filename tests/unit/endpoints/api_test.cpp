@@ -183,7 +183,7 @@ TEST(Api, GivesATokenWhileItLives)
 	for (const Case &c : cases) {
 		EndpointFixture site;
 		database::StoredToken token;
-		token.access_token = Secret("the\"token");
+		token.access_token = common::Secret("the\"token");
 		token.expires_at = c.expires_at;
 		token.now = 1000;
 		site.store.known_token = std::move(token);
@@ -257,7 +257,7 @@ const std::string kTokenOfAlice = "/oauth/plain/token?" + kAlice;
 cache::CachedToken cached(std::optional<long long> expires_at)
 {
 	cache::CachedToken token;
-	token.entry.access_token = Secret("from the cache");
+	token.entry.access_token = common::Secret("from the cache");
 	token.entry.expires_at = expires_at;
 	token.entry.scope = "mail";
 	token.details = R"({"account_id":"42","extra":{"instance_url":"https://one.example.com"}})";
@@ -267,7 +267,7 @@ cache::CachedToken cached(std::optional<long long> expires_at)
 database::StoredToken stored()
 {
 	database::StoredToken token;
-	token.access_token = Secret("from the database");
+	token.access_token = common::Secret("from the database");
 	return token;
 }
 

@@ -47,7 +47,7 @@ public:
 		co_return "https://connect.example.com/oauth/" + link.identity.provider +
 			"/authorize?ticket=" + kTicket;
 	}
-	Awaitable<std::optional<oauth::OpenedAttempt>> open_attempt(const oauth::Digest &,
+	Awaitable<std::optional<oauth::OpenedAttempt>> open_attempt(const common::Digest &,
 																const std::string &,
 																const oauth::ProviderEndpoints &,
 																const std::string &) override
@@ -58,10 +58,10 @@ public:
 		attempts++;
 		oauth::OpenedAttempt attempt;
 		attempt.link = link();
-		attempt.state = Secret(kState);
-		attempt.browser_secret = Secret(kBrowser);
-		attempt.code_verifier = Secret(kTicket);
-		attempt.nonce = Secret(kTicket);
+		attempt.state = common::Secret(kState);
+		attempt.browser_secret = common::Secret(kBrowser);
+		attempt.code_verifier = common::Secret(kTicket);
+		attempt.nonce = common::Secret(kTicket);
 		attempt.expires_in = 600;
 		co_return attempt;
 	}
@@ -73,21 +73,21 @@ public:
 			co_return std::nullopt;
 		oauth::ClaimedAttempt attempt;
 		attempt.link = link();
-		attempt.code_verifier = Secret(kTicket);
-		attempt.nonce = Secret(kTicket);
+		attempt.code_verifier = common::Secret(kTicket);
+		attempt.nonce = common::Secret(kTicket);
 		attempt.token_endpoint = "https://provider.example.com/token";
 		attempt.client_id = "app";
 		co_return attempt;
 	}
-	Awaitable<oauth::StoreResult> store(const oauth::Digest &, const oauth::Grant &grant) override
+	Awaitable<oauth::StoreResult> store(const common::Digest &, const oauth::Grant &grant) override
 	{
 		fail();
 		stores++;
 		stored_access_token = grant.access_token.reveal();
-		oauth::StoreResult result{oauth::StoreResult::Kind::connected, Secret()};
+		oauth::StoreResult result{oauth::StoreResult::Kind::connected, common::Secret()};
 		if (confirm) {
 			result.kind = oauth::StoreResult::Kind::confirm;
-			result.flow = Secret("one-time-code");
+			result.flow = common::Secret("one-time-code");
 		}
 		co_return result;
 	}
@@ -176,8 +176,8 @@ public:
 		answer.cluster = "1/2";
 		if (answer.outcome == database::BegunRefresh::Outcome::granted) {
 			answer.fence = static_cast<std::int64_t>(begun.size());
-			answer.refresh_token = Secret("the-refresh-token");
-			answer.spool_key = Secret("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+			answer.refresh_token = common::Secret("the-refresh-token");
+			answer.spool_key = common::Secret("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
 		}
 		co_return answer;
 	}
@@ -263,7 +263,7 @@ public:
 		oauth::ProviderAnswer answer;
 		answer.status = status;
 		answer.content_type = "application/json";
-		answer.body = Secret(body);
+		answer.body = common::Secret(body);
 		co_return answer;
 	}
 };
@@ -306,14 +306,14 @@ public:
 		settings.public_url = "https://connect.example.com";
 		settings.return_to_origins = {"https://app.example.com"};
 		settings::ApiToken token;
-		token.digest = oauth::sha256(kApiToken);
+		token.digest = common::sha256(kApiToken);
 		settings.api_tokens.push_back(token);
 		oauth::Provider provider;
 		provider.name = "plain";
 		provider.endpoints.authorization = "https://provider.example.com/authorize";
 		provider.endpoints.token = "https://provider.example.com/token";
 		provider.client_id = "app";
-		provider.client_secret = Secret("a-secret-of-the-client");
+		provider.client_secret = common::Secret("a-secret-of-the-client");
 		settings.providers.emplace("plain", std::move(provider));
 	}
 

@@ -31,7 +31,7 @@ struct RefreshSite : EndpointFixture {
 	explicit RefreshSite(double left)
 	{
 		database::StoredToken token;
-		token.access_token = Secret("the-old-token");
+		token.access_token = common::Secret("the-old-token");
 		token.has_refresh_token = true;
 		token.now = 1000;
 		token.expires_at = 1000 + left;
@@ -143,10 +143,10 @@ TEST(RefreshOnRead, MeansTheTokenThatIsThereByForce)
 	site.ask("GET", kToken + "&force=true", true);
 	ASSERT_EQ(site.refreshes.begun.size(), 1U);
 	EXPECT_TRUE(site.refreshes.begun[0].force);
-	EXPECT_EQ(site.refreshes.begun[0].if_token_sha256, oauth::sha256("the-old-token"));
+	EXPECT_EQ(site.refreshes.begun[0].if_token_sha256, common::sha256("the-old-token"));
 	RefreshSite other(3600);
 	other.ask("GET", kToken + "&force=true&if_token_sha256=" + std::string(64, 'A'), true);
-	oauth::Digest digest;
+	common::Digest digest;
 	digest.fill(0xaa);
 	EXPECT_EQ(other.refreshes.begun[0].if_token_sha256, digest);
 }

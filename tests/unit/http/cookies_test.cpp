@@ -22,7 +22,7 @@ const std::string kOther(43, 'x');
 // The state and the secret of the attempt number `i`.
 std::string state_of(int i)
 {
-	return oauth::base64url(std::string(31, 's') + static_cast<char>(i));
+	return common::base64url(std::string(31, 's') + static_cast<char>(i));
 }
 
 std::string many_cookies(int count)
@@ -53,8 +53,8 @@ bool clears(const std::vector<std::string> &headers, std::string_view state)
 
 TEST(FlowCookies, SetHttps)
 {
-	const auto headers =
-		FlowCookies::parse("", false).set(kState, Secret(kBrowserSecret), 300, 1234567890123);
+	const auto headers = FlowCookies::parse("", false).set(kState, common::Secret(kBrowserSecret),
+														   300, 1234567890123);
 	ASSERT_EQ(headers.size(), 1u);
 	EXPECT_EQ(headers[0], cookie(kState, kBrowserSecret, 1234567890123) +
 							  "; Path=/; Max-Age=300; HttpOnly; Secure; SameSite=Lax");
@@ -62,7 +62,8 @@ TEST(FlowCookies, SetHttps)
 
 TEST(FlowCookies, SetHttp)
 {
-	const auto headers = FlowCookies::parse("", true).set(kState, Secret(kBrowserSecret), 9999, 5);
+	const auto headers =
+		FlowCookies::parse("", true).set(kState, common::Secret(kBrowserSecret), 9999, 5);
 	ASSERT_EQ(headers.size(), 2u);
 	EXPECT_EQ(headers[0], cookie(kState, kBrowserSecret, 5) +
 							  "; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=Lax");
@@ -166,14 +167,14 @@ TEST(FlowCookies, Thirty)
 TEST(FlowCookies, TheNinthEndsTheOldest)
 {
 	const auto eight = FlowCookies::parse(many_cookies(8), false);
-	const auto headers = eight.set(kState, Secret(kBrowserSecret), 600, 5000);
+	const auto headers = eight.set(kState, common::Secret(kBrowserSecret), 600, 5000);
 	ASSERT_EQ(headers.size(), 2u);
 	EXPECT_TRUE(clears(headers, state_of(0)));
 	EXPECT_EQ(FlowCookies::parse(many_cookies(7), false)
-				  .set(kState, Secret(kBrowserSecret), 600, 5000)
+				  .set(kState, common::Secret(kBrowserSecret), 600, 5000)
 				  .size(),
 			  1u);
-	EXPECT_EQ(eight.set(state_of(4), Secret(kBrowserSecret), 600, 5000).size(), 1u);
+	EXPECT_EQ(eight.set(state_of(4), common::Secret(kBrowserSecret), 600, 5000).size(), 1u);
 }
 
 TEST(FlowCookies, EqualTimesGoByTag)
@@ -194,5 +195,5 @@ TEST(FlowCookies, ThoseThatDisagreeAreCleared)
 {
 	const auto cookies = FlowCookies::parse(cookie(kState) + ";" + cookie(kState, kOther), false);
 	EXPECT_TRUE(clears(cookies.clear(state_of(1)), kState));
-	EXPECT_TRUE(clears(cookies.set(state_of(1), Secret(kOther), 600, 1), kState));
+	EXPECT_TRUE(clears(cookies.set(state_of(1), common::Secret(kOther), 600, 1), kState));
 }

@@ -96,11 +96,11 @@ TEST(Parameters, Encodes)
 TEST(Parameters, Utf8)
 {
 	for (const auto *text : {"", "a", "\u00e9", "\u20ac", "\ud7ff", "\ue000", "\U0010ffff"})
-		EXPECT_TRUE(is_utf8(text)) << text;
+		EXPECT_TRUE(common::is_utf8(text)) << text;
 	for (const auto *text : {"\x80", "\xc3", "\xc0\xaf", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80",
 							 "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
 							 "\xf5\x80\x80\x80", "\xe2\x82", "\xe2\x82(", "\xe2(\xac", "\xff"})
-		EXPECT_FALSE(is_utf8(text)) << text;
+		EXPECT_FALSE(common::is_utf8(text)) << text;
 }
 
 TEST(Parameters, Only)
@@ -122,7 +122,7 @@ TEST(Parameters, Only)
 
 TEST(Utf8, Characters)
 {
-	const auto first = [](std::string_view text) { return first_character(text); };
+	const auto first = [](std::string_view text) { return common::first_character(text); };
 	EXPECT_TRUE(first("é").code_point == 0xe9);
 	EXPECT_EQ(first("😀!").length, 4u);
 	EXPECT_TRUE(first("😀!").code_point == 0x1f600);
@@ -133,12 +133,12 @@ TEST(Utf8, Characters)
 	EXPECT_EQ(first("\xed\xa0\x80").length, 1u); // a surrogate
 	for (const char32_t c :
 		 {0x00u, 0x1bu, 0x7fu, 0x85u, 0x200bu, 0x2028u, 0x202eu, 0x2066u, 0xfeffu})
-		EXPECT_FALSE(is_harmless(c)) << std::uint32_t(c);
+		EXPECT_FALSE(common::is_harmless(c)) << std::uint32_t(c);
 	for (const char32_t c : {0x20u, 0xe9u, 0x2013u, 0x30edu, 0xfffdu, 0x1f600u})
-		EXPECT_TRUE(is_harmless(c)) << std::uint32_t(c);
+		EXPECT_TRUE(common::is_harmless(c)) << std::uint32_t(c);
 	for (const char32_t c : {0x24u, 0xe9u, 0x20acu, 0x1f600u}) {
 		std::string text;
-		append_utf8(text, c);
+		common::append_utf8(text, c);
 		EXPECT_TRUE(first(text).code_point == c);
 	}
 }

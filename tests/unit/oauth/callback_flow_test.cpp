@@ -75,7 +75,7 @@ struct Case {
 	{
 		const Action action = answer(samples::answer(200, kAnswer));
 		EXPECT_TRUE(std::holds_alternative<Grant>(action));
-		return flow().stored({kind, Secret(code)});
+		return flow().stored({kind, common::Secret(code)});
 	}
 
 	Provider provider;
@@ -123,8 +123,8 @@ TEST(CallbackFlow, Connects)
 	Case callback;
 	const Action first = callback.start(kCode);
 	const ClaimAttempt &claim = std::get<ClaimAttempt>(first);
-	EXPECT_EQ(claim.state_hash, sha256(kState));
-	EXPECT_EQ(claim.browser_hash, sha256(samples::kBrowserSecret));
+	EXPECT_EQ(claim.state_hash, common::sha256(kState));
+	EXPECT_EQ(claim.browser_hash, common::sha256(samples::kBrowserSecret));
 	EXPECT_EQ(claim.provider, "op");
 	EXPECT_EQ(callback.flow().state(), kState);
 
@@ -142,7 +142,7 @@ TEST(CallbackFlow, Connects)
 	EXPECT_EQ(grant.access_token.reveal(), "an access token");
 	EXPECT_EQ(grant.scopes, "calendar");
 
-	const Action last = callback.flow().stored({StoreResult::Kind::connected, Secret()});
+	const Action last = callback.flow().stored({StoreResult::Kind::connected, common::Secret()});
 	expect_end(last, Outcome::connected, "");
 	EXPECT_EQ(std::get<End>(last).location, kStart + "connected&oauth_provider=op.work#top");
 	EXPECT_EQ(callback.flow().attempt()->link.identity.actor_id, "alice");
@@ -425,7 +425,7 @@ TEST(CallbackFlow, IdTokenOfTheAttempt)
 	EXPECT_NE(std::get<Grant>(store).details.find("alice-at-op"), std::string::npos);
 	Case other;
 	other.attempt.link.scopes = "openid";
-	other.attempt.nonce = Secret(samples::kVerifier);
+	other.attempt.nonce = common::Secret(samples::kVerifier);
 	expect_end(other.answer(samples::answer(200, good)), Outcome::provider_error,
 			   "the ID token's nonce is not this attempt's");
 }

@@ -188,7 +188,7 @@ TEST(RefreshFailure, UnknownIsNeverDead)
 TEST(RefreshFailure, TellsNoSecret)
 {
 	Case op;
-	op.provider.client_secret = Secret("GOCSPX-secret-of-the-client");
+	op.provider.client_secret = common::Secret("GOCSPX-secret-of-the-client");
 	const std::string basic(basic_credentials(op.provider).reveal());
 	ProviderAnswer answer =
 		samples::answer(400, R"({"error":"invalid_grant","error_description":"no )" +
@@ -201,7 +201,7 @@ TEST(RefreshFailure, TellsNoSecret)
 		 {kToken, std::string_view("secret-of-the-client"), std::string_view(basic)})
 		EXPECT_EQ(failure.detail().find(secret), std::string::npos);
 	// A code decides also where it is hidden from people.
-	op.provider.client_secret = Secret("my-invalid_grant-secret");
+	op.provider.client_secret = common::Secret("my-invalid_grant-secret");
 	EXPECT_EQ(op.kind(400, R"({"error":"invalid_grant"})"), dead_grant);
 }
 

@@ -19,7 +19,7 @@ Provider a_provider()
 	provider.endpoints.token = "https://op.example/token";
 	provider.endpoints.revocation = "https://op.example/revoke";
 	provider.client_id = "app";
-	provider.client_secret = Secret("a-secret-of-the-client");
+	provider.client_secret = common::Secret("a-secret-of-the-client");
 	return provider;
 }
 
@@ -29,7 +29,7 @@ RevocationAnswer read(int status, std::string_view body, std::string_view retry_
 	answer.status = status;
 	answer.content_type = "application/json";
 	answer.retry_after = retry_after;
-	answer.body = Secret(body);
+	answer.body = common::Secret(body);
 	return read_revocation_answer(a_provider(), "the-refresh-token", answer, kNow);
 }
 

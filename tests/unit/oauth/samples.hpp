@@ -34,7 +34,7 @@ inline sidecar::oauth::Provider provider()
 	provider.endpoints.authorization = "https://op.example/authorize";
 	provider.endpoints.token = kTokenEndpoint;
 	provider.client_id = "client";
-	provider.client_secret = sidecar::Secret("a secret");
+	provider.client_secret = common::Secret("a secret");
 	provider.scopes = {"calendar"};
 	return provider;
 }
@@ -45,8 +45,8 @@ inline sidecar::oauth::ClaimedAttempt claimed_attempt()
 	attempt.link.identity = {"11111111-1111-4111-8111-111111111111", "op.work", "user", "alice"};
 	attempt.link.return_to = "https://app.example/settings?tab=1#top";
 	attempt.ticket_hash.fill(7);
-	attempt.code_verifier = sidecar::Secret(kVerifier);
-	attempt.nonce = sidecar::Secret(kNonce);
+	attempt.code_verifier = common::Secret(kVerifier);
+	attempt.nonce = common::Secret(kNonce);
 	attempt.issuer = kIssuer;
 	attempt.token_endpoint = kTokenEndpoint;
 	attempt.client_id = "client";
@@ -57,10 +57,10 @@ inline sidecar::oauth::OpenedAttempt opened_attempt()
 {
 	sidecar::oauth::OpenedAttempt attempt;
 	attempt.link.identity = {"11111111-1111-4111-8111-111111111111", "op.work", "user", "alice"};
-	attempt.state = sidecar::Secret(kState);
-	attempt.browser_secret = sidecar::Secret(kBrowserSecret);
-	attempt.code_verifier = sidecar::Secret(kVerifier);
-	attempt.nonce = sidecar::Secret(kNonce);
+	attempt.state = common::Secret(kState);
+	attempt.browser_secret = common::Secret(kBrowserSecret);
+	attempt.code_verifier = common::Secret(kVerifier);
+	attempt.nonce = common::Secret(kNonce);
 	attempt.expires_in = 600;
 	return attempt;
 }
@@ -79,7 +79,7 @@ inline sidecar::oauth::ProviderAnswer answer(int status, std::string_view body,
 	sidecar::oauth::ProviderAnswer answer;
 	answer.status = status;
 	answer.content_type = content_type;
-	answer.body = sidecar::Secret(body);
+	answer.body = common::Secret(body);
 	return answer;
 }
 
@@ -93,7 +93,7 @@ inline std::string claims()
 
 inline std::string id_token(std::string_view claims, std::string_view header = R"({"alg":"RS256"})")
 {
-	return sidecar::oauth::base64url(header) + "." + sidecar::oauth::base64url(claims) + ".c2ln";
+	return common::base64url(header) + "." + common::base64url(claims) + ".c2ln";
 }
 
 // `text` with the one place where `from` stands changed.

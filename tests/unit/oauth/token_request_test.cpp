@@ -46,11 +46,11 @@ TEST(TokenRequest, BasicEncodesFirst)
 {
 	Provider provider = samples::provider();
 	provider.client_id = "s6BhdRkqt3";
-	provider.client_secret = Secret("7Fjfp0ZBr1KtDRbnfVdmIw");
+	provider.client_secret = common::Secret("7Fjfp0ZBr1KtDRbnfVdmIw");
 	EXPECT_EQ(header(request_of(provider), "Authorization"),
 			  "Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3");
 	provider.client_id = "a:b";
-	provider.client_secret = Secret("p%+ \u00a3");
+	provider.client_secret = common::Secret("p%+ \u00a3");
 	// a%3Ab:p%25%2B+%C2%A3
 	EXPECT_EQ(header(request_of(provider), "Authorization"), "Basic YSUzQWI6cCUyNSUyQislQzIlQTM=");
 }
@@ -101,7 +101,7 @@ TEST(TokenRequest, Json)
 	Provider provider = samples::provider();
 	provider.body = Body::json;
 	provider.token_auth = TokenAuth::post;
-	provider.client_secret = Secret("a \"secret\"\n");
+	provider.client_secret = common::Secret("a \"secret\"\n");
 	provider.token_params = {{"audience", "a"}};
 	const auto request = request_of(provider);
 	EXPECT_EQ(header(request, "Content-Type"), "application/json");

@@ -36,9 +36,10 @@ public:
 		oauth::ProviderAnswer answer;
 		answer.status = status;
 		answer.content_type = "application/json";
-		answer.body = Secret(R"({"issuer":"https://issuer.example.com","authorization_endpoint":)"
-							 R"("https://issuer.example.com/authorize","token_endpoint":")" +
-							 token_endpoint + R"(","code_challenge_methods_supported":["S256"]})");
+		answer.body =
+			common::Secret(R"({"issuer":"https://issuer.example.com","authorization_endpoint":)"
+						   R"("https://issuer.example.com/authorize","token_endpoint":")" +
+						   token_endpoint + R"(","code_challenge_methods_supported":["S256"]})");
 		co_return answer;
 	}
 };

@@ -78,7 +78,7 @@ TEST_F(RedisClient, RunsCommands)
 {
 	const auto connection = connected(server_->url());
 	Command set{"SET", "key"};
-	set.add(Secret("value")).add("PX").add(100'000);
+	set.add(common::Secret("value")).add("PX").add(100'000);
 	EXPECT_EQ(run(*connection, std::move(set)).text(), "OK");
 	const Reply values = run(*connection, {"MGET", "key", "none"});
 	ASSERT_EQ(values.size(), 2U);

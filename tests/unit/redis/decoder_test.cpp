@@ -58,7 +58,7 @@ std::string bulk(const std::string &text)
 
 std::string written(const Command &command)
 {
-	Secret out;
+	common::Secret out;
 	command.write_to(out);
 	return std::string(out.reveal());
 }
@@ -165,7 +165,7 @@ TEST(RedisCommand, IsAnArrayOfWords)
 {
 	EXPECT_EQ(written({"GET", "a b"}), "*2\r\n$3\r\nGET\r\n$3\r\na b\r\n");
 	Command command{"SET"};
-	command.add("k\0\r\n"s).add(Secret("token")).add("PX").add(-5LL).add(7).add("");
+	command.add("k\0\r\n"s).add(common::Secret("token")).add("PX").add(-5LL).add(7).add("");
 	const std::string bytes = "*7\r\n$3\r\nSET\r\n$4\r\nk\0\r\n\r\n$5\r\ntoken\r\n$2\r\nPX\r\n"
 							  "$2\r\n-5\r\n$1\r\n7\r\n$0\r\n\r\n"s;
 	EXPECT_EQ(written(command), bytes);

@@ -206,12 +206,12 @@ std::string RedisServer::unix_url(const std::string &user, const std::string &re
 	return "unix://" + user + socket() + rest;
 }
 
-sidecar::redis::RedisAddress endpoint_of(const std::string &url)
+sidecar::address::RedisAddress endpoint_of(const std::string &url)
 {
-	auto parsed = sidecar::redis::parse_redis_address(url);
+	auto parsed = sidecar::address::parse_redis_address(url);
 	if (const auto *fault = std::get_if<std::string_view>(&parsed))
 		throw std::runtime_error(std::string(*fault));
-	return std::get<sidecar::redis::RedisAddress>(std::move(parsed));
+	return std::get<sidecar::address::RedisAddress>(std::move(parsed));
 }
 
 } // namespace tests

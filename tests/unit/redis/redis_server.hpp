@@ -48,6 +48,6 @@ private:
 	pid_t pid_ = -1;
 };
 
-sidecar::redis::RedisAddress endpoint_of(const std::string &url);
+sidecar::address::RedisAddress endpoint_of(const std::string &url);
 
 } // namespace tests

@@ -19,7 +19,7 @@ TEST(ServerAnswer, SaysWhatItMust)
 {
 	http::Response response(200, "text/plain", "hello");
 	response.with("Cache-Control", "no-store");
-	const Secret answer = answer_text(response, {"0123456789abcdef", false, false});
+	const common::Secret answer = answer_text(response, {"0123456789abcdef", false, false});
 	const std::string text(answer.reveal());
 	EXPECT_TRUE(text.starts_with("HTTP/1.1 200 OK\r\nDate: "));
 	EXPECT_TRUE(contains(text, " GMT\r\n"));
@@ -34,7 +34,7 @@ TEST(ServerAnswer, SaysWhatItMust)
 TEST(ServerAnswer, HasNoBodyForHead)
 {
 	const http::Response response(200, "text/plain", "hello");
-	const Secret answer = answer_text(response, {"id", true, true});
+	const common::Secret answer = answer_text(response, {"id", true, true});
 	const std::string text(answer.reveal());
 	EXPECT_TRUE(contains(text, "\r\nContent-Length: 5\r\n"));
 	EXPECT_TRUE(text.ends_with("\r\nConnection: close\r\n\r\n"));
@@ -48,7 +48,7 @@ TEST(ServerAnswer, LeavesOutWhatWouldForgeHeaders)
 	response.with("Location", "/a\r\nX-Evil: 1").with("Location", "/b\nX-Evil: 2");
 	response.with("Location", "/c\rX-Evil: 3").with("Location", "/d\0X-Evil: 4"s);
 	response.with("X-Good", "yes");
-	const Secret answer = answer_text(response, {"id", false, false});
+	const common::Secret answer = answer_text(response, {"id", false, false});
 	const std::string text(answer.reveal());
 	EXPECT_FALSE(contains(text, "Evil"));
 	EXPECT_TRUE(contains(text, "\r\nX-Good: yes\r\n"));

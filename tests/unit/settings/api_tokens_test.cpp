@@ -1,6 +1,6 @@
 #include "loading.hpp"
 
-using sidecar::oauth::sha256;
+using common::sha256;
 using sidecar::settings::ApiToken;
 
 namespace

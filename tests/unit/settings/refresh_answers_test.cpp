@@ -31,7 +31,7 @@ protected:
 		loaded_.emplace(load_toml(sample.blocks, sample.variables));
 		// Of the sample's variables' names, words of the answers would be hidden.
 		for (auto &[name, provider] : loaded_->settings.providers)
-			provider.client_secret = sidecar::Secret("GOCSPX-5f2Kq1ZpX9");
+			provider.client_secret = common::Secret("GOCSPX-5f2Kq1ZpX9");
 		std::string text;
 		for (const std::string &line : read_lines("tests/providers/refresh_answers.json"))
 			text += line;

@@ -20,10 +20,10 @@ constexpr const char *kKey = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
 
 std::string open(const std::string &token)
 {
-	const auto key = fernet::Key::parse(kKey);
-	fernet::Cipher cipher(*key);
-	std::string buffer(fernet::decoded_capacity(token.size()), '\0');
-	auto envelope = fernet::Envelope::decode(
+	const auto key = common::fernet::Key::parse(kKey);
+	common::fernet::Cipher cipher(*key);
+	std::string buffer(common::fernet::decoded_capacity(token.size()), '\0');
+	auto envelope = common::fernet::Envelope::decode(
 		token, {reinterpret_cast<unsigned char *>(buffer.data()), buffer.size()});
 	if (!envelope || !cipher.verify(*envelope))
 		return "does not open";
@@ -106,7 +106,7 @@ TEST(SpoolEntry, EachFaultIsNamed)
 
 TEST(SpoolSeal, WhatOpensIsTheAnswer)
 {
-	Seal seal{Secret(kKey)};
+	Seal seal{common::Secret(kKey)};
 	EXPECT_EQ(
 		open(seal.close({"at\"1", "rt-1", 1795772400, "a b", "{\"n\":12345678901234567890}"})),
 		"{\"access_token\":\"at\\\"1\",\"refresh_token\":\"rt-1\",\"expires_at\":1795772400,"
@@ -121,7 +121,7 @@ TEST(SpoolSeal, ABadKeyIsRefusedAndNotTold)
 {
 	for (const char *key : {"", "hunter2", "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4"})
 		try {
-			Seal seal{Secret(key)};
+			Seal seal{common::Secret(key)};
 			FAIL() << key;
 		} catch (const std::invalid_argument &error) {
 			EXPECT_EQ(std::string(error.what()).find("hunter2"), std::string::npos);
