@@ -247,7 +247,6 @@ WHO = "'11111111-1111-4111-8111-111111111111', 'google', 'user', 'alice'"
     ("writer", f"SELECT oauth_delete({WHO})"),
     ("writer", f"SELECT oauth_move({WHO}, {WHO})"),
     ("writer", f"SELECT oauth_authorize_url({WHO})"),
-    ("sidecar", "SELECT oauth_tokens_internal.flow_purge()"),
     ("admin", "CALL oauth_rotate_keys()"),
 ])
 def test_hint_at_the_capability(cluster, capability, call):

@@ -752,8 +752,8 @@ def test_other_paths(stage):
 
 def test_paths_are_those_of_the_router():
     router = (CHECKOUT / "sidecar/endpoints/router.cpp").read_text("utf-8")
-    paths = set(re.findall(r'path == "(/[^"]+)"', router))
-    paths |= {"/oauth/{provider}/" + action for action in re.findall(r'action == "(\w+)"', router)}
+    routes = re.findall(r'^\t\{"\w+", "(/?\w+)", Audience::', router, re.M)
+    paths = {route if route.startswith("/") else "/oauth/{provider}/" + route for route in routes}
     assert paths == set(DOCUMENT["paths"])
 
 
