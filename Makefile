@@ -39,7 +39,7 @@ SIDECAR     ?= yes
 
 .PHONY: help sidecar compile-commands deps quickstart psql stop check test-fast check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-e2e check-sanitize-e2e bench \
-        bench-core bench-sidecar bench-cache bench-refresh bench-backlog bench-deps check-debian13 soak format stamp dist stopped
+        bench-core bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-deps check-debian13 soak format stamp dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
 install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
@@ -92,10 +92,10 @@ check-debian13: ## run quickstart and all tests on Debian 13, as root (T=sid: th
 	@scripts/$@ $(T)
 
 bench:          ## measure against the baselines, on a private server (T=arguments of bench/run)
-bench: bench-core bench-sidecar bench-cache bench-refresh
+bench: bench-core bench-sidecar bench-cache bench-refresh bench-others
 	@scripts/bench $(T)
 
-bench-core bench-sidecar bench-cache bench-refresh: bench-deps
+bench-core bench-sidecar bench-cache bench-refresh bench-others: bench-deps
 bench-deps:
 	@scripts/deps build bench
 
@@ -107,6 +107,9 @@ bench-cache:    ## measure how soon changed entries are evicted, and what a miss
 
 bench-refresh:  ## measure oauth_fresh_access_token, refreshes, and the search for tokens that are due
 	@scripts/bench-refresh
+
+bench-others:   ## measure what the library costs statements that do not concern it
+	@scripts/bench-others
 
 bench-backlog:  ## refresh 100,000 tokens that are due (minutes)
 	@scripts/bench-backlog

@@ -4,6 +4,7 @@
 #include "invalidation/change_trigger.hpp"
 #include "keys/key_ring.hpp"
 #include "keys/key_ring_reload.hpp"
+#include "redaction/redaction.hpp"
 #include "schema/details_policies.hpp"
 #include "settings.hpp"
 #include "tokens/indexed_plan.hpp"
@@ -16,6 +17,7 @@ OAUTH_MODULE_MAGIC;
 
 void _PG_init()
 {
+	oauth_tokens::redaction_init();
 	oauth_tokens::settings_init();
 	oauth_tokens::load_key_ring();
 	oauth_tokens::key_ring_init();

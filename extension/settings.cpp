@@ -3,6 +3,7 @@
 #include "flows/flow_settings.hpp"
 #include "keys/key_ring_reload.hpp"
 #include "postgres/compat.hpp"
+#include "redaction/redact_also.hpp"
 
 extern "C" {
 #include "miscadmin.h"
@@ -16,6 +17,20 @@ char *key_file_setting = nullptr;
 char *key_command_setting = nullptr;
 char *public_url_setting = nullptr;
 bool confirm_flows_setting = false;
+bool allow_without_preload_setting = false;
+char *redact_also_setting = nullptr;
+int literal_secrets_setting = static_cast<int>(LiteralSecrets::allow);
+
+namespace
+{
+
+constexpr config_enum_entry kLiteralSecrets[] = {
+	{"allow", static_cast<int>(LiteralSecrets::allow), false},
+	{"warn", static_cast<int>(LiteralSecrets::warn), false},
+	{"reject", static_cast<int>(LiteralSecrets::reject), false},
+	{nullptr, 0, false}};
+
+} // namespace
 
 void settings_init()
 {
@@ -38,6 +53,22 @@ void settings_init()
 		"oauth_tokens.confirm_flows", "Has new grants wait for oauth_flow_confirm().",
 		"For links that are made with confirm => NULL.", &confirm_flows_setting, false, PGC_SUSET,
 		0, nullptr, nullptr, nullptr);
+	DefineCustomBoolVariable("oauth_tokens.allow_without_preload",
+							 "Lets functions take secrets if the library is not preloaded.",
+							 "The server's log can then show the secrets in a statement.",
+							 &allow_without_preload_setting, false, PGC_SUSET, 0, nullptr, nullptr,
+							 nullptr);
+	DefineCustomStringVariable(
+		"oauth_tokens.redact_also", "Functions whose statements are kept out of the log, too.",
+		"Names without arguments, separated by commas: functions of yours that take tokens.",
+		&redact_also_setting, "", PGC_SUSET, GUC_LIST_INPUT, check_redact_also,
+		redact_also_assigned, nullptr);
+	DefineCustomEnumVariable(
+		"oauth_tokens.literal_secrets",
+		"What happens if a secret is a constant in a statement: allow, warn or reject.",
+		"A secret that is passed as a parameter is not in the statement's text.",
+		&literal_secrets_setting, literal_secrets_setting, kLiteralSecrets, PGC_SUSET, 0, nullptr,
+		nullptr, nullptr);
 	// From here on, no other name with this prefix can be set.
 	MarkGUCPrefixReserved("oauth_tokens");
 }

@@ -12,6 +12,14 @@ extern char *key_command_setting;
 extern char *public_url_setting;
 extern bool confirm_flows_setting;
 
+// Whether functions take secrets without watching the log (redaction/redaction.hpp).
+extern bool allow_without_preload_setting;
+extern char *redact_also_setting;
+
+// What happens if a secret is a constant in a statement (redaction/literal_secrets.hpp).
+enum class LiteralSecrets : int { allow, warn, reject };
+extern int literal_secrets_setting;
+
 void settings_init();
 
 } // namespace oauth_tokens

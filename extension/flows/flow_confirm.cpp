@@ -9,7 +9,7 @@
 
 using namespace oauth_tokens;
 
-OAUTH_FUNCTION(oauth_flow_confirm)
+OAUTH_SECRET_FUNCTION(oauth_flow_confirm)
 {
 	constexpr int kFlow = kIdentityColumns;
 	PreventCommandIfReadOnly("oauth_flow_confirm()");

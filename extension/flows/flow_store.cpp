@@ -98,7 +98,7 @@ Datum make_result(FunctionCallInfo fcinfo, const char *outcome, const common::Ra
 
 using namespace oauth_tokens;
 
-OAUTH_FUNCTION(oauth_flow_store)
+OAUTH_SECRET_FUNCTION(oauth_flow_store)
 {
 	PreventCommandIfReadOnly("flow_store()");
 	refuse_null_argument(fcinfo, kTicketHash, "ticket_hash");

@@ -236,7 +236,7 @@ void change_trigger_init()
 
 using namespace oauth_tokens;
 
-OAUTH_FUNCTION(oauth_record_change)
+OAUTH_INNER_FUNCTION(oauth_record_change)
 {
 	const TriggerData *trigger = trigger_data(fcinfo);
 	const CacheTables &tables = cache_tables();

@@ -97,7 +97,7 @@ OAUTH_FUNCTION(fernet_generate_key)
 	PG_RETURN_TEXT_P(key);
 }
 
-OAUTH_FUNCTION(fernet_encrypt)
+OAUTH_SECRET_FUNCTION(fernet_encrypt)
 {
 	const std::string_view plaintext = view_of(PG_GETARG_TEXT_PP(0));
 	const text *key = PG_GETARG_TEXT_PP(1);
@@ -116,7 +116,7 @@ OAUTH_FUNCTION(fernet_encrypt)
 }
 
 // Not strict: a null ttl means no limit.
-OAUTH_FUNCTION(fernet_decrypt)
+OAUTH_SECRET_FUNCTION(fernet_decrypt)
 {
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();

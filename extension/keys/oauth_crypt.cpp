@@ -63,12 +63,12 @@ bool has_no_value(FunctionCallInfo fcinfo)
 
 using namespace oauth_tokens;
 
-OAUTH_FUNCTION(oauth_encrypt)
+OAUTH_SECRET_FUNCTION(oauth_encrypt)
 {
 	PG_RETURN_TEXT_P(seal_token(PG_GETARG_TEXT_PP(0), {}));
 }
 
-OAUTH_FUNCTION(oauth_encrypt_at)
+OAUTH_SECRET_FUNCTION(oauth_encrypt_at)
 {
 	const KnownPosition known = place_from_arguments(fcinfo);
 	PG_RETURN_TEXT_P(seal_token(PG_GETARG_TEXT_PP(0), known.place()));

@@ -1,5 +1,7 @@
 #include "postgres/compat.hpp"
 
+#include <cstdlib>
+
 extern "C" {
 #include "access/genam.h"
 #include "access/tableam.h"
@@ -7,6 +9,7 @@ extern "C" {
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
 }
 
@@ -47,6 +50,25 @@ bool walk_expression(Node *node, bool (*visit)(Node *, void *), void *context)
 #else
 	const auto any = reinterpret_cast<void (*)()>(visit); // as C casts it, without a warning
 	return expression_tree_walker(node, reinterpret_cast<bool (*)()>(any), context);
+#endif
+}
+
+bool walk_query(Query *query, bool (*visit)(Node *, void *), void *context)
+{
+#if PG_VERSION_NUM >= 160000
+	return query_tree_walker(query, visit, context, 0);
+#else
+	const auto any = reinterpret_cast<void (*)()>(visit);
+	return query_tree_walker(query, reinterpret_cast<bool (*)()>(any), context, 0);
+#endif
+}
+
+void *guc_allocate(std::size_t size)
+{
+#if PG_VERSION_NUM >= 160000
+	return guc_malloc(LOG, size);
+#else
+	return std::malloc(size);
 #endif
 }
 

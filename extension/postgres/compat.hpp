@@ -38,8 +38,18 @@ extern "C" {
 #define OAUTH_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+// The last parameter of ExecutorRun, before version 18
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_EXECUTE_ONCE
+#define COMPAT_PASS_EXECUTE_ONCE
+#else
+#define COMPAT_EXECUTE_ONCE , bool execute_once
+#define COMPAT_PASS_EXECUTE_ONCE , execute_once
+#endif
+
 struct EState;
 struct IndexScanDescData;
+struct Query;
 struct ResultRelInfo;
 struct TupleTableSlot;
 
@@ -55,6 +65,12 @@ bool may_execute(Oid function, Oid role);
 
 // Calls `visit` for each child of a node of an expression until one returns true.
 bool walk_expression(Node *node, bool (*visit)(Node *, void *), void *context);
+
+// The same for a query, with the queries in it.
+bool walk_query(Query *query, bool (*visit)(Node *, void *), void *context);
+
+// Memory for what a setting's check hook has worked out; null: there is none.
+void *guc_allocate(std::size_t size);
 
 // A new, empty file for the table, which is this one's if the transaction commits.
 void set_new_storage(Relation relation);

@@ -5,6 +5,7 @@
 // handler has ended, with nothing but plain data alive. It is an error; but if the
 // exception left a PG_TRY on its way, it ends the session, because nothing has cleaned
 // up there: what a PG_CATCH sets back is not set back, and a subtransaction stays open.
+// A statement that calls one is kept out of the log (redaction/redaction.hpp).
 //
 // The other direction has a rule and no wrapper: a PostgreSQL error longjmps,
 // so code that calls PostgreSQL holds no object with a destructor. What needs
@@ -16,6 +17,7 @@
 #include <new>
 
 #include "postgres/compat.hpp"
+#include "redaction/redaction.hpp"
 #include "schema/grant_hint.hpp"
 
 extern "C" {
@@ -84,13 +86,23 @@ inline Datum guarded(const char *function, FunctionCallInfo fcinfo, Body body)
 
 } // namespace oauth_tokens
 
-#define OAUTH_FUNCTION(name)                                                                       \
+#define OAUTH_DEFINE_FUNCTION(name, before)                                                        \
 	static Datum name##_body(FunctionCallInfo fcinfo);                                             \
 	OAUTH_EXPORT_BEGIN                                                                             \
 	PG_FUNCTION_INFO_V1(name);                                                                     \
 	Datum name(PG_FUNCTION_ARGS)                                                                   \
 	{                                                                                              \
+		before;                                                                                    \
 		return oauth_tokens::guarded(#name, fcinfo, name##_body);                                  \
 	}                                                                                              \
 	OAUTH_EXPORT_END                                                                               \
 	static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)
+
+#define OAUTH_FUNCTION(name) OAUTH_DEFINE_FUNCTION(name, oauth_tokens::statement_calls(#name))
+
+// One that takes a secret, and refuses to if the log would show it.
+#define OAUTH_SECRET_FUNCTION(name)                                                                \
+	OAUTH_DEFINE_FUNCTION(name, oauth_tokens::statement_takes_secret(#name, fcinfo))
+
+// One that PostgreSQL calls in statements that need not concern us: a trigger, a policy.
+#define OAUTH_INNER_FUNCTION(name) OAUTH_DEFINE_FUNCTION(name, (void)0)

@@ -150,7 +150,7 @@ const char *replay(const TokenTable &table, const Identity &identity, int64 fenc
 
 using namespace oauth_tokens;
 
-OAUTH_FUNCTION(oauth_refresh_commit)
+OAUTH_SECRET_FUNCTION(oauth_refresh_commit)
 {
 	PreventCommandIfReadOnly("oauth_refresh_commit()");
 	const TokenTable &table = use_tables(Use::write);

@@ -139,7 +139,7 @@ void token_was_moved(const WaitedRow &before, const pg_uuid_t &token_id, Timesta
 using namespace oauth_tokens;
 
 // What oauth_connections tells of refreshes follows the policies of oauth_tokens.
-OAUTH_FUNCTION(oauth_sees_token_id)
+OAUTH_INNER_FUNCTION(oauth_sees_token_id)
 {
 	static PlanCache kept;
 	const TokenTable &locked = token_table();

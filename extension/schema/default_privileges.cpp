@@ -36,7 +36,7 @@ constexpr const char *kRevokes =
 using namespace oauth_tokens;
 
 // The last of the script's statements calls this.
-OAUTH_FUNCTION(oauth_revoke_default_privileges)
+OAUTH_INNER_FUNCTION(oauth_revoke_default_privileges)
 {
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();

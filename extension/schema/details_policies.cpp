@@ -302,13 +302,13 @@ void execute_following(SPIPlanPtr plan, Datum *values, const char *nulls, const 
 
 using namespace oauth_tokens;
 
-OAUTH_FUNCTION(oauth_sees_token)
+OAUTH_INNER_FUNCTION(oauth_sees_token)
 {
 	const TokenTable &table = token_table();
 	PG_RETURN_BOOL(!row_security_applies(table) || finds_token(fcinfo, table, false));
 }
 
-OAUTH_FUNCTION(oauth_may_update_token)
+OAUTH_INNER_FUNCTION(oauth_may_update_token)
 {
 	const TokenTable &table = token_table();
 	PG_RETURN_BOOL(!row_security_applies(table) || finds_token(fcinfo, table, true));

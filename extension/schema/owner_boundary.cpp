@@ -157,7 +157,7 @@ const TokenTable &use_tables(Use use)
 using namespace oauth_tokens;
 
 // For the views, whose statements bind the tables by name. True, or an error.
-OAUTH_FUNCTION(oauth_guard)
+OAUTH_INNER_FUNCTION(oauth_guard)
 {
 	use_tables(Use::read);
 	refuse_renamed_schema(PG_GETARG_TEXT_PP(0));
@@ -167,7 +167,7 @@ OAUTH_FUNCTION(oauth_guard)
 // The planner asks this before it looks at the function whose argument guard()
 // is, and so before it looks at the tables. Nothing is simplified: a plan that is
 // kept asks again.
-OAUTH_FUNCTION(oauth_guard_support)
+OAUTH_INNER_FUNCTION(oauth_guard_support)
 {
 	Node *request = reinterpret_cast<Node *>(PG_GETARG_POINTER(0));
 	if (IsA(request, SupportRequestSimplify)) {

@@ -73,7 +73,7 @@ Grant read_grant(FunctionCallInfo fcinfo, const TokenTable &table)
 
 using namespace oauth_tokens;
 
-OAUTH_FUNCTION(oauth_store)
+OAUTH_SECRET_FUNCTION(oauth_store)
 {
 	PreventCommandIfReadOnly("oauth_store()");
 	const TokenTable &table = lock_table_to_store();

@@ -439,9 +439,9 @@ def test_a_sleeping_waiter_is_woken_by_commit_prepared(server, session):
         wait_until(lambda: not wait(session), what="nothing new")
         with in_background(server, "SELECT oauth_changes_wait('0'); SELECT oauth_changes_wait('0');"
                            " DO $$ BEGIN IF NOT oauth_changes_wait('1 s') THEN RAISE 'not woken'; END IF; END $$") as other:
-            wait_until(lambda: server.rows("SELECT wait_event FROM pg_stat_activity WHERE query LIKE '%%not woken%%'"
-                                           " AND pid <> pg_backend_pid()") in ([("Extension",)], [("ClientRead",)]),
-                       what="a sleep, or its end")
+            pid = other.connection.info.backend_pid
+            wait_until(lambda: server.rows("SELECT wait_event FROM pg_stat_activity WHERE pid = %s AND query <> ''", [pid])
+                       in ([("Extension",)], [("ClientRead",)]), what="a sleep, or its end")
             server.rows(f"COMMIT PREPARED '{gid}'")
             try:
                 other.finish()

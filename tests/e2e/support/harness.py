@@ -196,7 +196,8 @@ class Cluster:
 
     `key` goes into its environment, unless it is None; `env` adds to that, and
     `settings` to its configuration. `preload` is True for
-    shared_preload_libraries, "session" for session_preload_libraries, or False.
+    shared_preload_libraries, "session" for session_preload_libraries, or False, with
+    which functions take secrets all the same.
     `server_args` go on the server's command line.
     """
 
@@ -327,7 +328,7 @@ class Cluster:
             run_as_server("cp", "-a", "--reflink=auto", template(), self.datadir)
 
     def _configure(self):
-        settings = SETTINGS | self.settings
+        settings = SETTINGS | ({} if self.preload else {"oauth_tokens.allow_without_preload": "on"}) | self.settings
         settings["port"] = self.port
         settings["unix_socket_directories"] = self.socket_dir
         if self.preload:

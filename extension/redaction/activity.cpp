@@ -1,0 +1,39 @@
+#include "redaction/activity.hpp"
+
+#include "redaction/statement_text.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "postgres/compat.hpp"
+
+extern "C" {
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "port/atomics.h"
+#include "utils/backend_status.h"
+}
+
+// PGSTAT_BEGIN_WRITE_ACTIVITY() counts a volatile up.
+#pragma GCC diagnostic ignored "-Wvolatile"
+
+namespace oauth_tokens
+{
+
+void hide_activity(std::string_view function)
+{
+	if (MyBEEntry == nullptr || MyBEEntry->st_activity_raw == nullptr)
+		return;
+	char text[128];
+	snprintf(text, sizeof text, "%s%.*s>", placeholder_begin.data(),
+			 static_cast<int>(function.size()), function.data());
+	const auto size = static_cast<std::size_t>(pgstat_track_activity_query_size);
+
+	PGSTAT_BEGIN_WRITE_ACTIVITY(MyBEEntry);
+	std::memset(MyBEEntry->st_activity_raw, 0, size);
+	std::memcpy(MyBEEntry->st_activity_raw, text, std::min(std::strlen(text), size - 1));
+	PGSTAT_END_WRITE_ACTIVITY(MyBEEntry);
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,213 @@
+#include "redaction/statement_text.hpp"
+
+#include "common/ascii.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+using common::equal_ignoring_case;
+using common::is_digit;
+using common::is_letter;
+using common::to_lower;
+
+bool is_name_byte(char byte) noexcept
+{
+	return is_letter(byte) || is_digit(byte) || byte == '_' || byte == '$' ||
+		   static_cast<unsigned char>(byte) >= 0x80;
+}
+
+// The sought name that this one is; empty: it is none.
+std::string_view sought(std::string_view name, std::string_view also) noexcept
+{
+	for (const std::string_view known : public_names)
+		if (equal_ignoring_case(name, known))
+			return known;
+	while (!also.empty()) {
+		const std::size_t end = also.find('\n');
+		if (equal_ignoring_case(name, also.substr(0, end)))
+			return also.substr(0, end);
+		also.remove_prefix(end + 1);
+	}
+	return {};
+}
+
+// Whether the text before a name says that it is hide_activity()'s.
+bool is_in_placeholder(std::string_view before) noexcept
+{
+	return before.ends_with(placeholder_begin);
+}
+
+std::size_t end_of_name(std::string_view text, std::size_t at) noexcept
+{
+	while (at < text.size() && is_name_byte(text[at]))
+		at++;
+	return at;
+}
+
+// Each of our own names has an underscore, which memchr finds faster than any loop
+// finds a name.
+std::string_view find_ours(std::string_view text) noexcept
+{
+	std::size_t done = 0;
+	for (;;) {
+		const std::size_t at = text.find('_', done);
+		if (at == text.npos)
+			return {};
+		std::size_t begin = at;
+		while (begin > done && is_name_byte(text[begin - 1]))
+			begin--;
+		const std::size_t end = end_of_name(text, at);
+		const std::string_view found = sought(text.substr(begin, end - begin), {});
+		if (!found.empty() && !is_in_placeholder(text.substr(0, begin)))
+			return found;
+		done = end;
+	}
+}
+
+std::string_view find_any(std::string_view text, std::string_view also) noexcept
+{
+	for (std::size_t at = 0; at < text.size();) {
+		const std::size_t end = end_of_name(text, at);
+		const std::string_view found = sought(text.substr(at, end - at), also);
+		if (!found.empty() && !is_in_placeholder(text.substr(0, at)))
+			return found;
+		at = std::max(end, at + 1);
+	}
+	return {};
+}
+
+void skip_space(std::string_view &text) noexcept
+{
+	for (;;) {
+		const std::size_t begin = text.find_first_not_of(" \t\r\n\f\v");
+		text.remove_prefix(std::min(begin, text.size()));
+		if (text.starts_with("--"))
+			text.remove_prefix(std::min(text.find('\n'), text.size()));
+		else if (text.starts_with("/*"))
+			text.remove_prefix(std::min(text.find("*/", 2), text.size() - 2) + 2);
+		else
+			return;
+	}
+}
+
+// The escape character that `UESCAPE '!'` behind the name sets.
+char escape_character(std::string_view behind) noexcept
+{
+	skip_space(behind);
+	if (!equal_ignoring_case(behind.substr(0, 7), "uescape"))
+		return '\\';
+	behind.remove_prefix(7);
+	skip_space(behind);
+	return behind.size() > 1 && behind.front() == '\'' ? behind[1] : '\\';
+}
+
+// The code point in the hexadecimal digits that the text begins with.
+std::optional<unsigned> code_point(std::string_view digits, std::size_t count) noexcept
+{
+	unsigned value = 0;
+	if (digits.size() < count)
+		return {};
+	for (const char digit : digits.substr(0, count)) {
+		const std::size_t nibble = std::string_view{"0123456789abcdef"}.find(to_lower(digit));
+		if (nibble == std::string_view::npos)
+			return {};
+		value = value * 16 + static_cast<unsigned>(nibble);
+	}
+	return value;
+}
+
+// The name that the inside of a U&"" stands for. Characters outside of ASCII are in no
+// sought name that matters here, and become '?'.
+Name decoded(std::string_view inside, char escape) noexcept
+{
+	Name name;
+	for (std::size_t at = 0; at < inside.size();) {
+		if (inside[at] != escape) {
+			name.append(inside[at++]);
+			continue;
+		}
+		const bool is_long = inside.substr(at + 1).starts_with('+');
+		const std::size_t digits = is_long ? 6 : 4;
+		const std::size_t begin = at + (is_long ? 2 : 1);
+		const auto character = code_point(inside.substr(std::min(begin, inside.size())), digits);
+		if (!character) {
+			name.append(escape); // doubled, or not valid
+			at += 2;
+			continue;
+		}
+		name.append(*character < 0x80 ? static_cast<char>(*character) : '?');
+		at = begin + digits;
+	}
+	return name;
+}
+
+std::string_view find_escaped(std::string_view text, std::string_view also) noexcept
+{
+	for (std::size_t at = text.find("&\""); at != text.npos; at = text.find("&\"", at + 1)) {
+		if (at == 0 || to_lower(text[at - 1]) != 'u')
+			continue;
+		const std::string_view rest = text.substr(at + 2);
+		const std::size_t end = std::min(rest.find('"'), rest.size());
+		const std::string_view behind = rest.substr(std::min(end + 1, rest.size()));
+		const Name name = decoded(rest.substr(0, end), escape_character(behind));
+		if (const auto found = sought(name.text(), also); !found.empty())
+			return found;
+	}
+	return {};
+}
+
+} // namespace
+
+std::string_view named_function(std::string_view text, std::string_view also) noexcept
+{
+	const std::string_view plain = also.empty() ? find_ours(text) : find_any(text, also);
+	return plain.empty() ? find_escaped(text, also) : plain;
+}
+
+bool has_string_constant(std::string_view text) noexcept
+{
+	if (text.find('\'') != text.npos)
+		return true;
+	// $1 is a parameter, $$ and $tag$ begin a string.
+	for (std::size_t at = text.find('$'); at != text.npos; at = text.find('$', at + 1))
+		if (!is_digit(text.substr(at + 1).empty() ? '0' : text[at + 1]))
+			return true;
+	return false;
+}
+
+bool next_executed(std::string_view &text, Name &name) noexcept
+{
+	for (std::size_t at = 0; at < text.size();) {
+		const std::size_t end = end_of_name(text, at);
+		if (!equal_ignoring_case(text.substr(at, end - at), "execute")) {
+			at = std::max(end, at + 1);
+			continue;
+		}
+		text.remove_prefix(end);
+		skip_space(text);
+		name.length = 0;
+		at = 0;
+		if (text.starts_with('"')) {
+			for (at = 1; at < text.size(); at++) {
+				if (text[at] == '"' && !text.substr(at + 1).starts_with('"'))
+					break;
+				at += text[at] == '"';
+				name.append(text[at]);
+			}
+		} else {
+			for (const std::size_t name_end = end_of_name(text, 0); at < name_end; at++)
+				name.append(to_lower(text[at]));
+		}
+		text.remove_prefix(std::min(at, text.size()));
+		return true;
+	}
+	return false;
+}
+
+} // namespace oauth_tokens

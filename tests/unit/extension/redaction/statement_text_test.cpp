@@ -1,0 +1,90 @@
+#include "redaction/statement_text.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+std::string named(std::string_view text, std::string_view also = {})
+{
+	return std::string(named_function(text, also));
+}
+
+std::vector<std::string> executed(std::string_view text)
+{
+	std::vector<std::string> names;
+	Name name;
+	while (next_executed(text, name))
+		names.emplace_back(name.text());
+	return names;
+}
+
+TEST(NamedFunction, InAnyPlaceAndCase)
+{
+	for (const std::string_view text :
+		 {"oauth_store", "SELECT oauth_store('x')", "select OAUTH_Store ()", "\"oauth_store\"",
+		  "a.oauth_store(", "SELECT 'oauth_store'", "/*oauth_store*/", "_oauth_get oauth_store",
+		  "U&\"oauth\\005fstore\"", "u&\"\\006fauth_store\"", "U&\"\\+00006fauth_store\"",
+		  "U&\"oauth!005fstore\" UESCAPE '!'", "U&\"oauth!005fstore\"/**/uescape --\n'!'"})
+		EXPECT_EQ(named(text), "oauth_store") << text;
+	EXPECT_EQ(named("SELECT oauth_tokens_internal.cluster()"), "oauth_tokens_internal");
+	EXPECT_EQ(named("x oauth_get y oauth_store"), "oauth_get");
+}
+
+TEST(NamedFunction, AnotherNameIsNone)
+{
+	for (const std::string_view text :
+		 {"", "_", "oauth_tokens", "SELECT * FROM oauth_tokens", "my_oauth_store", "oauth_stores",
+		  "oauth_store_", "oauth_store$", "oauth_store\xc3\xa9", "\xc3\xa9oauth_store",
+		  "oauth-store", "U&\"", "U&\"oauth\\005", "U&\"\\", "&\"oauth", "U&\"oauth\\005gstore\"",
+		  "U&\"oauth!005fstore\""})
+		EXPECT_EQ(named(text), "") << text;
+}
+
+TEST(NamedFunction, NotInPlaceOfAStatement)
+{
+	constexpr std::string_view quoted = "Process 7: <redacted by oauth_tokens: oauth_store>";
+	EXPECT_EQ(named(quoted), "");
+	EXPECT_EQ(named(quoted, "save\n"), "");
+	EXPECT_EQ(named(std::string(quoted) + " Process 8: SELECT oauth_get()"), "oauth_get");
+}
+
+TEST(NamedFunction, NamesOfTheUser)
+{
+	constexpr std::string_view also = "save\nkeep it\n";
+	EXPECT_EQ(named("SELECT SAVE('x')", also), "save");
+	EXPECT_EQ(named("SELECT U&\"s\\0061ve\"('x')", also), "save");
+	EXPECT_EQ(named("SELECT saved, oauth_get(", also), "oauth_get");
+	EXPECT_EQ(named("SELECT saved", also), "");
+	EXPECT_EQ(named("SELECT save", {}), "");
+}
+
+TEST(HasStringConstant, QuotesAndDollars)
+{
+	for (const std::string_view text : {"'x'", "$$x$$", "$a$x$a$", "$1, $_$"})
+		EXPECT_TRUE(has_string_constant(text)) << text;
+	for (const std::string_view text : {"", "SELECT 1", "f($1, $23)", "$", "\"x\""})
+		EXPECT_FALSE(has_string_constant(text)) << text;
+}
+
+TEST(NextExecuted, Names)
+{
+	using Names = std::vector<std::string>;
+	EXPECT_EQ(executed("EXECUTE p('x')"), Names{"p"});
+	EXPECT_EQ(executed("explain execute P; EXECUTE /* a */ -- b\n \"Q \"\" q\"(1)"),
+			  (Names{"p", "Q \" q"}));
+	EXPECT_EQ(executed("executed executes"), Names{});
+	EXPECT_EQ(executed("EXECUTE"), Names{""});
+	EXPECT_EQ(executed("EXECUTE \""), Names{""});
+	EXPECT_EQ(executed("EXECUTE " + std::string(100, 'a')), Names{std::string(63, 'a')});
+}
+
+} // namespace
+
+} // namespace oauth_tokens
