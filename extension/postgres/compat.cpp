@@ -72,6 +72,15 @@ void *guc_allocate(std::size_t size)
 #endif
 }
 
+void guc_release(void *memory)
+{
+#if PG_VERSION_NUM >= 160000
+	guc_free(memory);
+#else
+	std::free(memory);
+#endif
+}
+
 void set_new_storage(Relation relation)
 {
 #if PG_VERSION_NUM >= 160000

@@ -71,6 +71,7 @@ bool walk_query(Query *query, bool (*visit)(Node *, void *), void *context);
 
 // Memory for what a setting's check hook has worked out; null: there is none.
 void *guc_allocate(std::size_t size);
+void guc_release(void *memory);
 
 // A new, empty file for the table, which is this one's if the transaction commits.
 void set_new_storage(Relation relation);

@@ -21,9 +21,14 @@ extern "C" {
 namespace oauth_tokens
 {
 
+const char *shown_activity()
+{
+	return MyBEEntry == nullptr ? nullptr : MyBEEntry->st_activity_raw;
+}
+
 void hide_activity(std::string_view function)
 {
-	if (MyBEEntry == nullptr || MyBEEntry->st_activity_raw == nullptr)
+	if (shown_activity() == nullptr)
 		return;
 	char text[128];
 	snprintf(text, sizeof text, "%s%.*s>", placeholder_begin.data(),

@@ -6,6 +6,9 @@
 namespace oauth_tokens
 {
 
+// What is shown of this session; null: nothing is.
+const char *shown_activity();
+
 // Replaces the text of this session's statement, over the full width: the tail of a longer
 // text would stay in shared memory, where a crash report finds it.
 void hide_activity(std::string_view function);

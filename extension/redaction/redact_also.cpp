@@ -1,13 +1,12 @@
 #include "redaction/redact_also.hpp"
 
+#include "redaction/statement_text.hpp"
+
 #include "common/ascii.hpp"
 
+#include <algorithm>
 #include <cstring>
-
-extern "C" {
-#include "nodes/pg_list.h"
-#include "utils/varlena.h"
-}
+#include <string_view>
 
 namespace oauth_tokens
 {
@@ -24,25 +23,29 @@ const char *redact_also_names()
 	return names;
 }
 
+// Not by SplitIdentifierString(), which cuts a name with its schema at 63 bytes. A name that
+// could never be found is refused, since nobody would notice.
 bool check_redact_also(char **value, void **extra, GucSource)
 {
-	List *list = NIL;
-	char *copy = pstrdup(*value);
-	if (!SplitIdentifierString(copy, ',', &list)) {
-		GUC_check_errdetail("The value must be a list of names of functions.");
-		return false;
-	}
 	char *out = static_cast<char *>(compat::guc_allocate(std::strlen(*value) + 2));
 	if (out == nullptr)
 		return false;
 	*extra = out;
-	ListCell *cell;
-	foreach (cell, list) {
-		const char *name = static_cast<const char *>(lfirst(cell));
-		const char *dot = std::strrchr(name, '.');
-		for (name = dot == nullptr ? name : dot + 1; *name != '\0'; name++)
-			if (*name != '"')
-				*out++ = common::to_lower(*name);
+	std::string_view rest = common::trim(*value);
+	while (!rest.empty()) {
+		const std::string_view item = common::trim(rest.substr(0, rest.find(',')));
+		rest.remove_prefix(std::min(rest.find(','), rest.size() - 1) + 1);
+		std::string_view name = item.substr(item.rfind('.') + 1); // npos + 1 is 0
+		if (name.size() > 1 && name.front() == '"' && name.back() == '"')
+			name = name.substr(1, name.size() - 2);
+		if (!is_name(name)) {
+			GUC_check_errdetail("\"%.*s\" is no name of letters, digits and underscores.",
+								static_cast<int>(item.size()), item.data());
+			compat::guc_release(*extra);
+			*extra = nullptr;
+			return false;
+		}
+		out = std::ranges::transform(name, out, common::to_lower).out;
 		*out++ = '\n';
 	}
 	*out = '\0';

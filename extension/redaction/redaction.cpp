@@ -53,8 +53,12 @@ ProcessUtility_hook_type previous_process_utility = nullptr;
 TimestampTz calling_statement = std::numeric_limits<TimestampTz>::min();
 Name called_function;
 
-// The record that is being replaced
+// In place of the name of the source file, which comes with the record to the leader
+constexpr const char *redacted_in_worker = "redacted by oauth_tokens";
+
+// The record that is being replaced, and what log_min_messages is meanwhile
 const ErrorData *replaced = nullptr;
+int least_level = 0;
 
 std::string_view view(const char *text)
 {
@@ -85,7 +89,8 @@ std::string_view named_by_executed(const char *text)
 // The function for which the session's statement is sensitive; empty: it is not.
 std::string_view sensitive_function()
 {
-	if (calling_statement == GetCurrentStatementStartTimestamp())
+	const bool has_begun = debug_query_string != nullptr || IsTransactionOrTransactionBlock();
+	if (has_begun && calling_statement == GetCurrentStatementStartTimestamp())
 		return called_function.text();
 	const std::string_view named = named_in(debug_query_string);
 	return named.empty() ? named_by_executed(debug_query_string) : named;
@@ -100,7 +105,7 @@ bool is_from_client(const char *text)
 
 void hide_statement(std::string_view function)
 {
-	if (has_string_constant(view(debug_query_string)))
+	if (has_constant(view(debug_query_string)))
 		hide_activity(function);
 }
 
@@ -135,20 +140,27 @@ void write_replacement(const ErrorData *record, std::string_view function)
 	// Callbacks would add statements, a cancel request would leave the error that is being
 	// reported, and log_min_messages was asked about the record that this one replaces.
 	ErrorContextCallback *const callbacks = error_context_stack;
-	const int least_level = log_min_messages;
 	error_context_stack = nullptr;
+	least_level = log_min_messages;
 	log_min_messages = LOG;
 	replaced = record;
 	HOLD_INTERRUPTS();
-	ereport(LOG_SERVER_ONLY,
-			(errcode(record->sqlerrcode),
-			 errmsg_internal("%s (redacted by oauth_tokens: the statement names or calls %.*s)",
-							 text, static_cast<int>(function.size()), function.data()),
-			 errhidestmt(true), errhidecontext(true)));
+	PG_TRY();
+	{
+		ereport(LOG_SERVER_ONLY,
+				(errcode(record->sqlerrcode),
+				 errmsg_internal("%s (redacted by oauth_tokens: the statement names or calls %.*s)",
+								 text, static_cast<int>(function.size()), function.data()),
+				 errhidestmt(true), errhidecontext(true)));
+	}
+	PG_FINALLY();
+	{
+		replaced = nullptr;
+		log_min_messages = least_level;
+		error_context_stack = callbacks;
+	}
+	PG_END_TRY();
 	RESUME_INTERRUPTS();
-	replaced = nullptr;
-	log_min_messages = least_level;
-	error_context_stack = callbacks;
 }
 
 // ereport() above cannot raise, so it cannot be given these.
@@ -159,14 +171,22 @@ void take_place(ErrorData *record)
 	record->lineno = replaced->lineno;
 	record->funcname = replaced->funcname;
 	replaced = nullptr;
+	log_min_messages = least_level;
 }
 
 // The function for which the record may not be written; empty: it may be.
 std::string_view redacted_for(const ErrorData *record)
 {
 	std::string_view function = sensitive_function();
+	// It may not have been analyzed, and "x" may be meant as a string.
 	if (!function.empty() && record->elevel >= ERROR)
-		hide_statement(function); // it may not have been analyzed
+		hide_activity(function);
+	// One that a parallel worker has redacted, on its way through the leader
+	if (function.empty() && view(record->filename) == redacted_in_worker)
+		function = "a function in a parallel worker";
+	// What vacuum says of our own tables names them.
+	if (MyBackendType == B_AUTOVAC_WORKER)
+		return function;
 	// Another session's statement in a report of a deadlock or a crash, or one in the body
 	// of a function
 	for (const char *text : {record->message, record->detail, record->detail_log, record->context,
@@ -183,6 +203,8 @@ void emit_log(ErrorData *record)
 	} else if (const std::string_view function = redacted_for(record); !function.empty()) {
 		record->output_to_server = false;
 		write_replacement(record, function);
+		if (IsParallelWorker())
+			record->filename = redacted_in_worker;
 		return;
 	}
 	if (previous_emit_log != nullptr)
@@ -205,16 +227,18 @@ void post_parse_analyze(ParseState *state, Query *query, JumbleState *constants)
 {
 	const char *text = state->p_sourcetext;
 	std::string_view function = named_in(text);
-	if (function.empty() && query->commandType == CMD_UTILITY)
+	bool is_from_elsewhere = !is_from_client(text);
+	if (function.empty() && query->commandType == CMD_UTILITY) {
 		function = named_by_executed(text);
+		is_from_elsewhere = true; // and may be gone when the statement has ended
+	}
 	if (!function.empty()) {
-		if (is_from_client(text))
-			hide_statement(function);
-		else
+		if (is_from_elsewhere)
 			mark_statement(function);
+		hide_statement(function);
 		// pg_stat_statements keeps a utility command as it is, and any text whose entry is
 		// gone when it has run.
-		if (has_string_constant(view(text)))
+		if (has_constant(view(text)))
 			query->queryId = 0;
 		check_literals(query);
 	}
@@ -250,15 +274,20 @@ void process_utility(PlannedStmt *statement, const char *text, bool is_read_only
 	next(statement, text, is_read_only, context, parameters, environment, receiver, done);
 }
 
-// A statement that failed before it was analyzed, and whose error is not logged
+// What is shown of a statement that was not analyzed and whose error is not logged, or that
+// was bound and not executed
 void at_transaction_end(XactEvent event, void *)
 {
-	if (event == XACT_EVENT_ABORT)
-		hide_if_sensitive(debug_query_string);
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	const char *shown = shown_activity();
+	if (const std::string_view function = named_in(shown); !function.empty())
+		if (event == XACT_EVENT_ABORT || has_constant(shown))
+			hide_activity(function);
 }
 
 // In a process that a postmaster with the library made, its hooks are there. Otherwise
-// session_preload_libraries loads it before there is a statement; a parallel worker is
+// session_preload_libraries loads it while the session is set up; a parallel worker is
 // told to load what its leader has loaded, which may have been too late there.
 bool is_loaded_in_time()
 {
@@ -266,7 +295,7 @@ bool is_loaded_in_time()
 		return true;
 	if (IsParallelWorker())
 		return std::strstr(session_preload_libraries_string, "oauth_tokens") != nullptr;
-	return debug_query_string == nullptr;
+	return !IsNormalProcessingMode();
 }
 
 } // namespace

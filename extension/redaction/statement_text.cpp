@@ -16,9 +16,11 @@ using common::is_digit;
 using common::is_letter;
 using common::to_lower;
 
+// '$' can be in a name of PostgreSQL's, but not in one of ours, and it begins a string
+// that may touch the name.
 bool is_name_byte(char byte) noexcept
 {
-	return is_letter(byte) || is_digit(byte) || byte == '_' || byte == '$' ||
+	return is_letter(byte) || is_digit(byte) || byte == '_' ||
 		   static_cast<unsigned char>(byte) >= 0x80;
 }
 
@@ -82,15 +84,29 @@ std::string_view find_any(std::string_view text, std::string_view also) noexcept
 	return {};
 }
 
+// Comments nest.
+std::size_t end_of_comment(std::string_view text) noexcept
+{
+	std::size_t depth = 1;
+	std::size_t at = 2;
+	while (depth > 0 && at < text.size()) {
+		const std::string_view two = text.substr(at, 2);
+		depth += two == "/*";
+		depth -= two == "*/";
+		at += two == "/*" || two == "*/" ? 2 : 1;
+	}
+	return at;
+}
+
 void skip_space(std::string_view &text) noexcept
 {
 	for (;;) {
 		const std::size_t begin = text.find_first_not_of(" \t\r\n\f\v");
 		text.remove_prefix(std::min(begin, text.size()));
 		if (text.starts_with("--"))
-			text.remove_prefix(std::min(text.find('\n'), text.size()));
+			text.remove_prefix(std::min(text.find_first_of("\r\n"), text.size()));
 		else if (text.starts_with("/*"))
-			text.remove_prefix(std::min(text.find("*/", 2), text.size() - 2) + 2);
+			text.remove_prefix(end_of_comment(text));
 		else
 			return;
 	}
@@ -164,20 +180,30 @@ std::string_view find_escaped(std::string_view text, std::string_view also) noex
 
 } // namespace
 
+bool is_name(std::string_view text) noexcept
+{
+	return !text.empty() && text.size() < Name{}.bytes.size() &&
+		   end_of_name(text, 0) == text.size();
+}
+
 std::string_view named_function(std::string_view text, std::string_view also) noexcept
 {
 	const std::string_view plain = also.empty() ? find_ours(text) : find_any(text, also);
 	return plain.empty() ? find_escaped(text, also) : plain;
 }
 
-bool has_string_constant(std::string_view text) noexcept
+bool has_constant(std::string_view text) noexcept
 {
 	if (text.find('\'') != text.npos)
 		return true;
-	// $1 is a parameter, $$ and $tag$ begin a string.
-	for (std::size_t at = text.find('$'); at != text.npos; at = text.find('$', at + 1))
-		if (!is_digit(text.substr(at + 1).empty() ? '0' : text[at + 1]))
+	char before = ' ';
+	for (std::size_t at = 0; at < text.size(); before = text[at++]) {
+		const bool is_number = is_digit(text[at]) && before != '$' && !is_name_byte(before);
+		// $1 is a parameter, $$ and $tag$ begin a string.
+		const bool is_dollar_quote = before == '$' && !is_digit(text[at]);
+		if (is_number || is_dollar_quote)
 			return true;
+	}
 	return false;
 }
 
@@ -193,7 +219,13 @@ bool next_executed(std::string_view &text, Name &name) noexcept
 		skip_space(text);
 		name.length = 0;
 		at = 0;
-		if (text.starts_with('"')) {
+		if (text.size() > 2 && to_lower(text[0]) == 'u' && text.substr(1).starts_with("&\"")) {
+			const std::string_view inside = text.substr(3);
+			at = std::min(inside.find('"'), inside.size());
+			name = decoded(inside.substr(0, at),
+						   escape_character(inside.substr(std::min(at + 1, inside.size()))));
+			at += 3;
+		} else if (text.starts_with('"')) {
 			for (at = 1; at < text.size(); at++) {
 				if (text[at] == '"' && !text.substr(at + 1).starts_with('"'))
 					break;

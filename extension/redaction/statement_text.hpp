@@ -68,15 +68,18 @@ struct Name {
 	std::string_view text() const noexcept { return {bytes.data(), length}; }
 };
 
+// Whether it can be found as a whole: it has letters, digits and underscores, 63 at most.
+bool is_name(std::string_view text) noexcept;
+
 // The first name in the text that is one of public_names or of `also` (names in lower
 // case, each followed by a newline), in any case, quoted or not, as U&"" too, inside of
 // strings and comments too, but for one behind placeholder_begin: a report of a crash or a
 // deadlock quotes that. Empty: there is none.
 std::string_view named_function(std::string_view text, std::string_view also) noexcept;
 
-// Whether the text contains a string constant, quoted or dollar-quoted. Without one it
-// holds no secret.
-bool has_string_constant(std::string_view text) noexcept;
+// Whether the text contains a string, quoted or dollar-quoted, or a number. Without one,
+// a statement that PostgreSQL understands holds no secret.
+bool has_constant(std::string_view text) noexcept;
 
 // Takes the next `EXECUTE name` from the start of the text, as the name of a prepared
 // statement, and cuts the text behind it. False: there is none.

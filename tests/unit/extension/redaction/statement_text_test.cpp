@@ -31,7 +31,8 @@ TEST(NamedFunction, InAnyPlaceAndCase)
 		 {"oauth_store", "SELECT oauth_store('x')", "select OAUTH_Store ()", "\"oauth_store\"",
 		  "a.oauth_store(", "SELECT 'oauth_store'", "/*oauth_store*/", "_oauth_get oauth_store",
 		  "U&\"oauth\\005fstore\"", "u&\"\\006fauth_store\"", "U&\"\\+00006fauth_store\"",
-		  "U&\"oauth!005fstore\" UESCAPE '!'", "U&\"oauth!005fstore\"/**/uescape --\n'!'"})
+		  "oauth_store$$x$$", "DO $a$oauth_store$a$", "U&\"oauth!005fstore\" UESCAPE '!'",
+		  "U&\"oauth!005fstore\"/**/uescape --\n'!'"})
 		EXPECT_EQ(named(text), "oauth_store") << text;
 	EXPECT_EQ(named("SELECT oauth_tokens_internal.cluster()"), "oauth_tokens_internal");
 	EXPECT_EQ(named("x oauth_get y oauth_store"), "oauth_get");
@@ -41,8 +42,8 @@ TEST(NamedFunction, AnotherNameIsNone)
 {
 	for (const std::string_view text :
 		 {"", "_", "oauth_tokens", "SELECT * FROM oauth_tokens", "my_oauth_store", "oauth_stores",
-		  "oauth_store_", "oauth_store$", "oauth_store\xc3\xa9", "\xc3\xa9oauth_store",
-		  "oauth-store", "U&\"", "U&\"oauth\\005", "U&\"\\", "&\"oauth", "U&\"oauth\\005gstore\"",
+		  "oauth_store_", "oauth_store\xc3\xa9", "\xc3\xa9oauth_store", "oauth-store", "U&\"",
+		  "U&\"oauth\\005", "U&\"\\", "&\"oauth", "U&\"oauth\\005gstore\"",
 		  "U&\"oauth!005fstore\""})
 		EXPECT_EQ(named(text), "") << text;
 }
@@ -65,12 +66,13 @@ TEST(NamedFunction, NamesOfTheUser)
 	EXPECT_EQ(named("SELECT save", {}), "");
 }
 
-TEST(HasStringConstant, QuotesAndDollars)
+TEST(HasConstant, StringsAndNumbers)
 {
-	for (const std::string_view text : {"'x'", "$$x$$", "$a$x$a$", "$1, $_$"})
-		EXPECT_TRUE(has_string_constant(text)) << text;
-	for (const std::string_view text : {"", "SELECT 1", "f($1, $23)", "$", "\"x\""})
-		EXPECT_FALSE(has_string_constant(text)) << text;
+	for (const std::string_view text :
+		 {"'x'", "$$x$$", "$a$x$a$", "$1, $_$", "1", "f(12345)", "a1 .5"})
+		EXPECT_TRUE(has_constant(text)) << text;
+	for (const std::string_view text : {"", "SELECT x1", "f($1, $23)", "$", "\"x\""})
+		EXPECT_FALSE(has_constant(text)) << text;
 }
 
 TEST(NextExecuted, Names)
@@ -79,6 +81,8 @@ TEST(NextExecuted, Names)
 	EXPECT_EQ(executed("EXECUTE p('x')"), Names{"p"});
 	EXPECT_EQ(executed("explain execute P; EXECUTE /* a */ -- b\n \"Q \"\" q\"(1)"),
 			  (Names{"p", "Q \" q"}));
+	EXPECT_EQ(executed("EXECUTE /* a /* b */ c */ p; EXECUTE -- x\rq; EXECUTE U&\"\\0061b\"()"),
+			  (Names{"p", "q", "ab"}));
 	EXPECT_EQ(executed("executed executes"), Names{});
 	EXPECT_EQ(executed("EXECUTE"), Names{""});
 	EXPECT_EQ(executed("EXECUTE \""), Names{""});
