@@ -8,7 +8,6 @@
 extern "C" {
 #include "executor/spi.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/rls.h"
 }
 
@@ -29,16 +28,11 @@ void store_dummy(const TokenTable &table, const Identity &identity)
 	SPI_finish();
 }
 
-// Null, or why not. The user's triggers do not fire, since this may be a part of a SELECT;
-// only those that are ENABLE ALWAYS do.
+// Null, or why not. The user's triggers fire, since a policy may be about what they fill in;
+// what they do is undone.
 ErrorData *try_to_store(const TokenTable &table, const Identity &identity)
 {
-	return error_of(Keep::no, [&] {
-		NewGUCNestLevel(); // the end of the subtransaction ends it
-		set_config_option("session_replication_role", "replica", PGC_SUSET, PGC_S_SESSION,
-						  GUC_ACTION_SAVE, true, 0, false);
-		store_dummy(table, identity);
-	});
+	return error_of(Keep::no, [&] { store_dummy(table, identity); });
 }
 
 } // namespace
