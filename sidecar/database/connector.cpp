@@ -114,7 +114,7 @@ asio::awaitable<std::shared_ptr<Session>> Connector::connect()
 			co_await session->set_up(settings);
 			silent_.erase(name_of(host));
 			co_return session;
-		} catch (const StoreError &error) {
+		} catch (const std::exception &error) { // also of the event loop
 			if (session->has_expired())
 				silent_[name_of(host)] = Clock::now();
 			add_reason(reasons_, error.what());

@@ -118,7 +118,8 @@ asio::awaitable<Pool::SessionPtr> Pool::acquire()
 	Waiter waiter(*this);
 	grow();
 	boost::system::error_code ignored;
-	co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+	if (waiter.is_queued) // growing may have failed at once, and refused it
+		co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 	if (waiter.session)
 		co_return std::move(waiter.session);
 	throw waiter.is_queued ? StoreError({}, "no connection to the database became free in time")

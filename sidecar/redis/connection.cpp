@@ -126,6 +126,10 @@ void Connection::serve(std::function<void(const std::string &)> on_end)
 {
 	is_serving_ = true;
 	on_end_ = std::move(on_end);
+	// It is set for the log-in's deadline, which is later than a command's.
+	timer_.cancel();
+	is_watched_ = false;
+	is_late_ = false;
 }
 
 asio::awaitable<Replies> Connection::run(std::vector<Command> commands)

@@ -1,9 +1,9 @@
 #include "redis/connector.hpp"
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <utility>
 
 #include "base/text.hpp"
 #include "redis/greeting.hpp"
@@ -21,27 +21,6 @@ std::string name_of(const address::HostPort &host)
 {
 	return (host.host.find(':') != std::string::npos ? '[' + host.host + ']' : host.host) + ':' +
 		   std::to_string(host.port);
-}
-
-asio::awaitable<std::vector<Connection::Endpoint>> resolve(address::HostPort host)
-{
-	std::vector<Connection::Endpoint> found;
-	boost::system::error_code error;
-	const asio::ip::address address = asio::ip::make_address(host.host, error);
-	if (!error) {
-		found.emplace_back(tcp::endpoint(address, host.port));
-		co_return found;
-	}
-	tcp::resolver resolver(co_await asio::this_coro::executor);
-	const std::string port = std::to_string(host.port);
-	error.clear();
-	const tcp::resolver::results_type entries = co_await resolver.async_resolve(
-		host.host, port, asio::redirect_error(asio::use_awaitable, error));
-	if (error)
-		throw Error::unavailable(error.message());
-	for (const auto &entry : entries)
-		found.emplace_back(entry.endpoint());
-	co_return found;
 }
 
 } // namespace
@@ -64,6 +43,31 @@ void Connector::close()
 	is_closed_ = true;
 	if (const auto connection = last_.lock())
 		connection->end("the connection to Redis is closed");
+}
+
+asio::awaitable<std::vector<Connection::Endpoint>> Connector::look_up(address::HostPort host)
+{
+	std::vector<Connection::Endpoint> found;
+	boost::system::error_code error;
+	const asio::ip::address address = asio::ip::make_address(host.host, error);
+	if (!error) {
+		found.emplace_back(tcp::endpoint(address, host.port));
+		co_return found;
+	}
+	if (!look_ups_)
+		look_ups_.emplace(executor_, 1);
+	auto blocking = [name = host.host, port = std::to_string(host.port)] {
+		asio::io_context context;
+		std::pair<tcp::resolver::results_type, boost::system::error_code> result;
+		result.first = tcp::resolver(context).resolve(name, port, result.second);
+		return result;
+	};
+	const auto result = co_await look_ups_->run(blocking);
+	if (result.second)
+		throw Error::unavailable(result.second.message());
+	for (const auto &entry : result.first)
+		found.emplace_back(entry.endpoint());
+	co_return found;
 }
 
 // A sentinel may be out of date, and the next one right.
@@ -132,7 +136,7 @@ asio::awaitable<Connector::Opened> Connector::log_in(ConnectionPtr connection)
 
 asio::awaitable<Connector::ConnectionPtr> Connector::reach(address::HostPort host)
 {
-	const std::vector<Connection::Endpoint> addresses = co_await resolve(host);
+	const std::vector<Connection::Endpoint> addresses = co_await look_up(host);
 	std::string fault;
 	for (const Connection::Endpoint &address : addresses) {
 		try {

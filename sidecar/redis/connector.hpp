@@ -7,8 +7,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "address/redis_address.hpp"
+#include "base/workers.hpp"
 #include "redis/connection.hpp"
 #include "redis/server_info.hpp"
 
@@ -44,6 +46,7 @@ public:
 	void close();
 
 private:
+	boost::asio::awaitable<std::vector<Connection::Endpoint>> look_up(address::HostPort host);
 	boost::asio::awaitable<Opened> open_by_sentinels();
 	boost::asio::awaitable<address::HostPort> ask_sentinel(address::HostPort sentinel);
 	boost::asio::awaitable<Opened> open_host(address::HostPort host);
@@ -57,6 +60,9 @@ private:
 	const std::string ca_file_;
 	const std::string name_;
 	std::optional<boost::asio::ssl::context> tls_;
+	// Asio looks all names of a loop up in one thread, and a name server that is silent holds
+	// it up for half a minute: the database's names must not wait for Redis'.
+	std::optional<Workers> look_ups_;
 	std::weak_ptr<Connection> last_; // for close()
 	bool is_closed_ = false;
 };

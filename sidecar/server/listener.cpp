@@ -90,7 +90,8 @@ void Listener::close()
 {
 	socket_.file.remove(); // no client can come after those that wait
 	boost::system::error_code error;
-	while (!state_->is_stopped && !error) {
+	// One that was reset while it waited ends nothing for the others.
+	while (!state_->is_stopped && (!error || error == boost::asio::error::connection_aborted)) {
 		Socket socket = socket_.acceptor.accept(error);
 		if (!error)
 			admit(std::move(socket));
