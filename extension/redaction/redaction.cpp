@@ -139,14 +139,13 @@ void write_replacement(const ErrorData *record, std::string_view function)
 	describe(record, text, sizeof text);
 	// Callbacks would add statements, a cancel request would leave the error that is being
 	// reported, and log_min_messages was asked about the record that this one replaces.
-	ErrorContextCallback *const callbacks = error_context_stack;
-	error_context_stack = nullptr;
 	least_level = log_min_messages;
 	log_min_messages = LOG;
 	replaced = record;
 	HOLD_INTERRUPTS();
 	PG_TRY();
 	{
+		error_context_stack = nullptr;
 		ereport(LOG_SERVER_ONLY,
 				(errcode(record->sqlerrcode),
 				 errmsg_internal("%s (redacted by oauth_tokens: the statement names or calls %.*s)",
@@ -157,7 +156,6 @@ void write_replacement(const ErrorData *record, std::string_view function)
 	{
 		replaced = nullptr;
 		log_min_messages = least_level;
-		error_context_stack = callbacks;
 	}
 	PG_END_TRY();
 	RESUME_INTERRUPTS();

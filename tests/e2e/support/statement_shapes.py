@@ -38,6 +38,11 @@ statement("failing_unicode_name", r"""SELECT U&"o\+000061uth_encrypt"('{}', 1)""
 statement("comment_between", "SELECT oauth_encrypt/**/ -- \n('{}')")
 statement("dollar_quoted", "SELECT oauth_encrypt($a${}$a$)")
 statement("escape_string", "SELECT oauth_encrypt(E'{}\\n')")
+statement("double_quoted", 'SELECT oauth_encrypt("{}")')
+statement("bare", "SELECT oauth_encrypt({})")
+statement("missing_parenthesis", "SELECT oauth_encrypt$${}$$")
+statement("view_in_string", "SELECT run($$SELECT oauth_encrypt(token) FROM (SELECT '{}' AS token) t$$)")
+statement("nested_comment", "PREPARE p(text, int) AS SELECT oauth_encrypt($1), $2; EXECUTE /* a /* b */ c */ p('{}', 'x')")
 statement("concatenated", "SELECT oauth_encrypt('{}' || 'x')")
 statement("two_statements", "SELECT 1; SELECT oauth_encrypt('{}')")
 statement("failing_store", "SELECT oauth_store('00000000-0000-0000-0000-000000000000', 'p', 'nobody', 'a', '{}')")
@@ -176,6 +181,34 @@ def timed_out(connection, secret):
 @shape
 def terminated(connection, secret):
     connection.execute(f"SELECT oauth_encrypt('{secret}'), pg_terminate_backend(pg_backend_pid()), pg_sleep(60)")
+
+
+@shape
+def bound_and_not_executed(connection, secret):
+    """Parse, Bind and Sync by themselves."""
+    connection.pgconn.prepare(b"bound", f"SELECT oauth_encrypt('{secret}'), $1::int".encode())
+    connection.pgconn.exec_prepared(b"bound", [b"no number"])
+
+
+@shape
+def executed_and_dropped(connection, secret):
+    """Not called, and not to be found any more when the statement's duration is logged."""
+    connection.execute("PREPARE apart(text) AS SELECT oauth_encrypt($1) WHERE false")
+    connection.execute(f"EXECUTE apart('{secret}'); DEALLOCATE apart")
+
+
+@shape
+def parallel_worker(connection, secret):
+    """What a worker raises, the leader raises again; it has called nothing itself."""
+    connection.execute("CREATE TABLE many AS SELECT oauth_encrypt(%s) AS sealed FROM generate_series(1, 100)", [secret])
+    connection.execute("ALTER TABLE many SET (parallel_workers = 2)")
+    connection.execute("CREATE VIEW opened AS SELECT oauth_decrypt(sealed) AS token FROM many")
+    connection.execute("SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;"
+                       " SET parallel_leader_participation = off")
+    try:
+        connection.execute("SELECT count(token::int) FROM opened")
+    finally:
+        connection.execute("DROP VIEW opened; DROP TABLE many")
 
 
 def another(connection):
