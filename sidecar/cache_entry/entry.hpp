@@ -1,10 +1,5 @@
 // The value of an entry: JSON that any Redis client can read, or, with OAUTH_CACHE_KEY, a
-// Fernet token of that (docs/design/cache.md, "Entries"):
-//
-//   {"access_token":"…","refresh_token":null,
-//    "expires_at":"2026-11-22T09:32:37+00:00","scope":null}
-//
-// A sealed one also has "key", its own key in Redis, and "fill".
+// Fernet token of that (docs/design/cache.md, "Entries").
 #pragma once
 
 #include <cstddef>

@@ -50,7 +50,7 @@ TEST(Entry, PlainForm)
 		written(entry),
 		R"({"access_token":"ya29.A0","refresh_token":"1//r","expires_at":null,"scope":null})");
 	entry.access_token = Secret(std::string_view("\"\\/\x01\x1f\n\0\x7fé😀", 14));
-	EXPECT_TRUE(written(entry).starts_with(R"({"access_token":"\"\\/\u0001\u001f\n\u0000)"
+	EXPECT_TRUE(written(entry).starts_with(R"({"access_token":"\"\\/\u0001\u001f\u000a\u0000)"
 										   "\x7fé😀\""));
 }
 
@@ -87,7 +87,7 @@ TEST(Entry, Tolerance)
 			 R"( {"scope" : null, "access_token" : "\u0061" , "expires_at":null} )",
 			 R"({"access\u005ftoken":"a"})",
 			 R"({"access_token":"a","token_type":"Bearer","more":[1,-2,1.5,true,null,"x",)"
-			 R"({"access_token":1,"scope":[]}],"key":5,"also":{},"":[[[]]]})",
+			 R"({"access_token":1,"scope":[]}],"key":5,"more":{},"":[[[]]]})",
 			 R"({"more":{"access_token":"b"},"access_token":"a"})",
 		 }) {
 		const auto entry = read(value);
