@@ -189,8 +189,10 @@ DueScan read_scan(const DueRules &rules, DueBy by)
 	if (run_as_owner(statement, {{TEXTOID, rules.provider}, {TEXTOID, kind_of(by)}}) == 0)
 		return scan;
 	for (int i = 0; i < 2; i++) {
-		if (const TimestampTz time = returned_time(2 * i + 1))
-			(i == 0 ? scan.waiting : scan.recent) = {time, *DatumGetUUIDP(returned(2 * i + 2))};
+		DueCursor &cursor = i == 0 ? scan.waiting : scan.recent;
+		cursor.time = returned_time(2 * i + 1);
+		if (cursor.time != 0)
+			cursor.id = *DatumGetUUIDP(returned(2 * i + 2));
 	}
 	return scan;
 }
