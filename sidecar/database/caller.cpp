@@ -14,7 +14,7 @@ constexpr const char *kFindSchema = "SELECT n.nspname FROM pg_catalog.pg_extensi
 									" JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
 									" WHERE e.extname = 'oauth_tokens'";
 
-std::string quoted(std::string_view name)
+std::string quote_identifier(std::string_view name)
 {
 	std::string text = "\"";
 	for (const char c : name) {
@@ -43,7 +43,7 @@ struct Caller::Extension {
 			return found->second;
 		constexpr std::string_view kPlace = "@extschema@";
 		std::string sql = text;
-		const std::string name = quoted(schema);
+		const std::string name = quote_identifier(schema);
 		for (auto at = sql.find(kPlace); at != sql.npos; at = sql.find(kPlace, at + name.size()))
 			sql.replace(at, kPlace.size(), name);
 		return statements.emplace(text, Statement(std::move(sql))).first->second;
