@@ -21,14 +21,16 @@ extern "C" {
 namespace oauth_tokens
 {
 
-const char *shown_activity()
+const char *activity_since(TimestampTz statement)
 {
-	return MyBEEntry == nullptr ? nullptr : MyBEEntry->st_activity_raw;
+	const bool is_of_it =
+		MyBEEntry == nullptr || MyBEEntry->st_activity_start_timestamp == statement;
+	return is_of_it ? nullptr : MyBEEntry->st_activity_raw;
 }
 
 void hide_activity(std::string_view function)
 {
-	if (shown_activity() == nullptr)
+	if (MyBEEntry == nullptr || MyBEEntry->st_activity_raw == nullptr)
 		return;
 	char text[128];
 	snprintf(text, sizeof text, "%s%.*s>", placeholder_begin.data(),

@@ -51,6 +51,8 @@ ProcessUtility_hook_type previous_process_utility = nullptr;
 
 // Statements are told apart by the time at which they began.
 TimestampTz calling_statement = std::numeric_limits<TimestampTz>::min();
+// The last one whose text has been looked at, as each is once
+TimestampTz examined_statement = std::numeric_limits<TimestampTz>::min();
 Name called_function;
 
 // In place of the name of the source file, which comes with the record to the leader
@@ -226,6 +228,8 @@ void post_parse_analyze(ParseState *state, Query *query, JumbleState *constants)
 	const char *text = state->p_sourcetext;
 	std::string_view function = named_in(text);
 	bool is_from_elsewhere = !is_from_client(text);
+	if (!is_from_elsewhere)
+		examined_statement = GetCurrentStatementStartTimestamp();
 	if (function.empty() && query->commandType == CMD_UTILITY) {
 		function = named_by_executed(text);
 		is_from_elsewhere = true; // and may be gone when the statement has ended
@@ -247,8 +251,10 @@ void post_parse_analyze(ParseState *state, Query *query, JumbleState *constants)
 // Binding and executing show the text again, and analyze nothing.
 void hide_if_sensitive(const char *text)
 {
-	if (!is_from_client(text))
+	const TimestampTz statement = GetCurrentStatementStartTimestamp();
+	if (examined_statement == statement || !is_from_client(text))
 		return;
+	examined_statement = statement;
 	if (const std::string_view function = sensitive_function(); !function.empty())
 		hide_statement(function);
 }
@@ -278,7 +284,7 @@ void at_transaction_end(XactEvent event, void *)
 {
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
 		return;
-	const char *shown = shown_activity();
+	const char *shown = activity_since(examined_statement);
 	if (const std::string_view function = named_in(shown); !function.empty())
 		if (event == XACT_EVENT_ABORT || has_constant(shown))
 			hide_activity(function);
