@@ -27,9 +27,12 @@ bool is_name_byte(char byte) noexcept
 // The sought name that this one is; empty: it is none.
 std::string_view sought(std::string_view name, std::string_view also) noexcept
 {
-	for (const std::string_view known : public_names)
-		if (equal_ignoring_case(name, known))
-			return known;
+	// All of ours begin with one of two letters, and most names do not.
+	const char first = name.empty() ? ' ' : to_lower(name.front());
+	if (first == 'o' || first == 'f')
+		for (const std::string_view known : public_names)
+			if (equal_ignoring_case(name, known))
+				return known;
 	while (!also.empty()) {
 		const std::size_t end = also.find('\n');
 		if (equal_ignoring_case(name, also.substr(0, end)))

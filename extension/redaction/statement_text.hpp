@@ -3,6 +3,7 @@
 // nothing and cannot fail, since it runs while an error is reported.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -54,6 +55,10 @@ inline constexpr std::array public_names = {
 
 // What pg_stat_activity shows in place of a sensitive statement's text, up to the name.
 inline constexpr std::string_view placeholder_begin = "<redacted by oauth_tokens: ";
+
+static_assert(std::ranges::all_of(public_names, [](std::string_view name) {
+	return name.starts_with("oauth_") || name.starts_with("fernet_");
+}));
 
 // A name in PostgreSQL has 63 bytes at most.
 struct Name {
