@@ -236,8 +236,9 @@ void post_parse_analyze(ParseState *state, Query *query, JumbleState *constants)
 	}
 	if (!function.empty()) {
 		if (is_from_elsewhere)
-			mark_statement(function);
-		hide_statement(function);
+			mark_statement(function); // hides it, too, and shows the first function
+		else
+			hide_statement(function);
 		// pg_stat_statements keeps a utility command as it is, and any text whose entry is
 		// gone when it has run.
 		if (has_constant(view(text)))
