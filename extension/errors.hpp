@@ -1,5 +1,5 @@
 // The SQLSTATEs of our own, all of them (class OT). docs/sql.md lists them for
-// users; a check compares the two lists. Where PostgreSQL has a fitting code,
+// users; a check compares the two lists. If PostgreSQL has a fitting code,
 // that one is used: 22004 null identity, 22023 unknown actor_type or other bad
 // argument, 22021 text that cannot be converted, 25001 rotation inside a
 // transaction, 42501 missing right.

@@ -128,7 +128,7 @@ asio::awaitable<void> check_database(Report &report, const settings::Settings &s
 			co_await check_refreshes(report, settings, refreshes);
 		const bool confirms = co_await store.confirms_flows();
 		if (settings.public_url.starts_with("https://") && !confirms)
-			report.warning("confirm", "oauth_tokens.confirm_flows is off: whoever gets another "
+			report.warning("confirm", "oauth_tokens.confirm_flows is off: a user who gets another "
 									  "person to open a link receives that person's tokens, unless "
 									  "the application passes confirm => true");
 	} catch (const database::StoreError &error) {

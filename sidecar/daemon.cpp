@@ -349,7 +349,7 @@ asio::awaitable<void> Daemon::drain()
 asio::awaitable<void> Daemon::drain_api(asio::steady_timer &drained)
 {
 	co_await api_server_->drain(kDrainTime);
-	drained.expires_at(asio::steady_timer::time_point::min()); // also for those who wait later
+	drained.expires_at(asio::steady_timer::time_point::min()); // also for later waits
 }
 
 asio::awaitable<void> Daemon::await_signals()

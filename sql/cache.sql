@@ -222,7 +222,7 @@ UPDATE oauth_tokens SET scopes = 'x'; SELECT * FROM invalidations;
 ROLLBACK;
 
 -- Only where its triggers are: with one of them not firing, no registration
--- counts, and mending it begins a new one.
+-- counts, and repairing it begins a new one.
 ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_invalidate_row;
 SELECT oauth_tokens_internal.cache_registration_id() IS NULL AS void, oauth_changes_ack(:'registration_id', '{}') IS NULL AS refused, oauth_tokens_current() IS NULL AS not_whole;
 SELECT oauth_cache_register('redis one');

@@ -90,7 +90,7 @@ SELECT fernet_decrypt('gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0OD8SPKj17qJRqqeTxS9jN762PC
 SELECT fernet_decrypt('gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0OD9NAuZGRwy8YDlAmNqBqV14HufgwoUtsPWZYFB4NurCHTMMbOaXr0lCSUk7egNI8iA==', :'key');
 \set VERBOSITY default
 
--- Bad keys: one error, which does not repeat the key, whoever takes it.
+-- Bad keys: one error in every function, which does not repeat the key.
 CREATE TEMP TABLE bad_keys (what text, key text);
 INSERT INTO bad_keys VALUES
 ('empty', ''), ('one character', 'c'), ('short', left(:'key', 43)), ('long', :'key' || '='), ('two', :'key' || ',' || :'key'),

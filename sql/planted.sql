@@ -1,5 +1,5 @@
 -- E1: an ordinary role plants objects where names are looked up first. Every
--- call of ours, by whoever has them in the search_path, does as before.
+-- call of ours, also with them in the search_path, does as before.
 
 SET client_min_messages = warning;
 CREATE EXTENSION oauth_tokens;
@@ -145,7 +145,7 @@ SELECT access_token FROM oauth_get(:alice);
 RESET search_path;
 SELECT atttypid = 'public.actor_type_enum'::regtype AS enum_of_our_own FROM pg_attribute WHERE attrelid = 'public.oauth_tokens'::regclass AND attname = 'actor_type';
 
--- In the extension's own schema, where whoever may create there can be first.
+-- In the extension's own schema, in which a role with CREATE can be first.
 SET client_min_messages = warning;
 SELECT oauth_tokens_downgrade(true) AS revision \gset
 RESET client_min_messages;

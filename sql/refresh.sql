@@ -259,7 +259,7 @@ CREATE FUNCTION pg_temp.many(kind text, many int) RETURNS TABLE (state text, cou
     END LOOP;
     RETURN QUERY SELECT c.state, count(*) FROM oauth_connections c WHERE c.provider = 'other.label' GROUP BY 1 ORDER BY 1; END $$;
 SELECT * FROM pg_temp.many('dead_grant', 30);
--- However long ago: until one succeeds, whoever tries whether the pause is over is not marked either.
+-- However long ago: until one succeeds, the account that tries whether the pause is over is not marked either.
 UPDATE oauth_tokens_internal.refresh_clients SET paused_until = now(), updated_at = now() - interval '1 day';
 SELECT fence FROM oauth_refresh_begin(:'w', 'other.label', 'user', 'n30') \gset
 SELECT oauth_refresh_fail(:'w', 'other.label', 'user', 'n30', :fence, 'dead_grant');

@@ -74,7 +74,7 @@ SELECT count(*) FROM pg_temp.log();
 CREATE TABLE child () INHERITS (oauth_tokens);
 CALL oauth_rotate_keys();
 DROP TABLE child;
--- Whoever may not read and write every token may not begin.
+-- A role that may not read and write every token may not begin.
 CREATE ROLE regress_half;
 GRANT EXECUTE ON PROCEDURE oauth_rotate_keys TO regress_half;
 GRANT SELECT ON oauth_tokens TO regress_half;

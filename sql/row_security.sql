@@ -66,7 +66,7 @@ EXECUTE get;
 RESET plan_cache_mode;
 SET ROLE regress_b;
 SELECT actor_id, details ->> 'account_id' AS account FROM oauth_connections;
--- Whoever asks for every row or an error gets the error.
+-- A caller that asks for every row or an error gets the error.
 SET row_security = off;
 \set VERBOSITY sqlstate
 EXECUTE get;

@@ -46,7 +46,7 @@ std::string_view view_of_secret(const common::RandomSecret &secret)
 
 // Locks the link, whose label picks no other configuration and so may be left
 // out of an address, and has it stand until the new attempt is over. It takes one
-// where it is unexpired and among the newest of its identity: calls side by side
+// if it is unexpired and among the newest of its identity: calls side by side
 // may leave more of them than are open.
 bool take_link(Datum ticket_hash, Datum provider, TimestampTz now)
 {

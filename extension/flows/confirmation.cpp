@@ -24,7 +24,7 @@ enum Field { kAccessToken, kRefreshToken, kScopesField, kDetailsField, kFields }
 struct Header {
 	TimestampTz expires_at;
 	std::int32_t expires;
-	std::int32_t size[kFields]; // -1 where there is none
+	std::int32_t size[kFields]; // -1 if there is none
 };
 
 const void *data_of(const void *value)

@@ -23,7 +23,7 @@ void keep_confirmation(const Grant &grant, const common::RandomSecret &code, Tim
 					   int seconds);
 
 // Uses up the code and calls `store` for its grant, which is wiped afterwards and
-// lives as long as the call. False, and nothing is used up, where the code is
+// lives as long as the call. False, and nothing is used up, if the code is
 // unknown, used, expired or of another identity.
 using GrantStorer = pg_uuid_t (*)(const TokenTable &table, Grant grant);
 bool take_confirmation(const TokenTable &table, const Identity &identity, std::string_view code,

@@ -1,4 +1,4 @@
-// oauth_tokens_internal.flow_purge: what has expired goes, also where nobody makes
+// oauth_tokens_internal.flow_purge: what has expired goes, also if nobody makes
 // or follows links any more.
 
 #include "flows/confirmation.hpp"

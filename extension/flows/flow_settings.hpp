@@ -20,7 +20,7 @@ inline constexpr int kMaxFlowSeconds = SECS_PER_DAY;
 struct FlowSettings {
 	std::string_view public_url; // empty: there is none
 	int flow_seconds;
-	bool published; // where nothing is, any provider will do
+	bool published; // if nothing is, any provider will do
 	std::span<const std::string_view> return_to_origins;
 	std::span<const std::string_view> providers;
 };

@@ -1,4 +1,4 @@
-// oauth_fresh_access_token: the access token, after a refresh where it takes one.
+// oauth_fresh_access_token: the access token, after a refresh if it takes one.
 // docs/refresh-requests.md.
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // Requests for a refresh, in shared memory: callers make them and wait, listeners (the
 // sidecars) take and answer them, commits wake the callers. docs/refresh-requests.md
-// says how, and what happens if a part of it fails. Only where the server preloads the
+// says how, and what happens if a part of it fails. Only if the server preloads the
 // library. Everything here is of this session's database alone.
 #pragma once
 
@@ -24,7 +24,7 @@ bool can_request_refresh();
 // Of CLOCK_MONOTONIC, the same in all processes.
 std::int64_t monotonic_milliseconds();
 
-// What a listener says where no commit does.
+// What a listener says if no commit does.
 enum class RefreshOutcome : std::uint8_t {
 	fresh,
 	needs_reauthorization,
@@ -57,7 +57,7 @@ bool join_refresh(const RequestedIdentity &identity, std::int64_t min_ttl, Refre
 // Also for a ticket without a request; ends every sleep. Never raises.
 void leave_refresh(RefreshTicket &ticket);
 
-// Where all are in use: to be called before join_refresh(), so that one that is freed
+// If all are in use: to be called before join_refresh(), so that one that is freed
 // after it ends the sleep.
 void expect_free_request();
 void sleep_for_free_request(std::int64_t milliseconds);

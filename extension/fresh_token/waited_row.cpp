@@ -64,7 +64,7 @@ bool is_ours(HeapTupleHeader row)
 	return is_ours(HeapTupleHeaderGetXmin(row)) || is_locked(row, is_ours);
 }
 
-// Calls with the row where it is in the table's own heap, and only one may have the identity.
+// Calls with the row if it is in the table's own heap, and only one may have the identity.
 template <typename Body>
 void with_row(const TokenTable &table, const Identity &identity, Body body)
 {

@@ -20,7 +20,7 @@ struct WaitedRow {
 };
 
 // Of the row as it is now, found below SQL: no right is asked for, so the caller must
-// have seen the row. Where not all rows are in the table's own heap, or nothing keeps
+// have seen the row. If not all rows are in the table's own heap, or nothing keeps
 // the identity unique: not ours, with a refresh token, and unknown.
 WaitedRow find_waited_row(const TokenTable &table, const Identity &identity);
 

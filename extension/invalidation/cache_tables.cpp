@@ -52,7 +52,7 @@ Oid internal_table(Oid schema, const char *name)
 	return relid;
 }
 
-// 0 where it is not there or of another type. What the enum's values are called
+// 0 if it is not there or of another type. What the enum's values are called
 // does not matter here.
 AttrNumber identity_column(Relation table, TableColumn column, Oid type)
 {

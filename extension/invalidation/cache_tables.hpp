@@ -18,7 +18,7 @@ struct CacheTables {
 	Oid registrations;
 	Oid tokens;                            // InvalidOid: not migrated
 	AttrNumber identity[kIdentityColumns]; // in oauth_tokens; 0 if a column is not as it must be
-	// 0 where not every change of oauth_tokens leaves its invalidation. Another number after
+	// 0 if not every change of oauth_tokens leaves its invalidation. Another number after
 	// each change of its triggers and columns, which may have changed tokens without
 	// one; the same after VACUUM FULL, and whatever else only moves rows.
 	std::uint64_t version;

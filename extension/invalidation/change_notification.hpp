@@ -1,5 +1,5 @@
 // Wakes who waits for changes, through shared memory, as soon as a transaction
-// with invalidations has committed. Only where the server preloads the library.
+// with invalidations has committed. Only if the server preloads the library.
 #pragma once
 
 #include <cstdint>

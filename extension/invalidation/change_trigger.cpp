@@ -181,7 +181,7 @@ void invalidate_row(const CacheTables &tables, const TriggerData *trigger)
 		invalidate_identity(tables, after);
 }
 
-// For those who wait for a fresh token (docs/refresh-requests.md).
+// For callers that wait for a fresh token (docs/refresh-requests.md).
 void note_change(const CacheTables &tables, const TriggerData *trigger)
 {
 	RowIdentity before;

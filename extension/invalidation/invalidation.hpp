@@ -34,11 +34,11 @@ std::int64_t delete_invalidations(const CacheTables &tables, const std::int64_t 
 // Deletes all that are seen now.
 void delete_all_invalidations(const CacheTables &tables);
 
-// The same, and gives their room back where nobody reads or writes them just now.
-// Only for those who have locked writers out of oauth_tokens, or will soon end.
+// The same, and gives their room back if nobody reads or writes them just now.
+// Only for callers that have locked writers out of oauth_tokens, or will soon end.
 void empty_invalidations(const CacheTables &tables);
 
-// Where they took much room, and none is left or under way, gives it back: every
+// If they took much room, and none is left or under way, gives it back: every
 // reader would go through all of it.
 void shrink_invalidations(const CacheTables &tables);
 

@@ -91,7 +91,7 @@ int begin_short_wait()
 	return nest_level;
 }
 
-// After that no writer is under way who has not heard of what we are about to write.
+// After that, every writer under way sees what we are about to write.
 void lock_out_writers()
 {
 	const Oid table = token_table().relid;

@@ -142,7 +142,7 @@ void end_registrations(const CacheTables &tables, Wait wait)
 	const CommandId command = GetCurrentCommandId(true);
 	visit_tuples(relation, snapshot, Tidy::no, [&](HeapTuple tuple) {
 		TM_FailureData failure;
-		// Where another transaction deletes it, that is as good.
+		// If another transaction deletes it, that is as good.
 		table_tuple_delete(relation, &tuple->t_self, command, snapshot, InvalidSnapshot,
 						   wait == Wait::yes, &failure, false);
 		return true;

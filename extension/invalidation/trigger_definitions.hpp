@@ -9,7 +9,7 @@
 namespace oauth_tokens
 {
 
-// 0 where not every change leaves an invalidation. Else another number after each change of
+// 0 if not every change leaves an invalidation. Else another number after each change of
 // a trigger, be it as before or not: while it was otherwise, rows may have changed.
 // Needs no lock on the table.
 std::uint64_t triggers_version(Oid table);

@@ -23,7 +23,7 @@ struct Opened {
 // them and the first token of a session does not wait.
 void key_ring_init();
 
-// All of these raise OT001 (no key) or OT002 (malformed key) where there is no
+// All of these raise OT001 (no key) or OT002 (malformed key) if there is no
 // usable ring, and take up a ring that was changed by a reload.
 
 // Number of keys.

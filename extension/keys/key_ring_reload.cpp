@@ -42,7 +42,7 @@ struct KeySharedMemory {
 	std::atomic<std::uint64_t> generation;
 	std::atomic<pid_t> writer;
 	std::atomic<TimestampTz> read_at; // when a source was read last
-	// The postmaster re-reads the key file at each reload. It does where the
+	// The postmaster re-reads the key file at each reload. It does if the
 	// setting stands in a configuration file.
 	std::atomic<bool> postmaster_reads;
 	KeySet sets[2];
@@ -158,7 +158,7 @@ void fill_page(bool preloaded)
 {
 	KeySet &ring = page->current();
 	const bool has_variable = ::getenv(kKeyVariable) != nullptr;
-	// Taken away from the environment in any case, used where nothing else is set.
+	// Taken away from the environment in any case, used if nothing else is set.
 	take_key_variable(preloaded, ring);
 	if (key_file_setting[0] != '\0') {
 		source = "oauth_tokens.key_file";

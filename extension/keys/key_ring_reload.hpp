@@ -22,7 +22,7 @@ void load_key_ring();
 // the others.
 void key_file_assigned(const char *newval, void *);
 
-// Counts the changes of the ring. Re-reads the key file first, where a reload
+// Counts the changes of the ring. Re-reads the key file first, if a reload
 // of the configuration asks for that and the postmaster does not.
 std::uint64_t key_ring_generation() noexcept;
 

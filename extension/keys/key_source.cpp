@@ -77,7 +77,7 @@ std::int64_t monotonic_ms() noexcept
 }
 
 // The server's own rule for its TLS key: nothing for group and others, or reading
-// for the group where the file is root's, as Debian's ssl-cert has it.
+// for the group if the file is root's, as Debian's ssl-cert has it.
 bool is_open_to_others(const struct stat &status) noexcept
 {
 	const mode_t forbidden = status.st_uid == 0 ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;

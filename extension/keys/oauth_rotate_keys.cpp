@@ -48,7 +48,7 @@ namespace
 {
 
 constexpr TableColumn kSealed[] = {kEncryptedAccessToken, kEncryptedRefreshToken};
-// A batch ends after so many pages even where it has found nothing to do, so
+// A batch ends after so many pages even if it has found nothing to do, so
 // that each transaction stays short.
 constexpr BlockNumber kPagesPerBatch = 4096;
 constexpr long kFirstPauseMilliseconds = 50;
@@ -88,7 +88,7 @@ void begin_progress(Progress &progress)
 	bool is_null;
 	progress.id =
 		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-	// A reload may not have been heard of yet, so say which key is meant.
+	// This session may not have seen a reload yet, so say which key is meant.
 	ereport(INFO, (errmsg("oauth_rotate_keys: the key with fingerprint %.*s is the first",
 						  static_cast<int>(key.size()), key.data())));
 }

@@ -21,7 +21,7 @@ extern "C" {
 namespace oauth_tokens
 {
 
-// Of a refresh token in clear, in the database's encoding. Raises XX000 where no
+// Of a refresh token in clear, in the database's encoding. Raises XX000 if no
 // random bytes can be had.
 bytea *refresh_token_digest(const text *refresh_token, const pg_uuid_t &id);
 

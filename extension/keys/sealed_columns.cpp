@@ -131,7 +131,7 @@ text *seal_token_of(std::uint64_t row, const OpenedInFlow &opened)
 	"SELECT " name ", id, workspace_id, provider, actor_type, actor_id"                            \
 	" FROM oauth_tokens_internal.oauth_revocations WHERE id OPERATOR(pg_catalog.>) $1"             \
 	" AND " name " IS NOT NULL AND $2 IS NOT NULL ORDER BY id LIMIT $3"
-// No row where somebody else holds it.
+// No row if somebody else holds it.
 #define RESEAL(table, key, name)                                                                   \
 	"UPDATE oauth_tokens_internal." table " SET " name " = $3 WHERE " key                          \
 	" OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT " key " FROM oauth_tokens_internal." table          \

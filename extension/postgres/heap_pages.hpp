@@ -29,8 +29,8 @@ struct HeapPage {
 	OffsetNumber offsets[MaxHeapTuplesPerPage];
 };
 
-// Gives freed room of the pages that are visited back to those who insert: a page
-// a minute would come from autovacuum only, and the heap would grow meanwhile.
+// Gives freed room of the pages that are visited back to inserts: from autovacuum alone,
+// a page a minute would come, and the heap would grow meanwhile.
 // Not done to a heap with indexes or with WAL, should somebody have made it one.
 enum class Tidy { no, yes };
 

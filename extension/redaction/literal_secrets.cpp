@@ -3,6 +3,7 @@
 #include "redaction/statement_text.hpp"
 #include "settings.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -31,10 +32,7 @@ constexpr std::array secret_parameters = {
 
 bool is_one_of(const auto &names, std::string_view name)
 {
-	for (const std::string_view known : names)
-		if (name == known)
-			return true;
-	return false;
+	return std::ranges::find(names, name) != names.end();
 }
 
 struct Operands {

@@ -4,7 +4,6 @@
 #include "redaction/literal_secrets.hpp"
 #include "redaction/redact_also.hpp"
 #include "redaction/statement_text.hpp"
-
 #include "settings.hpp"
 
 #include <algorithm>
@@ -49,11 +48,11 @@ post_parse_analyze_hook_type previous_post_parse_analyze = nullptr;
 ExecutorRun_hook_type previous_executor_run = nullptr;
 ProcessUtility_hook_type previous_process_utility = nullptr;
 
-// Statements are told apart by the time at which they began.
+// Statements are told apart by the time at which they began. The last one that called a
+// function of ours, and which; the last one whose text was looked at, as each is once.
 TimestampTz calling_statement = std::numeric_limits<TimestampTz>::min();
-// The last one whose text has been looked at, as each is once
-TimestampTz examined_statement = std::numeric_limits<TimestampTz>::min();
 Name called_function;
+TimestampTz examined_statement = std::numeric_limits<TimestampTz>::min();
 
 // In place of the name of the source file, which comes with the record to the leader
 constexpr const char *redacted_in_worker = "redacted by oauth_tokens";
@@ -239,8 +238,8 @@ void post_parse_analyze(ParseState *state, Query *query, JumbleState *constants)
 			mark_statement(function); // hides it, too, and shows the first function
 		else
 			hide_statement(function);
-		// pg_stat_statements keeps a utility command as it is, and any text whose entry is
-		// gone when it has run.
+		// pg_stat_statements keeps the text of a utility command as it is; of others, too, if
+		// its entry is gone when the statement has run.
 		if (has_constant(view(text)))
 			query->queryId = 0;
 		check_literals(query);

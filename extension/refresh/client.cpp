@@ -55,7 +55,7 @@ Record lock_record(const RefreshClient &client, TimestampTz now)
 			DatumGetBool(returned(4)), DatumGetTimestampTz(returned(5))};
 }
 
-// ON CONFLICT locks the row also where nothing is to be written, and all refreshes of a client
+// ON CONFLICT locks the row also if nothing is to be written, and all refreshes of a client
 // would wait there for each other's commit.
 bool is_known_to_succeed(const RefreshClient &client, bool rotated)
 {

@@ -11,7 +11,7 @@ namespace oauth_tokens
 // Raises OT017 if this database is not the recorded one. Within an SPI connection.
 void check_cluster();
 
-// Records this database where none is recorded. The same.
+// Records this database if none is recorded. The same.
 void record_cluster();
 
 } // namespace oauth_tokens

@@ -16,16 +16,16 @@ struct EndedAttempt {
 	LockedToken token;
 };
 
-// Finds both. The row is that of the attempt also where it has moved to another identity
+// Finds both. The row is that of the attempt also if it has moved to another identity
 // since; without an attempt, the one of this identity.
 EndedAttempt find_ended(const TokenTable &table, const Identity &identity, int64 fence);
 
-// What is answered where there is no row to write to: "deleted", or "superseded" where it may
+// What is answered if there is no row to write to: "deleted", or "superseded" if it may
 // be there and be hidden. A new refresh token of a token that was deleted is revoked.
 const char *end_without_row(const TokenTable &table, const EndedAttempt &ended,
 							const Identity &identity, const text *refresh_token);
 
-// Raises 42501 where a policy may hide the attempt's token.
+// Raises 42501 if a policy may hide the attempt's token.
 void refuse_hidden_row(const EndedAttempt &ended);
 
 } // namespace oauth_tokens

@@ -1,5 +1,5 @@
 // A look for one row of a table of refreshes by the first column of its primary key, below
-// SQL: where there mostly is none, a statement would cost more than all the rest. It asks for
+// SQL: if there mostly is none, a statement would cost more than all the rest. It asks for
 // no rights: see owner_query.hpp.
 #pragma once
 

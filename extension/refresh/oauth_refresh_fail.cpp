@@ -137,7 +137,7 @@ TimestampTz next_attempt(const EndedAttempt &ended, const RefreshClient &client,
 		now + std::max(failure.retry_after, jittered(kFirstBackOff, kLongestBackOff, failures));
 	if (failure.kind != Kind::no_answer)
 		return next;
-	// A back-off would use up the grace. Where the old refresh token lives on without an end,
+	// A back-off would use up the grace. If the old refresh token lives on without an end,
 	// the first retry comes at once, too, and the others as after any failure.
 	const Attempt &attempt = ended.attempt;
 	const Doubt doubt = end_of_doubt(attempt.began_at, attempt.lease_until - attempt.began_at,

@@ -20,7 +20,7 @@ struct RefreshRules {
 // null if it has no rule. Needs no SPI connection.
 const Interval *refresh_ahead(Datum provider);
 
-// Of a provider's name, with its label or without. Strict where nothing was published.
+// Of a provider's name, with its label or without. Strict if nothing was published.
 // Within an SPI connection.
 RefreshRules refresh_rules(Datum provider);
 

@@ -24,7 +24,7 @@ bool needs_reauthorization(const char *kind);
 // Whether something is kept of this token, of whatever refresh token. Needs no SPI connection.
 bool has_state(const pg_uuid_t &token_id, Snapshot snapshot);
 
-// Nothing of it where the row has got another refresh token since. `token` has one.
+// Nothing of it if the row has got another refresh token since. `token` has one.
 RefreshState find_state(const LockedToken &token);
 
 // `lease_until` 0: nobody refreshes it.
@@ -35,7 +35,7 @@ void forget_refresh(const pg_uuid_t &token_id);
 void forget_state(const pg_uuid_t &token_id);
 
 // Of a token that somebody has stored: its state, and no attempt of before commits. But if
-// the refresh token is still the one that an attempt has spent, its answer is needed. Where
+// the refresh token is still the one that an attempt has spent, its answer is needed. If
 // there is nothing to forget, which is most often so, that costs a look into an index.
 void token_was_stored(const pg_uuid_t &token_id);
 

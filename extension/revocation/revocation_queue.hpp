@@ -16,7 +16,7 @@
 namespace oauth_tokens
 {
 
-// Nothing is queued where there is no ciphertext. `unless_shared`: is_account_shared() is
+// Nothing is queued if there is no ciphertext. `unless_shared`: is_account_shared() is
 // asked again before the provider is called.
 void queue_revocation(const Identity &identity, const DeletedTokens &tokens,
 					  const GrantOwner &owner, bool unless_shared);

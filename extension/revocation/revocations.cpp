@@ -166,7 +166,7 @@ void claim(FunctionCallInfo fcinfo, TimestampTz until)
 		find_due(PG_GETARG_DATUM(0), is_restricted, PG_GETARG_DATUM(2), PG_ARGISNULL(2));
 	SPITupleTable *found = SPI_tuptable;
 	if (rows > 0)
-		check_cluster(); // not where nothing waits: who asks in vain should not fill the log
+		check_cluster(); // not if nothing waits, or each call would fill the log
 	auto *ids = static_cast<Datum *>(palloc(sizeof(Datum) * Max(rows, 1)));
 	int taken = 0;
 	for (std::uint64_t i = 0; i < rows && taken < PG_GETARG_INT64(0); i++) {

@@ -48,7 +48,7 @@ struct ValuePosition {
 // table's column. Raises 22004 for a null, 22023 for an unknown actor_type.
 Identity identity_from_arguments(FunctionCallInfo fcinfo, int first, const TokenTable &table);
 
-// The value of actor_type that is called `label`. Raises 22023 where there is none.
+// The value of actor_type that is called `label`. Raises 22023 if there is none.
 Datum actor_type_named(const text *label, const TokenTable &table);
 
 // The label of its actor_type, as text.

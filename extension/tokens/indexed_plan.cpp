@@ -20,7 +20,7 @@ namespace oauth_tokens
 namespace
 {
 
-// No plan reads so many pages where an index leads to the row. The rows are so few that one
+// No plan reads so many pages if an index leads to the row. The rows are so few that one
 // is expected under any key.
 constexpr BlockNumber kPages = 10000;
 constexpr double kRows = 200;

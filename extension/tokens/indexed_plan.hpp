@@ -22,7 +22,7 @@ void indexed_plan_init();
 // fails: SPI_result tells why.
 SPIPlanPtr prepare_indexed_plan(const char *sql, int arguments, Oid *types);
 
-// As SPI_execute_plan(), of a plan that prepare_indexed_plan() made. Where it is planned, the
+// As SPI_execute_plan(), of a plan that prepare_indexed_plan() made. When it is planned, the
 // tables of tokens and details count as large, and no index on a part of the identity is used. The
 // extension's own tables count as large in all statements, also in those of foreign keys.
 int execute_indexed_plan(SPIPlanPtr plan, Datum *values, const char *nulls, bool only_read,

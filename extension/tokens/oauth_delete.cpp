@@ -1,5 +1,5 @@
 // oauth_delete: forgets a token, and queues its grant for being revoked at the provider
-// where that is wanted. It needs no key: the ciphertexts move as they are.
+// if that is wanted. It needs no key: the ciphertexts move as they are.
 
 #include "postgres/function.hpp"
 #include "postgres/member_query.hpp"
@@ -32,7 +32,7 @@ struct Deleted {
 };
 
 // What the statement returns. Who deletes need not have the right to read the
-// ciphertexts, so a plan returns them only where nothing else gets at them.
+// ciphertexts, so a plan returns them only if nothing else gets at them.
 enum class Returns { nothing, id, tokens };
 constexpr const char *kReturning[] = {
 	"", " RETURNING id", " RETURNING id, encrypted_access_token, encrypted_refresh_token"};

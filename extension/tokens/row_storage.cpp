@@ -28,7 +28,7 @@ namespace
 
 constexpr const char *kCitusCatalog = "pg_dist_partition";
 constexpr const char *kCitusColumn = "logicalrelid";
-// Of its name in the cache of relation names. Computed where the catalog may be read,
+// Of its name in the cache of relation names. Computed if the catalog may be read,
 // which a callback of invalidations must not do. 0: nobody has asked yet.
 uint32 citus_hash = 0;
 bool citus_is_there = false;

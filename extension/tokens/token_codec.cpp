@@ -26,8 +26,8 @@ bool is_plain_ascii(std::string_view value)
 	for (; left >= 8; at += 8, left -= 8) {
 		std::uint64_t chunk;
 		memcpy(&chunk, at, 8);
-		// A byte's high bit is set in `chunk` where it is not ASCII, and in the
-		// difference where it is zero.
+		// A byte's high bit is set in `chunk` if it is not ASCII, and in the
+		// difference if it is zero.
 		if (((chunk | (chunk - 0x0101010101010101u)) & 0x8080808080808080u) != 0)
 			return false;
 	}
@@ -80,7 +80,7 @@ const char *token_name(const ValuePosition &place)
 	return place.column == Column::access_token ? "access_token" : "refresh_token";
 }
 
-// Where a whole table is encrypted in one statement, it must be told which row.
+// If a whole table is encrypted in one statement, it must be told which row.
 int detail_of_position(const ValuePosition &place)
 {
 	return place.identity == nullptr ? 0 : errdetail("For %s.", identity_describe(*place.identity));
@@ -151,8 +151,8 @@ void tell_of_own_token(std::string_view token, const ValuePosition &place)
 	pg_unreachable();
 }
 
-// Opens `token` and makes text of it. Null with `undecryptable` where no key
-// fits, null without where the plaintext is no text. Holds one buffer, which is
+// Opens `token` and makes text of it. Null with `undecryptable` if no key
+// fits, null without it if the plaintext is no text. Holds one buffer, which is
 // wiped but for the result.
 text *try_open(const text *token, const ValuePosition &place, bool *undecryptable)
 {

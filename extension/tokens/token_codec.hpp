@@ -36,7 +36,7 @@ inline std::string_view view_of(const text *value)
 }
 
 // Conversions, also for the functions with an explicit key. `to_utf8` returns
-// its argument where nothing needs converting; a copy is to be wiped.
+// its argument if nothing needs converting; a copy is to be wiped.
 std::string_view to_utf8(std::string_view value);
 
 // The text of `utf8`, or null if the database's encoding cannot hold it.

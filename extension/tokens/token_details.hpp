@@ -39,7 +39,7 @@ void details_refresh(const TokenTable &table, const Identity &identity, const pg
 void check_details(const Jsonb *details);
 
 // Whether an object tells whose grant it is: issuer, which stands there only
-// where an ID token was checked, account_id and client_id. Null does not.
+// if an ID token was checked, account_id and client_id. Null does not.
 // Raises 22023 as details_store() does.
 bool names_account(const Jsonb *details);
 

@@ -36,11 +36,11 @@ using RowVisitor = void (*)(const TokenRow &row, void *state);
 bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, void *state);
 
 // The encrypted refresh token of a row that this transaction has written, also
-// where the caller may not read it: to be compared, never to be returned. Null
+// if the caller may not read it: to be compared, never to be returned. Null
 // if there is none. Needs table.identity_index, whatever may_scan_index() says.
 const text *written_refresh_token(const TokenTable &table, const Identity &identity);
 
-// The ciphertexts of a row, also where the caller may not read them: to be moved to
+// The ciphertexts of a row, also if the caller may not read them: to be moved to
 // where nobody may, never to be returned. Null: there is none.
 struct DeletedTokens {
 	const text *access_token;

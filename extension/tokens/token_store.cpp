@@ -25,7 +25,7 @@ namespace
 {
 
 // What is kept is left out of SET, so that a writer needs no right to read it.
-// For the same reason SET repeats the parameters where EXCLUDED would do. Its
+// For the same reason SET repeats the parameters, although EXCLUDED would do. Its
 // updated_at is the time at which the row was locked, so that it never goes back.
 char *upsert_statement(const TokenTable &table, bool keep_refresh_token, bool keep_scopes)
 {
@@ -134,7 +134,7 @@ void clear_refresh_token(const TokenTable &table, const Identity &identity)
 		identity_parameters(table, identity), SPI_OK_UPDATE);
 }
 
-// The digest of the refresh token that the upsert kept, where it is known to be of
+// The digest of the refresh token that the upsert kept, if it is known to be of
 // the account that the new details name; else null.
 const bytea *kept_token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t &id)
 {

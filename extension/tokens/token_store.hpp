@@ -22,7 +22,7 @@ struct Grant {
 	const Jsonb *details;      // the same
 	TimestampTz expires_at;
 	bool expires;
-	bool keep_refresh_token; // the stored ones; only where there are none here
+	bool keep_refresh_token; // the stored ones; only if there are none here
 	bool keep_scopes;
 };
 
@@ -40,7 +40,7 @@ const TokenTable &lock_table_to_store();
 pg_uuid_t store_grant(const TokenTable &table, const Grant &grant);
 
 // The same for a whole grant ("One grant, whole"), which replaces all of the
-// stored one. A missing refresh token is taken from that only where both are
+// stored one. A missing refresh token is taken from that only if both are
 // the same account's, by issuer, account_id and client_id, and it is the very one
 // that came with the details which say so.
 pg_uuid_t replace_grant(const TokenTable &table, Grant grant);

@@ -30,13 +30,13 @@ struct TokenTable {
 	bool rows_are_here; // else only a plan finds all of them
 	const char *name;   // qualified and quoted
 	const char *details_name;
-	std::uint64_t version; // changes where a kept plan must
+	std::uint64_t version; // changes if a kept plan must
 	ScanKeyData identity_keys[kIdentityColumns];
 };
 
 void token_table_init();
 
-// The schema that the extension was created in. Raises 42704 where it is gone.
+// The schema that the extension was created in. Raises 42704 if it is gone.
 Oid extension_schema();
 
 // "schema.relation", quoted.
@@ -53,7 +53,7 @@ Oid extension_function(const char *name);
 // on the tables.
 std::uint64_t catalog_state();
 
-// What token_table() found last, as it was then: for those who may not look.
+// What token_table() found last, as it was then: for callers that may read no catalog.
 const TokenTable &token_table_as_known();
 
 // What the functions work on. Raises OT004 if the tables are not there and

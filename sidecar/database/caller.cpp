@@ -53,7 +53,7 @@ struct Caller::Extension {
 	std::map<const char *, Statement> statements; // by the literal
 };
 
-// One statement, and none more but to find the extension: at first, and where it
+// One statement, and none more but to find the extension: at first, and if it
 // is not there any more, so that the next call finds it.
 Caller::Awaitable<Rows> Caller::send(const char *text, Parameters parameters)
 {

@@ -20,7 +20,7 @@ namespace sidecar::database
 class Connector
 {
 public:
-	// `attempt` is for each address of each host, where the URL has no connect_timeout
+	// `attempt` is for each address of each host, if the URL has no connect_timeout
 	// and one host alone; `statement` for each of the session's.
 	Connector(boost::asio::any_io_executor executor, common::Secret url,
 			  std::chrono::milliseconds attempt, std::chrono::milliseconds statement);

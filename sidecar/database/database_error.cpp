@@ -5,7 +5,7 @@
 namespace sidecar::database
 {
 
-// Where there was no answer, or the server says that it cannot at this moment:
+// If there was no answer, or the server says that it cannot at this moment:
 // connection, transaction rolled back, resources, operator, system, a lock
 // that did not come; and a standby, which may be the primary soon.
 bool StoreError::is_transient() const noexcept

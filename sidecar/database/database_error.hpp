@@ -19,7 +19,7 @@ public:
 	{
 	}
 	const std::string &sqlstate() const noexcept { return sqlstate_; }
-	// What the server says beside its message, where that is about how the database is
+	// What the server says beside its message, if that is about how the database is
 	// set up: of other errors it may hold values, and is empty.
 	const std::string &detail() const noexcept { return detail_; }
 	const std::string &hint() const noexcept { return hint_; }

@@ -28,7 +28,7 @@ std::vector<Host> hosts_of(const address::Conninfo &address);
 std::vector<Host> by_preference(const address::Conninfo &address, std::vector<Host> hosts);
 
 // How long one attempt may take: what connect_timeout says (libpq's least is 2 s), or
-// `otherwise`, or 2 s where there are others to go on to.
+// `otherwise`, or 2 s if there are others to go on to.
 std::chrono::milliseconds attempt_limit(const address::Conninfo &address, std::size_t hosts,
 										std::chrono::milliseconds otherwise);
 

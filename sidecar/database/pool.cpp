@@ -108,7 +108,7 @@ asio::awaitable<Pool::SessionPtr> Pool::acquire()
 	if (session)
 		co_return session;
 	if (is_hopeless()) {
-		// Where the last sessions went after the last try, no further one is planned.
+		// If the last sessions were lost after the last try, no further one is planned.
 		if (backoff_.is_due(Clock::now()))
 			connect();
 		throw unreachable();
@@ -276,8 +276,8 @@ void Pool::succeeded(const SessionPtr &session)
 	grow();
 }
 
-// Where other sessions live, those who wait go on waiting for them. Otherwise they
-// learn it at once, and so do those who come while we go on trying.
+// If a session is open, waiters keep waiting. Otherwise they fail at once, and so do callers
+// that come while we go on trying.
 void Pool::failed(const std::string &error)
 {
 	backoff_.fail(Clock::now());
@@ -297,7 +297,7 @@ void Pool::failed(const std::string &error)
 			return;
 		if (open_ == 0)
 			connect();
-		else if (!aborted && !is_closed_)
+		else
 			grow();
 	});
 }

@@ -54,7 +54,7 @@ public:
 
 	// The server is read-only: gives up every session, so that the next statement gets
 	// a new one, which may lead to another server. It does so now and then, however often
-	// it is called: where no other server is, new sessions are no better.
+	// it is called: if no other server is, new sessions are no better.
 	void leave_read_only();
 
 	// Finishes what runs, refuses what comes, and lets go of every connection.

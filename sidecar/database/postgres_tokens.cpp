@@ -126,7 +126,7 @@ PostgresTokens::claim(const oauth::ClaimAttempt &claim)
 	co_return attempt;
 }
 
-// Where no answer comes, it may or may not be stored: the StoreError without an
+// If no answer comes, it may or may not be stored: the StoreError without an
 // SQLSTATE says so.
 PostgresTokens::Awaitable<oauth::StoreResult>
 PostgresTokens::store(const common::Digest &ticket_hash, const oauth::Grant &grant)

@@ -17,8 +17,8 @@ constexpr const char *kNobody = "00000000-0000-0000-0000-000000000000"; // no wo
 constexpr const char *kIsReady = R"(SELECT @extschema@.oauth_tokens_current() IS NOT NULL,
 	pg_catalog.current_setting('transaction_read_only')::boolean)";
 
-// By the catalogs, where a function that is missing is no error. Of two forms of
-// a function, the one for actor_type as text is ours.
+// By the catalogs, in which a missing function is no error. Of two forms of a function,
+// the one for actor_type as text is ours.
 constexpr const char *kMissingPrivileges = R"(
 	SELECT 'USAGE on schema ' || name FROM pg_catalog.unnest(ARRAY[$1::text, 'oauth_tokens_internal']) name
 		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n

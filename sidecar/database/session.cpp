@@ -136,7 +136,7 @@ Session::~Session()
 		socket_.release();
 }
 
-// libpq runs no timer where it does not block, and goes on to another server only while
+// libpq runs no timer if it does not block, and goes on to another server only while
 // it connects a socket. One that accepts and then is silent would keep it for ever: so
 // there is one server a session, and a time for it.
 asio::awaitable<void> Session::connect(std::chrono::milliseconds limit)
@@ -276,7 +276,7 @@ asio::awaitable<Result> Session::collect()
 	while (true) {
 		while (PQisBusy(connection_.get()) != 0) {
 			co_await ready(Socket::wait_read);
-			// Where it fails, libpq makes a result that says so.
+			// If it fails, libpq makes a result that says so.
 			PQconsumeInput(connection_.get());
 		}
 		Result next(PQgetResult(connection_.get()));

@@ -47,7 +47,7 @@ public:
 	Session(const Session &) = delete;
 	Session &operator=(const Session &) = delete;
 
-	// These throw StoreError, and leave a session that is not usable where there
+	// These throw StoreError, and leave a session that is not usable if there
 	// was no answer. The session has to live until they are done.
 	// Call it first: logs in, within `limit`.
 	boost::asio::awaitable<void> connect(std::chrono::milliseconds limit);

@@ -215,26 +215,25 @@ def another(connection):
     return psycopg.connect(connection.info.dsn, autocommit=True)
 
 
-@shape
-def lock_wait(connection, secret):
-    """One that waits for another's row lock, longer than deadlock_timeout."""
+def held_up(connection, held, sql):
+    """Runs a statement that waits, longer than deadlock_timeout, for what another transaction holds."""
     with another(connection) as holder:
-        mine = who()
-        holder.execute(f"BEGIN; SELECT oauth_store({mine}, 'x')")
+        holder.execute(f"BEGIN; {held}")
         thread = threading.Timer(0.5, lambda: holder.execute("COMMIT"))
         thread.start()
-        connection.execute(f"SELECT oauth_store({mine}, '{secret}')")
+        connection.execute(sql)
         thread.join()
+
+
+@shape
+def lock_wait(connection, secret):
+    mine = who()
+    held_up(connection, f"SELECT oauth_store({mine}, 'x')", f"SELECT oauth_store({mine}, '{secret}')")
 
 
 @shape
 def lock_wait_in_analysis(connection, secret):
-    with another(connection) as holder:
-        holder.execute("BEGIN; LOCK TABLE copies")
-        thread = threading.Timer(0.5, lambda: holder.execute("COMMIT"))
-        thread.start()
-        connection.execute(f"SELECT oauth_encrypt('{secret}') FROM copies")
-        thread.join()
+    held_up(connection, "LOCK TABLE copies", f"SELECT oauth_encrypt('{secret}') FROM copies")
 
 
 @shape
