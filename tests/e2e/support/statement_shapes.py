@@ -1,6 +1,8 @@
 """Ways in which a secret gets into a statement. Each is a function of an open, autocommitting
 superuser's connection and the secret; what the server says to it does not matter."""
 
+import socket
+import struct
 import threading
 import time
 
@@ -8,6 +10,7 @@ import psycopg
 from support.sidecar import someone
 
 SHAPES = {}
+SEEN = {}  # by secret: pg_stat_activity at a moment that only the shape knows
 WHO = "'{}', '{}', '{}', '{}'"
 
 
@@ -184,10 +187,43 @@ def terminated(connection, secret):
 
 
 @shape
-def bound_and_not_executed(connection, secret):
-    """Parse, Bind and Sync by themselves."""
+def failing_bind(connection, secret):
     connection.pgconn.prepare(b"bound", f"SELECT oauth_encrypt('{secret}'), $1::int".encode())
     connection.pgconn.exec_prepared(b"bound", [b"no number"])
+
+
+def message(kind, body):
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+@shape
+def bound_and_not_executed(connection, secret):
+    """Parse, Bind and Sync, as no library sends them by themselves; the session stays open."""
+    info = connection.info
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.connect(f"{info.host}/.s.PGSQL.{info.port}")
+        raw.sendall(message(b"", struct.pack("!i", 196608) + f"user\0{info.user}\0database\0{info.dbname}\0\0".encode()))
+        sql = f"SELECT oauth_encrypt('{secret}')".encode()
+        raw.sendall(message(b"P", b"\0" + sql + b"\0\0\0") + message(b"B", b"\0\0" + 6 * b"\0") + message(b"S", b""))
+        answer = b""
+        while b"2\0\0\0\4Z" not in answer:  # BindComplete, ReadyForQuery
+            answer += raw.recv(4096)
+        SEEN[secret] = connection.execute("SELECT string_agg(query, '') FROM pg_stat_activity").fetchone()[0]
+
+
+@shape
+def never_called_in_transaction(connection, secret):
+    """It is open still when somebody looks at what is shown of it."""
+    connection.execute("BEGIN")
+    connection.execute(f"SELECT oauth_encrypt('{secret}') WHERE %s::int > 1", [1])
+
+
+@shape
+def utility_in_transaction(connection, secret):
+    """Parsed, bound and executed: each shows its text anew."""
+    connection.execute("BEGIN")
+    never = f"DO $$ BEGIN IF false THEN PERFORM oauth_encrypt('{secret}'); END IF; END $$"
+    connection.pgconn.exec_params(never.encode(), [])
 
 
 @shape
