@@ -196,7 +196,9 @@ def test_what_was_not_sealed_for_it(moving, forge):  # C4
     value = forge(mine)
     client.mset({entry_key(mine): value, metadata_key(mine): metadata_of(epoch(client)[0], mine, value)})
     assert read(sidecar, mine) == "mine"
-    # It would have been served, had it been right.
+    # That miss fills the cache, and may do so after the answer.
+    wait_until(lambda: client.get(entry_key(mine)) not in (None, value), what="the fill")
+    # The entry would have been served, had it been right.
     now = int(time.time() * 1e6)
     proof = f"{epoch(client)[0]} {now} {now + 60_000_000}"
     value = Fernet(KEY).encrypt(json.dumps(
