@@ -82,3 +82,9 @@ finish_junit() {
     local skipped=$(($(attribute skipped) + $(attribute disabled)))
     finish "$1" $(($(attribute tests) - broken - skipped)) "$broken" "$skipped"
 }
+
+# How pytest runs files of end-to-end tests side by side. They wait more than they work.
+side_by_side() {
+    local workers=$((2 * $(nproc)))
+    echo "--numprocesses=$((workers < 8 ? workers : 8)) --dist=loadfile"
+}
