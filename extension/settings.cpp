@@ -1,5 +1,7 @@
 #include "settings.hpp"
 
+#include <cctype>
+
 #include "flows/flow_settings.hpp"
 #include "keys/key_ring_reload.hpp"
 #include "postgres/compat.hpp"
@@ -8,6 +10,7 @@
 extern "C" {
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/uuid.h"
 }
 
 namespace oauth_tokens
@@ -29,6 +32,31 @@ constexpr config_enum_entry kLiteralSecrets[] = {
 	{"warn", static_cast<int>(LiteralSecrets::warn), false},
 	{"reject", static_cast<int>(LiteralSecrets::reject), false},
 	{nullptr, 0, false}};
+
+char *workspace_id_setting = nullptr;
+
+// As uuid_in() reads it, which may not be called here: it raises.
+bool is_uuid(const char *text)
+{
+	const bool has_braces = *text == '{';
+	text += has_braces;
+	for (int i = 0; i < UUID_LEN; i++) {
+		if (!isxdigit(static_cast<unsigned char>(text[0])) ||
+			!isxdigit(static_cast<unsigned char>(text[1])))
+			return false;
+		text += 2;
+		text += *text == '-' && i % 2 == 1 && i < UUID_LEN - 1;
+	}
+	return strcmp(text, has_braces ? "}" : "") == 0;
+}
+
+bool check_workspace_id(char **value, void **, GucSource)
+{
+	if (*value == nullptr || **value == '\0' || is_uuid(*value))
+		return true;
+	GUC_check_errdetail("It must be a uuid, or empty: then there is no row.");
+	return false;
+}
 
 } // namespace
 
@@ -69,6 +97,10 @@ void settings_init()
 		"A secret that is passed as a parameter is not in the statement's text.",
 		&literal_secrets_setting, literal_secrets_setting, kLiteralSecrets, PGC_SUSET, 0, nullptr,
 		nullptr, nullptr);
+	DefineCustomStringVariable(
+		kWorkspaceIdSetting, "The workspace whose tokens row security shows.",
+		"After oauth_tokens_enable_row_security(). Empty: no tokens.", &workspace_id_setting, "",
+		PGC_USERSET, 0, check_workspace_id, nullptr, nullptr);
 	// From here on, no other name with this prefix can be set.
 	MarkGUCPrefixReserved("oauth_tokens");
 }

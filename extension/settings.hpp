@@ -20,6 +20,10 @@ extern char *redact_also_setting;
 enum class LiteralSecrets : int { allow, warn, reject };
 extern int literal_secrets_setting;
 
+// The workspace whose tokens row security shows (schema/row_security.hpp). Its policy reads the
+// setting by its name, without this library.
+inline constexpr const char *kWorkspaceIdSetting = "oauth_tokens.workspace_id";
+
 void settings_init();
 
 } // namespace oauth_tokens

@@ -237,7 +237,13 @@ SELECT oauth_tokens_enable_background_refresh();
 SELECT oauth_tokens_disable_background_refresh();
 RESET ROLE;
 ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY;
-CREATE POLICY all_of_them ON oauth_tokens USING (true);
+CREATE POLICY shown ON oauth_tokens USING (workspace_id IS NOT NULL);
+SET ROLE regress_sidecar;
+SELECT actor_id FROM oauth_tokens_internal.refresh_due(9);
+SELECT due FROM oauth_tokens_internal.refresh_backlog();
+RESET ROLE;
+-- A policy that hides nothing from the role is none.
+ALTER POLICY shown ON oauth_tokens USING (true);
 SET ROLE regress_sidecar;
 SELECT actor_id FROM oauth_tokens_internal.refresh_due(9);
 SELECT due FROM oauth_tokens_internal.refresh_backlog();

@@ -20,6 +20,7 @@
 #include "postgres/function.hpp"
 #include "postgres/heap_update.hpp"
 #include "postgres/owner_rights.hpp"
+#include "schema/row_permission.hpp"
 #include "tokens/row_storage.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_table.hpp"
@@ -36,7 +37,6 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 }
@@ -142,11 +142,7 @@ void check_rights(const TokenTable &table)
 		if (result != ACLCHECK_OK)
 			aclcheck_error(result, OBJECT_TABLE, kTableName);
 	}
-	if (check_enable_rls(table.relid, InvalidOid, true) == RLS_ENABLED)
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("row security would hide tokens from the rotation"),
-						errhint("Call it as a role with BYPASSRLS, or as the table's owner and "
-								"without FORCE ROW LEVEL SECURITY.")));
+	require_every_row(table.relid);
 }
 
 // Null if a part of it is NULL: the row is of nobody, and its values count all the same.

@@ -4,22 +4,17 @@
 #include "postgres/function.hpp"
 #include "postgres/owner_query.hpp"
 #include "postgres/safe_settings.hpp"
-#include "schema/owner_boundary.hpp"
+#include "schema/table_owner.hpp"
 
 extern "C" {
 #include "access/genam.h"
-#include "access/table.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_collation.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "nodes/makefuncs.h"
 #include "nodes/primnodes.h"
-#include "storage/lmgr.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -136,18 +131,6 @@ char *qualified(Oid table, const char *name)
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name);
 }
 
-void require_owner(Oid table)
-{
-	Relation relation = table_open(table, NoLock);
-	const Oid owner = relation->rd_rel->relowner;
-	table_close(relation, NoLock);
-	if (!has_privs_of_role(GetUserId(), owner))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("must be owner of table %s", get_rel_name(table)),
-						errhint("Call this as role %s, or as a superuser.",
-								quote_identifier(GetUserNameFromId(owner, false)))));
-}
-
 void drop_index(Oid table, const BackgroundIndex &unwanted)
 {
 	if (OidIsValid(find_index(table, unwanted)))
@@ -173,17 +156,6 @@ void forget_looks()
 	static MemberQuery places = {"DELETE FROM oauth_tokens_internal.refresh_places"};
 	run_as_owner(scans, {});
 	run_as_owner(places, {});
-}
-
-// One at a time, and no migration meanwhile.
-const TokenTable &lock_for_change()
-{
-	LockDatabaseObject(ExtensionRelationId, get_extension_oid("oauth_tokens", false), 0,
-					   ShareUpdateExclusiveLock);
-	const TokenTable &table = use_tables(Use::read);
-	require_owner(table.relid);
-	require_owner(table.details_relid);
-	return table;
 }
 
 } // namespace

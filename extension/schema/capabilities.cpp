@@ -6,6 +6,7 @@
 #include "errors.hpp"
 #include "postgres/function.hpp"
 #include "postgres/safe_settings.hpp"
+#include "schema/row_security.hpp"
 #include "tokens/token_table.hpp"
 
 extern "C" {
@@ -41,6 +42,7 @@ constexpr FunctionGrant kFunctions[] = {
 	{"connection_state", kReaders},
 	{"connection_details", kReaders},
 	{"guard", kReaders},
+	{"guard_every_row", kAdmin},
 	{"utc", kReaders},
 	{"oauth_store", kWriters},
 	{"oauth_delete", kWriters},
@@ -59,6 +61,7 @@ constexpr FunctionGrant kFunctions[] = {
 	{"refresh_purge", kSidecars},
 	{"refresh_due", kSidecars},
 	{"refresh_backlog", kSidecars},
+	{"row_security_applies", kSidecars},
 	{"oauth_tokens_enable_background_refresh", kAdmin},
 	{"oauth_tokens_disable_background_refresh", kAdmin},
 	{"oauth_tokens_adopt_cluster", kAdmin},
@@ -95,6 +98,8 @@ constexpr FunctionGrant kFunctions[] = {
 	{"record_change", kAdmin}, // the table's owner makes its triggers
 	{"oauth_tokens_upgrade", kAdmin},
 	{"oauth_tokens_downgrade", kAdmin},
+	{"oauth_tokens_enable_row_security", kAdmin},
+	{"oauth_tokens_disable_row_security", kAdmin},
 };
 
 constexpr RelationGrant kRelations[] = {
@@ -335,6 +340,25 @@ unsigned capabilities_held(Oid role)
 	return held;
 }
 
+List *roles_with_rights()
+{
+	execute_safely(
+		"SELECT DISTINCT a.grantee FROM pg_catalog.pg_proc p"
+		" JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
+		" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
+		" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid,"
+		" pg_catalog.aclexplode(p.proacl) a"
+		" WHERE e.extname = 'oauth_tokens' AND a.grantee <> 0 AND a.grantee <> p.proowner"
+		" ORDER BY 1");
+	List *roles = NIL;
+	for (std::uint64_t i = 0; i < SPI_processed; i++) {
+		bool is_null;
+		roles = lappend_oid(roles, DatumGetObjectId(SPI_getbinval(
+									   SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null)));
+	}
+	return roles;
+}
+
 } // namespace oauth_tokens
 
 using namespace oauth_tokens;
@@ -347,6 +371,8 @@ OAUTH_FUNCTION(oauth_tokens_grant)
 	SPI_connect();
 	check_right_to_grant();
 	apply_capability(Verb::grant, wanted.capability, role);
+	if (wanted.capability == kSidecar)
+		show_all_workspaces(role);
 	SPI_finish();
 	end_safe_settings(settings);
 	PG_RETURN_VOID();
@@ -363,6 +389,8 @@ OAUTH_FUNCTION(oauth_tokens_revoke)
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
 	check_right_to_grant();
+	if (all || (unwanted.capability & kSidecars) != 0)
+		show_own_workspace(role);
 	if (all) {
 		revoke_all(role);
 		SPI_finish();

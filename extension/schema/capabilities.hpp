@@ -6,6 +6,10 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "nodes/pg_list.h"
+}
+
 namespace oauth_tokens
 {
 
@@ -54,5 +58,9 @@ unsigned capabilities_of_function(const char *name);
 // Those that the role was granted by name, not through another role or PUBLIC. Within an SPI
 // connection and safe settings.
 unsigned capabilities_held(Oid role);
+
+// The roles, as a list of their oids, that have rights on functions of the extension by name,
+// without its owner. Within an SPI connection and safe settings.
+List *roles_with_rights();
 
 } // namespace oauth_tokens

@@ -12,6 +12,7 @@
 #include "refresh/cluster.hpp"
 #include "refresh/state.hpp"
 #include "schema/details_policies.hpp"
+#include "schema/row_permission.hpp"
 #include "schema/upgrade_notices.hpp"
 #include "tokens/row_storage.hpp"
 #include "tokens/token_table.hpp"
@@ -31,7 +32,6 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
 #include "utils/syscache.h"
 }
 
@@ -316,7 +316,7 @@ void drop_tokens(Oid schema, bool discard_tokens)
 	Relation table = lock_to_drop(kTableName, schema);
 	if (table == nullptr)
 		return;
-	check_enable_rls(RelationGetRelid(table), InvalidOid, false); // a policy would hide rows
+	require_every_row(RelationGetRelid(table));
 	const char *name = extension_relation_name(kTableName);
 	const std::uint64_t tokens = count_tokens(table);
 	if (tokens > 0 && !discard_tokens)

@@ -3,9 +3,11 @@
 #include "errors.hpp"
 #include "postgres/function.hpp"
 #include "schema/owner_code.hpp"
+#include "schema/row_permission.hpp"
 
 extern "C" {
 #include "access/table.h"
+#include "catalog/pg_type.h"
 #include "nodes/primnodes.h"
 #include "nodes/supportnodes.h"
 #include "storage/lmgr.h"
@@ -164,6 +166,14 @@ OAUTH_INNER_FUNCTION(oauth_guard)
 	PG_RETURN_BOOL(true);
 }
 
+// The same for what must see every row, before the plan meets the policies.
+OAUTH_INNER_FUNCTION(oauth_guard_every_row)
+{
+	require_every_row(use_tables(Use::read).relid);
+	refuse_renamed_schema(PG_GETARG_TEXT_PP(0));
+	PG_RETURN_BOOL(true);
+}
+
 // The planner asks this before it looks at the function whose argument guard()
 // is, and so before it looks at the tables. Nothing is simplified: a plan that is
 // kept asks again.
@@ -171,9 +181,11 @@ OAUTH_INNER_FUNCTION(oauth_guard_support)
 {
 	Node *request = reinterpret_cast<Node *>(PG_GETARG_POINTER(0));
 	if (IsA(request, SupportRequestSimplify)) {
-		use_tables(Use::read);
-		Node *schema = static_cast<Node *>(
-			linitial(reinterpret_cast<SupportRequestSimplify *>(request)->fcall->args));
+		const FuncExpr *call = reinterpret_cast<SupportRequestSimplify *>(request)->fcall;
+		const Oid table = use_tables(Use::read).relid;
+		if (call->funcid == internal_function("guard_every_row", TEXTOID))
+			require_every_row(table);
+		Node *schema = static_cast<Node *>(linitial(call->args));
 		if (IsA(schema, Const) && !reinterpret_cast<Const *>(schema)->constisnull)
 			refuse_renamed_schema(DatumGetTextPP(reinterpret_cast<Const *>(schema)->constvalue));
 	}

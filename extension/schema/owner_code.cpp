@@ -1,5 +1,6 @@
 #include "schema/owner_code.hpp"
 
+#include "settings.hpp"
 #include "tokens/row_storage.hpp"
 
 #include <algorithm>
@@ -102,9 +103,24 @@ bool is_simple(const Node *node)
 	}
 }
 
+// As the policy that oauth_tokens_enable_row_security() makes reads it. Other settings may be for
+// superusers alone.
+bool reads_workspace_id(const Node *node)
+{
+	if (!IsA(node, FuncExpr))
+		return false;
+	const auto *call = reinterpret_cast<const FuncExpr *>(node);
+	if (call->funcid != F_CURRENT_SETTING_TEXT_BOOL || !IsA(linitial(call->args), Const) ||
+		!IsA(lsecond(call->args), Const))
+		return false;
+	const auto *name = static_cast<const Const *>(linitial(call->args));
+	return !name->constisnull &&
+		   strcmp(TextDatumGetCString(name->constvalue), kWorkspaceIdSetting) == 0;
+}
+
 bool has_code(Node *node, void *context)
 {
-	if (node == nullptr)
+	if (node == nullptr || reads_workspace_id(node))
 		return false;
 	return !is_simple(node) || check_functions_in_node(node, is_harmful, nullptr) ||
 		   compat::walk_expression(node, has_code, context);

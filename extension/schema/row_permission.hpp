@@ -11,7 +11,13 @@
 namespace oauth_tokens
 {
 
+// Whether policies may hide rows from the caller, or refuse some. False also for a role that a
+// policy lets see and write all of them, if no restrictive one applies to it.
 bool row_security_applies(const TokenTable &table);
+
+// For what must see every row, or would lose tokens: raises 42501 if row security is in force for
+// the caller, whatever the policies say.
+void require_every_row(Oid table);
 
 // Raises 42501, in the words of PostgreSQL, if a policy forbids it.
 void check_may_store(const TokenTable &table, const Identity &identity);

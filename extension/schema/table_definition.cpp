@@ -72,6 +72,13 @@ constexpr IndexDefinition kIndexes[] = {
 	 "(workspace_id, provider)"},
 };
 constexpr const IndexDefinition &kIdentityIndex = kIndexes[1];
+// The actor's type cannot lead the planner to a row, for the reason below.
+constexpr IndexDefinition kRowSecurityIndex = {kRowSecurityIndexName,
+											   false,
+											   false,
+											   3,
+											   {kWorkspaceId, kProvider, kActorId},
+											   "(workspace_id, provider, actor_id)"};
 
 struct DetailsColumn {
 	const char *name;
@@ -482,6 +489,11 @@ Difference *make_difference(char *what, char *fix)
 Oid table_find_identity_index(Relation table)
 {
 	return find_index(table, kIdentityIndex);
+}
+
+List *row_security_index_differences(Relation table, const char *name)
+{
+	return compare_index(NIL, table, name, kRowSecurityIndex);
 }
 
 Oid details_find_token_index(Relation details)

@@ -40,6 +40,10 @@ Oid table_find_identity_index(Relation table);
 // INDEX CONCURRENTLY is at work, or was broken off.
 bool table_is_identity_reindexed(Relation table);
 
+// The index that finds a token under row security, if it is missing or something else.
+inline constexpr const char *kRowSecurityIndexName = "idx_oauth_tokens_workspace_provider_actor";
+List *row_security_index_differences(Relation table, const char *name);
+
 // The index by which details are found by the id of their token; InvalidOid: none serves.
 Oid details_find_token_index(Relation details);
 

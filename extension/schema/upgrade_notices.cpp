@@ -101,22 +101,9 @@ void tell_missing_grants_of(Oid role, unsigned held)
 
 void tell_missing_grants()
 {
-	execute_safely(
-		"SELECT DISTINCT a.grantee FROM pg_catalog.pg_proc p"
-		" JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
-		" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
-		" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid,"
-		" pg_catalog.aclexplode(p.proacl) a"
-		" WHERE e.extname = 'oauth_tokens' AND a.grantee <> 0 AND a.grantee <> p.proowner"
-		" ORDER BY 1");
-	const std::uint64_t roles = SPI_processed;
-	SPITupleTable *found = SPI_tuptable;
-	for (std::uint64_t i = 0; i < roles; i++) {
-		bool is_null;
-		const Oid role =
-			DatumGetObjectId(SPI_getbinval(found->vals[i], found->tupdesc, 1, &is_null));
-		tell_missing_grants_of(role, capabilities_held(role));
-	}
+	ListCell *cell;
+	foreach (cell, roles_with_rights())
+		tell_missing_grants_of(lfirst_oid(cell), capabilities_held(lfirst_oid(cell)));
 }
 
 void tell_alembic(Migrated migrated, const char *before, const char *head)

@@ -22,6 +22,13 @@ REVOKE ALL ON FUNCTION oauth_tokens_internal.guard(text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.guard(text) IS
     'true if a plan may read both tables by their names in this schema (as quote_ident() writes it); null for null. Errors: OT004, OT005 table; 42501 it would run code of an owner whom the caller must not trust; 55000 the extension''s schema was renamed';
 
+CREATE FUNCTION oauth_tokens_internal.guard_every_row(schema_name text) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE SUPPORT oauth_tokens_internal.guard_support
+    AS 'MODULE_PATHNAME', 'oauth_guard_every_row';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.guard_every_row(text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.guard_every_row(text) IS
+    'as guard(). Errors: also 42501 row security is in force for the caller';
+
 -- What the view and connection() have in common.
 CREATE FUNCTION oauth_tokens_internal.connection_state(kind text, lease_until timestamptz,
     next_attempt_at timestamptz, expires_at timestamptz, ahead interval) RETURNS text

@@ -46,7 +46,7 @@ CREATE FUNCTION oauth_tokens_damaged()
     RETURNS TABLE (workspace_id uuid, provider text, actor_type text, actor_id text, "column" text)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET row_security = off
-    AS $$ SELECT * FROM oauth_tokens_internal.damaged(oauth_tokens_internal.guard('@extschema@')) $$;
+    AS $$ SELECT * FROM oauth_tokens_internal.damaged(oauth_tokens_internal.guard_every_row('@extschema@')) $$;
 REVOKE ALL ON FUNCTION oauth_tokens_damaged() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_damaged() IS
     'every value that no key of the ring opens, or that is not text; column is encrypted_access_token or encrypted_refresh_token. Errors: OT001, OT002 key; 42501 a row security policy hides rows';
@@ -96,7 +96,7 @@ REVOKE ALL ON FUNCTION oauth_tokens_internal.key_usage(boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.key_usage(boolean) IS 'the rows of oauth_key_usage';
 
 CREATE VIEW oauth_key_usage WITH (security_invoker) AS
-    SELECT * FROM oauth_tokens_internal.key_usage(oauth_tokens_internal.guard('@extschema@'));
+    SELECT * FROM oauth_tokens_internal.key_usage(oauth_tokens_internal.guard_every_row('@extschema@'));
 COMMENT ON VIEW oauth_key_usage IS
     'how many values each key of the ring opens, in oauth_tokens, in flows and refreshes under way, and in deleted tokens that wait to be revoked: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts values that no key opens. A key without values can be removed';
 

@@ -52,13 +52,38 @@ bool has_key(const IndexOptInfo *index, int attno)
 		   index->indexkeys + index->nkeycolumns;
 }
 
+bool leads_without_type(const IndexOptInfo *index, const TokenTable &table)
+{
+	constexpr TableColumn columns[] = {kWorkspaceId, kProvider, kActorId};
+	if (index->indpred != NIL || index->nkeycolumns != static_cast<int>(lengthof(columns)))
+		return false;
+	for (int i = 0; i < index->nkeycolumns; i++)
+		if (index->indexkeys[i] != table.attno[columns[i]])
+			return false;
+	return true;
+}
+
+// Under row security, the comparison of the actor's type does not lead an index: it might leak.
+// The identity's index would then be read for all actors of a workspace.
+const IndexOptInfo *best_index(const PlannerInfo *root, const RelOptInfo *relation,
+							   const TokenTable &table, Oid relid)
+{
+	ListCell *cell;
+	if (relid == table.relid && root->qual_security_level > 0)
+		foreach (cell, relation->indexlist)
+			if (leads_without_type(static_cast<IndexOptInfo *>(lfirst(cell)), table))
+				return static_cast<IndexOptInfo *>(lfirst(cell));
+	return identity_index(relation, table, relid);
+}
+
 // Of those that begin with a column of the identity, the one that finds a single row stays.
-void leave_out_prefixes(RelOptInfo *relation, const IndexOptInfo *identity)
+void leave_out_others(RelOptInfo *relation, const IndexOptInfo *best)
 {
 	ListCell *cell;
 	foreach (cell, relation->indexlist) {
 		const auto *index = static_cast<IndexOptInfo *>(lfirst(cell));
-		if (!index->unique && has_key(identity, index->indexkeys[0]))
+		const bool finds_one_row = index->unique && best->unique;
+		if (index != best && !finds_one_row && has_key(best, index->indexkeys[0]))
 			relation->indexlist = foreach_delete_current(relation->indexlist, cell);
 	}
 }
@@ -87,8 +112,8 @@ void lead_to_indexes(PlannerInfo *root, Oid relid, bool has_children, RelOptInfo
 	forbid_bitmaps(relation);
 	if (!is_tokens)
 		return;
-	if (const IndexOptInfo *identity = identity_index(relation, table, relid))
-		leave_out_prefixes(relation, identity);
+	if (const IndexOptInfo *best = best_index(root, relation, table, relid))
+		leave_out_others(relation, best);
 }
 
 // The tables of tokens are locked, so that nothing makes such a plan stale before it is

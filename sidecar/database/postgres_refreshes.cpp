@@ -70,10 +70,8 @@ constexpr const char *kDoubts =
 			('oauth_tokens', 'idx_oauth_tokens_refresh'),
 			('oauth_token_details', 'idx_oauth_token_details_refresh')))
 	UNION ALL SELECT 'nothing is refreshed ahead of time, since row security applies to this role:'
-		' use a role that it does not apply to'
-	WHERE $1::boolean AND (SELECT pg_catalog.bool_or(pg_catalog.row_security_active(t.oid))
-		FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
-		WHERE n.nspname = $2::text AND t.relname = 'oauth_tokens'))";
+		' grant it the capability sidecar again, or use a role that sees every row'
+	WHERE $1::boolean AND oauth_tokens_internal.row_security_applies())";
 
 using Begun = BegunRefresh::Outcome;
 

@@ -1,0 +1,19 @@
+// oauth_tokens_enable_row_security and its inverse: policies on oauth_tokens by which a role sees
+// and writes the tokens of one workspace alone, that in the setting oauth_tokens.workspace_id.
+//
+// They are ordinary policies that call nothing of ours: they outlive DROP EXTENSION, and a dump
+// brings them back without the library. If the setting is empty, or ended with its transaction,
+// no row is shown. Roles with the capability sidecar, and their members, see every row.
+#pragma once
+
+#include "postgres/compat.hpp"
+
+namespace oauth_tokens
+{
+
+// For a role that gets or loses the capability sidecar, within an SPI connection and safe settings.
+// They change nothing while row security is not enabled by us.
+void show_all_workspaces(Oid role);
+void show_own_workspace(Oid role);
+
+} // namespace oauth_tokens
