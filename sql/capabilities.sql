@@ -103,7 +103,8 @@ FROM unnest(ARRAY[
     'SELECT * FROM oauth_tokens_internal.flow_links', 'SELECT return_to FROM oauth_tokens_internal.flow_links', 'UPDATE oauth_tokens_internal.flow_links SET confirm = false', 'TRUNCATE oauth_tokens_internal.flow_links CASCADE',
     'SELECT * FROM oauth_tokens_internal.flow_attempts', 'UPDATE oauth_tokens_internal.flow_attempts SET browser_hash = NULL', 'DELETE FROM oauth_tokens_internal.flow_attempts',
     'SELECT sealed FROM oauth_tokens_internal.flow_confirmations', 'UPDATE oauth_tokens_internal.flow_confirmations SET actor_id = NULL', 'INSERT INTO oauth_tokens_internal.flow_confirmations DEFAULT VALUES',
-    'DELETE FROM oauth_tokens_internal.flow_confirmations']) c;
+    'DELETE FROM oauth_tokens_internal.flow_confirmations',
+    'SELECT * FROM oauth_doctor()', 'SELECT * FROM oauth_tokens_internal.used_keys', 'DELETE FROM oauth_tokens_internal.used_keys']) c;
 SELECT to_char(number, 'FM00 ') || left(regexp_replace(call, '11111111-1111-4111-8111-111111111111', '...'), 75) AS call, substr(role, 9) AS role, attempt(role, statement)
 FROM calls, unnest('{regress_nobody,regress_access,regress_reader,regress_writer,regress_sidecar,regress_admin}'::text[]) WITH ORDINALITY r (role, at)
 ORDER BY number, at \crosstabview

@@ -64,12 +64,18 @@ try {
 	return false;
 }
 
-Ring &usable_ring()
+Ring &latest_ring()
 {
 	const std::uint64_t generation = key_ring_generation();
 	if (unlikely(ring == nullptr || ring->generation != generation) && !prepare())
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not prepare the encryption keys")));
+	return *ring;
+}
+
+Ring &usable_ring()
+{
+	latest_ring();
 	if (unlikely(ring->state == KeyState::missing))
 		ereport(ERROR, (errcode(ERRCODE_KEY_MISSING), errmsg("there is no encryption key"),
 						errdetail_internal("%s.", ring->fault.data()),
@@ -159,6 +165,11 @@ void key_ring_init()
 	} catch (...) {
 		// The first use of a real key says what is wrong.
 	}
+}
+
+bool key_ring_is_ready()
+{
+	return latest_ring().state == KeyState::ready;
 }
 
 int key_ring_size()

@@ -26,6 +26,9 @@ void key_ring_init();
 // All of these raise OT001 (no key) or OT002 (malformed key) if there is no
 // usable ring, and take up a ring that was changed by a reload.
 
+// The exception: whether there is one. Raises if memory is out.
+bool key_ring_is_ready();
+
 // Number of keys.
 int key_ring_size();
 

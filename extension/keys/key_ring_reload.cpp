@@ -224,6 +224,17 @@ std::uint64_t key_ring_generation() noexcept
 	return page->generation.load(std::memory_order_acquire);
 }
 
+const char *key_source() noexcept
+{
+	return key_file_setting[0] != '\0' ? "oauth_tokens.key_file" : source;
+}
+
+bool is_key_file_loaded(KeySet &out) noexcept
+{
+	read_key_file(key_file_setting, out);
+	return same_source(out, page->current());
+}
+
 std::uint64_t copy_key_ring(KeySet &out) noexcept
 {
 	for (;;) {

@@ -30,4 +30,10 @@ std::uint64_t key_ring_generation() noexcept;
 // generation. The caller wipes the copy.
 std::uint64_t copy_key_ring(KeySet &out) noexcept;
 
+// The setting or variable from which the keys are.
+const char *key_source() noexcept;
+
+// Reads the key file as it is now. Whether the ring is of the same text. The caller wipes `out`.
+bool is_key_file_loaded(KeySet &out) noexcept;
+
 } // namespace oauth_tokens

@@ -17,6 +17,7 @@
 #include "errors.hpp"
 #include "keys/key_ring.hpp"
 #include "keys/sealed_columns.hpp"
+#include "keys/used_keys.hpp"
 #include "postgres/function.hpp"
 #include "postgres/heap_update.hpp"
 #include "postgres/owner_rights.hpp"
@@ -460,6 +461,7 @@ OAUTH_FUNCTION(oauth_rotate_keys)
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	Progress progress = {};
 	begin_progress(progress);
+	record_used_keys();
 	SPI_commit();
 	rotate_everything(batch_size, progress);
 	record_progress(progress, true);

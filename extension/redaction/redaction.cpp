@@ -41,7 +41,7 @@ namespace oauth_tokens
 namespace
 {
 
-bool is_preloaded = false;
+Preload preloaded = Preload::none;
 
 emit_log_hook_type previous_emit_log = nullptr;
 post_parse_analyze_hook_type previous_post_parse_analyze = nullptr;
@@ -293,16 +293,27 @@ void at_transaction_end(XactEvent event, void *)
 // In a process that a postmaster with the library made, its hooks are there. Otherwise
 // session_preload_libraries loads it while the session is set up; a parallel worker is
 // told to load what its leader has loaded, which may have been too late there.
-bool is_loaded_in_time()
+Preload look_at_preload()
 {
 	if (process_shared_preload_libraries_in_progress)
-		return true;
-	if (IsParallelWorker())
-		return std::strstr(session_preload_libraries_string, "oauth_tokens") != nullptr;
-	return !IsNormalProcessingMode();
+		return Preload::server;
+	const bool in_time = IsParallelWorker() ? std::strstr(session_preload_libraries_string,
+														  "oauth_tokens") != nullptr
+											: !IsNormalProcessingMode();
+	return in_time ? Preload::session : Preload::none;
 }
 
 } // namespace
+
+Preload preload()
+{
+	return preloaded;
+}
+
+bool redacts_first()
+{
+	return emit_log_hook == emit_log;
+}
 
 void statement_calls(const char *function)
 {
@@ -313,7 +324,7 @@ void statement_calls(const char *function)
 void statement_takes_secret(const char *function, FunctionCallInfo call)
 {
 	statement_calls(function);
-	if (is_preloaded || allow_without_preload_setting)
+	if (preloaded != Preload::none || allow_without_preload_setting)
 		return;
 	const char *set = session_preload_libraries_string;
 	const char *database = get_database_name(MyDatabaseId);
@@ -329,7 +340,7 @@ void statement_takes_secret(const char *function, FunctionCallInfo call)
 
 void redaction_init()
 {
-	is_preloaded = is_loaded_in_time();
+	preloaded = look_at_preload();
 	previous_emit_log = emit_log_hook;
 	emit_log_hook = emit_log;
 	previous_post_parse_analyze = post_parse_analyze_hook;

@@ -20,6 +20,13 @@ namespace oauth_tokens
 
 void redaction_init();
 
+// How this session came by the library.
+enum class Preload { none, session, server };
+Preload preload();
+
+// Whether no other library sees log records before this one has redacted them.
+bool redacts_first();
+
 // Marks the statement that runs now as sensitive.
 void statement_calls(const char *function);
 

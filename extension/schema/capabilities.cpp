@@ -95,6 +95,7 @@ constexpr FunctionGrant kFunctions[] = {
 	{"sealed_usage", kAdmin},
 	{"oauth_tokens_damaged", kAdmin},
 	{"oauth_rotate_keys", kAdmin},
+	{"oauth_doctor", kSidecars},
 	{"record_change", kAdmin}, // the table's owner makes its triggers
 	{"oauth_tokens_upgrade", kAdmin},
 	{"oauth_tokens_downgrade", kAdmin},
@@ -138,6 +139,7 @@ constexpr RelationGrant kRelations[] = {
 	{In::internal, "refresh_fences", "SELECT", kAdmin},
 	{In::internal, "refresh_attempts", "SELECT", kAdmin},
 	{In::internal, "refresh_clients", "SELECT", kAdmin},
+	{In::internal, "used_keys", "SELECT", kAdmin},
 	{In::internal, "key_rotations", "SELECT, INSERT, UPDATE, DELETE", kAdmin},
 };
 

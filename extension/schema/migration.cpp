@@ -6,6 +6,7 @@
 #include "errors.hpp"
 #include "invalidation/registration.hpp"
 #include "invalidation/trigger_definitions.hpp"
+#include "keys/used_keys.hpp"
 #include "postgres/function.hpp"
 #include "postgres/owner_query.hpp"
 #include "postgres/safe_settings.hpp"
@@ -13,6 +14,7 @@
 #include "refresh/state.hpp"
 #include "schema/details_policies.hpp"
 #include "schema/row_permission.hpp"
+#include "schema/schema_differences.hpp"
 #include "schema/upgrade_notices.hpp"
 #include "tokens/row_storage.hpp"
 #include "tokens/token_table.hpp"
@@ -238,33 +240,6 @@ void make_details(Oid schema, Oid table_id, const char *name)
 	repair_policies(details_id, name, forced);
 }
 
-bool is_whole()
-{
-	const Oid schema = extension_schema();
-	const Oid table_id = get_relname_relid(kTableName, schema);
-	const Oid details_id = get_relname_relid(kDetailsName, schema);
-	if (!OidIsValid(table_id) || !OidIsValid(details_id))
-		return false;
-	Relation table = try_relation_open(table_id, AccessShareLock);
-	if (table == nullptr)
-		return false; // dropped since we looked
-	bool whole = table_differences(table, kTableName) == NIL;
-	whole = whole && trigger_differences(table_id, kTableName) == NIL;
-	Relation details = whole ? try_relation_open(details_id, AccessShareLock) : nullptr;
-	whole = details != nullptr;
-	if (whole) {
-		const AttrNumber attno = table_find_column(table, kActorType, nullptr);
-		whole =
-			details_differences(details, kDetailsName,
-								TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid) ==
-				NIL &&
-			policy_differences(details, kDetailsName, table->rd_rel->relforcerowsecurity) == NIL;
-		relation_close(details, AccessShareLock);
-	}
-	relation_close(table, AccessShareLock);
-	return whole;
-}
-
 // By a scan of its own: a plan might run the owner's code as the caller.
 std::uint64_t count_tokens(Relation table)
 {
@@ -369,6 +344,7 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 	make_details(schema, get_relname_relid(kTableName, schema), details_name);
 	let_dump(owner_of_relation(get_relname_relid(kTableName, schema)));
 	record_cluster();
+	record_used_keys();
 	tell_missing_grants();
 	tell_alembic(OidIsValid(existing) ? Migrated::adopted : Migrated::made, kBefore, kHead);
 	SPI_finish();
@@ -378,7 +354,7 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 
 OAUTH_FUNCTION(oauth_tokens_current)
 {
-	if (!is_whole())
+	if (schema_trigger_differences() != NIL || schema_differences() != NIL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s (head)", kHead)));
 }

@@ -18,6 +18,15 @@ CREATE TABLE oauth_tokens_internal.key_rotations (
 COMMENT ON TABLE oauth_tokens_internal.key_rotations IS
     'one row for each call of oauth_rotate_keys(), updated with each batch; unfinished while finished_at is null';
 
+-- A value does not say which key it needs. Dumped, because a restored database may miss one.
+CREATE TABLE oauth_tokens_internal.used_keys (
+    fingerprint text PRIMARY KEY,
+    first_used timestamptz NOT NULL
+);
+COMMENT ON TABLE oauth_tokens_internal.used_keys IS
+    'fingerprints of the keys that were in the ring at a migration or a rotation, for oauth_doctor()';
+SELECT pg_catalog.pg_extension_config_dump('oauth_tokens_internal.used_keys', '');
+
 -- A column of either type contains UTC.
 CREATE FUNCTION oauth_tokens_internal.utc(moment timestamp) RETURNS timestamptz
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -1,0 +1,147 @@
+// The key ring: whether there is one, whether it will be there after the next start, and whether
+// it opens what is stored.
+
+#include <cstdlib>
+#include <string_view>
+
+#include "common/fernet_key.hpp"
+#include "doctor/report.hpp"
+#include "keys/key_ring.hpp"
+#include "keys/key_ring_reload.hpp"
+#include "postgres/safe_settings.hpp"
+#include "redaction/redaction.hpp"
+#include "settings.hpp"
+#include "tokens/token_table.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+}
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+bool is_set(const char *setting)
+{
+	return setting != nullptr && setting[0] != '\0';
+}
+
+void look_at_ring(Report &report)
+{
+	const int keys = key_ring_size(); // raises if there is none
+	report.ok(psprintf("%d %s, from %s", keys, keys == 1 ? "key" : "keys", key_source()));
+}
+
+// It was read at start, or at a reload that took it over. It is read again at the next one.
+void look_at_file(Report &report)
+{
+	KeySet now;
+	const bool is_loaded = is_key_file_loaded(now);
+	const KeyState state = now.state;
+	const char *fault = pstrdup(now.fault.data());
+	now.wipe();
+	if (state != KeyState::ready)
+		report.error(
+			psprintf("%s; the next reload refuses it, and the next start has no key", fault),
+			"Repair the file, and SELECT pg_reload_conf();");
+	else if (!is_loaded)
+		report.warning("the key file was changed after it was loaded",
+					   "SELECT pg_reload_conf(); the log says whether it was taken over.");
+}
+
+// SHOW shows a superuser the command's text.
+bool holds_key(std::string_view text) noexcept
+{
+	for (; text.size() >= common::fernet::kKeyChars; text.remove_prefix(1))
+		if (common::fernet::Key::parse(text.substr(0, common::fernet::kKeyChars)))
+			return true;
+	return false;
+}
+
+void look_at_command(Report &report)
+{
+	if (is_set(key_file_setting))
+		report.warning("oauth_tokens.key_command is not used, because key_file is set",
+					   "ALTER SYSTEM RESET oauth_tokens.key_command; or edit postgresql.conf.");
+	if (holds_key(key_command_setting))
+		report.warning("the text of oauth_tokens.key_command holds a key, and SHOW shows it",
+					   "Have the command print a key that is kept elsewhere, and use a new key.");
+}
+
+void look_at_source(Report &report)
+{
+	if (is_set(key_file_setting))
+		look_at_file(report);
+	if (is_set(key_command_setting))
+		look_at_command(report);
+	// With preload by the server, it was wiped from there.
+	if (preload() != Preload::server && std::getenv(kKeyVariable) != nullptr)
+		report.warning(psprintf("the server's environment shows %s in /proc", kKeyVariable),
+					   "Append oauth_tokens to shared_preload_libraries, and restart.");
+}
+
+// One scan of the table, in parallel if the table is large: oauth_key_usage.
+void look_at_values(Report &report)
+{
+	const char *schema = quote_identifier(get_namespace_name(extension_schema()));
+	if (!compat::may_execute(internal_function("key_usage", BOOLOID), GetUserId()))
+		return report.not_checked("it needs the capability admin");
+	if (!needs_tables(report))
+		return;
+	if (!key_ring_is_ready())
+		return report.not_checked("there is no usable key");
+	report_rows(
+		report,
+		psprintf(
+			"WITH used AS MATERIALIZED (SELECT u.fingerprint, u.position AS at,"
+			"  pg_catalog.sum(u.values) AS many FROM %s.oauth_key_usage u GROUP BY 1, 2)"
+			" SELECT 'error', pg_catalog.format('no key opens %%s of %%s values%%s', u.many,"
+			"   (SELECT pg_catalog.sum(v.many) FROM used v),"
+			"   (SELECT '; used before, and not in the ring: '"
+			"     || pg_catalog.string_agg(k.fingerprint, ', ' ORDER BY k.first_used)"
+			"    FROM oauth_tokens_internal.used_keys k WHERE NOT EXISTS (SELECT FROM used v"
+			"     WHERE v.fingerprint = k.fingerprint) HAVING pg_catalog.count(*) > 0)),"
+			"  'Put the missing key back, and reload; oauth_tokens_damaged() lists the values.', 0"
+			" FROM used u WHERE u.fingerprint IS NULL"
+			" UNION ALL SELECT CASE WHEN u.at > 1 AND u.many > 0 THEN 'warning' ELSE 'ok' END,"
+			"  CASE WHEN u.at > 1 AND u.many > 0"
+			"   THEN pg_catalog.format('key %%s (%%s) is an old one that still opens %%s values',"
+			"    u.at, u.fingerprint, u.many)"
+			"   WHEN u.at > 1"
+			"   THEN pg_catalog.format('key %%s (%%s) opens no value, and may be removed',"
+			"    u.at, u.fingerprint)"
+			"   ELSE pg_catalog.format('key 1 (%%s) encrypts, and opens %%s values',"
+			"    u.fingerprint, u.many) END,"
+			"  CASE WHEN u.at > 1 AND u.many > 0 THEN 'CALL oauth_rotate_keys();' END, u.at"
+			" FROM used u WHERE u.fingerprint IS NOT NULL ORDER BY 4",
+			schema),
+		As::caller);
+}
+
+constexpr Check kChecks[] = {
+	{"encryption key", look_at_ring},
+	{"source of the key", look_at_source, nullptr, "as it was loaded"},
+	{"values and keys", look_at_values},
+	// The row of a rotation that was broken off stays as it is; a later one makes it good.
+	{"key rotation", nullptr,
+	 "SELECT 'warning', pg_catalog.format('a rotation to key %s stopped after %s values',"
+	 "  r.fingerprint, r.values_rotated), 'CALL oauth_rotate_keys();'"
+	 " FROM (SELECT * FROM oauth_tokens_internal.key_rotations ORDER BY id DESC LIMIT 1) r"
+	 " WHERE r.finished_at IS NULL"
+	 " AND r.updated_at < pg_catalog.clock_timestamp() - interval '10 min'",
+	 "none was broken off", As::owner},
+};
+
+} // namespace
+
+std::span<const Check> key_checks()
+{
+	return kChecks;
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,191 @@
+// oauth_doctor: what is wrong with this database, and what to do about it.
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "doctor/report.hpp"
+#include "errors.hpp"
+#include "postgres/extension_row.hpp"
+#include "postgres/function.hpp"
+#include "postgres/safe_settings.hpp"
+#include "postgres/subtransaction.hpp"
+#include "tokens/token_table.hpp"
+
+extern "C" {
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+}
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// A check waits no longer for a lock on a table: who needs the doctor may need it because of
+// that lock.
+constexpr const char *kLockTimeout = "2s";
+
+Status status_named(const char *name)
+{
+	if (strcmp(name, "error") == 0)
+		return Status::error;
+	return strcmp(name, "warning") == 0 ? Status::warning : Status::ok;
+}
+
+const char *name_of(Status status)
+{
+	switch (status) {
+	case Status::error:
+		return "error";
+	case Status::warning:
+		return "warning";
+	default:
+		return "ok";
+	}
+}
+
+void run(const Check &check, Report &report)
+{
+	const SafeSettings settings = begin_safe_settings();
+	for (const auto &[name, value] :
+		 {std::pair{"lock_timeout", kLockTimeout}, {"DateStyle", "ISO"}})
+		set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SPI_connect();
+	if (check.look != nullptr)
+		check.look(report);
+	else
+		report_rows(report, check.statement, check.as);
+	SPI_finish();
+	end_safe_settings(settings);
+	if (report.is_empty())
+		report.ok(check.ok);
+}
+
+// An error of ours says that something does not work. Another one, such as of a policy or of a
+// lock, says that nobody knows; PostgreSQL's hint about a policy would have it disabled.
+void report_failure(Report &report, const ErrorData *error)
+{
+	const bool is_own =
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_KEY_MISSING);
+	const char *what = error->detail == nullptr ? error->message
+												: psprintf("%s: %s", error->message, error->detail);
+	report.take_back();
+	if (is_own)
+		report.error(what, error->hint);
+	else
+		report.warning(psprintf("not checked: %s", what),
+					   error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ? "Ask as a superuser."
+																		   : error->hint);
+}
+
+void look(const Check &check, Report &report)
+{
+	report.begin(check.item);
+	ErrorData *error = error_of(Keep::no, [&] { run(check, report); });
+	if (error == nullptr)
+		return;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	report_failure(report, error);
+	FreeErrorData(error);
+}
+
+// Errors first.
+void put(FunctionCallInfo fcinfo, const Report &report)
+{
+	const auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+	for (const Status status : {Status::error, Status::warning, Status::ok}) {
+		ListCell *cell;
+		foreach (cell, report.findings()) {
+			const auto *finding = static_cast<const Report::Finding *>(lfirst(cell));
+			if (finding->status != status)
+				continue;
+			Datum values[] = {
+				CStringGetTextDatum(finding->item), CStringGetTextDatum(name_of(status)),
+				CStringGetTextDatum(finding->detail),
+				finding->hint == nullptr ? Datum{0} : CStringGetTextDatum(finding->hint)};
+			bool nulls[] = {false, false, false, finding->hint == nullptr};
+			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		}
+	}
+}
+
+} // namespace
+
+void Report::begin(const char *item)
+{
+	item_ = item;
+	item_begins_ = findings_;
+}
+
+void Report::add(Status status, const char *detail, const char *hint)
+{
+	MemoryContext caller = MemoryContextSwitchTo(memory_);
+	auto *finding = static_cast<Finding *>(palloc(sizeof(Finding)));
+	*finding = {item_, status, pstrdup(detail), hint == nullptr ? nullptr : pstrdup(hint)};
+	list_ = lappend(list_, finding);
+	findings_++;
+	MemoryContextSwitchTo(caller);
+}
+
+void Report::not_checked(const char *why)
+{
+	add(Status::ok, psprintf("not checked: %s", why));
+}
+
+// What a check has reported before it failed is not the whole.
+void Report::take_back()
+{
+	MemoryContext caller = MemoryContextSwitchTo(memory_);
+	list_ = list_truncate(list_, item_begins_);
+	findings_ = item_begins_;
+	MemoryContextSwitchTo(caller);
+}
+
+bool needs_tables(Report &report)
+{
+	const Oid schema = extension_schema();
+	if (OidIsValid(get_relname_relid(kTableName, schema)) &&
+		OidIsValid(get_relname_relid(kDetailsName, schema)))
+		return true;
+	report.not_checked("not migrated yet");
+	return false;
+}
+
+void report_rows(Report &report, const char *statement, As as)
+{
+	Oid caller;
+	int context;
+	GetUserIdAndSecContext(&caller, &context);
+	if (as == As::owner)
+		SetUserIdAndSecContext(find_extension().owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	const int result = SPI_execute(statement, true, 0);
+	SetUserIdAndSecContext(caller, context);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
+	for (std::uint64_t i = 0; i < SPI_processed; i++) {
+		const auto column = [&](int number) {
+			return SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, number);
+		};
+		report.add(status_named(column(1)), column(2), column(3));
+	}
+}
+
+} // namespace oauth_tokens
+
+using namespace oauth_tokens;
+
+OAUTH_FUNCTION(oauth_doctor)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	Report report(CurrentMemoryContext);
+	for (const auto group :
+		 {key_checks(), log_checks(), table_checks(), right_checks(), operation_checks()})
+		for (const Check &check : group)
+			look(check, report);
+	put(fcinfo, report);
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,139 @@
+// The two tables of tokens: that they are as the migration made them, and that callers may
+// trust their owner.
+
+#include "doctor/report.hpp"
+#include "postgres/safe_settings.hpp"
+#include "refresh_ahead/background_index.hpp"
+#include "schema/owner_code.hpp"
+#include "schema/schema_differences.hpp"
+#include "tokens/token_table.hpp"
+
+extern "C" {
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+}
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+constexpr const char *kRepair = "As the tables' owner: SELECT oauth_tokens_upgrade();";
+constexpr const char *kAlter = "Alter the table, and SELECT oauth_tokens_upgrade();";
+
+void report_differences(Report &report, const List *differences)
+{
+	ListCell *cell;
+	foreach (cell, differences) {
+		const auto *found = static_cast<const Difference *>(lfirst(cell));
+		report.error(found->what, found->fix == nullptr ? kAlter : kRepair);
+	}
+}
+
+void look_at_tables(Report &report)
+{
+	report_differences(report, schema_differences());
+}
+
+void look_at_triggers(Report &report)
+{
+	if (needs_tables(report))
+		report_differences(report, schema_trigger_differences());
+}
+
+bool is_trusted(Oid owner)
+{
+	return superuser_arg(owner) ||
+		   compat::may_execute(extension_function("oauth_tokens_upgrade"), owner);
+}
+
+// Other callers than superusers trust an owner with the capability admin (owner_boundary.hpp).
+void look_at_owner(Report &report, const char *name, bool (*is_own)(const char *column))
+{
+	const Oid relid = get_relname_relid(name, extension_schema());
+	Relation table = OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : nullptr;
+	if (table == nullptr)
+		return; // said of the tables
+	const Oid owner = table->rd_rel->relowner;
+	const char *code = superuser_arg(owner) ? nullptr : find_owner_code(table, Use::write, is_own);
+	relation_close(table, NoLock);
+	const char *owner_name = quote_identifier(GetUserNameFromId(owner, false));
+	if (!is_trusted(owner))
+		report.add(code == nullptr ? Status::warning : Status::error,
+				   code == nullptr
+					   ? psprintf("%s belongs to %s, whose code callers would refuse to run", name,
+								  owner_name)
+					   : psprintf("callers of %s are refused: it has %s, of its owner %s", name,
+								  code, owner_name),
+				   psprintf("If you trust it: SELECT oauth_tokens_grant(%s, 'admin');",
+							quote_literal_cstr(owner_name)));
+	else if (code != nullptr)
+		report.ok(
+			psprintf("%s has %s, of its owner %s; superusers are refused", name, code, owner_name));
+}
+
+void look_at_owners(Report &report)
+{
+	if (!needs_tables(report))
+		return;
+	look_at_owner(report, kTableName, is_table_column);
+	look_at_owner(report, kDetailsName, is_details_column);
+}
+
+// Meanwhile, lookups take another way, and stores may fail.
+constexpr const char *kIndexes =
+	"SELECT 'warning', pg_catalog.format('index %s is %s', i.indexrelid::pg_catalog.regclass,"
+	"  CASE WHEN NOT i.indisvalid THEN 'not valid' WHEN NOT i.indisready THEN 'not ready'"
+	"   WHEN NOT i.indislive THEN 'being dropped'"
+	"   ELSE 'not used until older transactions have ended' END),"
+	"  CASE WHEN i.indisvalid AND i.indisready AND i.indislive"
+	"   THEN 'End them: pg_stat_activity, backend_xmin.'"
+	"   ELSE pg_catalog.format('REINDEX INDEX CONCURRENTLY %s;',"
+	"    i.indexrelid::pg_catalog.regclass) END"
+	" FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
+	" WHERE t.relnamespace = (SELECT e.extnamespace FROM pg_catalog.pg_extension e"
+	"  WHERE e.extname = 'oauth_tokens')"
+	" AND t.relname IN ('oauth_tokens', 'oauth_token_details')"
+	" AND (NOT i.indisvalid OR NOT i.indisready OR NOT i.indislive"
+	// Transaction ids are compared by their age, which wraps around with them.
+	"  OR (i.indcheckxmin AND pg_catalog.age(i.xmin) <= pg_catalog.age((("
+	"   pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint & 4294967295"
+	"   )::text)::pg_catalog.xid)))"
+	" ORDER BY 2";
+
+constexpr const char *kRules =
+	"SELECT 'warning', pg_catalog.format('nothing is refreshed ahead of time, which is set for %s:"
+	" there are no indexes for it', pg_catalog.string_agg(r.provider, ', ' ORDER BY r.provider)),"
+	"  'As the tables'' owner: SELECT oauth_tokens_enable_background_refresh();'"
+	" FROM oauth_tokens_internal.refresh_rules r"
+	" WHERE r.ahead > interval '0' OR r.keep_alive > interval '0' HAVING pg_catalog.count(*) > 0";
+
+void look_at_background_indexes(Report &report)
+{
+	if (!needs_tables(report))
+		return;
+	if (has_background_indexes(token_table()))
+		return report.ok("they are there");
+	report_rows(report, kRules, As::owner);
+}
+
+constexpr Check kChecks[] = {
+	{"tables", look_at_tables, nullptr, "as oauth_tokens_upgrade() makes them"},
+	{"triggers", look_at_triggers, nullptr, "there, and ENABLE ALWAYS"},
+	{"indexes", nullptr, kIndexes, "valid"},
+	{"background refresh", look_at_background_indexes, nullptr, "not used"},
+	{"tables' owner", look_at_owners, nullptr, "trusted"},
+};
+
+} // namespace
+
+std::span<const Check> table_checks()
+{
+	return kChecks;
+}
+
+} // namespace oauth_tokens

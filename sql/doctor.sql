@@ -1,0 +1,238 @@
+-- oauth_doctor(): each of its items by something that is wrong, as far as SQL can make it so.
+-- Keys, preload, daemons and a standby are in the end-to-end tests.
+
+SET client_min_messages = warning;
+SET TimeZone = 'UTC';
+CREATE ROLE regress_doctor_owner;
+CREATE ROLE regress_doctor_role;
+CREATE ROLE regress_doctor_sidecar;
+CREATE EXTENSION oauth_tokens;
+CREATE FUNCTION pg_temp.wrong(OUT item text, OUT status text, OUT detail text, OUT hint text) RETURNS SETOF record LANGUAGE sql AS $$
+    SELECT item, status, regexp_replace(detail, '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00', '<time>'), replace(hint, current_database(), '<database>')
+    FROM oauth_doctor() WHERE status <> 'ok' $$;
+
+-- before the migration
+SELECT item, status, detail, hint FROM oauth_doctor() WHERE status <> 'ok' OR detail ~ '^not checked';
+SELECT oauth_tokens_upgrade();
+
+-- a database in which nothing is wrong, also for those who may only read
+SELECT item, status, regexp_replace(detail, '[0-9a-f]{16}|\d+[.]\d+[.]\d+', '<…>') AS detail, hint FROM oauth_doctor();
+\set w '11111111-1111-4111-8111-111111111111'
+SELECT count(oauth_store(:'w', 'google', 'user', 'user ' || n, 'access', 'refresh')) FROM generate_series(1, 10) n;
+BEGIN READ ONLY;
+SELECT count(*) AS wrong FROM pg_temp.wrong();
+SELECT count(*) AS again FROM pg_temp.wrong();
+COMMIT;
+SELECT regexp_replace(detail, '[0-9a-f]{16}', '<…>') FROM oauth_doctor() WHERE item = 'values and keys';
+
+-- values that no key opens
+BEGIN;
+UPDATE oauth_tokens SET encrypted_access_token = fernet_encrypt('x', fernet_generate_key()) WHERE actor_id < 'user 3';
+SELECT * FROM pg_temp.wrong();
+INSERT INTO oauth_tokens_internal.used_keys VALUES ('0123456789abcdef', now() - interval '1 year'), ('fedcba9876543210', now());
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+SELECT count(*) AS recorded, count(*) FILTER (WHERE u."position" = 1) AS first FROM oauth_tokens_internal.used_keys LEFT JOIN oauth_key_usage u USING (fingerprint);
+
+-- a rotation that was broken off, and one that works
+BEGIN;
+INSERT INTO oauth_tokens_internal.key_rotations (fingerprint, values_rotated, updated_at) VALUES ('0123456789abcdef', 7, now() - interval '9 min');
+SELECT * FROM pg_temp.wrong();
+UPDATE oauth_tokens_internal.key_rotations SET updated_at = now() - interval '11 min';
+SELECT * FROM pg_temp.wrong();
+INSERT INTO oauth_tokens_internal.key_rotations (fingerprint, finished_at) VALUES ('0123456789abcdef', now());
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
+-- the log
+BEGIN;
+SET LOCAL log_min_messages = fatal;
+SET LOCAL oauth_tokens.allow_without_preload = on;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+BEGIN;
+CREATE FUNCTION pg_temp.save(token text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM public.oauth_store(NULL, 'p', 'user', 'a', token); END $$;
+CREATE FUNCTION pg_temp.sealed(token text) RETURNS text RETURN public.oauth_encrypt(token);
+CREATE FUNCTION pg_temp.constant() RETURNS text LANGUAGE sql AS $$ SELECT public.oauth_encrypt('x') $$;
+SELECT item, status, regexp_replace(detail, 'pg_temp_\d+', 'pg_temp') AS detail, hint FROM pg_temp.wrong() WHERE detail !~ 'wrong';
+SET LOCAL oauth_tokens.redact_also = 'app.SAVE';
+SELECT item, status, regexp_replace(detail, 'pg_temp_\d+', 'pg_temp') AS detail, hint FROM pg_temp.wrong();
+SET LOCAL oauth_tokens.redact_also = 'app.save, sealed';
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
+-- tables
+BEGIN;
+UPDATE oauth_tokens SET scopes = '';
+ALTER TABLE oauth_tokens ADD extra text NOT NULL DEFAULT '', ALTER scopes SET NOT NULL;
+ALTER TABLE oauth_tokens ALTER extra DROP DEFAULT;
+DROP INDEX idx_oauth_tokens_workspace_id;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+BEGIN;
+DROP POLICY oauth_token_select ON oauth_token_details;
+SELECT * FROM pg_temp.wrong();
+ALTER TABLE oauth_token_details DROP account_label;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+BEGIN;
+DROP TABLE oauth_token_details;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
+-- triggers
+BEGIN;
+ALTER TABLE oauth_tokens DISABLE TRIGGER oauth_cache_invalidate_row;
+DROP TRIGGER oauth_cache_invalidate_truncate ON oauth_tokens;
+SELECT * FROM pg_temp.wrong();
+ALTER TABLE oauth_tokens ENABLE TRIGGER oauth_cache_invalidate_row;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
+-- indexes: one that was left by a REINDEX CONCURRENTLY, and one that is too new for some
+BEGIN;
+CREATE INDEX left_over ON oauth_tokens (scopes);
+UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'left_over'::regclass;
+UPDATE pg_index SET indcheckxmin = true WHERE indexrelid = 'uq_oauth_tokens_identity'::regclass;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+BEGIN;
+INSERT INTO oauth_tokens_internal.refresh_rules VALUES ('google', 'none', false, '5 min', '0', 1), ('slack', 'none', false, '0', '1 day', 1), ('zoom', 'none', false, '0', '0', 1);
+SELECT * FROM pg_temp.wrong();
+-- and what is due
+SELECT oauth_tokens_enable_background_refresh();
+UPDATE oauth_tokens SET access_token_expires_at = now() AT TIME ZONE 'UTC' - interval '14 min' WHERE actor_id <= 'user 3';
+SELECT status, detail FROM oauth_doctor() WHERE item = 'background refresh';
+SELECT * FROM pg_temp.wrong();
+UPDATE oauth_tokens SET access_token_expires_at = now() AT TIME ZONE 'UTC' - interval '16 min' WHERE actor_id = 'user 3';
+SELECT * FROM pg_temp.wrong();
+INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, paused_until, reason, updated_at) VALUES ('google', 'c', now() + interval '1 h', 'invalid_client', now()), ('google', 'd', now() - interval '1 s', 'was', now());
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
+-- an owner whom callers do not trust
+BEGIN;
+ALTER TABLE oauth_tokens OWNER TO regress_doctor_owner;
+SELECT * FROM pg_temp.wrong();
+CREATE FUNCTION pg_temp.plain() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER touch BEFORE UPDATE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION pg_temp.plain();
+SELECT * FROM pg_temp.wrong();
+SELECT oauth_tokens_grant('regress_doctor_owner', 'admin');
+SELECT * FROM pg_temp.wrong();
+SELECT status, detail FROM oauth_doctor() WHERE item = 'tables'' owner';
+ROLLBACK;
+
+-- rights: too many
+BEGIN;
+GRANT EXECUTE ON FUNCTION oauth_get(uuid, text, text, text) TO PUBLIC;
+GRANT SELECT, INSERT ON oauth_tokens TO PUBLIC;
+GRANT SELECT (account_label) ON oauth_token_details TO PUBLIC;
+GRANT USAGE ON SCHEMA oauth_tokens_internal TO PUBLIC;
+GRANT CREATE ON SCHEMA public TO PUBLIC;
+GRANT EXECUTE ON FUNCTION oauth_tokens_internal.key_usage(boolean) TO regress_doctor_role;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+BEGIN;
+SELECT oauth_tokens_grant('regress_doctor_role', 'reader');
+GRANT EXECUTE ON FUNCTION oauth_get(uuid, text, text, text) TO regress_doctor_role WITH GRANT OPTION;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
+-- and too few: a round trip of Alembic makes the table anew
+BEGIN;
+SELECT oauth_tokens_grant('regress_doctor_role', 'reader');
+SELECT * FROM pg_temp.wrong();
+DROP TABLE oauth_tokens;
+SELECT oauth_tokens_upgrade();
+SELECT * FROM pg_temp.wrong();
+SELECT oauth_tokens_grant('regress_doctor_role', 'reader');
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
+-- objects that are not ours
+BEGIN;
+CREATE FUNCTION oauth_get(uuid, text, actor_type_enum, text) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+ALTER FUNCTION oauth_get(uuid, text, actor_type_enum, text) OWNER TO regress_doctor_role;
+CREATE FUNCTION of_the_application() RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+CREATE TABLE oauth_tokens_internal.planted ();
+CREATE FUNCTION oauth_tokens_internal.planted() RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+ALTER FUNCTION oauth_tokens_current() OWNER TO regress_doctor_role;
+ALTER FUNCTION oauth_delete(uuid, text, text, text, boolean) SECURITY DEFINER;
+CREATE FUNCTION same(text, actor_type_enum) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
+CREATE OPERATOR public.= (FUNCTION = same, LEFTARG = text, RIGHTARG = actor_type_enum);
+ALTER OPERATOR public.= (text, actor_type_enum) OWNER TO regress_doctor_role;
+CREATE FUNCTION as_enum(text) RETURNS actor_type_enum LANGUAGE sql AS $$ SELECT 'user'::actor_type_enum $$;
+CREATE CAST (text AS actor_type_enum) WITH FUNCTION as_enum(text);
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
+-- operation
+BEGIN;
+UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'oauth_tokens';
+SELECT item, status, replace(detail, default_version, '<version>') AS detail, hint FROM pg_temp.wrong(), pg_available_extensions WHERE name = 'oauth_tokens';
+ROLLBACK;
+BEGIN;
+UPDATE oauth_tokens_internal.cluster SET id = '7/7';
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+BEGIN;
+INSERT INTO oauth_tokens_internal.sidecar_settings VALUES (true, 'https://connect.example.com', 600, '{}', '{google}', now());
+SELECT * FROM pg_temp.wrong();
+SET LOCAL oauth_tokens.public_url = 'http://localhost:8090';
+SELECT * FROM pg_temp.wrong();
+SET LOCAL oauth_tokens.public_url = 'https://other.example.com';
+SET LOCAL oauth_tokens.confirm_flows = on;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+BEGIN;
+INSERT INTO oauth_tokens_internal.refresh_attempts SELECT n, gen_random_uuid(), :'w', 'google', 'user', 'a', '', '', 'x', false, now() - interval '11 min', now() - n * interval '6 min' FROM generate_series(0, 2) n;
+INSERT INTO oauth_tokens_internal.oauth_revocations (id, workspace_id, provider, actor_type, actor_id, unless_shared, encrypted_access_token, created_at, next_attempt_at)
+    VALUES (gen_random_uuid(), :'w', 'google', 'user', 'a', false, oauth_encrypt('x'), now() - interval '59 min', now());
+INSERT INTO oauth_tokens_internal.flow_links (ticket_hash, workspace_id, provider, actor_type, actor_id, confirm, attempt_seconds, created_at, expires_at, vanishes_at)
+    SELECT sha256(n::text::bytea), :'w', 'google', 'user', 'a', false, 600, now() - interval '4 h', now() - n * interval '59 min', now() - n * interval '59 min' FROM generate_series(1, 3) n;
+SELECT * FROM pg_temp.wrong() WHERE item <> 'values and keys';
+UPDATE oauth_tokens_internal.oauth_revocations SET created_at = now() - interval '61 min';
+SELECT * FROM pg_temp.wrong() WHERE item IN ('revocations', 'flows');
+ROLLBACK;
+SELECT oauth_cache_register('redis one') IS NOT NULL AS registered;
+SELECT oauth_delete(:'w', 'google', 'user', 'user 1');
+SELECT * FROM pg_temp.wrong();
+UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - interval '2 min';
+SELECT * FROM pg_temp.wrong();
+SELECT oauth_cache_unregister('redis one');
+
+-- a check that fails hides none of the others
+BEGIN;
+ALTER TABLE oauth_tokens_internal.flow_confirmations RENAME expires_at TO planted;
+UPDATE oauth_tokens_internal.cluster SET id = '7/7';
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+ALTER TABLE oauth_tokens OWNER TO regress_doctor_owner;
+ALTER TABLE oauth_token_details OWNER TO regress_doctor_owner;
+ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+SELECT oauth_tokens_grant('regress_doctor_owner', 'admin');
+SET ROLE regress_doctor_owner;
+SELECT * FROM pg_temp.wrong();
+SHOW row_security;
+RESET ROLE;
+ALTER TABLE oauth_tokens NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY;
+ALTER TABLE oauth_tokens OWNER TO CURRENT_USER;
+ALTER TABLE oauth_token_details OWNER TO CURRENT_USER;
+SELECT oauth_tokens_revoke('regress_doctor_owner', 'all');
+
+-- what a sidecar sees
+SELECT oauth_tokens_grant('regress_doctor_sidecar', 'sidecar');
+SET ROLE regress_doctor_sidecar;
+SELECT item, status, detail, hint FROM oauth_doctor() WHERE status <> 'ok' OR detail ~ '^not checked';
+SELECT count(*) FROM oauth_doctor();
+RESET ROLE;
+SELECT count(*) FROM oauth_doctor();
+SET ROLE regress_doctor_role;
+SELECT * FROM oauth_doctor();
+RESET ROLE;
+
+SELECT oauth_tokens_revoke('regress_doctor_sidecar', 'all');
+SELECT oauth_tokens_downgrade(true);
+DROP EXTENSION oauth_tokens;
+DROP TYPE actor_type_enum;
+DROP ROLE regress_doctor_owner, regress_doctor_role, regress_doctor_sidecar;
