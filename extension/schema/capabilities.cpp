@@ -7,6 +7,7 @@
 #include "postgres/function.hpp"
 #include "postgres/safe_settings.hpp"
 #include "schema/row_security.hpp"
+#include "schema/table_owner.hpp"
 #include "tokens/token_table.hpp"
 
 extern "C" {
@@ -371,6 +372,7 @@ OAUTH_FUNCTION(oauth_tokens_grant)
 	const Oid role = PG_GETARG_OID(0);
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
+	lock_migration();
 	check_right_to_grant();
 	apply_capability(Verb::grant, wanted.capability, role);
 	if (wanted.capability == kSidecar)
@@ -390,6 +392,7 @@ OAUTH_FUNCTION(oauth_tokens_revoke)
 	const Oid role = PG_GETARG_OID(0);
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
+	lock_migration();
 	check_right_to_grant();
 	if (all || (unwanted.capability & kSidecars) != 0)
 		show_own_workspace(role);

@@ -15,6 +15,7 @@
 #include "schema/details_policies.hpp"
 #include "schema/row_permission.hpp"
 #include "schema/schema_differences.hpp"
+#include "schema/table_owner.hpp"
 #include "schema/upgrade_notices.hpp"
 #include "tokens/row_storage.hpp"
 #include "tokens/token_table.hpp"
@@ -25,9 +26,7 @@ extern "C" {
 #include "access/relscan.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/tuptable.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -303,13 +302,6 @@ void drop_tokens(Oid schema, bool discard_tokens)
 								"discard_tokens => true).")));
 	ereport(NOTICE, (errmsg("Running downgrade %s -> %s, add oauth_tokens table", kHead, kBefore)));
 	drop_table(kTableName, table);
-}
-
-// One migration at a time; released with the transaction.
-void lock_migration()
-{
-	LockDatabaseObject(ExtensionRelationId, get_extension_oid("oauth_tokens", false), 0,
-					   ShareUpdateExclusiveLock);
 }
 
 } // namespace

@@ -13,10 +13,7 @@ extern "C" {
 #include "access/table.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_extension.h"
-#include "commands/extension.h"
 #include "commands/policy.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -234,11 +231,9 @@ void repair_sidecar_roles(const Tables &tables)
 	set_sidecar_roles(tables.tokens, tables.name, wanted);
 }
 
-// Null if there are no tables, or row security is not enabled by us. Nobody enables it meanwhile.
+// Null if there are no tables, or row security is not enabled by us.
 const char *table_with_row_security(Oid *table)
 {
-	LockDatabaseObject(ExtensionRelationId, get_extension_oid("oauth_tokens", false), 0,
-					   ShareUpdateExclusiveLock);
 	*table = get_relname_relid(kTableName, extension_schema());
 	if (!OidIsValid(*table) || !has_policy(*table, kWorkspacePolicy))
 		return nullptr;

@@ -35,10 +35,15 @@ void require_owner(Oid table)
 
 } // namespace
 
-const TokenTable &lock_for_change()
+void lock_migration()
 {
 	LockDatabaseObject(ExtensionRelationId, get_extension_oid("oauth_tokens", false), 0,
 					   ShareUpdateExclusiveLock);
+}
+
+const TokenTable &lock_for_change()
+{
+	lock_migration();
 	const TokenTable &table = use_tables(Use::read);
 	require_owner(table.relid);
 	require_owner(table.details_relid);

@@ -8,9 +8,10 @@ from support.harness import DATABASE, as_server, clean_environment, free_port, w
 
 
 class PgBouncer:
-    """Before a cluster: at a port of the loopback, and by a socket in the cluster's directory."""
+    """Before a cluster, where its clients are the role `user`: at a port of the loopback, and by a
+    socket in the cluster's directory."""
 
-    def __init__(self, cluster, **settings):
+    def __init__(self, cluster, user="postgres", **settings):
         program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
         assert program, "scripts/deps e2e installs pgbouncer"
         self.host, self.port = str(cluster.socket_dir), free_port()
@@ -21,7 +22,7 @@ class PgBouncer:
         lines = [f"{name} = {value}\n" for name, value in settings.items()]
         config = cluster.write_file(f"pgbouncer-{self.port}.ini", f"""
 [databases]
-{DATABASE} = host={cluster.socket_dir} port={cluster.port} user=postgres
+{DATABASE} = host={cluster.socket_dir} port={cluster.port} user={user}
 [pgbouncer]
 {"".join(lines)}""")
         with open(cluster.path / "pgbouncer.log", "wb") as log:
