@@ -102,6 +102,38 @@ void check_spool(Report &report, const std::string &path)
 	}
 }
 
+// Two items depend on the settings of this daemon, and have lines of their own above.
+void report_finding(Report &report, const database::Finding &finding)
+{
+	const std::string text = finding.item + ": " + finding.text;
+	if (finding.item == "confirmation" || finding.item == "background refresh")
+		return;
+	if (finding.status == "error")
+		report.fault("doctor", text);
+	else if (finding.status == "warning")
+		report.warning("doctor", text);
+	else if (finding.text.starts_with("not checked"))
+		report.good("doctor", text);
+}
+
+// What the database finds wrong in itself. The daemon can start without it.
+asio::awaitable<void> check_by_doctor(Report &report, database::PostgresTokens &store)
+{
+	try {
+		const std::vector<database::Finding> findings = co_await store.ask_doctor();
+		for (const database::Finding &finding : findings)
+			report_finding(report, finding);
+		const auto well = std::ranges::count(findings, "ok", &database::Finding::status);
+		report.good("doctor", fmt::format("items that are well: {} of {}", well, findings.size()));
+	} catch (const database::StoreError &error) {
+		if (error.sqlstate() == "42883")
+			report.warning("doctor", "this database has no oauth_doctor(): ALTER EXTENSION "
+									 "oauth_tokens UPDATE makes it");
+		else if (!error.sqlstate().empty() && error.sqlstate() != "42704")
+			report.warning("doctor", error.text()); // else it was said of the database
+	}
+}
+
 asio::awaitable<void> check_refreshes(Report &report, const settings::Settings &settings,
 									  database::PostgresRefreshes &store)
 {
@@ -193,6 +225,7 @@ asio::awaitable<void> check_all(Report &report, const settings::Settings &settin
 								providers::ProviderRegistry &registry, bool &is_done)
 {
 	co_await check_database(report, settings, store, refreshes);
+	co_await check_by_doctor(report, store);
 	if (redis != nullptr)
 		co_await check_cache(report, settings, *redis);
 	for (const auto &[name, provider] : registry.all())

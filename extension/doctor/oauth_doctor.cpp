@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <utility>
 
 #include "doctor/report.hpp"
 #include "errors.hpp"
@@ -14,6 +13,7 @@
 
 extern "C" {
 #include "funcapi.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 }
@@ -26,7 +26,7 @@ namespace
 
 // A check waits no longer for a lock on a table: who needs the doctor may need it because of
 // that lock.
-constexpr const char *kLockTimeout = "2s";
+constexpr int kLockMilliseconds = 2000;
 
 Status status_named(const char *name)
 {
@@ -50,9 +50,11 @@ const char *name_of(Status status)
 void run(const Check &check, Report &report)
 {
 	const SafeSettings settings = begin_safe_settings();
-	for (const auto &[name, value] :
-		 {std::pair{"lock_timeout", kLockTimeout}, {"DateStyle", "ISO"}})
-		set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	set_config_option("DateStyle", "ISO", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+					  false);
+	if (LockTimeout == 0 || LockTimeout > kLockMilliseconds)
+		set_config_option("lock_timeout", psprintf("%d", kLockMilliseconds), PGC_USERSET,
+						  PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	SPI_connect();
 	if (check.look != nullptr)
 		check.look(report);

@@ -18,6 +18,13 @@ struct PublishedSettings {
 	std::vector<std::string> providers; // base names
 };
 
+// A row of oauth_doctor().
+struct Finding {
+	std::string item;
+	std::string status; // error, warning or ok
+	std::string text;   // what was found, and what to do about it
+};
+
 class PostgresTokens : public TokenStore
 {
 public:
@@ -48,6 +55,7 @@ public:
 	// the database (confirm_flows off).
 	Awaitable<std::vector<std::string>> missing_privileges();
 	Awaitable<bool> confirms_flows();
+	Awaitable<std::vector<Finding>> ask_doctor();
 	// Goes through a whole flow in a transaction that is rolled back; throws the
 	// error that a user would have met: no key, a missing right, a read-only server.
 	Awaitable<void> rehearse();

@@ -105,6 +105,9 @@ END $rehearsal$)";
 constexpr const char *kConfirmsFlows =
 	"SELECT COALESCE(pg_catalog.current_setting('oauth_tokens.confirm_flows', true) = 'on', false)";
 
+constexpr const char *kAskDoctor = R"(SELECT item, status, detail || COALESCE('. ' || hint, '')
+	FROM @extschema@.oauth_doctor())";
+
 } // namespace
 
 PostgresTokens::Awaitable<Readiness> PostgresTokens::readiness()
@@ -197,6 +200,16 @@ PostgresTokens::Awaitable<bool> PostgresTokens::confirms_flows()
 	const Rows rows = co_await caller_.run(kConfirmsFlows);
 	Columns columns(rows);
 	co_return columns.boolean();
+}
+
+PostgresTokens::Awaitable<std::vector<Finding>> PostgresTokens::ask_doctor()
+{
+	const Rows rows = co_await caller_.run(kAskDoctor);
+	std::vector<Finding> findings;
+	for (int row = 0; row < rows.count(); row++)
+		findings.push_back({std::string(rows.text(row, 0)), std::string(rows.text(row, 1)),
+							std::string(rows.text(row, 2))});
+	co_return findings;
 }
 
 } // namespace sidecar::database
