@@ -23,6 +23,7 @@ bool confirm_flows_setting = false;
 bool allow_without_preload_setting = false;
 char *redact_also_setting = nullptr;
 int literal_secrets_setting = static_cast<int>(LiteralSecrets::allow);
+int key_binding_setting = static_cast<int>(KeyBinding::shared);
 
 namespace
 {
@@ -31,6 +32,12 @@ constexpr config_enum_entry kLiteralSecrets[] = {
 	{"allow", static_cast<int>(LiteralSecrets::allow), false},
 	{"warn", static_cast<int>(LiteralSecrets::warn), false},
 	{"reject", static_cast<int>(LiteralSecrets::reject), false},
+	{nullptr, 0, false}};
+
+constexpr config_enum_entry kKeyBindings[] = {
+	{"shared", static_cast<int>(KeyBinding::shared), false},
+	{"migrating", static_cast<int>(KeyBinding::migrating), false},
+	{"bound", static_cast<int>(KeyBinding::bound), false},
 	{nullptr, 0, false}};
 
 char *workspace_id_setting = nullptr;
@@ -72,6 +79,13 @@ void settings_init()
 		"Used where key_file is not set; needs shared_preload_libraries.", &key_command_setting, "",
 		process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
 		GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+	// Who may set it to shared could open a ciphertext that was pasted into a row.
+	DefineCustomEnumVariable(
+		"oauth_tokens.key_binding",
+		"Whether a token opens in its row and column only: shared, migrating or bound.",
+		"migrating seals as bound does, and opens what shared has sealed, too.",
+		&key_binding_setting, key_binding_setting, kKeyBindings, PGC_SUSET, 0, nullptr, nullptr,
+		nullptr);
 	DefineCustomStringVariable("oauth_tokens.public_url",
 							   "What browsers see the sidecar as, instead of what it published.",
 							   "https, or http on localhost; a path prefix is allowed.",

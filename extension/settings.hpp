@@ -20,6 +20,10 @@ extern char *redact_also_setting;
 enum class LiteralSecrets : int { allow, warn, reject };
 extern int literal_secrets_setting;
 
+// How tokens of the table are sealed, and which of them open (keys/key_ring.hpp).
+enum class KeyBinding : int { shared, migrating, bound };
+extern int key_binding_setting;
+
 // The workspace whose tokens row security shows (schema/row_security.hpp). Its policy reads the
 // setting by its name, without this library.
 inline constexpr const char *kWorkspaceIdSetting = "oauth_tokens.workspace_id";

@@ -12,7 +12,9 @@
 
 #include "common/hkdf.hpp"
 #include "errors.hpp"
+#include "keys/bound_key.hpp"
 #include "keys/key_ring_reload.hpp"
+#include "settings.hpp"
 
 extern "C" {
 #include "miscadmin.h"
@@ -141,6 +143,15 @@ try {
 	return false;
 }
 
+bool verify_derived(const common::fernet::Key &key, std::string_view info,
+					const common::fernet::Envelope &envelope) noexcept
+try {
+	const auto derived = common::fernet::derive_key(key, info);
+	return derived && common::fernet::Cipher(*derived).verify(envelope);
+} catch (...) {
+	return false;
+}
+
 std::optional<std::span<char>> open_derived(const common::fernet::Key &key, std::string_view info,
 											common::fernet::Envelope &envelope) noexcept
 try {
@@ -151,6 +162,58 @@ try {
 	return cipher.verify(envelope) ? cipher.decrypt(envelope) : std::nullopt;
 } catch (...) {
 	return std::nullopt;
+}
+
+Opened open_with_derived(const Ring &keys, std::string_view info,
+						 common::fernet::Envelope &envelope)
+{
+	const std::uint64_t timestamp = envelope.timestamp(); // decrypting overwrites it
+	for (std::size_t i = 0; i < keys.keys.size(); i++)
+		if (const auto plaintext = open_derived(keys.keys[i], info, envelope))
+			return {*plaintext, static_cast<int>(i) + 1, timestamp, Sealing::bound};
+	return {};
+}
+
+Opened open_bound(const Ring &keys, const ValuePosition &place, common::fernet::Envelope &envelope)
+{
+	BoundKeyInfo info;
+	return bound_key_info(place, info) ? open_with_derived(keys, view_of(info), envelope)
+									   : Opened{};
+}
+
+Opened open_shared(Ring &keys, std::size_t signer, common::fernet::Envelope &envelope)
+{
+	if (signer == keys.ciphers.size())
+		return {};
+	const std::uint64_t timestamp = envelope.timestamp();
+	const auto plaintext = keys.ciphers[signer].decrypt(envelope);
+	if (!plaintext)
+		return {};
+	return {*plaintext, static_cast<int>(signer) + 1, timestamp, Sealing::shared};
+}
+
+Signer find_bound_signer(const Ring &keys, const ValuePosition &place,
+						 const common::fernet::Envelope &envelope)
+{
+	BoundKeyInfo info;
+	if (!bound_key_info(place, info))
+		return {};
+	for (std::size_t i = 0; i < keys.keys.size(); i++)
+		if (verify_derived(keys.keys[i], view_of(info), envelope))
+			return {static_cast<int>(i) + 1, Sealing::bound};
+	return {};
+}
+
+Signer find_shared_signer(Ring &keys, const common::fernet::Envelope &envelope)
+{
+	const std::size_t signer = find_signer(keys, envelope);
+	return signer == keys.ciphers.size() ? Signer{}
+										 : Signer{static_cast<int>(signer) + 1, Sealing::shared};
+}
+
+bool key_binding_is(KeyBinding binding)
+{
+	return key_binding_setting == static_cast<int>(binding);
 }
 
 } // namespace
@@ -182,9 +245,32 @@ std::span<const char, common::fernet::kFingerprintChars> key_ring_fingerprint(in
 	return usable_ring().fingerprints.at(static_cast<std::size_t>(position) - 1);
 }
 
-void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const ValuePosition &,
+Sealing key_ring_sealing(const ValuePosition &place)
+{
+	return key_binding_is(KeyBinding::shared) || place.identity == nullptr ? Sealing::shared
+																		   : Sealing::bound;
+}
+
+bool key_ring_refuses(Sealing sealing)
+{
+	return sealing == Sealing::shared && key_binding_is(KeyBinding::bound);
+}
+
+bool key_ring_is_outdated(const Signer &signer, const ValuePosition &place)
+{
+	return signer.position != 0 && !key_ring_refuses(signer.sealing) &&
+		   (signer.position > 1 || signer.sealing != key_ring_sealing(place));
+}
+
+void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const ValuePosition &place,
 				   std::span<char> out)
 {
+	if (key_ring_sealing(place) == Sealing::bound) {
+		BoundKeyInfo info;
+		if (!bound_key_info(place, info))
+			raise_no_bound_key();
+		return key_ring_seal_derived(plaintext, view_of(info), timestamp, out);
+	}
 	common::fernet::Cipher &cipher = usable_ring().ciphers.front();
 	common::fernet::Iv iv;
 	if (!next_iv(iv) || !cipher.encrypt(plaintext, timestamp, iv, out))
@@ -201,41 +287,40 @@ void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
 Opened key_ring_open_derived(std::string_view token, std::string_view info,
 							 common::fernet::Bytes buffer)
 {
-	const Ring &ring = usable_ring();
+	const Ring &keys = usable_ring();
 	auto envelope = common::fernet::Envelope::decode(token, buffer);
-	if (!envelope)
-		return {};
-	const std::uint64_t timestamp = envelope->timestamp(); // decrypting overwrites it
-	for (std::size_t i = 0; i < ring.keys.size(); i++)
-		if (const auto plaintext = open_derived(ring.keys[i], info, *envelope))
-			return {*plaintext, static_cast<int>(i) + 1, timestamp};
-	return {};
+	return envelope ? open_with_derived(keys, info, *envelope) : Opened{};
 }
 
-Opened key_ring_open(std::string_view token, const ValuePosition &, common::fernet::Bytes buffer)
+// First as values are sealed now.
+Opened key_ring_open(std::string_view token, const ValuePosition &place,
+					 common::fernet::Bytes buffer, Opens opens)
 {
 	Ring &keys = usable_ring();
 	auto envelope = common::fernet::Envelope::decode(token, buffer);
 	if (!envelope)
 		return {};
-	const std::size_t signer = find_signer(keys, *envelope);
-	if (signer == keys.ciphers.size())
-		return {};
-	const std::uint64_t timestamp = envelope->timestamp();
-	const auto plaintext = keys.ciphers[signer].decrypt(*envelope);
-	if (!plaintext)
-		return {};
-	return {*plaintext, static_cast<int>(signer) + 1, timestamp};
+	if (likely(key_binding_is(KeyBinding::shared))) {
+		const std::size_t signer = find_signer(keys, *envelope);
+		return likely(signer != keys.ciphers.size()) ? open_shared(keys, signer, *envelope)
+													 : open_bound(keys, place, *envelope);
+	}
+	const Opened opened = open_bound(keys, place, *envelope);
+	const bool is_final =
+		opened.position != 0 || (opens == Opens::as_set && key_ring_refuses(Sealing::shared));
+	return is_final ? opened : open_shared(keys, find_signer(keys, *envelope), *envelope);
 }
 
-int key_ring_verify(std::string_view token, const ValuePosition &, common::fernet::Bytes buffer)
+Signer key_ring_find_signer(std::string_view token, const ValuePosition &place,
+							common::fernet::Bytes buffer)
 {
 	Ring &keys = usable_ring();
 	const auto envelope = common::fernet::Envelope::decode(token, buffer);
 	if (!envelope)
-		return 0;
-	const std::size_t signer = find_signer(keys, *envelope);
-	return signer == keys.ciphers.size() ? 0 : static_cast<int>(signer) + 1;
+		return {};
+	// Without deriving a key, so it is the cheaper one in every mode.
+	const Signer shared = find_shared_signer(keys, *envelope);
+	return shared.position != 0 ? shared : find_bound_signer(keys, place, *envelope);
 }
 
 } // namespace oauth_tokens

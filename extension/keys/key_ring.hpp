@@ -12,11 +12,22 @@
 namespace oauth_tokens
 {
 
+// A token of the table is plain Fernet under a key of the ring, which any row can hold; or it
+// is bound: under a key that common/token_key.hpp derives for its row and column.
+enum class Sealing { shared, bound };
+
 // What became of a token that was tried with every key.
 struct Opened {
 	std::span<char> plaintext; // stands in the caller's buffer
 	int position = 0;          // 1 is the key that encrypts; 0: no key opens it
 	std::uint64_t timestamp = 0;
+	Sealing sealing = Sealing::shared;
+};
+
+// Which key has sealed a token, and how.
+struct Signer {
+	int position = 0; // as above
+	Sealing sealing = Sealing::shared;
 };
 
 // In the postmaster, has OpenSSL load its algorithms, so that backends inherit
@@ -35,14 +46,23 @@ int key_ring_size();
 // Fingerprint of the key at `position` (from 1), 16 hexadecimal digits.
 std::span<const char, common::fernet::kFingerprintChars> key_ring_fingerprint(int position);
 
+// As oauth_tokens.key_binding says: how a value is sealed now, whether one does not open, and
+// whether a rotation is to seal it anew.
+Sealing key_ring_sealing(const ValuePosition &place);
+bool key_ring_refuses(Sealing sealing);
+bool key_ring_is_outdated(const Signer &signer, const ValuePosition &place);
+
 // Encrypts under the first key, with a fresh IV. `place` is where the value
-// will stand. `out` holds common::fernet::token_chars(plaintext.size()) characters.
+// will stand. `out` holds common::fernet::token_chars(plaintext.size()) characters. Raises 22021
+// if the place has no key of its own: its texts cannot be written as UTF-8.
 void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const ValuePosition &place,
 				   std::span<char> out);
 
 // Decrypts with whichever key fits. `buffer` has common::fernet::decoded_capacity() bytes.
+// For counting and re-sealing, also what the setting refuses.
+enum class Opens { as_set, everything };
 Opened key_ring_open(std::string_view token, const ValuePosition &place,
-					 common::fernet::Bytes buffer);
+					 common::fernet::Bytes buffer, Opens opens = Opens::as_set);
 
 // The same for what is no token of the table: under a key that HKDF-SHA256
 // derives from the ring's key and `info`, in every key-binding mode.
@@ -51,9 +71,9 @@ void key_ring_seal_derived(std::string_view plaintext, std::string_view info,
 Opened key_ring_open_derived(std::string_view token, std::string_view info,
 							 common::fernet::Bytes buffer);
 
-// The position of the key that signed the token, 0 if none did. Cheaper
-// than opening, and writes no plaintext anywhere.
-int key_ring_verify(std::string_view token, const ValuePosition &place,
-					common::fernet::Bytes buffer);
+// Who has sealed the token, whatever the setting is. Cheaper than opening, and writes no
+// plaintext anywhere.
+Signer key_ring_find_signer(std::string_view token, const ValuePosition &place,
+							common::fernet::Bytes buffer);
 
 } // namespace oauth_tokens

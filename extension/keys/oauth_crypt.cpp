@@ -3,7 +3,7 @@
 // the key that opens one, and whether one is damaged.
 
 #include "errors.hpp"
-#include "keys/key_ring.hpp"
+#include "keys/sealed_token.hpp"
 #include "postgres/function.hpp"
 #include "postgres/interval.hpp"
 #include "tokens/token_codec.hpp"
@@ -52,6 +52,18 @@ KnownPosition place_from_arguments(FunctionCallInfo fcinfo)
 	return known;
 }
 
+// Without a row, a value could only be sealed for all of them.
+void refuse_if_bound(const char *function)
+{
+	if (key_ring_refuses(Sealing::shared))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("%s() with one argument is off, because oauth_tokens.key_binding "
+							   "is bound",
+							   function),
+						errhint("Use the form with the identity and the column in which the value "
+								"is stored.")));
+}
+
 bool has_no_value(FunctionCallInfo fcinfo)
 {
 	return PG_ARGISNULL(0) || PG_ARGISNULL(5);
@@ -65,6 +77,7 @@ using namespace oauth_tokens;
 
 OAUTH_SECRET_FUNCTION(oauth_encrypt)
 {
+	refuse_if_bound("oauth_encrypt");
 	PG_RETURN_TEXT_P(seal_token(PG_GETARG_TEXT_PP(0), {}));
 }
 
@@ -77,6 +90,7 @@ OAUTH_SECRET_FUNCTION(oauth_encrypt_at)
 OAUTH_FUNCTION(oauth_decrypt)
 {
 	refuse_restricted_operation();
+	refuse_if_bound("oauth_decrypt");
 	PG_RETURN_TEXT_P(open_token(PG_GETARG_TEXT_PP(0), {}));
 }
 
@@ -103,14 +117,17 @@ OAUTH_FUNCTION(oauth_key_position)
 	if (has_no_value(fcinfo))
 		PG_RETURN_NULL();
 	const KnownPosition known = place_from_arguments(fcinfo);
-	const std::string_view token = view_of(PG_GETARG_TEXT_PP(0));
-	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
-	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
-	const int position = key_ring_verify(token, known.place(), {buffer, capacity});
-	pfree(buffer);
-	if (position == 0)
+	const Signer signer = signer_of(PG_GETARG_TEXT_PP(0), known.place());
+	if (signer.position == 0)
 		PG_RETURN_NULL();
-	PG_RETURN_INT32(position);
+	PG_RETURN_INT32(signer.position);
+}
+
+// Whether a key of the ring itself has sealed the value, which so opens in every row.
+OAUTH_FUNCTION(oauth_is_shared)
+{
+	const Signer signer = signer_of(PG_GETARG_TEXT_PP(0), {});
+	PG_RETURN_BOOL(signer.position != 0);
 }
 
 // The fingerprints of the key ring, in order.

@@ -1,6 +1,8 @@
 // oauth_rotate_keys: re-encrypts under the first key every value that another
 // key of the ring opens, beside readers and writers: the tokens, and what
-// keys/sealed_columns.hpp lists.
+// keys/sealed_columns.hpp lists. Tokens that are not sealed as oauth_tokens.key_binding
+// says count as such, too; but what `bound` refuses stays as it is, or a ciphertext that was
+// pasted into a row would be at home there after the next rotation.
 //
 // It walks the table in physical order, a batch a transaction. Rows are replaced
 // below SQL: no trigger runs, so updated_at and caches stay as they are. What is
@@ -15,8 +17,8 @@
 #include <initializer_list>
 
 #include "errors.hpp"
-#include "keys/key_ring.hpp"
 #include "keys/sealed_columns.hpp"
+#include "keys/sealed_token.hpp"
 #include "keys/used_keys.hpp"
 #include "postgres/function.hpp"
 #include "postgres/heap_update.hpp"
@@ -69,6 +71,7 @@ struct Progress {
 	int64 id;      // of the row in key_rotations
 	int64 rotated; // values
 	int64 damaged; // values that no key opens, in this pass
+	int64 refused; // values that key_binding refuses, in this pass
 	int64 left;    // values in rows that others held or changed, in this pass
 };
 
@@ -159,35 +162,21 @@ const Identity *identity_of(const TokenTable &table, TupleTableSlot *slot, Ident
 	return whole ? &identity : nullptr;
 }
 
-// The place in the ring of the key that a value is under, by its HMAC alone; 0
-// if no key fits.
-int position_of(const text *token, const ValuePosition &place)
-{
-	const std::size_t capacity = common::fernet::decoded_capacity(view_of(token).size());
-	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
-	return key_ring_verify(view_of(token), place, {buffer, capacity});
-}
+enum class Finding { current, outdated, damaged, refused };
 
-enum class Finding { current, outdated, damaged };
-
-// Finds which key a value is under. One under another key than the first is
-// sealed anew, with its own timestamp, to `sealed`.
+// Finds who has sealed a value. One that is not under the first key, or not sealed as it is to
+// be, is sealed anew to `sealed`.
 Finding inspect(const text *token, const ValuePosition &place, text **sealed)
 {
-	if (const int position = position_of(token, place); position < 2)
-		return position == 0 ? Finding::damaged : Finding::current;
-	const std::size_t capacity = common::fernet::decoded_capacity(view_of(token).size());
-	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
-	const Opened opened = key_ring_open(view_of(token), place, {buffer, capacity});
-	if (opened.position == 0)
+	const Signer signer = signer_of(token, place);
+	if (signer.position == 0)
 		return Finding::damaged;
-	const std::size_t size = common::fernet::token_chars(opened.plaintext.size());
-	*sealed = static_cast<text *>(palloc(VARHDRSZ + size));
-	SET_VARSIZE(*sealed, VARHDRSZ + size);
-	key_ring_seal({opened.plaintext.data(), opened.plaintext.size()}, opened.timestamp, place,
-				  {VARDATA(*sealed), size});
-	common::wipe(buffer, capacity);
-	return Finding::outdated;
+	if (key_ring_refuses(signer.sealing))
+		return Finding::refused;
+	if (!key_ring_is_outdated(signer, place))
+		return Finding::current;
+	*sealed = seal_anew(token, place, place);
+	return *sealed == nullptr ? Finding::damaged : Finding::outdated;
 }
 
 Column column_of(TableColumn column)
@@ -212,6 +201,7 @@ bool rotate_row(const TokenTable &table, HeapUpdate &target, TupleTableSlot *row
 			inspect(DatumGetTextPP(token), {identity, column_of(kSealed[i])}, &sealed[i]);
 		outdated += finding == Finding::outdated;
 		progress.damaged += finding == Finding::damaged;
+		progress.refused += finding == Finding::refused;
 	}
 	if (outdated == 0)
 		return false;
@@ -301,7 +291,7 @@ void run_pass(std::int64_t batch_size, Progress &progress)
 	Position position;
 	ItemPointerSet(&position.next, 0, FirstOffsetNumber);
 	position.at_end = false;
-	progress.damaged = progress.left = 0;
+	progress.damaged = progress.refused = progress.left = 0;
 	while (!position.at_end)
 		run_batch(batch_size, position, progress);
 }
@@ -344,8 +334,9 @@ bool verify_table()
 		for (TableColumn column : kSealed) {
 			bool is_null;
 			const Datum token = slot_getattr(slot, table.attno[column], &is_null);
+			const ValuePosition place = {identity, column_of(column)};
 			done = done && (is_null ||
-							position_of(DatumGetTextPP(token), {identity, column_of(column)}) < 2);
+							!key_ring_is_outdated(signer_of(DatumGetTextPP(token), place), place));
 		}
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(row);
@@ -471,6 +462,16 @@ OAUTH_FUNCTION(oauth_rotate_keys)
 										INT64_FORMAT " values open under no key of the ring",
 										progress.damaged, progress.damaged),
 						  errhint("SELECT * FROM oauth_tokens_damaged() lists them.")));
+	if (progress.refused > 0)
+		ereport(WARNING,
+				(errmsg_plural(INT64_FORMAT " value is sealed for oauth_tokens.key_binding = "
+											"shared, and is left as it is",
+							   INT64_FORMAT " values are sealed for oauth_tokens.key_binding = "
+											"shared, and are left as they are",
+							   progress.refused, progress.refused),
+				 errhint("If you trust them, set oauth_tokens.key_binding to migrating and call "
+						 "oauth_rotate_keys() again. SELECT * FROM oauth_tokens_damaged() lists "
+						 "them.")));
 	SPI_finish();
 	PG_RETURN_VOID();
 }

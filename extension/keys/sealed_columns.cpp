@@ -5,14 +5,12 @@
 #include "postgres/function.hpp"
 #include "postgres/owner_query.hpp"
 #include "tokens/token_codec.hpp"
-#include "tokens/token_table.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 #include "utils/uuid.h"
@@ -76,27 +74,14 @@ text *seal_derived(std::uint64_t row, const OpenedInFlow &opened)
 }
 
 // A token that has left the table of tokens, and is sealed as it was there.
-struct TokenPosition {
-	Identity identity;
-	bool is_known; // else the enum has no such value any more
-	Column column;
-
-	ValuePosition place() const { return {is_known ? &identity : nullptr, column}; }
-};
-
-TokenPosition place_of_token(std::uint64_t row, Column token_column)
+Identity identity_of_token(std::uint64_t row)
 {
-	TokenPosition place = {};
-	place.column = token_column;
-	const text *label = DatumGetTextPP(column(row, 5));
-	place.is_known =
-		SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(token_table().enum_type),
-							  CStringGetDatum(text_to_cstring(label)));
-	if (place.is_known)
-		place.identity = {{column(row, 3), PointerGetDatum(DatumGetTextPP(column(row, 4))),
-						   actor_type_named(label, token_table()),
-						   PointerGetDatum(DatumGetTextPP(column(row, 6)))}};
-	return place;
+	return {{column(row, 3), column(row, 4), 0, column(row, 6)}};
+}
+
+const text *actor_type_of_token(std::uint64_t row)
+{
+	return DatumGetTextPP(column(row, 5));
 }
 
 template <Column token_column>
@@ -105,14 +90,20 @@ OpenedInFlow open_token_of(std::uint64_t row, const text *sealed)
 	const std::string_view token = view_of(sealed);
 	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
-	const TokenPosition place = place_of_token(row, token_column);
-	const Opened opened = key_ring_open(token, place.place(), {buffer, capacity});
+	const Identity identity = identity_of_token(row);
+	const ValuePosition place = {&identity, token_column, actor_type_of_token(row)};
+	const Opened opened = key_ring_open(token, place, {buffer, capacity}, Opens::everything);
 	if (opened.position == 0) {
 		pfree(buffer);
 		return {};
 	}
-	return {opened.plaintext.data(), opened.plaintext.size(), capacity, opened.position,
-			opened.timestamp};
+	return {opened.plaintext.data(),
+			opened.plaintext.size(),
+			capacity,
+			opened.position,
+			opened.timestamp,
+			opened.sealing == Sealing::shared,
+			key_ring_is_outdated({opened.position, opened.sealing}, place)};
 }
 
 template <Column token_column>
@@ -121,8 +112,9 @@ text *seal_token_of(std::uint64_t row, const OpenedInFlow &opened)
 	const std::size_t size = common::fernet::token_chars(opened.size);
 	auto *sealed = static_cast<text *>(palloc(VARHDRSZ + size));
 	SET_VARSIZE(sealed, VARHDRSZ + size);
-	const TokenPosition place = place_of_token(row, token_column);
-	key_ring_seal(opened.view(), opened.timestamp, place.place(), {VARDATA(sealed), size});
+	const Identity identity = identity_of_token(row);
+	key_ring_seal(opened.view(), opened.timestamp,
+				  {&identity, token_column, actor_type_of_token(row)}, {VARDATA(sealed), size});
 	return sealed;
 }
 
@@ -284,7 +276,7 @@ Resealed reseal_rows(SealedPosition &position)
 		const OpenedInFlow opened = sealed_column.open(row, DatumGetTextPP(sealed));
 		if (opened.data == nullptr)
 			continue;
-		if (opened.position > 1) {
+		if (opened.is_outdated) {
 			const std::uint64_t written =
 				run_as_owner(sealed_column.reseal, {{sealed_column.key_type, column(row, 2)},
 													{TEXTOID, sealed},
@@ -313,6 +305,7 @@ void count_sealed_rows(SealedUse *uses, int keys)
 				SealedUse &use = uses[opened.position - 1];
 				use.oldest = use.values == 0 ? opened.timestamp : Min(use.oldest, opened.timestamp);
 				use.values++;
+				use.shared += opened.is_shared;
 			}
 			wipe_opened(opened);
 		}
@@ -326,7 +319,7 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(oauth_sealed_usage)
 {
-	constexpr int kColumns = 3;
+	constexpr int kColumns = 4;
 	InitMaterializedSRF(fcinfo, 0);
 	auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 	const int keys = key_ring_size();
@@ -337,8 +330,9 @@ OAUTH_FUNCTION(oauth_sealed_usage)
 	for (int i = 0; i <= keys; i++) {
 		Datum values[kColumns] = {
 			Int32GetDatum(i + 1), Int64GetDatum(uses[i].values),
-			TimestampTzGetDatum(time_t_to_timestamptz(static_cast<pg_time_t>(uses[i].oldest)))};
-		bool nulls[kColumns] = {i == keys, false, i == keys || uses[i].values == 0};
+			TimestampTzGetDatum(time_t_to_timestamptz(static_cast<pg_time_t>(uses[i].oldest))),
+			Int64GetDatum(uses[i].shared)};
+		bool nulls[kColumns] = {i == keys, false, i == keys || uses[i].values == 0, false};
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();

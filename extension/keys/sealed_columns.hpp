@@ -37,16 +37,18 @@ struct Resealed {
 	int64 left; // others hold these rows
 };
 
-// Re-seals under the first key what another key opens, in some rows from
-// `position` on. Waits for nobody.
+// Re-seals under the first key what another key opens, or what is not sealed as
+// oauth_tokens.key_binding says, in some rows from `position` on. Waits for nobody.
 Resealed reseal_rows(SealedPosition &position);
 
 // By the position of a key in the ring, from 1: how many of these values it
-// opens, and the smallest timestamp of them; and after the last key, how many no key
+// opens, the smallest timestamp of them, and how many of them are tokens that
+// oauth_tokens.key_binding = bound refuses; and after the last key, how many no key
 // opens. Of a flow that is as good as expired, and is not counted.
 struct SealedUse {
 	int64 values;
 	std::uint64_t oldest;
+	int64 shared;
 };
 void count_sealed_rows(SealedUse *uses, int keys);
 

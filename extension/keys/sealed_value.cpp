@@ -50,8 +50,9 @@ OpenedInFlow open_in_flow(const text *sealed, const SealedSlot &place)
 		pfree(buffer);
 		return {};
 	}
-	return {opened.plaintext.data(), opened.plaintext.size(), capacity, opened.position,
-			opened.timestamp};
+	return {opened.plaintext.data(), opened.plaintext.size(), capacity,
+			opened.position,         opened.timestamp,        false,
+			opened.position > 1};
 }
 
 // Fernet leaves the plaintext at the buffer's very beginning.

@@ -38,6 +38,8 @@ struct OpenedInFlow {
 	std::size_t capacity;
 	int position; // of the key in the ring, from 1
 	std::uint64_t timestamp;
+	bool is_shared;   // it opens in every row
+	bool is_outdated; // a rotation is to seal it anew
 
 	std::string_view view() const { return {data, size}; }
 };

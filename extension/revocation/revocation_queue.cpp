@@ -58,8 +58,8 @@ char *joined_details(const TokenTable &table, const char *join)
 
 } // namespace
 
-void queue_revocation(const Identity &identity, const DeletedTokens &tokens,
-					  const GrantOwner &owner, bool unless_shared)
+void queue_revocation(const Identity &identity, const SealedTokens &tokens, const GrantOwner &owner,
+					  bool unless_shared)
 {
 	static MemberQuery statement = {
 		"INSERT INTO oauth_tokens_internal.oauth_revocations (id, workspace_id, provider,"

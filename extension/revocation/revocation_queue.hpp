@@ -18,8 +18,8 @@ namespace oauth_tokens
 
 // Nothing is queued if there is no ciphertext. `unless_shared`: is_account_shared() is
 // asked again before the provider is called.
-void queue_revocation(const Identity &identity, const DeletedTokens &tokens,
-					  const GrantOwner &owner, bool unless_shared);
+void queue_revocation(const Identity &identity, const SealedTokens &tokens, const GrantOwner &owner,
+					  bool unless_shared);
 
 // For a refresh token that the provider has issued for a row which was deleted meanwhile,
 // in clear. Raises what seal_token() does.

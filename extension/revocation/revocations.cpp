@@ -91,19 +91,21 @@ const text *due_text(HeapTuple row, TupleDesc descriptor, Due column)
 	return is_null ? nullptr : DatumGetTextPP(value);
 }
 
-// False if the enum of the table has no such value any more: all but actor_type is
+// False if there is no table, or its enum has no such value any more: all but actor_type is
 // there then.
-bool read_identity(HeapTuple row, TupleDesc descriptor, const TokenTable &table, Identity *identity)
+bool read_identity(HeapTuple row, TupleDesc descriptor, const TokenTable *table, Identity *identity)
 {
 	bool is_null;
+	*identity = {};
 	identity->values[0] = due(row, descriptor, kWorkspaceId, &is_null);
 	identity->values[1] = PointerGetDatum(due_text(row, descriptor, kProvider));
 	identity->values[3] = PointerGetDatum(due_text(row, descriptor, kActorId));
 	const text *label = due_text(row, descriptor, kActorType);
-	if (!SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(table.enum_type),
+	if (table == nullptr ||
+		!SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(table->enum_type),
 							   CStringGetDatum(text_to_cstring(label))))
 		return false;
-	identity->values[2] = actor_type_named(label, table);
+	identity->values[2] = actor_type_named(label, *table);
 	return true;
 }
 
@@ -126,13 +128,15 @@ bool is_shared(HeapTuple row, TupleDesc descriptor, const TokenTable &table,
 		   (is_known && is_connected_again(table, identity, owner));
 }
 
-void put(FunctionCallInfo fcinfo, HeapTuple row, TupleDesc descriptor, const Identity *identity,
+void put(FunctionCallInfo fcinfo, HeapTuple row, TupleDesc descriptor, const Identity &identity,
 		 bool shared)
 {
 	auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-	text *tokens[] = {
-		open_queued(due_text(row, descriptor, kRefreshToken), {identity, Column::refresh_token}),
-		open_queued(due_text(row, descriptor, kAccessToken), {identity, Column::access_token})};
+	const text *label = due_text(row, descriptor, kActorType);
+	text *tokens[] = {open_queued(due_text(row, descriptor, kRefreshToken),
+								  {&identity, Column::refresh_token, label}),
+					  open_queued(due_text(row, descriptor, kAccessToken),
+								  {&identity, Column::access_token, label})};
 	constexpr Due copied[] = {kId, kProvider, kClientId, kIssuer};
 	Datum values[8];
 	bool nulls[8] = {};
@@ -172,11 +176,10 @@ void claim(FunctionCallInfo fcinfo, TimestampTz until)
 	for (std::uint64_t i = 0; i < rows && taken < PG_GETARG_INT64(0); i++) {
 		HeapTuple row = found->vals[i];
 		Identity identity;
-		const bool is_known =
-			table != nullptr && read_identity(row, found->tupdesc, *table, &identity);
+		const bool is_known = read_identity(row, found->tupdesc, table, &identity);
 		if (is_restricted && (!is_known || !may_store(*table, identity)))
 			continue;
-		put(fcinfo, row, found->tupdesc, is_known ? &identity : nullptr,
+		put(fcinfo, row, found->tupdesc, identity,
 			table != nullptr && is_shared(row, found->tupdesc, *table, identity, is_known));
 		bool is_null;
 		ids[taken++] = due(row, found->tupdesc, kId, &is_null);

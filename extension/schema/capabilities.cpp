@@ -91,6 +91,7 @@ constexpr FunctionGrant kFunctions[] = {
 	{"damaged", kAdmin},
 	{"is_damaged", kAdmin},
 	{"key_position", kAdmin},
+	{"is_shared", kAdmin},
 	{"key_fingerprints", kAdmin},
 	{"key_usage", kAdmin},
 	{"sealed_usage", kAdmin},

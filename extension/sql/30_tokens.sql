@@ -88,7 +88,7 @@ CREATE FUNCTION oauth_move(
 REVOKE ALL ON FUNCTION oauth_move(uuid, text, text, text, uuid, text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_move(uuid, text, anyenum, text, uuid, text, anyenum, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_move(uuid, text, text, text, uuid, text, text, text) IS
-    'gives a token and its details another identity. Returns whether there was one. Errors: 23505 the new identity has a token; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; 22004 null; 22023 unknown actor_type';
+    'gives a token and its details another identity. Returns whether there was one. Errors: 23505 the new identity has a token; OT001, OT002 key; OT003 a value that key_binding has bound does not open; OT004, OT005 table; OT008 provider over 255 or actor_id over 1,024 bytes; 22004 null; 22023 unknown actor_type';
 COMMENT ON FUNCTION oauth_move(uuid, text, anyenum, text, uuid, text, anyenum, text) IS
     'the same for actor_type as an enum';
 

@@ -18,7 +18,14 @@ CREATE FUNCTION oauth_tokens_internal.key_position(
     AS 'MODULE_PATHNAME', 'oauth_key_position';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.key_position(text, uuid, text, anyenum, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.key_position(text, uuid, text, anyenum, text, text) IS
-    'the position of the key in the ring that opens a value, from 1; null if none does';
+    'the position of the key in the ring that has sealed a value, from 1, whatever oauth_tokens.key_binding is; null if none has';
+
+CREATE FUNCTION oauth_tokens_internal.is_shared(token text) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'oauth_is_shared';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.is_shared(text) FROM PUBLIC;
+COMMENT ON FUNCTION oauth_tokens_internal.is_shared(text) IS
+    'whether a key of the ring itself has sealed a value, so that it opens in every row unless oauth_tokens.key_binding is bound; null for null';
 
 CREATE FUNCTION oauth_tokens_internal.key_fingerprints() RETURNS text[]
     LANGUAGE c STABLE STRICT PARALLEL SAFE
@@ -49,18 +56,19 @@ CREATE FUNCTION oauth_tokens_damaged()
     AS $$ SELECT * FROM oauth_tokens_internal.damaged(oauth_tokens_internal.guard_every_row('@extschema@')) $$;
 REVOKE ALL ON FUNCTION oauth_tokens_damaged() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_damaged() IS
-    'every value that no key of the ring opens, or that is not text; column is encrypted_access_token or encrypted_refresh_token. Errors: OT001, OT002 key; 42501 a row security policy hides rows';
+    'every value that no key of the ring opens, that oauth_tokens.key_binding refuses, or that is not text; column is encrypted_access_token or encrypted_refresh_token. Errors: OT001, OT002 key; 42501 a row security policy hides rows';
 
 CREATE FUNCTION oauth_tokens_internal.sealed_usage()
-    RETURNS TABLE ("position" integer, "values" bigint, oldest timestamptz)
+    RETURNS TABLE ("position" integer, "values" bigint, oldest timestamptz, shared bigint)
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'oauth_sealed_usage';
 REVOKE ALL ON FUNCTION oauth_tokens_internal.sealed_usage() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.sealed_usage() IS
-    'how many values outside oauth_tokens each key of the ring opens: those of flows and refreshes under way, and deleted tokens that wait to be revoked. With a null position, how many no key opens, without flows';
+    'how many values outside oauth_tokens each key of the ring opens: those of flows and refreshes under way, and deleted tokens that wait to be revoked. With a null position, how many no key opens, without flows. shared: how many of them are tokens that any row can contain';
 
 CREATE FUNCTION oauth_tokens_internal.key_usage(guarded boolean)
-    RETURNS TABLE (fingerprint text, "position" integer, "values" bigint, oldest timestamptz)
+    RETURNS TABLE (fingerprint text, "position" integer, "values" bigint, oldest timestamptz,
+        shared bigint)
     LANGUAGE sql STABLE PARALLEL RESTRICTED
     SET row_security = off
     AS $$
@@ -75,7 +83,8 @@ CREATE FUNCTION oauth_tokens_internal.key_usage(guarded boolean)
     counted AS (
         SELECT u.at, pg_catalog.count(*) AS count,
             pg_catalog.min(CASE WHEN u.at IS NOT NULL
-                THEN @extschema@.fernet_timestamp(u.value) END) AS oldest
+                THEN @extschema@.fernet_timestamp(u.value) END) AS oldest,
+            pg_catalog.count(*) FILTER (WHERE oauth_tokens_internal.is_shared(u.value)) AS shared
         FROM used u GROUP BY u.at),
     sealed AS MATERIALIZED (SELECT * FROM oauth_tokens_internal.sealed_usage()),
     unknown AS (
@@ -84,13 +93,14 @@ CREATE FUNCTION oauth_tokens_internal.key_usage(guarded boolean)
             COALESCE((SELECT s."values" FROM sealed s WHERE s."position" IS NULL), 0) AS count)
     SELECT k.fingerprint, k.at::pg_catalog.int4,
         COALESCE(c.count, 0) OPERATOR(pg_catalog.+) COALESCE(s."values", 0),
-        LEAST(c.oldest, s.oldest)
+        LEAST(c.oldest, s.oldest),
+        COALESCE(c.shared, 0) OPERATOR(pg_catalog.+) COALESCE(s.shared, 0)
     FROM pg_catalog.unnest(oauth_tokens_internal.key_fingerprints())
         WITH ORDINALITY k (fingerprint, at)
     LEFT JOIN counted c ON c.at OPERATOR(pg_catalog.=) k.at
     LEFT JOIN sealed s ON s."position" OPERATOR(pg_catalog.=) k.at
     UNION ALL
-    SELECT NULL, NULL, u.count, NULL FROM unknown u WHERE u.count OPERATOR(pg_catalog.>) 0
+    SELECT NULL, NULL, u.count, NULL, 0 FROM unknown u WHERE u.count OPERATOR(pg_catalog.>) 0
     $$;
 REVOKE ALL ON FUNCTION oauth_tokens_internal.key_usage(boolean) FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_internal.key_usage(boolean) IS 'the rows of oauth_key_usage';
@@ -98,11 +108,11 @@ COMMENT ON FUNCTION oauth_tokens_internal.key_usage(boolean) IS 'the rows of oau
 CREATE VIEW oauth_key_usage WITH (security_invoker) AS
     SELECT * FROM oauth_tokens_internal.key_usage(oauth_tokens_internal.guard_every_row('@extschema@'));
 COMMENT ON VIEW oauth_key_usage IS
-    'how many values each key of the ring opens, in oauth_tokens, in flows and refreshes under way, and in deleted tokens that wait to be revoked: fingerprint, position from 1, number of values, time of the oldest. A row without fingerprint counts values that no key opens. A key without values can be removed';
+    'how many values each key of the ring opens, in oauth_tokens, in flows and refreshes under way, and in deleted tokens that wait to be revoked: fingerprint, position from 1, number of values, time of the oldest; shared: how many of them oauth_tokens.key_binding = bound refuses. A row without fingerprint counts values that no key opens. A key without values can be removed';
 
 CREATE PROCEDURE oauth_rotate_keys(batch_size bigint DEFAULT 1000)
     LANGUAGE c
     AS 'MODULE_PATHNAME';
 REVOKE ALL ON PROCEDURE oauth_rotate_keys(bigint) FROM PUBLIC;
 COMMENT ON PROCEDURE oauth_rotate_keys(bigint) IS
-    're-encrypts under the first key of the ring all values that other keys open, in oauth_tokens, in flows under way, and in deleted tokens that wait to be revoked: batch_size rows in a transaction, while others read and write. It keeps updated_at and the Fernet timestamp, and fires no trigger. It can be stopped and started again. Errors: 25001 inside a transaction block; OT001, OT002 key; 42501 rights, or a row security policy hides rows';
+    're-encrypts under the first key of the ring all values that other keys open, or that are not sealed as oauth_tokens.key_binding says, in oauth_tokens, in flows under way, and in deleted tokens that wait to be revoked: batch_size rows in a transaction, while others read and write. It keeps updated_at and the Fernet timestamp, and fires no trigger. It can be stopped and started again. Errors: 25001 inside a transaction block; OT001, OT002 key; 42501 rights, or a row security policy hides rows';

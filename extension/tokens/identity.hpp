@@ -41,6 +41,9 @@ const char *column_name(Column column);
 struct ValuePosition {
 	const Identity *identity = nullptr;
 	Column column = Column::access_token;
+	// Its label, if it is of a row that has left the table: the enum may have lost it. Such an
+	// identity may have no actor_type, and must not be described.
+	const text *actor_type = nullptr;
 };
 
 // Reads the identity from four arguments of a SQL function, beginning at

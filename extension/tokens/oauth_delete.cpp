@@ -53,7 +53,7 @@ bool delete_row(const TokenTable &table, const Identity &identity, Returns retur
 
 // Deletes the row, and its ciphertexts are in `tokens`. False if there was none.
 bool take_row(const TokenTable &table, const Identity &identity, pg_uuid_t *id,
-			  DeletedTokens *tokens)
+			  SealedTokens *tokens)
 {
 	const bool is_direct = table.rows_are_here && OidIsValid(table.identity_index);
 	CommandCounterIncrement();
@@ -62,7 +62,7 @@ bool take_row(const TokenTable &table, const Identity &identity, pg_uuid_t *id,
 		return false;
 	*id = *DatumGetUUIDP(returned(1));
 	*tokens = is_direct ? tokens_deleted_by(command, table, identity)
-						: DeletedTokens{returned_text(2), returned_text(3)};
+						: SealedTokens{returned_text(2), returned_text(3)};
 	return true;
 }
 
@@ -75,7 +75,7 @@ Deleted delete_token(const TokenTable &table, const Identity &identity, Revoke r
 		return {was_there, false};
 	}
 	pg_uuid_t id;
-	DeletedTokens tokens;
+	SealedTokens tokens;
 	if (!take_row(table, identity, &id, &tokens))
 		return {false, false};
 	const GrantOwner owner = details_take(table, identity, id);

@@ -3,7 +3,7 @@
 #include <ctime>
 
 #include "errors.hpp"
-#include "keys/key_ring.hpp"
+#include "keys/sealed_token.hpp"
 
 extern "C" {
 #include "catalog/namespace.h"
@@ -107,15 +107,11 @@ void check_token_size(std::string_view token, const ValuePosition &place)
 // that a ciphertext, which it must have whole, was made under this server's ring:
 // not of which row, and nothing of the plaintext. One who may write the table
 // could tell that anyway, by reading the row that it was written to.
-void tell_of_own_token(std::string_view token, const ValuePosition &place)
+void tell_of_own_token(const text *plaintext, const ValuePosition &place)
 {
-	if (!token.starts_with("gAAAA"))
+	if (!view_of(plaintext).starts_with("gAAAA"))
 		return;
-	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
-	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
-	const int position = key_ring_verify(token, place, {buffer, capacity});
-	pfree(buffer);
-	if (position != 0)
+	if (signer_of(plaintext, place).position != 0)
 		ereport(NOTICE,
 				(errmsg("%s is encrypted by this server already, and is encrypted once more",
 						token_name(place)),
@@ -123,19 +119,42 @@ void tell_of_own_token(std::string_view token, const ValuePosition &place)
 				 errhint("Pass the token in clear, or copy the column as it is.")));
 }
 
-[[noreturn]] void raise_not_decryptable(const ValuePosition &place)
+// It opens in every row, so that it may be a copy from another one.
+[[noreturn]] void raise_refused(const ValuePosition &place)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE),
+			 errmsg("%s cannot be decrypted", column_name(place.column)),
+			 errdetail("It is sealed for oauth_tokens.key_binding = shared, and the setting is "
+					   "bound, for %s.",
+					   identity_describe(*place.identity)),
+			 errhint("If nobody can have put it there but its writer, set "
+					 "oauth_tokens.key_binding to migrating, CALL oauth_rotate_keys(), and set "
+					 "it to bound. Else store the token anew.")));
+	pg_unreachable();
+}
+
+[[noreturn]] void raise_not_decryptable(const text *token, const ValuePosition &place)
 {
 	if (place.identity == nullptr)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE), errmsg("the token cannot be decrypted"),
 				 errdetail("No key of the server's key ring opens it.")));
+	const Signer signer = signer_of(token, place);
+	if (signer.position != 0 && key_ring_refuses(signer.sealing))
+		raise_refused(place);
 	ereport(ERROR,
 			(errcode(ERRCODE_TOKEN_NOT_DECRYPTABLE),
 			 errmsg("%s cannot be decrypted", column_name(place.column)),
 			 errdetail("No key of the server's key ring opens it, for %s.",
 					   identity_describe(*place.identity)),
-			 errhint("Put the key that it was written with back into the key ring, or "
-					 "store the token anew. oauth_tokens_damaged() lists all such values.")));
+			 key_ring_sealing(place) == Sealing::bound
+				 ? errhint("It opens in the row and column only that it was sealed for, under "
+						   "the key that it was written with. Put both back, or store the token "
+						   "anew. oauth_tokens_damaged() lists all such values.")
+				 : errhint("Put the key that it was written with back into the key ring, or "
+						   "store the token anew. oauth_tokens_damaged() lists all such "
+						   "values.")));
 	pg_unreachable();
 }
 
@@ -210,6 +229,17 @@ std::string_view to_utf8(std::string_view value)
 	pg_unreachable();
 }
 
+bool name_to_utf8(std::string_view name, std::string_view *utf8)
+{
+	*utf8 = name;
+	if (server_holds_utf8() || is_plain_ascii(name))
+		return true;
+	int size = 0;
+	const char *converted = convert(name, GetDatabaseEncoding(), PG_UTF8, &size);
+	*utf8 = {converted, static_cast<std::size_t>(size)};
+	return converted != nullptr;
+}
+
 text *from_utf8(std::string_view utf8)
 {
 	if (is_plain_ascii(utf8))
@@ -233,7 +263,7 @@ text *seal_token(const text *plaintext, const ValuePosition &place)
 {
 	const std::string_view token = view_of(plaintext);
 	check_token_size(token, place);
-	tell_of_own_token(token, place);
+	tell_of_own_token(plaintext, place);
 	const std::string_view utf8 = to_utf8(token);
 	const std::size_t size = common::fernet::token_chars(utf8.size());
 	text *sealed = static_cast<text *>(palloc(VARHDRSZ + size));
@@ -251,7 +281,7 @@ text *open_token(const text *token, const ValuePosition &place)
 	if (opened != nullptr)
 		return opened;
 	if (undecryptable)
-		raise_not_decryptable(place);
+		raise_not_decryptable(token, place);
 	raise_not_text(place);
 }
 

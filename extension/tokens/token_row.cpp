@@ -145,15 +145,9 @@ bool visit_by_plan(const TokenTable &table, const Identity &identity, Reads read
 	return found;
 }
 
-void copy_refresh_token(const TokenRow &row, void *copy)
-{
-	if (row.has_refresh_token)
-		*static_cast<const text **>(copy) = DatumGetTextPCopy(row.encrypted_refresh_token);
-}
-
 void copy_tokens(const TokenRow &row, void *copy)
 {
-	auto *tokens = static_cast<DeletedTokens *>(copy);
+	auto *tokens = static_cast<SealedTokens *>(copy);
 	tokens->access_token = DatumGetTextPCopy(row.encrypted_access_token);
 	if (row.has_refresh_token)
 		tokens->refresh_token = DatumGetTextPCopy(row.encrypted_refresh_token);
@@ -190,24 +184,23 @@ bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, vo
 	return found;
 }
 
-const text *written_refresh_token(const TokenTable &table, const Identity &identity)
+SealedTokens locked_tokens(const TokenTable &table, const Identity &identity)
 {
-	const text *copy = nullptr;
+	SealedTokens tokens = {};
 	Relation relation = table_open(table.relid, NoLock);
 	Relation index = index_open(table.identity_index, AccessShareLock);
 	// It shows the row as it is now, which this transaction has locked. Every valid
 	// unique index serves that: it has the keys of what is live.
-	visit_by_index(table, relation, index, SnapshotSelf, identity, Reads::everything,
-				   copy_refresh_token, &copy);
+	visit_by_index(table, relation, index, SnapshotSelf, identity, Reads::everything, copy_tokens,
+				   &tokens);
 	index_close(index, NoLock);
 	table_close(relation, NoLock);
-	return copy;
+	return tokens;
 }
 
-DeletedTokens tokens_deleted_by(CommandId command, const TokenTable &table,
-								const Identity &identity)
+SealedTokens tokens_deleted_by(CommandId command, const TokenTable &table, const Identity &identity)
 {
-	DeletedTokens tokens = {};
+	SealedTokens tokens = {};
 	// What was there when the command began, and what others had committed when it met
 	// the row. Every valid unique index serves that, as above.
 	const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());

@@ -35,21 +35,20 @@ using RowVisitor = void (*)(const TokenRow &row, void *state);
 // serve this snapshot, and if an extension such as pgaudit wants to see each access.
 bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, void *state);
 
-// The encrypted refresh token of a row that this transaction has written, also
-// if the caller may not read it: to be compared, never to be returned. Null
-// if there is none. Needs table.identity_index, whatever may_scan_index() says.
-const text *written_refresh_token(const TokenTable &table, const Identity &identity);
-
-// The ciphertexts of a row, also if the caller may not read them: to be moved to
-// where nobody may, never to be returned. Null: there is none.
-struct DeletedTokens {
+// The ciphertexts of a row, also if the caller may not read them: to be compared, or moved
+// to where the caller may not read them, either; never to be returned. Null: there is none.
+struct SealedTokens {
 	const text *access_token;
 	const text *refresh_token;
 };
 
+// Of the row as it is now, which this transaction has locked or written. Needs
+// table.identity_index, whatever may_scan_index() says.
+SealedTokens locked_tokens(const TokenTable &table, const Identity &identity);
+
 // Of the row that a command of this transaction has deleted, whose number that is. Needs
 // table.rows_are_here and table.identity_index.
-DeletedTokens tokens_deleted_by(CommandId command, const TokenTable &table,
-								const Identity &identity);
+SealedTokens tokens_deleted_by(CommandId command, const TokenTable &table,
+							   const Identity &identity);
 
 } // namespace oauth_tokens

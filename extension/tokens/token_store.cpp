@@ -142,7 +142,7 @@ const bytea *kept_token_digest(const TokenTable &table, const Grant &grant, cons
 	const bytea *digest = details_digest(table, grant.identity, id, grant.details);
 	if (digest == nullptr)
 		return nullptr;
-	const text *kept = written_refresh_token(table, grant.identity);
+	const text *kept = locked_tokens(table, grant.identity).refresh_token;
 	return kept != nullptr && is_digest_of(digest, kept, grant.identity, id) ? digest : nullptr;
 }
 
