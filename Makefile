@@ -8,6 +8,8 @@ PG_CONFIG   ?= pg_config
 WERROR      ?=
 # DEBUG=yes is for a debugger, after `make clean`.
 DEBUG       ?=
+# SANITIZE=yes is for scripts/check-sanitize-regress.
+SANITIZE    ?=
 BUILD       := build
 
 SQL_PARTS   := $(sort $(wildcard extension/sql/*.sql))
@@ -22,8 +24,11 @@ EXTRA_CLEAN  = $(OBJS:.o=.d) $(filter-out $(BUILD)/state,$(wildcard $(BUILD)/*))
 
 PG_CPPFLAGS  = -I. -Iextension -MMD -MP -DOAUTH_TOKENS_VERSION='"$(EXTVERSION)"'
 PG_CXXFLAGS  = -std=c++20 $(if $(filter yes,$(DEBUG)),-Og -g3,-O2) -Wall -Wextra $(WERROR) -Wno-register -Wno-unused-parameter \
-               -fvisibility=hidden
-SHLIB_LINK   = -lcrypto -lstdc++
+               -fvisibility=hidden $(sanitizers)
+SHLIB_LINK   = -lcrypto -lstdc++ $(sanitizers)
+ifeq ($(SANITIZE),yes)
+sanitizers   = -O1 -g1 -fsanitize=address,undefined -fsanitize-undefined-trap-on-error -fno-omit-frame-pointer
+endif
 
 # Bitcode would let JIT inline these functions, which spend their time in OpenSSL.
 override with_llvm = no
@@ -31,14 +36,14 @@ override with_llvm = no
 # Arguments of the check-… targets, such as T=one_test.
 T           ?=
 
-export PG_CONFIG DEBUG
+export PG_CONFIG DEBUG SANITIZE
 .DEFAULT_GOAL := all
 
 # SIDECAR=no leaves the daemon out, on a database server that needs none.
 SIDECAR     ?= yes
 
 .PHONY: help sidecar compile-commands deps quickstart psql stop check test-fast check-static check-unit check-sanitize check-fuzz \
-        check-model check-regress check-e2e check-sanitize-e2e bench \
+        check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e bench \
         bench-core bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-deps check-debian13 soak format stamp dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
@@ -49,7 +54,7 @@ clean:          ## remove what a build made
 distclean:      ## also remove private servers, with their tokens and keys
 
 help:           ## list the targets
-	@LC_ALL=C awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+	@LC_ALL=C awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
 
 sidecar:        ## build the daemon, build/oauth-sidecar
 	@scripts/sidecar
@@ -77,14 +82,15 @@ test-fast:      ## run static, unit and regression tests: a minute, without brow
 check-static:   ## check versions, layout and scripts
 check-unit:     ## run the unit tests (T=regular expression)
 check-sanitize: ## run the unit tests with the address and undefined behaviour sanitizers (T=…)
-check-fuzz:     ## run the fuzz targets (T=seconds each, 20 by default)
+check-fuzz:     ## run the fuzz targets (T=seconds each, 12 by default)
 check-model:    ## check the models of cache and refresh, and that their weakened variants fail
 check-regress:  ## run the regression tests on a private server (T=test names)
+check-sanitize-regress: ## run the regression tests on a sanitizer build of the extension (T=…, or pytest arguments)
 check-e2e:      ## run the end-to-end tests (T=pytest arguments)
 check-sanitize-e2e: ## run the daemon's end-to-end tests on its sanitizer build (T=pytest arguments)
 check-unit check-sanitize:
 	@scripts/$@ '$(T)'
-check-static check-fuzz check-model check-regress check-e2e check-sanitize-e2e:
+check-static check-fuzz check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e:
 	@scripts/deps $(if $(filter check-model,$@),,build) $(@:check-%=%)
 	@scripts/$@ $(T)
 

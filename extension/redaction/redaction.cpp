@@ -74,17 +74,17 @@ std::string_view named_in(const char *text)
 // The function that is named by a prepared statement that the text executes.
 std::string_view named_by_executed(const char *text)
 {
-	std::string_view rest = view(text);
-	Name name;
-	while (next_executed(rest, name)) {
+	std::string_view found;
+	const auto visit = [](Name &name, void *out) {
 		name.bytes[name.length] = '\0';
 		const PreparedStatement *statement = FetchPreparedStatement(name.bytes.data(), false);
-		if (statement == nullptr)
-			continue;
-		if (const auto found = named_in(statement->plansource->query_string); !found.empty())
-			return found;
-	}
-	return {};
+		auto &found = *static_cast<std::string_view *>(out);
+		if (statement != nullptr)
+			found = named_in(statement->plansource->query_string);
+		return !found.empty();
+	};
+	any_executed(view(text), visit, &found);
+	return found;
 }
 
 // The function for which the session's statement is sensitive; empty: it is not.

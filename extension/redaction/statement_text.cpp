@@ -11,6 +11,9 @@ namespace oauth_tokens
 namespace
 {
 
+// In a U&"" a character takes eight at most.
+constexpr std::size_t kMaxEscapedBytes = 8 * Name{}.bytes.size();
+
 using common::equal_ignoring_case;
 using common::is_digit;
 using common::is_letter;
@@ -115,17 +118,6 @@ void skip_space(std::string_view &text) noexcept
 	}
 }
 
-// The escape character that `UESCAPE '!'` behind the name sets.
-char escape_character(std::string_view behind) noexcept
-{
-	skip_space(behind);
-	if (!equal_ignoring_case(behind.substr(0, 7), "uescape"))
-		return '\\';
-	behind.remove_prefix(7);
-	skip_space(behind);
-	return behind.size() > 1 && behind.front() == '\'' ? behind[1] : '\\';
-}
-
 // The code point in the hexadecimal digits that the text begins with.
 std::optional<unsigned> code_point(std::string_view digits, std::size_t count) noexcept
 {
@@ -141,14 +133,15 @@ std::optional<unsigned> code_point(std::string_view digits, std::size_t count) n
 	return value;
 }
 
-// The name that the inside of a U&"" stands for. Characters outside of ASCII are in no
-// sought name that matters here, and become '?'.
+// The name that the inside of a U&"" stands for; two quotes stand for one. Characters outside of
+// ASCII are in no sought name that matters here, and become '?'.
 Name decoded(std::string_view inside, char escape) noexcept
 {
 	Name name;
 	for (std::size_t at = 0; at < inside.size();) {
 		if (inside[at] != escape) {
-			name.append(inside[at++]);
+			name.append(inside[at]);
+			at += inside.substr(at, 2) == "\"\"" ? 2 : 1;
 			continue;
 		}
 		const bool is_long = inside.substr(at + 1).starts_with('+');
@@ -166,19 +159,65 @@ Name decoded(std::string_view inside, char escape) noexcept
 	return name;
 }
 
+// Calls `visit` with each name that the inside of a U&"" may stand for, until it returns
+// true. What UESCAPE sets, a string in any form, is not read: it may be any character.
+template <typename Visit>
+bool any_decoded(std::string_view inside, Visit visit) noexcept
+{
+	inside = inside.substr(0, kMaxEscapedBytes);
+	Name name = decoded(inside, '\\');
+	if (visit(name))
+		return true;
+	for (std::size_t at = 0; at < inside.size(); at++) {
+		if (inside.find(inside[at]) != at)
+			continue;
+		name = decoded(inside, inside[at]);
+		if (visit(name))
+			return true;
+	}
+	return false;
+}
+
 std::string_view find_escaped(std::string_view text, std::string_view also) noexcept
 {
 	for (std::size_t at = text.find("&\""); at != text.npos; at = text.find("&\"", at + 1)) {
 		if (at == 0 || to_lower(text[at - 1]) != 'u')
 			continue;
 		const std::string_view rest = text.substr(at + 2);
-		const std::size_t end = std::min(rest.find('"'), rest.size());
-		const std::string_view behind = rest.substr(std::min(end + 1, rest.size()));
-		const Name name = decoded(rest.substr(0, end), escape_character(behind));
-		if (const auto found = sought(name.text(), also); !found.empty())
+		std::string_view found;
+		any_decoded(rest.substr(0, rest.find('"')), [&](const Name &name) {
+			found = sought(name.text(), also);
+			return !found.empty();
+		});
+		if (!found.empty())
 			return found;
 	}
 	return {};
+}
+
+// What is inside of the quotes whose first one is before the text.
+std::string_view quoted(std::string_view text) noexcept
+{
+	std::size_t end = text.find('"');
+	while (end != text.npos && text.substr(end + 1).starts_with('"'))
+		end = text.find('"', end + 2);
+	return text.substr(0, end);
+}
+
+// The same for the name that the text begins with.
+template <typename Visit>
+bool any_name(std::string_view text, Visit visit) noexcept
+{
+	if (equal_ignoring_case(text.substr(0, 3), "u&\""))
+		return any_decoded(quoted(text.substr(3)), visit);
+	if (text.starts_with('"')) {
+		Name name = decoded(quoted(text.substr(1)), '\0');
+		return visit(name);
+	}
+	Name name;
+	for (std::size_t at = 0; at < text.size() && (is_name_byte(text[at]) || text[at] == '$'); at++)
+		name.append(to_lower(text[at]));
+	return visit(name);
 }
 
 } // namespace
@@ -210,37 +249,17 @@ bool has_constant(std::string_view text) noexcept
 	return false;
 }
 
-bool next_executed(std::string_view &text, Name &name) noexcept
+bool any_executed(std::string_view text, bool (*visit)(Name &, void *), void *context) noexcept
 {
 	for (std::size_t at = 0; at < text.size();) {
 		const std::size_t end = end_of_name(text, at);
-		if (!equal_ignoring_case(text.substr(at, end - at), "execute")) {
-			at = std::max(end, at + 1);
-			continue;
+		if (equal_ignoring_case(text.substr(at, end - at), "execute")) {
+			std::string_view name = text.substr(end);
+			skip_space(name);
+			if (any_name(name, [=](Name &found) { return visit(found, context); }))
+				return true;
 		}
-		text.remove_prefix(end);
-		skip_space(text);
-		name.length = 0;
-		at = 0;
-		if (text.size() > 2 && to_lower(text[0]) == 'u' && text.substr(1).starts_with("&\"")) {
-			const std::string_view inside = text.substr(3);
-			at = std::min(inside.find('"'), inside.size());
-			name = decoded(inside.substr(0, at),
-						   escape_character(inside.substr(std::min(at + 1, inside.size()))));
-			at += 3;
-		} else if (text.starts_with('"')) {
-			for (at = 1; at < text.size(); at++) {
-				if (text[at] == '"' && !text.substr(at + 1).starts_with('"'))
-					break;
-				at += text[at] == '"';
-				name.append(text[at]);
-			}
-		} else {
-			for (const std::size_t name_end = end_of_name(text, 0); at < name_end; at++)
-				name.append(to_lower(text[at]));
-		}
-		text.remove_prefix(std::min(at, text.size()));
-		return true;
+		at = std::max(end, at + 1);
 	}
 	return false;
 }

@@ -88,8 +88,8 @@ std::string_view named_function(std::string_view text, std::string_view also) no
 // a statement that PostgreSQL understands holds no secret.
 bool has_constant(std::string_view text) noexcept;
 
-// Takes the next `EXECUTE name` from the start of the text, as the name of a prepared
-// statement, and cuts the text behind it. False: there is none.
-bool next_executed(std::string_view &text, Name &name) noexcept;
+// Calls `visit` with each name of a prepared statement that an `EXECUTE` in the text may
+// mean, until it returns true; whether it did.
+bool any_executed(std::string_view text, bool (*visit)(Name &, void *), void *context) noexcept;
 
 } // namespace oauth_tokens

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,11 @@ std::string named(std::string_view text, std::string_view also = {})
 std::vector<std::string> executed(std::string_view text)
 {
 	std::vector<std::string> names;
-	Name name;
-	while (next_executed(text, name))
-		names.emplace_back(name.text());
+	const auto visit = [](Name &name, void *out) {
+		static_cast<std::vector<std::string> *>(out)->emplace_back(name.text());
+		return false;
+	};
+	any_executed(text, visit, &names);
 	return names;
 }
 
@@ -32,7 +35,8 @@ TEST(NamedFunction, InAnyPlaceAndCase)
 		  "a.oauth_store(", "SELECT 'oauth_store'", "/*oauth_store*/", "_oauth_get oauth_store",
 		  "U&\"oauth\\005fstore\"", "u&\"\\006fauth_store\"", "U&\"\\+00006fauth_store\"",
 		  "oauth_store$$x$$", "DO $a$oauth_store$a$", "U&\"oauth!005fstore\" UESCAPE '!'",
-		  "U&\"oauth!005fstore\"/**/uescape --\n'!'"})
+		  "U&\"oauth!005fstore\"/**/uescape --\n'!'", "U&\"oauth!005fstore\" UESCAPE $$!$$",
+		  "U&\"oauth!005fstore\" UESCAPE E'\\x21'", "U&\"oauthq005fstore\" UESCAPE ''\n'q'"})
 		EXPECT_EQ(named(text), "oauth_store") << text;
 	EXPECT_EQ(named("SELECT oauth_tokens_internal.cluster()"), "oauth_tokens_internal");
 	EXPECT_EQ(named("x oauth_get y oauth_store"), "oauth_get");
@@ -44,7 +48,7 @@ TEST(NamedFunction, AnotherNameIsNone)
 		 {"", "_", "oauth_tokens", "SELECT * FROM oauth_tokens", "my_oauth_store", "oauth_stores",
 		  "oauth_store_", "oauth_store\xc3\xa9", "\xc3\xa9oauth_store", "oauth-store", "U&\"",
 		  "U&\"oauth\\005", "U&\"\\", "&\"oauth", "U&\"oauth\\005gstore\"",
-		  "U&\"oauth!005fstore\""})
+		  "U&\"oauth!005gstore\" UESCAPE '!'"})
 		EXPECT_EQ(named(text), "") << text;
 }
 
@@ -75,18 +79,26 @@ TEST(HasConstant, StringsAndNumbers)
 		EXPECT_FALSE(has_constant(text)) << text;
 }
 
-TEST(NextExecuted, Names)
+TEST(AnyExecuted, Names)
 {
 	using Names = std::vector<std::string>;
 	EXPECT_EQ(executed("EXECUTE p('x')"), Names{"p"});
 	EXPECT_EQ(executed("explain execute P; EXECUTE /* a */ -- b\n \"Q \"\" q\"(1)"),
 			  (Names{"p", "Q \" q"}));
-	EXPECT_EQ(executed("EXECUTE /* a /* b */ c */ p; EXECUTE -- x\rq; EXECUTE U&\"\\0061b\"()"),
-			  (Names{"p", "q", "ab"}));
+	EXPECT_EQ(executed("EXECUTE /* a /* b */ c */ p; EXECUTE -- x\rq$1()"), (Names{"p", "q$1"}));
 	EXPECT_EQ(executed("executed executes"), Names{});
 	EXPECT_EQ(executed("EXECUTE"), Names{""});
 	EXPECT_EQ(executed("EXECUTE \""), Names{""});
 	EXPECT_EQ(executed("EXECUTE " + std::string(100, 'a')), Names{std::string(63, 'a')});
+}
+
+TEST(AnyExecuted, NamesWithEscapes)
+{
+	for (const char *text : {"EXECUTE U&\"\\0061\"\"b\"()", "execute u&\"!0061\"\"b\" UESCAPE '!'",
+							 "EXECUTE U&\"!+000061\"\"b\" UESCAPE $x$!$x$ ('c')"}) {
+		const auto names = executed(text);
+		EXPECT_TRUE(std::ranges::count(names, "a\"b")) << text;
+	}
 }
 
 } // namespace
