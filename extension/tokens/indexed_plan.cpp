@@ -7,11 +7,13 @@
 extern "C" {
 #include "catalog/namespace.h"
 #include "executor/spi_priv.h"
+#include "miscadmin.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/plancat.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/resowner.h"
+#include "utils/rls.h"
 }
 
 namespace oauth_tokens
@@ -121,7 +123,10 @@ void lead_to_indexes(PlannerInfo *root, Oid relid, bool has_children, RelOptInfo
 bool is_planned(SPIPlanPtr plan)
 {
 	const auto *source = static_cast<const CachedPlanSource *>(linitial(plan->plancache_list));
-	return source->is_valid && source->gplan != nullptr && source->gplan->is_valid;
+	const bool is_for_caller =
+		!source->dependsOnRLS ||
+		(source->rewriteRoleId == GetUserId() && source->rewriteRowSecurity == row_security);
+	return source->is_valid && is_for_caller && source->gplan != nullptr && source->gplan->is_valid;
 }
 
 // What it is planned with counts for no statement of others: a trigger's or a policy's is

@@ -88,6 +88,28 @@ def test_pgbouncer_in_transaction_mode(tenants):  # E5
         bouncer.stop()
 
 
+def test_plans_of_roles_that_take_turns(make_cluster):  # E18
+    """Each has its plan made anew, and by the index, however few the rows are just now."""
+    cluster = make_cluster(database=DATABASE, settings={"shared_preload_libraries": "oauth_tokens,auto_explain",
+                                                        "auto_explain.log_min_duration": 0,
+                                                        "auto_explain.log_nested_statements": "on"})
+    plans = []
+    with cluster.connect(autocommit=True) as connection:
+        for role in "one", "two":
+            make_role(cluster, role, "reader")
+        store(connection, whose(A), "of a")
+        connection.execute("SELECT oauth_tokens_enable_row_security()")
+        connection.execute("ANALYZE oauth_tokens")
+        connection.execute(SET, [str(A), False])
+        connection.execute("SET client_min_messages = log")
+        connection.add_notice_handler(lambda notice: plans.append(notice.message_primary))
+        for role in "one", "two", "one":
+            connection.execute(f"SET ROLE {role}")
+            assert get(connection, whose(A)) == ("of a", None)
+    plans = [plan for plan in plans if "on oauth_tokens" in plan]
+    assert len(plans) == 3 and all("using idx_oauth_tokens_workspace_provider_actor" in plan for plan in plans), plans
+
+
 def test_a_tenant_that_runs_sql(tenants):
     """What docs/security.md prints: the setting cannot lead out of the role's own workspace."""
     make_role(tenants, "tenant_a", "reader")
