@@ -34,6 +34,14 @@ SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 SELECT count(*) AS recorded, count(*) FILTER (WHERE u."position" = 1) AS first FROM oauth_tokens_internal.used_keys LEFT JOIN oauth_key_usage u USING (fingerprint);
 
+-- values that are bound to no row
+BEGIN;
+SET LOCAL oauth_tokens.key_binding = migrating;
+SELECT * FROM pg_temp.wrong();
+SET LOCAL oauth_tokens.key_binding = bound;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
 -- a rotation that was broken off, and one that works
 BEGIN;
 INSERT INTO oauth_tokens_internal.key_rotations (fingerprint, values_rotated, updated_at) VALUES ('0123456789abcdef', 7, now() - interval '9 min');
@@ -89,7 +97,7 @@ ALTER TABLE oauth_tokens ENABLE TRIGGER oauth_cache_invalidate_row;
 SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 
--- indexes: one that was left by a REINDEX CONCURRENTLY, and one that is too new for some
+-- indexes: one that was left by a REINDEX CONCURRENTLY, and one that is too new for some (E21)
 BEGIN;
 CREATE INDEX left_over ON oauth_tokens (scopes);
 UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'left_over'::regclass;
@@ -110,7 +118,7 @@ INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, paused_u
 SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 
--- an owner whom callers do not trust
+-- an owner whom callers do not trust (E20)
 BEGIN;
 ALTER TABLE oauth_tokens OWNER TO regress_doctor_owner;
 SELECT * FROM pg_temp.wrong();
@@ -122,7 +130,7 @@ SELECT * FROM pg_temp.wrong();
 SELECT status, detail FROM oauth_doctor() WHERE item = 'tables'' owner';
 ROLLBACK;
 
--- rights: too many
+-- rights: too many (E2)
 BEGIN;
 GRANT EXECUTE ON FUNCTION oauth_get(uuid, text, text, text) TO PUBLIC;
 GRANT SELECT, INSERT ON oauth_tokens TO PUBLIC;
@@ -149,7 +157,23 @@ SELECT oauth_tokens_grant('regress_doctor_role', 'reader');
 SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 
--- objects that are not ours
+-- row security: ours, one of the user's, and policies that count for nothing
+BEGIN;
+SELECT oauth_tokens_enable_row_security();
+SELECT * FROM pg_temp.wrong();
+SELECT status, detail FROM oauth_doctor() WHERE item = 'row security';
+ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY;
+DROP INDEX idx_oauth_tokens_workspace_provider_actor;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+BEGIN;
+CREATE POLICY mine ON oauth_tokens USING (true);
+SELECT * FROM pg_temp.wrong();
+ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY;
+SELECT status, detail FROM oauth_doctor() WHERE item = 'row security';
+ROLLBACK;
+
+-- objects that are not ours (E1)
 BEGIN;
 CREATE FUNCTION oauth_get(uuid, text, actor_type_enum, text) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
 ALTER FUNCTION oauth_get(uuid, text, actor_type_enum, text) OWNER TO regress_doctor_role;
@@ -166,7 +190,7 @@ CREATE CAST (text AS actor_type_enum) WITH FUNCTION as_enum(text);
 SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 
--- operation
+-- operation (T14, F15)
 BEGIN;
 UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'oauth_tokens';
 SELECT item, status, replace(detail, default_version, '<version>') AS detail, hint FROM pg_temp.wrong(), pg_available_extensions WHERE name = 'oauth_tokens';
@@ -201,7 +225,7 @@ UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - i
 SELECT * FROM pg_temp.wrong();
 SELECT oauth_cache_unregister('redis one');
 
--- a check that fails hides none of the others
+-- a check that fails, as under a policy that hides rows (E17), hides none of the others
 BEGIN;
 ALTER TABLE oauth_tokens_internal.flow_confirmations RENAME expires_at TO planted;
 UPDATE oauth_tokens_internal.cluster SET id = '7/7';

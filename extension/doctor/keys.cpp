@@ -99,7 +99,8 @@ void look_at_values(Report &report)
 		report,
 		psprintf(
 			"WITH used AS MATERIALIZED (SELECT u.fingerprint, u.position AS at,"
-			"  pg_catalog.sum(u.values) AS many FROM %s.oauth_key_usage u GROUP BY 1, 2)"
+			"  pg_catalog.sum(u.values) AS many, pg_catalog.sum(u.shared) AS shared"
+			"  FROM %s.oauth_key_usage u GROUP BY 1, 2)"
 			" SELECT 'error', pg_catalog.format('no key opens %%s of %%s values%%s', u.many,"
 			"   (SELECT pg_catalog.sum(v.many) FROM used v),"
 			"   (SELECT '; used before, and not in the ring: '"
@@ -108,6 +109,16 @@ void look_at_values(Report &report)
 			"     WHERE v.fingerprint = k.fingerprint) HAVING pg_catalog.count(*) > 0)),"
 			"  'Put the missing key back, and reload; oauth_tokens_damaged() lists the values.', 0"
 			" FROM used u WHERE u.fingerprint IS NULL"
+			// What a role can paste into a row of its own, although keys are to be bound
+			" UNION ALL SELECT CASE b.binding WHEN 'bound' THEN 'error' ELSE 'warning' END,"
+			"  pg_catalog.format(CASE b.binding WHEN 'bound'"
+			"   THEN 'key_binding = bound refuses %%s values, which any row could contain'"
+			"   ELSE '%%s values are bound to no row yet' END, pg_catalog.sum(u.shared)),"
+			"  CASE b.binding WHEN 'bound' THEN 'If you trust them: oauth_tokens.key_binding ="
+			" migrating, and CALL oauth_rotate_keys();' ELSE 'CALL oauth_rotate_keys(); then"
+			" oauth_tokens.key_binding = bound.' END, 0"
+			" FROM used u, pg_catalog.current_setting('oauth_tokens.key_binding') b (binding)"
+			" WHERE b.binding <> 'shared' GROUP BY b.binding HAVING pg_catalog.sum(u.shared) > 0"
 			" UNION ALL SELECT CASE WHEN u.at > 1 AND u.many > 0 THEN 'warning' ELSE 'ok' END,"
 			"  CASE WHEN u.at > 1 AND u.many > 0"
 			"   THEN pg_catalog.format('key %%s (%%s) is an old one that still opens %%s values',"

@@ -6,6 +6,8 @@
 #include "postgres/safe_settings.hpp"
 #include "schema/capabilities.hpp"
 #include "schema/missing_grants.hpp"
+#include "schema/row_security.hpp"
+#include "schema/table_definition.hpp"
 
 extern "C" {
 #include "miscadmin.h"
@@ -180,10 +182,38 @@ constexpr const char *kPlanted =
 													" AND NOT " IS_MEMBER("pg_cast", "c.oid",
 																		  "") " ORDER BY 2";
 
+// Policies count for nothing while it is not enabled.
+constexpr const char *kPolicies =
+	"SELECT CASE WHEN c.relrowsecurity THEN 'ok' ELSE 'error' END,"
+	" CASE WHEN c.relrowsecurity"
+	"  THEN pg_catalog.format('enabled%s, with %s', CASE WHEN c.relforcerowsecurity"
+	"   THEN ', also for the owner' END, COALESCE(p.names, 'no policy: nobody sees a token'))"
+	"  ELSE pg_catalog.format('not enabled, though there is %s', p.names) END,"
+	" CASE WHEN NOT c.relrowsecurity THEN pg_catalog.format("
+	"  'ALTER TABLE %s ENABLE ROW LEVEL SECURITY;', c.oid::pg_catalog.regclass) END"
+	" FROM pg_catalog.pg_class c, LATERAL (SELECT pg_catalog.string_agg("
+	"   pg_catalog.quote_ident(q.polname), ', ' ORDER BY q.polname)"
+	"  FROM pg_catalog.pg_policy q WHERE q.polrelid = c.oid) p (names)"
+	" WHERE c.relname = 'oauth_tokens' AND c.relnamespace = " EXTENSION_SCHEMA
+	" AND (c.relrowsecurity OR p.names IS NOT NULL)";
+
+void look_at_row_security(Report &report)
+{
+	if (!needs_tables(report))
+		return;
+	ListCell *cell;
+	foreach (cell, row_security_differences())
+		report.error(static_cast<const Difference *>(lfirst(cell))->what,
+					 "As the tables' owner: SELECT oauth_tokens_enable_row_security();");
+	if (report.is_empty())
+		report_rows(report, kPolicies, As::caller);
+}
+
 constexpr Check kChecks[] = {
 	{"rights of PUBLIC", nullptr, kPublic, "none but the pure functions"},
 	{"rights of roles", look_at_grants, nullptr, "as their capabilities need"},
 	{"capabilities", look_at_capabilities, nullptr, "every role has what its capabilities need"},
+	{"row security", look_at_row_security, nullptr, "not enabled"},
 	{"schema", nullptr, kSchema, "only its owner may create in it"},
 	{"foreign objects", nullptr, kPlanted, "none beside ours"},
 };

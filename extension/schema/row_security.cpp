@@ -14,6 +14,7 @@ extern "C" {
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "commands/policy.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -299,6 +300,16 @@ void show_own_workspace(Oid role)
 	List *roles = name != nullptr ? roles_of_sidecar_policy(table) : NIL;
 	if (list_member_oid(roles, role))
 		set_sidecar_roles(table, name, list_delete_oid(roles, role));
+}
+
+List *row_security_differences()
+{
+	const Tables tables = copy_names(lock_token_table(AccessShareLock));
+	if (!has_policy(tables.tokens, kWorkspacePolicy))
+		return NIL;
+	LockRelationOid(tables.details, AccessShareLock);
+	return list_concat(tokens_differences(tables),
+					   compare_flags(NIL, tables.details, tables.details_name));
 }
 
 } // namespace oauth_tokens

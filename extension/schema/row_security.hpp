@@ -8,6 +8,10 @@
 
 #include "postgres/compat.hpp"
 
+extern "C" {
+#include "nodes/pg_list.h"
+}
+
 namespace oauth_tokens
 {
 
@@ -15,5 +19,9 @@ namespace oauth_tokens
 // after lock_migration(). They change nothing while row security is not enabled by us.
 void show_all_workspaces(Oid role);
 void show_own_workspace(Oid role);
+
+// How the tables differ from what oauth_tokens_enable_row_security() makes, as a list of
+// Difference *; none while row security is not enabled by us. Within an SPI connection.
+List *row_security_differences();
 
 } // namespace oauth_tokens

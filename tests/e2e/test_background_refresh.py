@@ -92,7 +92,7 @@ def test_why_nothing_is_refreshed_is_told(sidecar, make_sidecar, providers):
     def told(wanted, **blocks):
         daemon = make_sidecar(blocks or providers, start=False, db=sidecar.db)
         done = daemon.run("--check")
-        assert done.returncode == 0
+        assert done.returncode == (copy in wanted), done.stdout
         warnings = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("warning  refresh ")]
         assert [next((word for word in line if word.startswith("oauth_tokens_")), None) for line in warnings] == wanted, done.stdout
         daemon.start()

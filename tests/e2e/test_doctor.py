@@ -8,7 +8,7 @@ import pytest
 from support.harness import DATABASE, KEY, wait_until
 from support.tokens import fingerprint, get, identity, key_forms, new_key, set_ring, store
 
-ITEMS = 29
+ITEMS = 30
 
 LOG_HOOK = r"""
 #include "postgres.h"
