@@ -271,6 +271,21 @@ SELECT obstacles('CREATE POLICY "see all" ON oauth_tokens FOR SELECT USING (true
 SELECT obstacles('DROP INDEX idx_oauth_tokens_workspace_provider_actor; CREATE INDEX idx_oauth_tokens_workspace_provider_actor ON oauth_tokens (actor_id)');
 SELECT obstacles('CREATE POLICY fine ON oauth_tokens TO regress_other USING (true); CREATE POLICY fine_too ON oauth_tokens AS RESTRICTIVE USING (true)');
 
+-- The policies of an owner who is not trusted run with the caller's rights: ours read one setting, and do no harm.
+SELECT oauth_tokens_revoke('regress_owner', 'admin');
+SET ROLE regress_other;
+SET oauth_tokens.workspace_id = '22222222-2222-4222-8222-222222222222';
+SELECT oauth_access_token(:'b', 'google', 'user', 'boris');
+SET ROLE regress_owner;
+CREATE POLICY reads_another ON oauth_tokens AS RESTRICTIVE USING (provider <> current_setting('data_directory', true));
+SET ROLE regress_other;
+SELECT oauth_access_token(:'b', 'google', 'user', 'boris');
+SET ROLE regress_owner;
+DROP POLICY reads_another ON oauth_tokens;
+RESET ROLE;
+RESET oauth_tokens.workspace_id;
+SELECT oauth_tokens_grant('regress_owner', 'admin');
+
 -- Another policy narrows what is shown, also to the sidecar: a tenant's role that may use SQL itself.
 CREATE POLICY only_a ON oauth_tokens AS RESTRICTIVE TO regress_other USING (workspace_id = '11111111-1111-4111-8111-111111111111');
 SET ROLE regress_other;

@@ -186,7 +186,7 @@ def test_autogenerate_after_adoption(server, alembic, include_schemas):
     alembic.models(model.replace("Column(DateTime", "Column(DateTime(timezone=True)"))
     alembic.env(page("def include_name"), include_schemas)
     assert alembic.autogenerate() == NOTHING
-    server.rows("SELECT oauth_tokens_enable_background_refresh()")
+    server.rows("SELECT oauth_tokens_enable_background_refresh(), oauth_tokens_enable_row_security()")
     assert alembic.autogenerate() == NOTHING
 
 
