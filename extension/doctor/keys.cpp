@@ -85,67 +85,64 @@ void look_at_source(Report &report)
 					   "Append oauth_tokens to shared_preload_libraries, and restart.");
 }
 
-// One scan of the table, in parallel if the table is large: oauth_key_usage.
+// The view makes one scan of the table, in parallel if it is large. With key_binding, it also says
+// how many values a role could paste into a row of its own.
+constexpr const char *kValues = R"(
+, used AS MATERIALIZED (SELECT u.fingerprint, u.position AS at, pg_catalog.sum(u.values) AS many,
+		pg_catalog.sum(u.shared) AS shared
+	FROM %s.oauth_key_usage u GROUP BY 1, 2)
+SELECT 'error', 'no key opens ' || u.many || ' of '
+		|| (SELECT pg_catalog.sum(v.many) FROM used v) || ' values'
+		|| COALESCE('; used before, and not in the ring: '
+			|| (SELECT pg_catalog.string_agg(k.fingerprint, ', ' ORDER BY k.first_used)
+				FROM oauth_tokens_internal.used_keys k
+				WHERE NOT EXISTS (SELECT FROM used v WHERE v.fingerprint = k.fingerprint)), ''),
+	'Put the missing key back, and reload; oauth_tokens_damaged() lists the values.', 0
+FROM used u WHERE u.fingerprint IS NULL
+UNION ALL SELECT CASE b.binding WHEN 'bound' THEN 'error' ELSE 'warning' END,
+	CASE b.binding WHEN 'bound'
+		THEN 'key_binding = bound refuses ' || pg_catalog.sum(u.shared)
+			|| ' values, which any row could contain'
+		ELSE pg_catalog.sum(u.shared) || ' values are bound to no row yet' END,
+	CASE b.binding WHEN 'bound'
+		THEN 'If you trust them: oauth_tokens.key_binding = migrating, and CALL oauth_rotate_keys();'
+		ELSE 'CALL oauth_rotate_keys(); then oauth_tokens.key_binding = bound.' END, 0
+FROM used u, pg_catalog.current_setting('oauth_tokens.key_binding') b (binding)
+WHERE b.binding <> 'shared' GROUP BY b.binding HAVING pg_catalog.sum(u.shared) > 0
+UNION ALL SELECT CASE WHEN u.at > 1 AND u.many > 0 THEN 'warning' ELSE 'ok' END,
+	'key ' || u.at || ' (' || u.fingerprint || CASE
+		WHEN u.at = 1 THEN ') encrypts, and opens ' || u.many || ' values'
+		WHEN u.many > 0 THEN ') is an old one that still opens ' || u.many || ' values'
+		ELSE ') opens no value, and may be removed' END,
+	CASE WHEN u.at > 1 AND u.many > 0 THEN 'CALL oauth_rotate_keys();' END, u.at
+FROM used u WHERE u.fingerprint IS NOT NULL ORDER BY 4)";
+
 void look_at_values(Report &report)
 {
-	const char *schema = quote_identifier(get_namespace_name(extension_schema()));
 	if (!compat::may_execute(internal_function("key_usage", BOOLOID), GetUserId()))
 		return report.not_checked("it needs the capability admin");
 	if (!needs_tables(report))
 		return;
 	if (!key_ring_is_ready())
 		return report.not_checked("there is no usable key");
-	report_rows(
-		report,
-		psprintf(
-			"WITH used AS MATERIALIZED (SELECT u.fingerprint, u.position AS at,"
-			"  pg_catalog.sum(u.values) AS many, pg_catalog.sum(u.shared) AS shared"
-			"  FROM %s.oauth_key_usage u GROUP BY 1, 2)"
-			" SELECT 'error', pg_catalog.format('no key opens %%s of %%s values%%s', u.many,"
-			"   (SELECT pg_catalog.sum(v.many) FROM used v),"
-			"   (SELECT '; used before, and not in the ring: '"
-			"     || pg_catalog.string_agg(k.fingerprint, ', ' ORDER BY k.first_used)"
-			"    FROM oauth_tokens_internal.used_keys k WHERE NOT EXISTS (SELECT FROM used v"
-			"     WHERE v.fingerprint = k.fingerprint) HAVING pg_catalog.count(*) > 0)),"
-			"  'Put the missing key back, and reload; oauth_tokens_damaged() lists the values.', 0"
-			" FROM used u WHERE u.fingerprint IS NULL"
-			// What a role can paste into a row of its own, although keys are to be bound
-			" UNION ALL SELECT CASE b.binding WHEN 'bound' THEN 'error' ELSE 'warning' END,"
-			"  pg_catalog.format(CASE b.binding WHEN 'bound'"
-			"   THEN 'key_binding = bound refuses %%s values, which any row could contain'"
-			"   ELSE '%%s values are bound to no row yet' END, pg_catalog.sum(u.shared)),"
-			"  CASE b.binding WHEN 'bound' THEN 'If you trust them: oauth_tokens.key_binding ="
-			" migrating, and CALL oauth_rotate_keys();' ELSE 'CALL oauth_rotate_keys(); then"
-			" oauth_tokens.key_binding = bound.' END, 0"
-			" FROM used u, pg_catalog.current_setting('oauth_tokens.key_binding') b (binding)"
-			" WHERE b.binding <> 'shared' GROUP BY b.binding HAVING pg_catalog.sum(u.shared) > 0"
-			" UNION ALL SELECT CASE WHEN u.at > 1 AND u.many > 0 THEN 'warning' ELSE 'ok' END,"
-			"  CASE WHEN u.at > 1 AND u.many > 0"
-			"   THEN pg_catalog.format('key %%s (%%s) is an old one that still opens %%s values',"
-			"    u.at, u.fingerprint, u.many)"
-			"   WHEN u.at > 1"
-			"   THEN pg_catalog.format('key %%s (%%s) opens no value, and may be removed',"
-			"    u.at, u.fingerprint)"
-			"   ELSE pg_catalog.format('key 1 (%%s) encrypts, and opens %%s values',"
-			"    u.fingerprint, u.many) END,"
-			"  CASE WHEN u.at > 1 AND u.many > 0 THEN 'CALL oauth_rotate_keys();' END, u.at"
-			" FROM used u WHERE u.fingerprint IS NOT NULL ORDER BY 4",
-			schema),
-		As::caller);
+	const char *schema = quote_identifier(get_namespace_name(extension_schema()));
+	report_rows(report, psprintf(kValues, schema), As::caller);
 }
+
+// The row of a rotation that was broken off stays as it is; a later one makes it good.
+constexpr const char *kRotation = R"(
+SELECT 'warning', pg_catalog.format('a rotation to key %s stopped after %s values',
+		r.fingerprint, r.values_rotated),
+	'CALL oauth_rotate_keys();'
+FROM (SELECT * FROM oauth_tokens_internal.key_rotations ORDER BY id DESC LIMIT 1) r
+WHERE r.finished_at IS NULL
+AND r.updated_at < pg_catalog.clock_timestamp() - interval '10 min')";
 
 constexpr Check kChecks[] = {
 	{"encryption key", look_at_ring},
 	{"source of the key", look_at_source, nullptr, "as it was loaded"},
 	{"values and keys", look_at_values},
-	// The row of a rotation that was broken off stays as it is; a later one makes it good.
-	{"key rotation", nullptr,
-	 "SELECT 'warning', pg_catalog.format('a rotation to key %s stopped after %s values',"
-	 "  r.fingerprint, r.values_rotated), 'CALL oauth_rotate_keys();'"
-	 " FROM (SELECT * FROM oauth_tokens_internal.key_rotations ORDER BY id DESC LIMIT 1) r"
-	 " WHERE r.finished_at IS NULL"
-	 " AND r.updated_at < pg_catalog.clock_timestamp() - interval '10 min'",
-	 "none was broken off", As::owner},
+	{"key rotation", nullptr, kRotation, "none was broken off", As::owner},
 };
 
 } // namespace

@@ -56,75 +56,71 @@ void look_at_literals(Report &report)
 								quote_identifier(get_database_name(MyDatabaseId))));
 }
 
-// Redaction covers what these settings log, with one exception.
-constexpr const char *kRedacted =
-	"SELECT 'warning', pg_catalog.format('log_min_messages = %s: pg_stat_activity can show a"
-	" statement that failed', s.setting), 'ALTER SYSTEM RESET log_min_messages;'"
-	" FROM pg_catalog.pg_settings s"
-	" WHERE s.name = 'log_min_messages' AND s.setting IN ('log', 'fatal', 'panic')";
+// Redaction covers what settings log, with one exception.
+constexpr const char *kRedacted = R"(
+SELECT 'warning', pg_catalog.format(
+		'log_min_messages = %s: pg_stat_activity can show a statement that failed', s.setting),
+	'ALTER SYSTEM RESET log_min_messages;'
+FROM pg_catalog.pg_settings s
+WHERE s.name = 'log_min_messages' AND s.setting IN ('log', 'fatal', 'panic'))";
 
-constexpr const char *kUnredacted =
-	"SELECT %s, pg_catalog.format('nothing is redacted, and these log statements: %%s',"
-	"  pg_catalog.string_agg(s.name || ' = ' || s.setting, ', ' ORDER BY s.name)),"
-	"  'Preload oauth_tokens.'"
-	" FROM pg_catalog.pg_settings s"
-	" WHERE (s.name = 'log_min_error_statement' AND s.setting NOT IN ('fatal', 'panic'))"
-	" OR (s.name = 'log_statement' AND s.setting <> 'none')"
-	" OR (s.name IN ('log_min_duration_statement', 'log_min_duration_sample',"
-	"  'auto_explain.log_min_duration') AND s.setting <> '-1')"
-	" OR (s.name = 'log_transaction_sample_rate' AND s.setting <> '0')"
-	" OR (s.name IN ('log_duration', 'debug_print_parse', 'debug_print_rewritten',"
-	"  'debug_print_plan') AND s.setting = 'on')"
-	" HAVING pg_catalog.count(*) > 0";
+constexpr const char *kUnredacted = R"(
+SELECT CASE pg_catalog.current_setting('oauth_tokens.allow_without_preload')
+		WHEN 'on' THEN 'error' ELSE 'warning' END,
+	'nothing is redacted, and these log statements: '
+		|| pg_catalog.string_agg(s.name || ' = ' || s.setting, ', ' ORDER BY s.name),
+	'Preload oauth_tokens.'
+FROM pg_catalog.pg_settings s
+WHERE (s.name = 'log_min_error_statement' AND s.setting NOT IN ('fatal', 'panic'))
+OR (s.name = 'log_statement' AND s.setting <> 'none')
+OR (s.name IN ('log_min_duration_statement', 'log_min_duration_sample',
+	'auto_explain.log_min_duration') AND s.setting <> '-1')
+OR (s.name = 'log_transaction_sample_rate' AND s.setting <> '0')
+OR (s.name IN ('log_duration', 'debug_print_parse', 'debug_print_rewritten', 'debug_print_plan')
+	AND s.setting = 'on')
+HAVING pg_catalog.count(*) > 0)";
 
 void look_at_settings(Report &report)
 {
 	if (!redacts_first())
 		report.warning("another library sees log records before they are redacted",
 					   "Put oauth_tokens last in shared_preload_libraries, and restart.");
-	if (preload() != Preload::none)
-		report_rows(report, kRedacted, As::caller);
-	else
-		report_rows(report,
-					psprintf(kUnredacted, allow_without_preload_setting ? "'error'" : "'warning'"),
-					As::caller);
+	report_rows(report, preload() == Preload::none ? kUnredacted : kRedacted, As::caller);
 }
+
+// A function that takes a token and passes it to one of ours: until it does, only its name tells
+// that its arguments are secret. The body of one in standard SQL is no text.
+constexpr const char *kFunctions = R"(
+, secret AS (SELECT p.oid, p.proname FROM pg_catalog.pg_proc p JOIN ours o ON o.objid = p.oid
+	AND o.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+	WHERE p.proname IN ('oauth_store', 'oauth_encrypt', 'oauth_refresh_commit',
+		'oauth_flow_confirm', 'fernet_encrypt', 'fernet_decrypt')),
+redacted AS (SELECT pg_catalog.btrim(pg_catalog.regexp_replace(n.name, '^.*[.]', ''), ' "') AS name
+	FROM pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.lower(
+		pg_catalog.current_setting('oauth_tokens.redact_also')), ',')) n (name))
+SELECT 'warning',
+	pg_catalog.format('%s calls ours with what it is given, and the log can show that',
+		p.oid::pg_catalog.regprocedure),
+	pg_catalog.format('ALTER DATABASE %I SET oauth_tokens.redact_also = %s%s;',
+		pg_catalog.current_database(),
+		NULLIF(pg_catalog.current_setting('oauth_tokens.redact_also'), '') || ', ', p.proname)
+FROM pg_catalog.pg_proc p
+WHERE p.pronargs > 0 AND p.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtype
+AND NOT EXISTS (SELECT FROM ours o WHERE o.objid = p.oid
+	AND o.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
+AND pg_catalog.lower(p.proname) NOT IN (SELECT r.name FROM redacted r)
+AND (p.prosrc ~ (SELECT '\m(' || pg_catalog.string_agg(DISTINCT s.proname, '|') || ')\M' FROM secret s)
+	OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN secret s ON s.oid = d.refobjid
+		WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+		AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid))
+ORDER BY 2)";
 
 constexpr Check kChecks[] = {
 	{"preload", look_at_preload},
 	{"log", look_at_settings, nullptr, "statements that name or call ours are redacted"},
 	{"allow_without_preload", look_at_refusal, nullptr, "off"},
 	{"literal secrets", look_at_literals, nullptr, "redacted, or refused"},
-	// A function that takes a token and passes it to one of ours: until it does, only its name
-	// tells that its arguments are secret. The body of one in standard SQL is no text.
-	{"functions of yours", nullptr,
-	 "WITH ours AS (SELECT d.objid AS oid FROM pg_catalog.pg_depend d"
-	 "  JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
-	 "  WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass"
-	 "  AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
-	 "  AND e.extname = 'oauth_tokens'),"
-	 " redacted AS (SELECT pg_catalog.btrim(pg_catalog.regexp_replace(n.name, '^.*[.]', ''),"
-	 "   ' \"') AS name FROM pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.lower("
-	 "   pg_catalog.current_setting('oauth_tokens.redact_also')), ',')) n (name))"
-	 " SELECT 'warning', pg_catalog.format('%s calls ours with what it is given, and the log"
-	 " can show that',"
-	 "   p.oid::pg_catalog.regprocedure),"
-	 "  pg_catalog.format('ALTER DATABASE %I SET oauth_tokens.redact_also = %s%s;',"
-	 "   pg_catalog.current_database(), NULLIF(pg_catalog.current_setting("
-	 "   'oauth_tokens.redact_also'), '') || ', ', p.proname)"
-	 " FROM pg_catalog.pg_proc p"
-	 " WHERE p.pronargs > 0 AND p.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtype"
-	 " AND p.oid NOT IN (SELECT o.oid FROM ours o)"
-	 " AND pg_catalog.lower(p.proname) NOT IN (SELECT r.name FROM redacted r)"
-	 " AND (p.prosrc ~ '\\m(oauth_store|oauth_encrypt|oauth_refresh_commit|oauth_flow_confirm"
-	 "|fernet_encrypt|fernet_decrypt)\\M'"
-	 "  OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc o"
-	 "   ON o.oid = d.refobjid WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
-	 "   AND d.objid = p.oid AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
-	 "   AND d.refobjid IN (SELECT u.oid FROM ours u) AND o.proname IN ('oauth_store',"
-	 "   'oauth_encrypt', 'oauth_refresh_commit', 'oauth_flow_confirm', 'fernet_encrypt',"
-	 "   'fernet_decrypt')))"
-	 " ORDER BY 2",
+	{"functions of yours", nullptr, kFunctions,
 	 "none calls ours with a secret, or it is in redact_also"},
 };
 

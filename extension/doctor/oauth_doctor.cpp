@@ -28,6 +28,12 @@ namespace
 // that lock.
 constexpr int kLockMilliseconds = 2000;
 
+constexpr const char *kExtension = R"(
+WITH extension AS (SELECT * FROM pg_catalog.pg_extension WHERE extname = 'oauth_tokens'),
+ours AS (SELECT d.classid, d.objid FROM pg_catalog.pg_depend d, extension e
+	WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid
+	AND d.deptype = 'e'))";
+
 Status status_named(const char *name)
 {
 	if (strcmp(name, "error") == 0)
@@ -164,7 +170,7 @@ void report_rows(Report &report, const char *statement, As as)
 	GetUserIdAndSecContext(&caller, &context);
 	if (as == As::owner)
 		SetUserIdAndSecContext(find_extension().owner, context | SECURITY_LOCAL_USERID_CHANGE);
-	const int result = SPI_execute(statement, true, 0);
+	const int result = SPI_execute(psprintf("%s%s", kExtension, statement), true, 0);
 	SetUserIdAndSecContext(caller, context);
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
@@ -184,8 +190,8 @@ OAUTH_FUNCTION(oauth_doctor)
 {
 	InitMaterializedSRF(fcinfo, 0);
 	Report report(CurrentMemoryContext);
-	for (const auto group :
-		 {key_checks(), log_checks(), table_checks(), right_checks(), operation_checks()})
+	for (const auto group : {key_checks(), log_checks(), table_checks(), right_checks(),
+							 object_checks(), operation_checks()})
 		for (const Check &check : group)
 			look(check, report);
 	put(fcinfo, report);

@@ -19,36 +19,116 @@ namespace
 {
 
 // The library, the objects in this database, and what is on the disk for the next start
-constexpr const char *kVersions =
-	"SELECT 'error', pg_catalog.format('the server has loaded %s, and the objects of this database"
-	" are of %s', '" OAUTH_TOKENS_VERSION "', e.extversion),"
-	" 'Restart the server; ALTER EXTENSION oauth_tokens UPDATE; SELECT oauth_tokens_upgrade();'"
-	" FROM pg_catalog.pg_extension e"
-	" WHERE e.extname = 'oauth_tokens' AND e.extversion <> '" OAUTH_TOKENS_VERSION "'"
-	" UNION ALL SELECT 'warning', pg_catalog.format('%s is installed, and the server has loaded"
-	" %s', a.default_version, '" OAUTH_TOKENS_VERSION "'),"
-	" 'Restart the server.'"
-	" FROM pg_catalog.pg_available_extensions a"
-	" WHERE a.name = 'oauth_tokens' AND a.default_version <> '" OAUTH_TOKENS_VERSION "'";
+constexpr const char *kVersions = R"(
+, loaded AS (SELECT '%s'::text AS version)
+SELECT 'error', 'the server has loaded ' || l.version
+		|| ', and the objects of this database are of ' || e.extversion,
+	'Restart the server; ALTER EXTENSION oauth_tokens UPDATE; SELECT oauth_tokens_upgrade();'
+FROM loaded l, extension e WHERE e.extversion <> l.version
+UNION ALL SELECT 'warning', a.default_version || ' is installed, and the server has loaded '
+		|| l.version,
+	'Restart the server.'
+FROM loaded l, pg_catalog.pg_available_extensions a
+WHERE a.name = 'oauth_tokens' AND a.default_version <> l.version)";
 
-constexpr const char *kCluster =
-	"SELECT 'error', 'this database is a copy: it refreshes and revokes nothing (OT017)',"
-	" 'If no other database uses these tokens: SELECT oauth_tokens_adopt_cluster();'"
-	" WHERE EXISTS (SELECT FROM oauth_tokens_internal.cluster)"
-	" AND NOT (SELECT c.adopted FROM oauth_tokens_internal.cluster() c)";
+void look_at_versions(Report &report)
+{
+	report_rows(report, psprintf(kVersions, OAUTH_TOKENS_VERSION), As::caller);
+}
+
+constexpr const char *kCluster = R"(
+SELECT 'error', 'this database is a copy: it refreshes and revokes nothing (OT017)',
+	'If no other database uses these tokens: SELECT oauth_tokens_adopt_cluster();'
+WHERE EXISTS (SELECT FROM oauth_tokens_internal.cluster)
+AND NOT (SELECT c.adopted FROM oauth_tokens_internal.cluster() c))";
+
+constexpr const char *kConfirmation = R"(
+SELECT 'warning', 'off: a user whose link another person opens gets her tokens',
+	pg_catalog.format('ALTER DATABASE %I SET oauth_tokens.confirm_flows = on;',
+		pg_catalog.current_database())
+WHERE COALESCE(NULLIF(pg_catalog.current_setting('oauth_tokens.public_url'), ''),
+	(SELECT s.public_url FROM oauth_tokens_internal.sidecar_settings s)) ~~* 'https://%')";
+
+void look_at_confirmation(Report &report)
+{
+	if (confirm_flows_setting)
+		return report.ok("on");
+	report_rows(report, kConfirmation, As::owner);
+}
+
+constexpr const char *kPublished = R"(
+SELECT 'warning', 'none is listening; one published its settings at '
+		|| pg_catalog.date_trunc('second', s.published_at),
+	'Start a daemon, and see its log.'
+FROM oauth_tokens_internal.sidecar_settings s)";
+
+void look_at_daemon(Report &report)
+{
+	if (RecoveryInProgress())
+		return report.ok("a standby has none");
+	if (!can_request_refresh())
+		return report.not_checked("it needs shared_preload_libraries");
+	if (is_refresh_listener_there())
+		return report.ok("one is listening");
+	report_rows(report, kPublished, As::owner);
+}
+
+constexpr const char *kBacklog = R"(
+SELECT CASE WHEN b.oldest < pg_catalog.clock_timestamp() - interval '15 min'
+		AND (b.paused_until IS NULL OR b.paused_until < pg_catalog.clock_timestamp())
+		THEN 'warning' ELSE 'ok' END,
+	pg_catalog.format('due: %s tokens of %s%s', b.due, b.provider,
+		', the oldest since ' || pg_catalog.date_trunc('second', b.oldest)),
+	CASE WHEN b.oldest < pg_catalog.clock_timestamp() - interval '15 min'
+		THEN 'Start a daemon, and see its log.' END
+FROM oauth_tokens_internal.refresh_backlog() b WHERE b.due > 0)";
+
+void look_at_backlog(Report &report)
+{
+	if (RecoveryInProgress())
+		return report.ok("a standby refreshes none");
+	if (!compat::may_execute(internal_function("refresh_backlog"), GetUserId()))
+		return report.not_checked("it needs the capability sidecar");
+	if (needs_tables(report))
+		report_rows(report, kBacklog, As::caller);
+}
+
+constexpr const char *kDoubt = R"(
+SELECT 'warning', pg_catalog.format('nobody knows how %s refreshes ended, the oldest of %s',
+		pg_catalog.count(*), pg_catalog.date_trunc('second', pg_catalog.min(a.began_at))),
+	'Have the daemon that began them run with its spool; then ask for the tokens.'
+FROM oauth_tokens_internal.refresh_attempts a
+WHERE a.lease_until < pg_catalog.clock_timestamp() - interval '10 min'
+HAVING pg_catalog.count(*) > 0)";
+
+constexpr const char *kPauses = R"(
+SELECT 'warning', pg_catalog.format('client %s of %s is paused until %s: %s', c.client_id,
+		c.provider, pg_catalog.date_trunc('second', c.paused_until), c.reason),
+	'See docs/refresh.md, Clients.'
+FROM oauth_tokens_internal.refresh_clients c
+WHERE c.paused_until > pg_catalog.clock_timestamp() ORDER BY 2)";
+
+constexpr const char *kRevocations = R"(
+SELECT CASE WHEN pg_catalog.min(r.created_at) < pg_catalog.clock_timestamp() - interval '1 h'
+		THEN 'warning' ELSE 'ok' END,
+	pg_catalog.format('waiting: %s%s', pg_catalog.count(*),
+		', the oldest since ' || pg_catalog.date_trunc('second', pg_catalog.min(r.created_at))),
+	CASE WHEN pg_catalog.min(r.created_at) < pg_catalog.clock_timestamp() - interval '1 h'
+		THEN 'Start a daemon that has their providers, and see its log.' END
+FROM oauth_tokens_internal.oauth_revocations r)";
 
 // A daemon acknowledges each second or so, also if there is nothing.
-constexpr const char *kCache =
-	"SELECT CASE WHEN r.acknowledged_at < pg_catalog.clock_timestamp() - interval '60 s'"
-	"  THEN 'warning' ELSE 'ok' END,"
-	" CASE WHEN r.cache_id IS NULL THEN 'no cache is registered'"
-	"  ELSE pg_catalog.format('changes waiting: %s; the cache was last seen at %s',"
-	"   (SELECT pg_catalog.count(*) FROM oauth_tokens_internal.cache_invalidations),"
-	"   pg_catalog.date_trunc('second', r.acknowledged_at)) END,"
-	" CASE WHEN r.acknowledged_at < pg_catalog.clock_timestamp() - interval '60 s'"
-	"  THEN pg_catalog.format('Start a daemon, or SELECT oauth_cache_unregister(%L);',"
-	"   r.cache_id) END"
-	" FROM oauth_tokens_internal.cache_registration() r";
+constexpr const char *kCache = R"(
+SELECT CASE WHEN r.acknowledged_at < pg_catalog.clock_timestamp() - interval '60 s'
+		THEN 'warning' ELSE 'ok' END,
+	CASE WHEN r.cache_id IS NULL THEN 'no cache is registered'
+		ELSE pg_catalog.format('changes waiting: %s; the cache was last seen at %s',
+			(SELECT pg_catalog.count(*) FROM oauth_tokens_internal.cache_invalidations),
+			pg_catalog.date_trunc('second', r.acknowledged_at)) END,
+	CASE WHEN r.acknowledged_at < pg_catalog.clock_timestamp() - interval '60 s'
+		THEN pg_catalog.format('Start a daemon, or SELECT oauth_cache_unregister(%L);',
+			r.cache_id) END
+FROM oauth_tokens_internal.cache_registration() r)";
 
 void look_at_cache(Report &report)
 {
@@ -57,92 +137,17 @@ void look_at_cache(Report &report)
 	report_rows(report, kCache, As::owner);
 }
 
-constexpr const char *kPublished =
-	"SELECT 'warning', pg_catalog.format('none is listening; one published its settings at %s',"
-	"  pg_catalog.date_trunc('second', s.published_at)), 'Start a daemon, and see its log.'"
-	" FROM oauth_tokens_internal.sidecar_settings s";
-
-void look_at_daemon(Report &report)
-{
-	if (RecoveryInProgress())
-		return report.ok("a standby has none");
-	if (can_request_refresh() && is_refresh_listener_there())
-		return report.ok("one is listening");
-	if (!can_request_refresh())
-		return report.not_checked("it needs shared_preload_libraries");
-	report_rows(report, kPublished, As::owner);
-}
-
-constexpr const char *kBacklog =
-	"SELECT CASE WHEN b.oldest < pg_catalog.clock_timestamp() - interval '15 min'"
-	"  AND (b.paused_until IS NULL OR b.paused_until < pg_catalog.clock_timestamp())"
-	"  THEN 'warning' ELSE 'ok' END,"
-	" pg_catalog.format('due: %s tokens of %s%s', b.due, b.provider,"
-	"  ', the oldest since ' || pg_catalog.date_trunc('second', b.oldest)),"
-	" CASE WHEN b.oldest < pg_catalog.clock_timestamp() - interval '15 min'"
-	"  THEN 'Start a daemon, and see its log.' END"
-	" FROM oauth_tokens_internal.refresh_backlog() b WHERE b.due > 0";
-
-void look_at_backlog(Report &report)
-{
-	if (RecoveryInProgress())
-		return report.ok("a standby refreshes none");
-	if (!compat::may_execute(internal_function("refresh_backlog"), GetUserId()))
-		return report.not_checked("it needs the capability sidecar");
-	if (!needs_tables(report))
-		return;
-	report_rows(report, kBacklog, As::caller);
-}
-
-constexpr const char *kDoubt =
-	"SELECT 'warning', pg_catalog.format('nobody knows how %s refreshes ended, the oldest"
-	" of %s', pg_catalog.count(*), pg_catalog.date_trunc('second', pg_catalog.min(a.began_at))),"
-	" 'Have the daemon that began them run with its spool; then ask for the tokens.'"
-	" FROM oauth_tokens_internal.refresh_attempts a"
-	" WHERE a.lease_until < pg_catalog.clock_timestamp() - interval '10 min'"
-	" HAVING pg_catalog.count(*) > 0";
-
-constexpr const char *kPauses =
-	"SELECT 'warning', pg_catalog.format('client %s of %s is paused until %s: %s', c.client_id,"
-	"  c.provider, pg_catalog.date_trunc('second', c.paused_until), c.reason),"
-	" 'See docs/refresh.md, Clients.'"
-	" FROM oauth_tokens_internal.refresh_clients c"
-	" WHERE c.paused_until > pg_catalog.clock_timestamp() ORDER BY 2";
-
-constexpr const char *kRevocations =
-	"SELECT CASE WHEN pg_catalog.min(r.created_at) < pg_catalog.clock_timestamp()"
-	"   - interval '1 h' THEN 'warning' ELSE 'ok' END,"
-	" pg_catalog.format('waiting: %s%s', pg_catalog.count(*),"
-	"  ', the oldest since ' || pg_catalog.date_trunc('second', pg_catalog.min(r.created_at))),"
-	" CASE WHEN pg_catalog.min(r.created_at) < pg_catalog.clock_timestamp() - interval '1 h'"
-	"  THEN 'Start a daemon that has their providers, and see its log.' END"
-	" FROM oauth_tokens_internal.oauth_revocations r";
-
-constexpr const char *kFlows =
-	"SELECT 'warning', pg_catalog.format('expired, and still there: %s links and grants',"
-	"  pg_catalog.count(*)),"
-	" 'Start a daemon, or SELECT oauth_tokens_internal.flow_purge();'"
-	" FROM (SELECT l.vanishes_at FROM oauth_tokens_internal.flow_links l"
-	"  UNION ALL SELECT c.expires_at FROM oauth_tokens_internal.flow_confirmations c) f (at)"
-	" WHERE f.at < pg_catalog.clock_timestamp() - interval '1 h'"
-	" HAVING pg_catalog.count(*) > 0";
-
-void look_at_confirmation(Report &report)
-{
-	if (confirm_flows_setting)
-		return report.ok("on");
-	report_rows(
-		report,
-		"SELECT 'warning', 'off: a user whose link another person opens gets her tokens',"
-		" pg_catalog.format('ALTER DATABASE %I SET oauth_tokens.confirm_flows = on;',"
-		"  pg_catalog.current_database())"
-		" WHERE COALESCE(NULLIF(pg_catalog.current_setting('oauth_tokens.public_url'), ''),"
-		"  (SELECT s.public_url FROM oauth_tokens_internal.sidecar_settings s)) ~~* 'https://%'",
-		As::owner);
-}
+constexpr const char *kFlows = R"(
+SELECT 'warning', pg_catalog.format('expired, and still there: %s links and grants',
+		pg_catalog.count(*)),
+	'Start a daemon, or SELECT oauth_tokens_internal.flow_purge();'
+FROM (SELECT l.vanishes_at FROM oauth_tokens_internal.flow_links l
+	UNION ALL SELECT c.expires_at FROM oauth_tokens_internal.flow_confirmations c) f (at)
+WHERE f.at < pg_catalog.clock_timestamp() - interval '1 h'
+HAVING pg_catalog.count(*) > 0)";
 
 constexpr Check kChecks[] = {
-	{"versions", nullptr, kVersions, OAUTH_TOKENS_VERSION " everywhere"},
+	{"versions", look_at_versions, nullptr, OAUTH_TOKENS_VERSION " everywhere"},
 	{"cluster", nullptr, kCluster, "it may refresh and revoke", As::owner},
 	{"confirmation", look_at_confirmation, nullptr, "off, and no public URL is https"},
 	{"daemon", look_at_daemon, nullptr, "none has published its settings"},

@@ -71,7 +71,8 @@ struct Check {
 // Whether the tables are there; otherwise the check has said that it needs them.
 bool needs_tables(Report &report);
 
-// Runs a statement like that within a check.
+// Runs a statement like that within a check. Before it stands a WITH that it may continue by a
+// comma: `extension` is our row of pg_extension, `ours` has classid and objid of its members.
 void report_rows(Report &report, const char *statement, As as);
 
 // The groups, in the order in which they are reported.
@@ -79,6 +80,7 @@ std::span<const Check> key_checks();
 std::span<const Check> log_checks();
 std::span<const Check> table_checks();
 std::span<const Check> right_checks();
+std::span<const Check> object_checks();
 std::span<const Check> operation_checks();
 
 } // namespace oauth_tokens

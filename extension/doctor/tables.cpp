@@ -84,33 +84,34 @@ void look_at_owners(Report &report)
 	look_at_owner(report, kDetailsName, is_details_column);
 }
 
-// Meanwhile, lookups take another way, and stores may fail.
-constexpr const char *kIndexes =
-	"SELECT 'warning', pg_catalog.format('index %s is %s', i.indexrelid::pg_catalog.regclass,"
-	"  CASE WHEN NOT i.indisvalid THEN 'not valid' WHEN NOT i.indisready THEN 'not ready'"
-	"   WHEN NOT i.indislive THEN 'being dropped'"
-	"   ELSE 'not used until older transactions have ended' END),"
-	"  CASE WHEN i.indisvalid AND i.indisready AND i.indislive"
-	"   THEN 'End them: pg_stat_activity, backend_xmin.'"
-	"   ELSE pg_catalog.format('REINDEX INDEX CONCURRENTLY %s;',"
-	"    i.indexrelid::pg_catalog.regclass) END"
-	" FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
-	" WHERE t.relnamespace = (SELECT e.extnamespace FROM pg_catalog.pg_extension e"
-	"  WHERE e.extname = 'oauth_tokens')"
-	" AND t.relname IN ('oauth_tokens', 'oauth_token_details')"
-	" AND (NOT i.indisvalid OR NOT i.indisready OR NOT i.indislive"
-	// Transaction ids are compared by their age, which wraps around with them.
-	"  OR (i.indcheckxmin AND pg_catalog.age(i.xmin) <= pg_catalog.age((("
-	"   pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint & 4294967295"
-	"   )::text)::pg_catalog.xid)))"
-	" ORDER BY 2";
+// Meanwhile, lookups take another way, and stores may fail. Transaction ids are compared by their
+// age, which wraps around with them.
+constexpr const char *kIndexes = R"(
+SELECT 'warning',
+	pg_catalog.format('index %s is %s', i.indexrelid::pg_catalog.regclass, CASE
+		WHEN NOT i.indisvalid THEN 'not valid'
+		WHEN NOT i.indisready THEN 'not ready'
+		WHEN NOT i.indislive THEN 'being dropped'
+		ELSE 'not used until older transactions have ended' END),
+	CASE WHEN i.indisvalid AND i.indisready AND i.indislive
+		THEN 'End them: pg_stat_activity, backend_xmin.'
+		ELSE pg_catalog.format('REINDEX INDEX CONCURRENTLY %s;', i.indexrelid::pg_catalog.regclass) END
+FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+JOIN extension e ON e.extnamespace = t.relnamespace
+WHERE t.relname IN ('oauth_tokens', 'oauth_token_details')
+AND (NOT i.indisvalid OR NOT i.indisready OR NOT i.indislive
+	OR (i.indcheckxmin AND pg_catalog.age(i.xmin) <= pg_catalog.age((
+		(pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint & 4294967295)
+		::text)::pg_catalog.xid)))
+ORDER BY 2)";
 
-constexpr const char *kRules =
-	"SELECT 'warning', pg_catalog.format('nothing is refreshed ahead of time, which is set for %s:"
-	" there are no indexes for it', pg_catalog.string_agg(r.provider, ', ' ORDER BY r.provider)),"
-	"  'As the tables'' owner: SELECT oauth_tokens_enable_background_refresh();'"
-	" FROM oauth_tokens_internal.refresh_rules r"
-	" WHERE r.ahead > interval '0' OR r.keep_alive > interval '0' HAVING pg_catalog.count(*) > 0";
+constexpr const char *kRules = R"(
+SELECT 'warning', 'nothing is refreshed ahead of time, which is set for '
+		|| pg_catalog.string_agg(r.provider, ', ' ORDER BY r.provider)
+		|| ': there are no indexes for it',
+	'As the tables'' owner: SELECT oauth_tokens_enable_background_refresh();'
+FROM oauth_tokens_internal.refresh_rules r
+WHERE r.ahead > interval '0' OR r.keep_alive > interval '0' HAVING pg_catalog.count(*) > 0)";
 
 void look_at_background_indexes(Report &report)
 {
