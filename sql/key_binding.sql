@@ -209,6 +209,7 @@ SELECT "position", "values", shared FROM oauth_key_usage;
 SELECT provider, refresh_token, access_token FROM oauth_tokens_internal.revocations_claim(10, '0 s');
 SET oauth_tokens.key_binding = bound;
 SELECT provider, refresh_token, access_token FROM oauth_tokens_internal.revocations_claim(10, '0 s');
+SELECT "position", "values", shared FROM oauth_key_usage;
 SET oauth_tokens.key_binding = migrating;
 CALL oauth_rotate_keys();
 SET oauth_tokens.key_binding = bound;

@@ -6,6 +6,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_enum.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
 #include "utils/uuid.h"
 }
@@ -53,12 +54,17 @@ bool bound_key_info(const ValuePosition &place, BoundKeyInfo &info)
 	return true;
 }
 
-void raise_no_bound_key()
+// The client may not be able to read the text itself.
+void raise_no_bound_key(const ValuePosition &place)
 {
-	ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-					errmsg("the identity cannot be written as UTF-8"),
-					errhint("oauth_tokens.key_binding derives a key from it. Use another provider "
-							"or actor_id, or set oauth_tokens.key_binding to shared.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+		 errmsg("the identity cannot be written as UTF-8"),
+		 errdetail("It is of a token in workspace %s.",
+				   DatumGetCString(DirectFunctionCall1(uuid_out, place.identity->workspace_id()))),
+		 errhint("oauth_tokens.key_binding derives a key from it. Use another provider "
+				 "or actor_id, or set oauth_tokens.key_binding to shared.")));
 	pg_unreachable();
 }
 

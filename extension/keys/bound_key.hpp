@@ -21,6 +21,6 @@ inline std::string_view view_of(const BoundKeyInfo &info)
 	return {info.data(), info.size()};
 }
 
-[[noreturn]] void raise_no_bound_key();
+[[noreturn]] void raise_no_bound_key(const ValuePosition &place);
 
 } // namespace oauth_tokens

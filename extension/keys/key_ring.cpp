@@ -268,7 +268,7 @@ void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Va
 	if (key_ring_sealing(place) == Sealing::bound) {
 		BoundKeyInfo info;
 		if (!bound_key_info(place, info))
-			raise_no_bound_key();
+			raise_no_bound_key(place);
 		return key_ring_seal_derived(plaintext, view_of(info), timestamp, out);
 	}
 	common::fernet::Cipher &cipher = usable_ring().ciphers.front();

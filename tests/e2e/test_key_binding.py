@@ -165,3 +165,39 @@ def test_the_daemon(flow_cluster, make_provider, make_cached, redis, client):  #
     assert sidecar.api("token", whose, method="DELETE").json["revocation"] == "queued"
     wait_until(lambda: sidecar.count("oauth_tokens_internal.oauth_revocations") == 0)
     assert [request.form["token"] for request in fake.seen("/revoke")] == ["refresh 2"]
+
+
+def test_an_identity_that_utf8_has_not(db):
+    """It has no key of its own, so nothing is sealed for it; and it is in no reader's way."""
+    db.rows("CREATE DATABASE binding_odd TEMPLATE template0 ENCODING 'EUC_JP' LOCALE 'C'", db="postgres")
+    db.rows("CREATE EXTENSION oauth_tokens", db="binding_odd")
+    db.rows("SELECT oauth_tokens_upgrade()", db="binding_odd")
+    with db.connect("binding_odd", autocommit=True, client_encoding="EUC_JP") as connection:
+        whose = rf"'{uuid.UUID(int=7)}', 'google', 'user', E'\xa9\xa1'"
+        connection.execute(f"SELECT oauth_store({whose}, 'shared')")
+        connection.execute("SET oauth_tokens.key_binding = migrating")
+        assert connection.execute(f"SELECT oauth_access_token({whose})").fetchone() == ("shared",)
+        for statement in (f"SELECT oauth_store({whose}, 'x')", "CALL oauth_rotate_keys()"):
+            with pytest.raises(psycopg.Error) as caught:
+                connection.execute(statement)
+            assert caught.value.sqlstate == "22021" and str(uuid.UUID(int=7)) in str(caught.value)
+        connection.execute("SET oauth_tokens.key_binding = bound")
+        assert connection.execute("SELECT count(*) FROM oauth_tokens_damaged()").fetchone() == (1,)
+        with pytest.raises(psycopg.Error, match="encrypted_access_token cannot be decrypted"):
+            connection.execute(f"SELECT oauth_access_token({whose})")
+    db.rows("DROP DATABASE binding_odd", db="postgres")
+
+
+def test_dump_and_restore(db):
+    """Identity and key are the same, so that it opens; also where the setting is not restored."""
+    bind(db, "bound")
+    with db.connect(autocommit=True) as connection:
+        store(connection, identity("dumped"), "access", "refresh")
+    db.rows("CREATE DATABASE restored", db="postgres")
+    db.restore(db.dump(), db="restored")
+    for mode in (None, "bound"):
+        if mode:
+            bind(db, mode, "restored")
+        with db.connect("restored") as connection:
+            assert get(connection, identity("dumped")) == ("access", "refresh")
+    db.rows("DROP DATABASE restored", db="postgres")
