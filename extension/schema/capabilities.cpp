@@ -369,6 +369,7 @@ using namespace oauth_tokens;
 
 OAUTH_FUNCTION(oauth_tokens_grant)
 {
+	PreventCommandIfReadOnly("oauth_tokens_grant()");
 	const CapabilityName &wanted = capability_argument(PG_GETARG_TEXT_PP(1), "");
 	const Oid role = PG_GETARG_OID(0);
 	const SafeSettings settings = begin_safe_settings();
@@ -387,6 +388,7 @@ OAUTH_FUNCTION(oauth_tokens_grant)
 // it contains; then gives back what other capabilities of the role share with it.
 OAUTH_FUNCTION(oauth_tokens_revoke)
 {
+	PreventCommandIfReadOnly("oauth_tokens_revoke()");
 	const bool all = strcmp(text_to_cstring(PG_GETARG_TEXT_PP(1)), "all") == 0;
 	const CapabilityName &unwanted =
 		all ? kNames[0] : capability_argument(PG_GETARG_TEXT_PP(1), " To take all of them: all.");

@@ -41,6 +41,20 @@ def test_reads(pair):
         assert get(connection, identity("a5")) == ("access-5", "refresh-5")
 
 
+def test_reads_under_row_security(pair):
+    primary, standby = pair
+    primary.rows("SELECT oauth_tokens_enable_row_security()")
+    primary.wait_for(standby)
+    try:
+        with standby.connect(user="app_reader") as connection:
+            assert get(connection, identity("a5")) is None
+            connection.execute("SELECT set_config('oauth_tokens.workspace_id', %s, true)", [str(identity()[0])])
+            assert get(connection, identity("a5")) == ("access-5", "refresh-5")
+    finally:
+        primary.rows("SELECT oauth_tokens_disable_row_security()")
+        primary.wait_for(standby)
+
+
 @pytest.mark.parametrize("sql", [
     "SELECT oauth_store(gen_random_uuid(), 'p', 'user', 'x', 'y')",
     "SELECT oauth_delete('11111111-1111-4111-8111-111111111111', 'google', 'user', 'a1')",
@@ -50,6 +64,9 @@ def test_reads(pair):
     "SELECT oauth_tokens_upgrade()",
     "SELECT oauth_tokens_downgrade(true)",
     "SELECT oauth_tokens_grant('app_reader', 'writer')",
+    "SELECT oauth_tokens_revoke('app_reader', 'reader')",
+    "SELECT oauth_tokens_enable_row_security()",
+    "SELECT oauth_tokens_disable_row_security()",
 ])
 @pytest.mark.parametrize("where", ["standby", "read-only transaction"])
 def test_writes_are_refused(pair, sql, where):
