@@ -143,7 +143,6 @@ def test_why_there_is_no_connection(make_sidecar, module_cluster, url, sign, tmp
     sidecar.wait_log(sign.replace("(", "\\("))
     assert "hunter2" not in said + sidecar.log()
 
-
     def answer():
         try:
             return sidecar.get("/readyz")
