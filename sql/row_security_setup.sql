@@ -238,6 +238,17 @@ ALTER POLICY oauth_tokens_sidecar ON oauth_tokens TO regress_other;
 SELECT oauth_tokens_enable_row_security();
 TABLE sees_all;
 
+-- A policy that is something else gets no role, and does not keep one.
+BEGIN;
+ALTER POLICY oauth_tokens_sidecar ON oauth_tokens USING (actor_id = 'x');
+SAVEPOINT altered;
+SELECT oauth_tokens_grant('regress_other', 'sidecar');
+ROLLBACK TO altered;
+DROP POLICY oauth_tokens_workspace ON oauth_tokens;
+SELECT oauth_tokens_revoke('regress_other', 'all'), oauth_tokens_revoke('regress_sidecar', 'all');
+TABLE sees_all;
+ROLLBACK;
+
 -- What is half there is repaired.
 ALTER TABLE oauth_tokens NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE oauth_token_details NO FORCE ROW LEVEL SECURITY;

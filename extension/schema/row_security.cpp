@@ -232,17 +232,6 @@ void repair_sidecar_roles(const Tables &tables)
 	set_sidecar_roles(tables.tokens, tables.name, wanted);
 }
 
-// Null if there are no tables, or row security is not enabled by us.
-const char *table_with_row_security(Oid *table)
-{
-	*table = get_relname_relid(kTableName, extension_schema());
-	if (!OidIsValid(*table) || !has_policy(*table, kWorkspacePolicy))
-		return nullptr;
-	const char *name = extension_relation_name(kTableName);
-	refuse(name, other_of_its_name(*table, kSidecarPolicy));
-	return name;
-}
-
 bool drop_policy(const Tables &tables, const Policy &policy)
 {
 	if (!has_policy(tables.tokens, policy) || !is_ours(tables.tokens, policy))
@@ -286,20 +275,24 @@ void drop_flags(const Tables &tables)
 
 void show_all_workspaces(Oid role)
 {
-	Oid table;
-	const char *name = table_with_row_security(&table);
-	List *roles = name != nullptr ? roles_of_sidecar_policy(table) : NIL;
-	if (name != nullptr && !list_member_oid(roles, role))
-		set_sidecar_roles(table, name, lappend_oid(roles, role));
+	const Oid table = get_relname_relid(kTableName, extension_schema());
+	if (!OidIsValid(table) || !has_policy(table, kWorkspacePolicy))
+		return;
+	List *roles = roles_of_sidecar_policy(table);
+	if (list_member_oid(roles, role))
+		return;
+	const char *name = extension_relation_name(kTableName);
+	refuse(name, other_of_its_name(table, kSidecarPolicy));
+	set_sidecar_roles(table, name, lappend_oid(roles, role));
 }
 
+// Also from what is left of it, or DROP ROLE would fail.
 void show_own_workspace(Oid role)
 {
-	Oid table;
-	const char *name = table_with_row_security(&table);
-	List *roles = name != nullptr ? roles_of_sidecar_policy(table) : NIL;
+	const Oid table = get_relname_relid(kTableName, extension_schema());
+	List *roles = OidIsValid(table) ? roles_of_sidecar_policy(table) : NIL;
 	if (list_member_oid(roles, role))
-		set_sidecar_roles(table, name, list_delete_oid(roles, role));
+		set_sidecar_roles(table, extension_relation_name(kTableName), list_delete_oid(roles, role));
 }
 
 List *row_security_differences()

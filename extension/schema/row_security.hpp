@@ -16,7 +16,7 @@ namespace oauth_tokens
 {
 
 // For a role that gets or loses the capability sidecar, within an SPI connection and safe settings,
-// after lock_migration(). They change nothing while row security is not enabled by us.
+// after lock_migration(). The first changes nothing while row security is not enabled by us.
 void show_all_workspaces(Oid role);
 void show_own_workspace(Oid role);
 
