@@ -61,7 +61,7 @@ bool is_address(int family, std::string_view text) noexcept
 {
 	std::array<char, INET6_ADDRSTRLEN> terminated{};
 	std::array<unsigned char, sizeof(in6_addr)> address;
-	if (text.size() >= terminated.size())
+	if (text.size() >= terminated.size() || text.find('\0') != text.npos)
 		return false;
 	std::ranges::copy(text, terminated.begin());
 	return inet_pton(family, terminated.data(), address.data()) == 1;

@@ -63,6 +63,17 @@ as_server() {
     fi
 }
 
+# count NAME COMMAND…: runs it, and counts it as passed or failed.
+count() {
+    if "${@:2}"; then
+        echo "ok      $1"
+        passed=$((passed + 1))
+    else
+        echo "FAILED  $1"
+        failed=$((failed + 1))
+    fi
+}
+
 # The last line of a test stage: finish STAGE PASSED FAILED [SKIPPED].
 finish() {
     printf '\n%s: %d passed, %d failed' "$1" "$2" "$3"

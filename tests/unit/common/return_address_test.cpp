@@ -307,6 +307,7 @@ TEST(PublicUrl, IsHttpsOrOnLoopback)
 							"https://example.com\n"})
 		EXPECT_FALSE(is_public_url(bad)) << bad;
 	EXPECT_FALSE(is_public_url("https://example.com/" + std::string(2048, 'a')));
+	EXPECT_FALSE(is_public_url(std::string_view("https://[::1\0.example]", 22)));
 }
 
 TEST(PublicUrl, HasAnOrigin)
