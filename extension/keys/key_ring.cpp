@@ -262,6 +262,13 @@ bool key_ring_is_outdated(const Signer &signer, const ValuePosition &place)
 		   (signer.position > 1 || signer.sealing != key_ring_sealing(place));
 }
 
+void key_ring_check_place(const ValuePosition &place)
+{
+	BoundKeyInfo info;
+	if (key_ring_sealing(place) == Sealing::bound && !bound_key_info(place, info))
+		raise_no_bound_key(place);
+}
+
 void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const ValuePosition &place,
 				   std::span<char> out)
 {

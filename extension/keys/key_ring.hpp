@@ -52,6 +52,10 @@ Sealing key_ring_sealing(const ValuePosition &place);
 bool key_ring_refuses(Sealing sealing);
 bool key_ring_is_outdated(const Signer &signer, const ValuePosition &place);
 
+// Raises what key_ring_seal() does of the place: before there is a plaintext that would not be
+// wiped.
+void key_ring_check_place(const ValuePosition &place);
+
 // Encrypts under the first key, with a fresh IV. `place` is where the value
 // will stand. `out` holds common::fernet::token_chars(plaintext.size()) characters. Raises 22021
 // if the place has no key of its own: its texts cannot be written as UTF-8.

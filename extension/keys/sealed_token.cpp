@@ -18,6 +18,7 @@ text *seal_anew(const text *token, const ValuePosition &from, const ValuePositio
 {
 	const std::size_t capacity = common::fernet::decoded_capacity(view_of(token).size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
+	key_ring_check_place(to);
 	const Opened opened = key_ring_open(view_of(token), from, {buffer, capacity});
 	if (opened.position == 0) {
 		pfree(buffer);

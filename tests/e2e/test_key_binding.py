@@ -9,6 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 from support.cached import fill, read, wait_dropped
 from support.fake_provider import Answer
+from support.flows import PUBLISH, confirm, keep, ticket
 from support.harness import CHECKOUT, DATABASE, KEY, wait_until
 from support.sidecar import prepare_database, someone
 from support.tokens import fingerprint, get, identity, in_background, new_key, set_ring, store
@@ -201,3 +202,18 @@ def test_dump_and_restore(db):
         with db.connect("restored") as connection:
             assert get(connection, identity("dumped")) == ("access", "refresh")
     db.rows("DROP DATABASE restored", db="postgres")
+
+
+def test_flows(db):
+    """Tokens that come by a flow, at once or after a confirmation."""
+    bind(db, "bound")
+    db.rows(PUBLISH)
+    with db.connect(autocommit=True) as connection:
+        assert keep(connection, ticket(connection, identity("alice")))[0] == "connected"
+        code = keep(connection, ticket(connection, identity("bob"), confirm=True))[1]
+        assert confirm(connection, code, identity("bob"))
+        assert get(connection, identity("alice")) == get(connection, identity("bob")) == ("access", "refresh")
+        # Who connects again without a refresh token keeps the one of the same account.
+        keep(connection, ticket(connection, identity("alice")), "later", None)
+        assert get(connection, identity("alice")) == ("later", "refresh")
+    assert db.value("SELECT sum(shared) FROM oauth_key_usage") == 0

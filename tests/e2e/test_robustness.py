@@ -244,7 +244,7 @@ def throwing(module_cluster):
     cluster.rows("SELECT oauth_tokens_grant('tenant', 'access'), oauth_tokens_grant('tenant', 'writer')")
     cluster.rows("ALTER DATABASE app SET oauth_tokens.public_url = 'http://localhost'")
     cluster.rows("ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY")
-    cluster.rows("CREATE POLICY all_of_them ON oauth_tokens USING (true)")
+    cluster.rows("CREATE POLICY all_of_them ON oauth_tokens USING (actor_id <> '')")
     return cluster
 
 
