@@ -11,8 +11,13 @@ EndedAttempt find_ended(const TokenTable &table, const Identity &identity, int64
 	EndedAttempt ended = {};
 	ended.has_row = lock_token(table, identity, &ended.token);
 	ended.is_known = find_attempt(fence, identity, ended.token.id, &ended.attempt);
-	if (!ended.is_known || (ended.has_row && memcmp(&ended.attempt.token_id, &ended.token.id,
-													sizeof ended.token.id) == 0))
+	if (!ended.is_known) {
+		// The same as for an attempt, so that nobody learns of those of hidden tokens.
+		ended.is_hidden = !ended.has_row && row_security_applies(table);
+		return ended;
+	}
+	if (ended.has_row &&
+		memcmp(&ended.attempt.token_id, &ended.token.id, sizeof ended.token.id) == 0)
 		return ended;
 	LockedToken moved;
 	if (!lock_moved_token(table, ended.attempt.token_id, &moved)) {

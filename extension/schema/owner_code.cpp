@@ -260,7 +260,8 @@ char *find_in_checks(Relation table)
 // Those that the upgrade makes for the details do no harm.
 bool has_harmful_policies(Relation table)
 {
-	if (check_enable_rls(RelationGetRelid(table), InvalidOid, true) != RLS_ENABLED)
+	if (table->rd_rsdesc == nullptr ||
+		check_enable_rls(RelationGetRelid(table), InvalidOid, true) != RLS_ENABLED)
 		return false;
 	ListCell *cell;
 	foreach (cell, table->rd_rsdesc->policies) {

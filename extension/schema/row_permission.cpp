@@ -85,7 +85,8 @@ bool row_security_applies(const TokenTable &table)
 	if (check_enable_rls(table.relid, InvalidOid, true) != RLS_ENABLED)
 		return false;
 	Relation relation = table_open(table.relid, AccessShareLock);
-	const bool applies = !lets_caller_do_all(relation);
+	// It may have ended while we waited for the lock.
+	const bool applies = relation->rd_rsdesc != nullptr && !lets_caller_do_all(relation);
 	table_close(relation, AccessShareLock);
 	return applies;
 }

@@ -203,6 +203,32 @@ def test_granted_while_it_is_being_enabled(db):
         db.rows("SELECT oauth_tokens_disable_row_security()")
 
 
+@pytest.mark.parametrize("statement", [
+    "SELECT oauth_tokens_internal.row_security_applies()",
+    "SELECT count(*) FROM oauth_token_details",
+    "SELECT count(*) FROM oauth_tokens_internal.visible_refresh_states",
+])
+def test_asked_while_it_ends(tenants, statement):
+    """Who waits for its end goes on without it; so do the sessions of all others."""
+    make_role(tenants, "asking", "sidecar", "admin")
+    with tenants.connect(autocommit=True) as connection:
+        connection.execute("SELECT FROM oauth_refresh_begin(%s, %s, %s, %s, force => true)", whose(A))
+        connection.execute("INSERT INTO oauth_token_details (workspace_id, provider, actor_type, actor_id, token_id, connected_at)"
+                           " SELECT workspace_id, provider, actor_type, actor_id, id, now() FROM oauth_tokens ON CONFLICT DO NOTHING")
+    with tenants.connect() as ends, tenants.connect(user="asking", autocommit=True) as asks:
+        asks.execute(SET, [str(A), False])
+        asks.execute(statement)
+        ends.execute("ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY")
+        thread = threading.Thread(target=lambda: asks.execute(statement))
+        thread.start()
+        wait_until(lambda: tenants.rows("SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'",
+                                        [asks.info.backend_pid]), what="the question to wait")
+        ends.commit()
+        thread.join()
+        asks.execute(statement)
+        ends.execute("SELECT 1")
+
+
 # The daemon
 
 
