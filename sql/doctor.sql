@@ -138,6 +138,8 @@ GRANT SELECT (account_label) ON oauth_token_details TO PUBLIC;
 GRANT USAGE ON SCHEMA oauth_tokens_internal TO PUBLIC;
 GRANT CREATE ON SCHEMA public TO PUBLIC;
 GRANT EXECUTE ON FUNCTION oauth_tokens_internal.key_usage(boolean) TO regress_doctor_role;
+GRANT SELECT, DELETE ON oauth_tokens_internal.refresh_attempts TO regress_doctor_role;
+GRANT SELECT ON oauth_tokens TO regress_doctor_role;
 SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 BEGIN;

@@ -1,6 +1,7 @@
 // Who may do what: too much, or too little.
 
 #include <cstdint>
+#include <cstring>
 
 #include "doctor/report.hpp"
 #include "postgres/safe_settings.hpp"
@@ -43,40 +44,80 @@ FROM (
 	WHERE n.nspname = 'oauth_tokens_internal') o, pg_catalog.aclexplode(o.acl) a
 WHERE a.grantee = 0 GROUP BY o.kind, o.name ORDER BY 2)";
 
-// On functions: on tables, an owner may have granted what an application of its own needs.
+// On what is ours. On the two tables an owner may have granted what an application of its own
+// needs, and the upgrade lets it dump what belongs to them.
 constexpr const char *kGranted = R"(
-SELECT a.grantee, p.proname, p.oid::pg_catalog.regprocedure::text, a.is_grantable
-FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d ON d.objid = p.oid
-	AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'
-JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid, pg_catalog.aclexplode(p.proacl) a
-WHERE e.extname = 'oauth_tokens' AND a.grantee <> 0 AND a.grantee <> p.proowner
-AND p.proname !~ '^fernet_' AND p.proname <> 'oauth_tokens_current' ORDER BY 3, 1)";
+SELECT a.grantee, COALESCE(p.proname, c.relname),
+	COALESCE(p.oid::pg_catalog.regprocedure::text, c.oid::pg_catalog.regclass::text),
+	CASE WHEN p.oid IS NULL THEN 'TABLE' ELSE 'ROUTINE' END,
+	pg_catalog.string_agg(DISTINCT a.privilege_type, ', '), pg_catalog.bool_or(a.is_grantable)
+FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_depend d ON d.refobjid = e.oid
+	AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+LEFT JOIN pg_catalog.pg_proc p ON p.oid = d.objid
+	AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+LEFT JOIN pg_catalog.pg_class c ON c.oid = d.objid
+	AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+LEFT JOIN pg_catalog.pg_class t ON t.relname = 'oauth_tokens' AND t.relnamespace = e.extnamespace,
+	pg_catalog.aclexplode(COALESCE(p.proacl, c.relacl)) a
+WHERE e.extname = 'oauth_tokens'
+AND COALESCE(p.proname !~ '^fernet_' AND p.proname <> 'oauth_tokens_current', true)
+AND a.grantee NOT IN (0, COALESCE(p.proowner, c.relowner))
+AND NOT COALESCE(c.oid IS NOT NULL AND a.grantee = t.relowner, false)
+GROUP BY a.grantee, p.oid, p.proname, c.oid, c.relname ORDER BY 1, 3)";
+
+unsigned capabilities_of_relation(const char *name)
+{
+	unsigned capabilities = 0;
+	for (const RelationGrant &grant : relation_grants())
+		if (strcmp(grant.relation, name) == 0)
+			capabilities |= grant.capabilities;
+	return capabilities;
+}
+
+struct Granted {
+	const char *role;
+	const char *object;
+	const char *kind;
+	const char *privileges;
+};
+
+void report_grant(Report &report, const Granted &granted, bool is_grantable)
+{
+	report.warning(psprintf(is_grantable ? "role %s may grant %s on %s to others"
+										 : "role %s has %s on %s, which no capability of its needs",
+							granted.role, granted.privileges, granted.object),
+				   psprintf("REVOKE %s%s ON %s %s FROM %s;",
+							is_grantable ? "GRANT OPTION FOR " : "", granted.privileges,
+							granted.kind, granted.object, granted.role));
+}
 
 void look_at_grants(Report &report)
 {
 	execute_safely(kGranted);
-	const std::uint64_t grants = SPI_processed;
-	SPITupleTable *granted = SPI_tuptable;
+	const std::uint64_t rows = SPI_processed;
+	SPITupleTable *found = SPI_tuptable; // capabilities_held() leaves another one
 	Oid role = InvalidOid;
 	unsigned held = 0;
-	for (std::uint64_t i = 0; i < grants; i++) {
+	for (std::uint64_t i = 0; i < rows; i++) {
 		bool is_null;
-		const HeapTuple row = granted->vals[i];
-		const Oid grantee = DatumGetObjectId(SPI_getbinval(row, granted->tupdesc, 1, &is_null));
-		if (grantee != role)
-			held = capabilities_held(role = grantee);
-		const bool is_grantable = DatumGetBool(SPI_getbinval(row, granted->tupdesc, 4, &is_null));
-		if ((capabilities_of_function(SPI_getvalue(row, granted->tupdesc, 2)) & held) != 0 &&
-			!is_grantable)
-			continue;
-		const char *name = quote_identifier(GetUserNameFromId(role, false));
-		const char *routine = SPI_getvalue(row, granted->tupdesc, 3);
-		report.warning(psprintf(is_grantable ? "role %s may grant %s to others"
-											 : "role %s may call %s without its capability",
-								name, routine),
-					   psprintf("REVOKE %s ON ROUTINE %s FROM %s;",
-								is_grantable ? "GRANT OPTION FOR EXECUTE" : "EXECUTE", routine,
-								name));
+		const auto datum = [&](int column) {
+			return SPI_getbinval(found->vals[i], found->tupdesc, column, &is_null);
+		};
+		const auto text = [&](int column) {
+			return SPI_getvalue(found->vals[i], found->tupdesc, column);
+		};
+		if (DatumGetObjectId(datum(1)) != role)
+			held = capabilities_held(role = DatumGetObjectId(datum(1)));
+		const char *name = text(2);
+		const unsigned needed_for = strcmp(text(4), "ROUTINE") == 0
+										? capabilities_of_function(name)
+										: capabilities_of_relation(name);
+		const bool is_grantable = DatumGetBool(datum(6));
+		if ((needed_for & held) == 0 || is_grantable)
+			report_grant(
+				report,
+				{quote_identifier(GetUserNameFromId(role, false)), text(3), text(4), text(5)},
+				is_grantable);
 	}
 }
 
