@@ -297,6 +297,42 @@ RESET ROLE;
 RESET oauth_tokens.workspace_id;
 SELECT oauth_tokens_grant('regress_owner', 'admin');
 
+-- The same on the details: else they would tell of accounts of others, and have them changed.
+SELECT obstacles('CREATE POLICY audit ON oauth_token_details FOR SELECT USING (true)');
+ALTER POLICY oauth_token_select ON oauth_token_details USING (true);
+SELECT oauth_tokens_enable_row_security();
+SET ROLE regress_tenant;
+SET oauth_tokens.workspace_id = '22222222-2222-4222-8222-222222222222';
+SELECT seen();
+RESET oauth_tokens.workspace_id;
+RESET ROLE;
+-- An operator that reads the same is not PostgreSQL's.
+CREATE SCHEMA regress_evil;
+CREATE FUNCTION regress_evil.equal(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+CREATE OPERATOR regress_evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = regress_evil.equal);
+SET search_path = regress_evil, pg_catalog, public;
+ALTER POLICY oauth_tokens_workspace ON oauth_tokens USING (workspace_id = NULLIF(current_setting('oauth_tokens.workspace_id', true), '')::uuid);
+RESET search_path;
+SELECT polname, shown FROM policies WHERE polname = 'oauth_tokens_workspace';
+SELECT obstacles('SELECT');
+DROP POLICY oauth_tokens_workspace ON oauth_tokens;
+SET client_min_messages = warning;
+DROP SCHEMA regress_evil CASCADE;
+RESET client_min_messages;
+SELECT oauth_tokens_enable_row_security();
+-- A policy that names a role which is no sidecar any more shows it nothing, whatever it is granted next.
+ALTER POLICY oauth_tokens_sidecar ON oauth_tokens TO regress_sidecar, regress_tenant;
+SELECT oauth_tokens_grant('regress_tenant', 'reader');
+TABLE sees_all;
+ALTER POLICY oauth_tokens_sidecar ON oauth_tokens TO regress_sidecar, regress_tenant;
+SET ROLE regress_owner;
+SELECT oauth_tokens_upgrade() AS revision \gset
+RESET ROLE;
+TABLE sees_all;
+ALTER POLICY oauth_tokens_sidecar ON oauth_tokens USING (false);
+SELECT oauth_tokens_grant('regress_tenant', 'sidecar');
+ALTER POLICY oauth_tokens_sidecar ON oauth_tokens USING (true);
+
 -- Another policy narrows what is shown, also to the sidecar: a tenant's role that may use SQL itself.
 CREATE POLICY only_a ON oauth_tokens AS RESTRICTIVE TO regress_other USING (workspace_id = '11111111-1111-4111-8111-111111111111');
 SET ROLE regress_other;
@@ -320,6 +356,13 @@ TABLE flags ORDER BY 1;
 SELECT oauth_tokens_enable_row_security();
 DROP POLICY only_a ON oauth_tokens;
 SELECT oauth_tokens_disable_row_security();
+-- What it has not enabled, it does not end.
+ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY;
+CREATE INDEX idx_oauth_tokens_workspace_provider_actor ON oauth_tokens (workspace_id, provider, actor_id);
+SELECT oauth_tokens_disable_row_security();
+TABLE flags ORDER BY 1;
+ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY;
+DROP INDEX idx_oauth_tokens_workspace_provider_actor;
 TABLE policies;
 TABLE flags ORDER BY 1;
 SELECT indexname FROM pg_indexes WHERE indexname = 'idx_oauth_tokens_workspace_provider_actor';

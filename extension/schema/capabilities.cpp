@@ -379,6 +379,8 @@ OAUTH_FUNCTION(oauth_tokens_grant)
 	apply_capability(Verb::grant, wanted.capability, role);
 	if (wanted.capability == kSidecar)
 		show_all_workspaces(role);
+	else if ((capabilities_held(role) & kSidecars) == 0)
+		show_own_workspace(role); // a policy may be older than the role's rights
 	SPI_finish();
 	end_safe_settings(settings);
 	PG_RETURN_VOID();

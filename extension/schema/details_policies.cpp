@@ -148,9 +148,7 @@ bool is_ours(Form_pg_policy policy)
 	const char *table = get_rel_name(policy->polrelid);
 	return table != nullptr && strcmp(table, kDetailsName) == 0 &&
 		   get_rel_namespace(policy->polrelid) == extension_schema() &&
-		   std::ranges::any_of(kPolicies, [policy](const PolicyDefinition &wanted) {
-			   return strcmp(NameStr(policy->polname), wanted.name) == 0;
-		   });
+		   is_details_policy(NameStr(policy->polname));
 }
 
 // The row is there, and not yet visible to the command that made it.
@@ -212,6 +210,12 @@ bool finds_token(FunctionCallInfo fcinfo, const TokenTable &table, bool to_updat
 }
 
 } // namespace
+
+bool is_details_policy(const char *name)
+{
+	return std::ranges::any_of(
+		kPolicies, [name](const PolicyDefinition &ours) { return strcmp(name, ours.name) == 0; });
+}
 
 List *policy_differences(Relation details, const char *name, bool forced)
 {

@@ -25,6 +25,9 @@ namespace oauth_tokens
 // table of tokens.
 List *policy_differences(Relation details, const char *name, bool forced);
 
+// Whether one of ours has this name.
+bool is_details_policy(const char *name);
+
 // The statements that make them on a new table.
 char *policies_create_statement(const char *name, bool forced);
 

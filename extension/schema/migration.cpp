@@ -14,6 +14,7 @@
 #include "refresh/state.hpp"
 #include "schema/details_policies.hpp"
 #include "schema/row_permission.hpp"
+#include "schema/row_security.hpp"
 #include "schema/schema_differences.hpp"
 #include "schema/table_owner.hpp"
 #include "schema/upgrade_notices.hpp"
@@ -334,6 +335,7 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 		execute_safely(triggers_create_statement(name));
 	}
 	make_details(schema, get_relname_relid(kTableName, schema), details_name);
+	repair_row_security("Running upgrade");
 	let_dump(owner_of_relation(get_relname_relid(kTableName, schema)));
 	record_cluster();
 	record_used_keys();

@@ -1,9 +1,12 @@
 #include "schema/row_security.hpp"
 
+#include <utility>
+
 #include "errors.hpp"
 #include "postgres/function.hpp"
 #include "postgres/safe_settings.hpp"
 #include "schema/capabilities.hpp"
+#include "schema/details_policies.hpp"
 #include "schema/row_permission.hpp"
 #include "schema/table_owner.hpp"
 #include "settings.hpp"
@@ -53,19 +56,37 @@ Tables copy_names(const TokenTable &table)
 	return {table.relid, pstrdup(table.name), table.details_relid, pstrdup(table.details_name)};
 }
 
+// Some statements lock one table first, some the other, and a weaker lock that we held would be in
+// the way of one that has read a token and stores one. So we wait for either with neither held.
+void lock_both(const Tables &tables)
+{
+	Oid first = tables.tokens;
+	Oid second = tables.details;
+	LockRelationOid(first, AccessExclusiveLock);
+	while (!ConditionalLockRelationOid(second, AccessExclusiveLock)) {
+		UnlockRelationOid(first, AccessExclusiveLock);
+		std::swap(first, second);
+		LockRelationOid(first, AccessExclusiveLock);
+	}
+}
+
 bool has_policy(Oid table, const Policy &policy)
 {
 	return OidIsValid(get_relation_policy_oid(table, policy.name, true));
 }
 
-// Whether the policy of this name is as we make it.
+// Whether the policy of this name is as we make it. With functions of PostgreSQL's own, on which
+// it does not depend: others may read the same.
 bool is_ours(Oid table, const Policy &policy)
 {
 	execute_safely(
 		psprintf("SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = %u AND p.polname = '%s'"
 				 " AND p.polpermissive AND p.polcmd = '*' AND (0 = ANY (p.polroles)) = %s"
 				 " AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = %s"
-				 " AND COALESCE(pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), %s) = %s",
+				 " AND COALESCE(pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), %s) = %s"
+				 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
+				 " WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass"
+				 " AND d.objid = p.oid AND d.refobjid <> p.polrelid)",
 				 table, policy.name, policy.is_for_all ? "true" : "false",
 				 quote_literal_cstr(policy.expression), quote_literal_cstr(policy.expression),
 				 quote_literal_cstr(policy.expression)));
@@ -88,21 +109,26 @@ List *other_of_its_name(Oid table, const Policy &policy)
 
 // Rows that any permissive policy shows are shown, so these would make ours useless. Others are for
 // certain roles, or take from what is shown.
-List *policies_for_all(Oid table)
+List *policies_for_all(Oid table, bool (*is_of_us)(const char *name))
 {
-	execute_safely(psprintf("SELECT pg_catalog.quote_ident(polname) FROM pg_catalog.pg_policy"
-							" WHERE polrelid = %u AND polpermissive AND 0 = ANY (polroles)"
-							" AND polname <> '%s' ORDER BY polname",
-							table, kWorkspacePolicy.name));
+	execute_safely(psprintf("SELECT polname FROM pg_catalog.pg_policy WHERE polrelid = %u"
+							" AND polpermissive AND 0 = ANY (polroles) ORDER BY polname",
+							table));
 	List *found = NIL;
-	for (std::uint64_t i = 0; i < SPI_processed; i++)
-		found = lappend(
-			found,
-			make_difference(psprintf("policy %s shows rows to all roles, and is not "
-									 "AS RESTRICTIVE",
-									 SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1)),
-							nullptr));
+	for (std::uint64_t i = 0; i < SPI_processed; i++) {
+		const char *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		if (!is_of_us(name))
+			found = lappend(found, make_difference(psprintf("policy %s shows rows to all roles, "
+															"and is not AS RESTRICTIVE",
+															quote_identifier(name)),
+												   nullptr));
+	}
 	return found;
+}
+
+bool is_workspace_policy(const char *name)
+{
+	return strcmp(name, kWorkspacePolicy.name) == 0;
 }
 
 List *compare_flags(List *found, Oid table, const char *name)
@@ -125,7 +151,7 @@ List *tokens_differences(const Tables &tables)
 {
 	List *found = list_concat(other_of_its_name(tables.tokens, kWorkspacePolicy),
 							  other_of_its_name(tables.tokens, kSidecarPolicy));
-	found = list_concat(found, policies_for_all(tables.tokens));
+	found = list_concat(found, policies_for_all(tables.tokens, is_workspace_policy));
 	Relation tokens = table_open(tables.tokens, NoLock);
 	found = list_concat(found, row_security_index_differences(tokens, tables.name));
 	table_close(tokens, NoLock);
@@ -162,6 +188,17 @@ void repair(const char *relation, List *differences)
 		ereport(NOTICE,
 				(errmsg("Enabling row security, repair %s table: %s", relation, found->what)));
 		execute_safely(found->fix);
+	}
+}
+
+// Twice: policies are compared if row security is enabled.
+void repair_details(const Tables &tables)
+{
+	for (int round = 0; round < 2; round++) {
+		Relation details = table_open(tables.details, NoLock);
+		List *differences = policy_differences(details, tables.details_name, true);
+		table_close(details, NoLock);
+		repair(kDetailsName, differences);
 	}
 }
 
@@ -217,19 +254,17 @@ void set_sidecar_roles(Oid table, const char *name, List *roles)
 		execute_safely(create_statement(name, kSidecarPolicy, names_of(roles)));
 }
 
-void repair_sidecar_roles(const Tables &tables)
+void repair_sidecar_roles(const char *doing, Oid table, const char *name)
 {
-	List *now = roles_of_sidecar_policy(tables.tokens);
+	List *now = roles_of_sidecar_policy(table);
 	List *wanted = roles_of_sidecars(now);
 	if (list_difference_oid(now, wanted) == NIL && list_difference_oid(wanted, now) == NIL)
 		return;
-	ereport(NOTICE,
-			(wanted == NIL
-				 ? errmsg("Enabling row security, repair %s table: no role sees every workspace",
-						  kTableName)
-				 : errmsg("Enabling row security, repair %s table: every workspace is shown to %s",
-						  kTableName, names_of(wanted))));
-	set_sidecar_roles(tables.tokens, tables.name, wanted);
+	ereport(NOTICE, (wanted == NIL ? errmsg("%s, repair %s table: no role sees every workspace",
+											doing, kTableName)
+								   : errmsg("%s, repair %s table: every workspace is shown to %s",
+											doing, kTableName, names_of(wanted))));
+	set_sidecar_roles(table, name, wanted);
 }
 
 bool drop_policy(const Tables &tables, const Policy &policy)
@@ -241,16 +276,15 @@ bool drop_policy(const Tables &tables, const Policy &policy)
 	return true;
 }
 
-bool drop_index(const Tables &tables)
+void drop_index(const Tables &tables)
 {
 	const Oid schema = get_rel_namespace(tables.tokens);
 	const Oid found = get_relname_relid(kRowSecurityIndexName, schema);
 	if (!OidIsValid(found) || IndexGetRelation(found, true) != tables.tokens)
-		return false;
+		return;
 	ereport(NOTICE, (errmsg("Disabling row security, drop index %s", kRowSecurityIndexName)));
 	execute_safely(psprintf("DROP INDEX %s", quote_qualified_identifier(get_namespace_name(schema),
 																		kRowSecurityIndexName)));
-	return true;
 }
 
 // Other policies hide rows that would be shown without it.
@@ -262,10 +296,13 @@ void drop_flags(const Tables &tables)
 								"policies",
 								tables.name),
 						 errhint("To end it: ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE "
-								 "ROW LEVEL SECURITY.",
-								 tables.name)));
+								 "ROW LEVEL SECURITY; ALTER TABLE %s NO FORCE ROW LEVEL SECURITY;",
+								 tables.name, tables.details_name)));
 		return;
 	}
+	ereport(NOTICE, (errmsg("Disabling row security, all rows of %s are shown to roles that may "
+							"read it",
+							tables.name)));
 	execute_safely(psprintf("ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL "
 							"SECURITY; ALTER TABLE %s NO FORCE ROW LEVEL SECURITY",
 							tables.name, tables.details_name));
@@ -282,7 +319,12 @@ void show_all_workspaces(Oid role)
 	if (list_member_oid(roles, role))
 		return;
 	const char *name = extension_relation_name(kTableName);
-	refuse(name, other_of_its_name(table, kSidecarPolicy));
+	if (other_of_its_name(table, kSidecarPolicy) != NIL)
+		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
+						errmsg("policy %s on table %s is not the one that shows every workspace to "
+							   "sidecars",
+							   kSidecarPolicy.name, name),
+						errhint("Drop it, and call oauth_tokens_enable_row_security().")));
 	set_sidecar_roles(table, name, lappend_oid(roles, role));
 }
 
@@ -295,14 +337,22 @@ void show_own_workspace(Oid role)
 		set_sidecar_roles(table, extension_relation_name(kTableName), list_delete_oid(roles, role));
 }
 
+void repair_row_security(const char *doing)
+{
+	const Oid table = get_relname_relid(kTableName, extension_schema());
+	if (has_policy(table, kWorkspacePolicy) && other_of_its_name(table, kSidecarPolicy) == NIL)
+		repair_sidecar_roles(doing, table, extension_relation_name(kTableName));
+}
+
 List *row_security_differences()
 {
 	const Tables tables = copy_names(lock_token_table(AccessShareLock));
 	if (!has_policy(tables.tokens, kWorkspacePolicy))
 		return NIL;
 	LockRelationOid(tables.details, AccessShareLock);
-	return list_concat(tokens_differences(tables),
-					   compare_flags(NIL, tables.details, tables.details_name));
+	List *found = list_concat(tokens_differences(tables),
+							  policies_for_all(tables.details, is_details_policy));
+	return compare_flags(found, tables.details, tables.details_name);
 }
 
 } // namespace oauth_tokens
@@ -315,11 +365,13 @@ OAUTH_FUNCTION(oauth_tokens_enable_row_security)
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
 	const Tables tables = copy_names(lock_for_change());
+	lock_both(tables);
 	List *differences = tokens_differences(tables);
 	refuse(tables.name, differences);
+	refuse(tables.details_name, policies_for_all(tables.details, is_details_policy));
 	repair(kTableName, differences);
-	repair_sidecar_roles(tables);
-	repair(kDetailsName, compare_flags(NIL, tables.details, tables.details_name));
+	repair_sidecar_roles("Enabling row security", tables.tokens, tables.name);
+	repair_details(tables);
 	SPI_finish();
 	end_safe_settings(settings);
 	PG_RETURN_VOID();
@@ -331,11 +383,13 @@ OAUTH_FUNCTION(oauth_tokens_disable_row_security)
 	const SafeSettings settings = begin_safe_settings();
 	SPI_connect();
 	const Tables tables = copy_names(lock_for_change());
-	bool is_enabled = drop_policy(tables, kWorkspacePolicy);
-	is_enabled = drop_policy(tables, kSidecarPolicy) || is_enabled;
-	is_enabled = drop_index(tables) || is_enabled;
-	if (is_enabled)
+	lock_both(tables);
+	const bool was_enabled = drop_policy(tables, kWorkspacePolicy);
+	drop_policy(tables, kSidecarPolicy);
+	if (was_enabled) {
+		drop_index(tables);
 		drop_flags(tables);
+	}
 	SPI_finish();
 	end_safe_settings(settings);
 	PG_RETURN_VOID();

@@ -20,6 +20,10 @@ namespace oauth_tokens
 void show_all_workspaces(Oid role);
 void show_own_workspace(Oid role);
 
+// Has the policy that shows every workspace name the roles with the capability, while row security
+// is enabled by us. `doing` begins its NOTICE.
+void repair_row_security(const char *doing);
+
 // How the tables differ from what oauth_tokens_enable_row_security() makes, as a list of
 // Difference *; none while row security is not enabled by us. Within an SPI connection.
 List *row_security_differences();

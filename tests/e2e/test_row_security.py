@@ -229,6 +229,26 @@ def test_asked_while_it_ends(tenants, statement):
         ends.execute("SELECT 1")
 
 
+@pytest.mark.parametrize("change", ["enable", "disable"])
+def test_beside_a_transaction(tenants, change):
+    """One that has read a token, and stores one while the change waits for it, goes on."""
+    if change == "enable":
+        tenants.rows("SELECT oauth_tokens_disable_row_security()")
+    with tenants.connect() as application, tenants.connect(autocommit=True) as changes:
+        application.execute("SELECT account_label FROM oauth_token_details")
+        assert get(application, whose(A))[0] == "of a"
+        thread = threading.Thread(target=lambda: changes.execute(f"SELECT oauth_tokens_{change}_row_security()"))
+        thread.start()
+        wait_until(lambda: tenants.rows("SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'",
+                                        [changes.info.backend_pid]), what="the change to wait")
+        store(application, whose(A), "newer")
+        application.commit()
+        thread.join()
+        assert changes.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    assert tenants.rows("SELECT relrowsecurity FROM pg_class WHERE oid = 'oauth_tokens'::regclass") == [(change == "enable",)]
+    assert tenants.rows("SELECT oauth_access_token(%s, %s, %s, %s)", whose(A)) == [("newer",)]
+
+
 # The daemon
 
 
