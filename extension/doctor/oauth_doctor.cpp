@@ -29,7 +29,9 @@ namespace
 constexpr int kLockMilliseconds = 2000;
 
 constexpr const char *kExtension = R"(
-WITH extension AS (SELECT * FROM pg_catalog.pg_extension WHERE extname = 'oauth_tokens'),
+WITH extension AS (SELECT x.*, pg_catalog.quote_ident(n.nspname) AS schema
+	FROM pg_catalog.pg_extension x JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace
+	WHERE x.extname = 'oauth_tokens'),
 ours AS (SELECT d.classid, d.objid FROM pg_catalog.pg_depend d, extension e
 	WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid
 	AND d.deptype = 'e'))";

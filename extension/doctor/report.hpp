@@ -72,7 +72,8 @@ struct Check {
 bool needs_tables(Report &report);
 
 // Runs a statement like that within a check. Before it stands a WITH that it may continue by a
-// comma: `extension` is our row of pg_extension, `ours` has classid and objid of its members.
+// comma: `extension` is our row of pg_extension, with its `schema` quoted, by which hints name our
+// functions; `ours` has classid and objid of its members.
 void report_rows(Report &report, const char *statement, As as);
 
 // The groups, in the order in which they are reported.

@@ -9,6 +9,7 @@
 #include "schema/missing_grants.hpp"
 #include "schema/row_security.hpp"
 #include "schema/table_definition.hpp"
+#include "tokens/token_table.hpp"
 
 extern "C" {
 #include "miscadmin.h"
@@ -152,7 +153,8 @@ void look_at_row_security(Report &report)
 	ListCell *cell;
 	foreach (cell, row_security_differences())
 		report.error(static_cast<const Difference *>(lfirst(cell))->what,
-					 "As the tables' owner: SELECT oauth_tokens_enable_row_security();");
+					 psprintf("SELECT %s(); -- as the tables' owner",
+							  extension_object_name("oauth_tokens_enable_row_security")));
 	if (report.is_empty())
 		report_rows(report, kPolicies, As::caller);
 }

@@ -22,15 +22,16 @@ namespace oauth_tokens
 namespace
 {
 
-constexpr const char *kRepair = "As the tables' owner: SELECT oauth_tokens_upgrade();";
-constexpr const char *kAlter = "Alter the table, and SELECT oauth_tokens_upgrade();";
+constexpr const char *kRepair = "SELECT %s(); -- as the tables' owner";
+constexpr const char *kAlter = "SELECT %s(); -- after you have altered the table";
 
 void report_differences(Report &report, const List *differences)
 {
 	ListCell *cell;
 	foreach (cell, differences) {
 		const auto *found = static_cast<const Difference *>(lfirst(cell));
-		report.error(found->what, found->fix == nullptr ? kAlter : kRepair);
+		report.error(found->what, psprintf(found->fix == nullptr ? kAlter : kRepair,
+										   extension_object_name("oauth_tokens_upgrade")));
 	}
 }
 
@@ -63,14 +64,14 @@ void look_at_owner(Report &report, const char *name, bool (*is_own)(const char *
 	relation_close(table, NoLock);
 	const char *owner_name = quote_identifier(GetUserNameFromId(owner, false));
 	if (!is_trusted(owner))
-		report.add(code == nullptr ? Status::warning : Status::error,
-				   code == nullptr
-					   ? psprintf("%s belongs to %s, whose code callers would refuse to run", name,
-								  owner_name)
-					   : psprintf("callers of %s are refused: it has %s, of its owner %s", name,
-								  code, owner_name),
-				   psprintf("If you trust it: SELECT oauth_tokens_grant(%s, 'admin');",
-							quote_literal_cstr(owner_name)));
+		report.add(
+			code == nullptr ? Status::warning : Status::error,
+			code == nullptr ? psprintf("%s belongs to %s, whose code callers would refuse to run",
+									   name, owner_name)
+							: psprintf("callers of %s are refused: it has %s, of its owner %s",
+									   name, code, owner_name),
+			psprintf("SELECT %s(%s, 'admin'); -- if you trust it",
+					 extension_object_name("oauth_tokens_grant"), quote_literal_cstr(owner_name)));
 	else if (code != nullptr)
 		report.ok(
 			psprintf("%s has %s, of its owner %s; superusers are refused", name, code, owner_name));
@@ -94,7 +95,7 @@ SELECT 'warning',
 		WHEN NOT i.indislive THEN 'being dropped'
 		ELSE 'not used until older transactions have ended' END),
 	CASE WHEN i.indisvalid AND i.indisready AND i.indislive
-		THEN 'End them: pg_stat_activity, backend_xmin.'
+		THEN '-- end them: pg_stat_activity, backend_xmin'
 		ELSE pg_catalog.format('REINDEX INDEX CONCURRENTLY %s;', i.indexrelid::pg_catalog.regclass) END
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
 JOIN extension e ON e.extnamespace = t.relnamespace
@@ -109,9 +110,10 @@ constexpr const char *kRules = R"(
 SELECT 'warning', 'nothing is refreshed ahead of time, which is set for '
 		|| pg_catalog.string_agg(r.provider, ', ' ORDER BY r.provider)
 		|| ': there are no indexes for it',
-	'As the tables'' owner: SELECT oauth_tokens_enable_background_refresh();'
-FROM oauth_tokens_internal.refresh_rules r
-WHERE r.ahead > interval '0' OR r.keep_alive > interval '0' HAVING pg_catalog.count(*) > 0)";
+	pg_catalog.format('SELECT %s.oauth_tokens_enable_background_refresh(); -- as the tables'' owner',
+		e.schema)
+FROM oauth_tokens_internal.refresh_rules r, extension e
+WHERE r.ahead > interval '0' OR r.keep_alive > interval '0' GROUP BY e.schema)";
 
 void look_at_background_indexes(Report &report)
 {

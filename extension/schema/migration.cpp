@@ -85,7 +85,7 @@ void refuse_foreign_owner(const char *kind, const char *name, Oid owner)
 // is none. One of another role's is used only if it cannot be overlooked.
 char *find_or_create_enum(Oid schema)
 {
-	const char *const name = extension_relation_name(kEnumName);
+	const char *const name = extension_object_name(kEnumName);
 	Oid found = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(kEnumName),
 								ObjectIdGetDatum(schema));
 	if (!OidIsValid(found)) {
@@ -264,7 +264,7 @@ Relation lock_to_drop(const char *relation, Oid schema)
 	const Oid relid = get_relname_relid(relation, schema);
 	if (!OidIsValid(relid))
 		return nullptr;
-	if (refuse_rows_elsewhere(relid, extension_relation_name(relation)) == Rows::gone)
+	if (refuse_rows_elsewhere(relid, extension_object_name(relation)) == Rows::gone)
 		return nullptr;
 	const Oid owner = owner_of_relation(relid);
 	if (!has_privs_of_role(GetUserId(), owner))
@@ -282,7 +282,7 @@ Relation lock_to_drop(const char *relation, Oid schema)
 void drop_table(const char *relation, Relation table)
 {
 	table_close(table, NoLock);
-	execute_safely(psprintf("DROP TABLE %s", extension_relation_name(relation)));
+	execute_safely(psprintf("DROP TABLE %s", extension_object_name(relation)));
 }
 
 // Locks before it counts, so that no token comes in between.
@@ -292,7 +292,7 @@ void drop_tokens(Oid schema, bool discard_tokens)
 	if (table == nullptr)
 		return;
 	require_every_row(RelationGetRelid(table));
-	const char *name = extension_relation_name(kTableName);
+	const char *name = extension_object_name(kTableName);
 	const std::uint64_t tokens = count_tokens(table);
 	if (tokens > 0 && !discard_tokens)
 		ereport(ERROR, (errcode(ERRCODE_TOKENS_REMAIN),
@@ -318,8 +318,8 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 	SPI_connect();
 	lock_migration();
 	const Oid schema = extension_schema();
-	const char *name = extension_relation_name(kTableName);
-	const char *details_name = extension_relation_name(kDetailsName);
+	const char *name = extension_object_name(kTableName);
+	const char *details_name = extension_object_name(kDetailsName);
 	const Oid existing = get_relname_relid(kTableName, schema);
 	if (OidIsValid(existing)) {
 		const bool first_time = !OidIsValid(get_relname_relid(kDetailsName, schema));

@@ -1,6 +1,7 @@
 #include "schema/missing_grants.hpp"
 
 #include "schema/capabilities.hpp"
+#include "tokens/token_table.hpp"
 
 extern "C" {
 #include "miscadmin.h"
@@ -81,9 +82,9 @@ List *add_missing_of(List *found, Oid role, const CapabilityName &capability)
 		return found;
 	const char *name = quote_identifier(GetUserNameFromId(role, false));
 	auto *grants = static_cast<MissingGrants *>(palloc(sizeof(MissingGrants)));
-	*grants = {
-		psprintf("role %s has capability %s but %s", name, capability.name, missing.data),
-		psprintf("SELECT oauth_tokens_grant(%s, '%s')", quote_literal_cstr(name), capability.name)};
+	*grants = {psprintf("role %s has capability %s but %s", name, capability.name, missing.data),
+			   psprintf("SELECT %s(%s, '%s')", extension_object_name("oauth_tokens_grant"),
+						quote_literal_cstr(name), capability.name)};
 	return lappend(found, grants);
 }
 

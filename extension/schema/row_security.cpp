@@ -318,7 +318,7 @@ void show_all_workspaces(Oid role)
 	List *roles = roles_of_sidecar_policy(table);
 	if (list_member_oid(roles, role))
 		return;
-	const char *name = extension_relation_name(kTableName);
+	const char *name = extension_object_name(kTableName);
 	if (other_of_its_name(table, kSidecarPolicy) != NIL)
 		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
 						errmsg("policy %s on table %s is not the one that shows every workspace to "
@@ -334,14 +334,14 @@ void show_own_workspace(Oid role)
 	const Oid table = get_relname_relid(kTableName, extension_schema());
 	List *roles = OidIsValid(table) ? roles_of_sidecar_policy(table) : NIL;
 	if (list_member_oid(roles, role))
-		set_sidecar_roles(table, extension_relation_name(kTableName), list_delete_oid(roles, role));
+		set_sidecar_roles(table, extension_object_name(kTableName), list_delete_oid(roles, role));
 }
 
 void repair_row_security(const char *doing)
 {
 	const Oid table = get_relname_relid(kTableName, extension_schema());
 	if (has_policy(table, kWorkspacePolicy) && other_of_its_name(table, kSidecarPolicy) == NIL)
-		repair_sidecar_roles(doing, table, extension_relation_name(kTableName));
+		repair_sidecar_roles(doing, table, extension_object_name(kTableName));
 }
 
 List *row_security_differences()

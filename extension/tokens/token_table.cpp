@@ -117,8 +117,8 @@ void look_up()
 	MemoryContextReset(cached_memory);
 	MemoryContext caller = MemoryContextSwitchTo(cached_memory);
 
-	cached.name = extension_relation_name(kTableName);
-	cached.details_name = extension_relation_name(kDetailsName);
+	cached.name = extension_object_name(kTableName);
+	cached.details_name = extension_object_name(kDetailsName);
 	cached.relid = get_relname_relid(kTableName, extension_schema());
 	cached.details_relid = get_relname_relid(kDetailsName, extension_schema());
 	if (!OidIsValid(cached.relid))
@@ -200,9 +200,9 @@ Oid extension_schema()
 	return find_extension().schema;
 }
 
-char *extension_relation_name(const char *relation)
+char *extension_object_name(const char *name)
 {
-	return quote_qualified_identifier(get_namespace_name(extension_schema()), relation);
+	return quote_qualified_identifier(get_namespace_name(extension_schema()), name);
 }
 
 Oid internal_function(const char *name, Oid argument)

@@ -39,8 +39,8 @@ void token_table_init();
 // The schema that the extension was created in. Raises 42704 if it is gone.
 Oid extension_schema();
 
-// "schema.relation", quoted.
-char *extension_relation_name(const char *relation);
+// "schema.name", quoted: of a relation or a function.
+char *extension_object_name(const char *name);
 
 // A function in oauth_tokens_internal, or in the extension's schema, with no argument or
 // with one of this type, whatever rights the caller has.
