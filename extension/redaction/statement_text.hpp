@@ -28,6 +28,7 @@ inline constexpr std::array public_names = {
 	std::string_view{"oauth_connections"},
 	std::string_view{"oauth_decrypt"},
 	std::string_view{"oauth_delete"},
+	std::string_view{"oauth_doctor"},
 	std::string_view{"oauth_encrypt"},
 	std::string_view{"oauth_flow_confirm"},
 	std::string_view{"oauth_fresh_access_token"},
