@@ -59,14 +59,44 @@ SET LOCAL oauth_tokens.allow_without_preload = on;
 SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 BEGIN;
-CREATE FUNCTION pg_temp.save(token text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM public.oauth_store(NULL, 'p', 'user', 'a', token); END $$;
+CREATE FUNCTION pg_temp.save(token text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM public."oauth_store" (NULL, 'p', 'user', 'a', token); END $$;
 CREATE FUNCTION pg_temp.sealed(token text) RETURNS text RETURN public.oauth_encrypt(token);
 CREATE FUNCTION pg_temp.constant() RETURNS text LANGUAGE sql AS $$ SELECT public.oauth_encrypt('x') $$;
-SELECT item, status, regexp_replace(detail, 'pg_temp_\d+', 'pg_temp') AS detail, hint FROM pg_temp.wrong() WHERE detail !~ 'wrong';
+CREATE FUNCTION pg_temp.comment(token text) RETURNS text LANGUAGE sql AS $$ SELECT '' /* as oauth_store does */ $$;
+CREATE FUNCTION pg_temp.logged() RETURNS TABLE (status text, detail text, hint text) LANGUAGE sql AS $$
+    SELECT status, regexp_replace(detail, 'pg_temp_[0-9]+', 'pg_temp'), hint FROM pg_temp.wrong() WHERE item = 'functions of yours' $$;
+SELECT * FROM pg_temp.logged();
 SET LOCAL oauth_tokens.redact_also = 'app.SAVE';
-SELECT item, status, regexp_replace(detail, 'pg_temp_\d+', 'pg_temp') AS detail, hint FROM pg_temp.wrong();
-SET LOCAL oauth_tokens.redact_also = 'app.save, sealed';
+SELECT * FROM pg_temp.logged();
+CREATE FUNCTION pg_temp.outer_one(token text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM Sealed(token); END $$;
+CREATE FUNCTION pg_temp.outer_two(token text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'SELECT PG_TEMP.OUTER_ONE($1)' USING token; END $$;
+SET LOCAL oauth_tokens.redact_also = 'app.save, "sealed", "it''s;".of';
+SET LOCAL standard_conforming_strings = off;
+SET LOCAL escape_string_warning = off;
+SELECT * FROM pg_temp.logged();
+SET LOCAL oauth_tokens.redact_also = 'app.save, "sealed", "it''s;".of, outer_one, outer_two';
 SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
+-- a name is anybody's choice, and hints are pasted
+BEGIN;
+CREATE ROLE "regress'; \! :x --";
+CREATE FUNCTION pg_temp."x; ALTER ROLE lowly SUPERUSER; --"(token text) RETURNS text LANGUAGE sql AS $$ SELECT public.oauth_encrypt(token) $$;
+CREATE FUNCTION oauth_tokens_internal."f'; \! :x --"() RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+CREATE FUNCTION oauth_tokens_internal."f
+DROP"() RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+CREATE TABLE oauth_tokens_internal."t'; \! :x --" ();
+CREATE FUNCTION oauth_get(oauth_tokens_internal."t'; \! :x --") RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+CREATE INDEX "i'; \! :x --" ON oauth_tokens (scopes);
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = '"i''; \! :x --"'::regclass;
+ALTER TABLE oauth_tokens OWNER TO "regress'; \! :x --";
+GRANT EXECUTE ON FUNCTION oauth_encrypt(text) TO "regress'; \! :x --";
+SELECT oauth_tokens_grant('"regress''; \! :x --"', 'reader');
+REVOKE SELECT ON oauth_token_details FROM "regress'; \! :x --";
+INSERT INTO oauth_tokens_internal.refresh_rules VALUES (E'p''; \\! :x\n--', 'none', false, '5 min', '0', 1);
+SELECT oauth_cache_register('c''; \! :x --') IS NOT NULL AS registered;
+UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - interval '2 min';
+SELECT item, regexp_replace(detail, 'pg_temp_\d+', 'pg_temp') AS detail, hint FROM pg_temp.wrong();
 ROLLBACK;
 
 -- tables
@@ -245,6 +275,14 @@ ALTER TABLE oauth_tokens NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY
 ALTER TABLE oauth_tokens OWNER TO CURRENT_USER;
 ALTER TABLE oauth_token_details OWNER TO CURRENT_USER;
 SELECT oauth_tokens_revoke('regress_doctor_owner', 'all');
+
+-- views of ours that say nothing, or nulls
+BEGIN;
+CREATE OR REPLACE VIEW oauth_key_usage WITH (security_invoker) AS SELECT * FROM oauth_tokens_internal.key_usage(true) WHERE false;
+SELECT * FROM pg_temp.wrong();
+CREATE OR REPLACE VIEW oauth_key_usage WITH (security_invoker) AS SELECT 'x' AS fingerprint, NULL::int AS "position", 0::bigint AS "values", now() AS oldest, 0::bigint AS shared;
+SELECT item, status, detail, hint FROM oauth_doctor() WHERE item = 'values and keys';
+ROLLBACK;
 
 -- what a sidecar sees
 SELECT oauth_tokens_grant('regress_doctor_sidecar', 'sidecar');

@@ -1,5 +1,6 @@
 // oauth_doctor: what is wrong with this database, and what to do about it.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -29,7 +30,7 @@ namespace
 constexpr int kLockMilliseconds = 2000;
 
 constexpr const char *kExtension = R"(
-WITH extension AS (SELECT x.*, pg_catalog.quote_ident(n.nspname) AS schema
+WITH RECURSIVE extension AS (SELECT x.*, pg_catalog.quote_ident(n.nspname) AS schema
 	FROM pg_catalog.pg_extension x JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace
 	WHERE x.extname = 'oauth_tokens'),
 ours AS (SELECT d.classid, d.objid FROM pg_catalog.pg_depend d, extension e
@@ -70,7 +71,10 @@ void run(const Check &check, Report &report)
 		report_rows(report, check.statement, check.as);
 	SPI_finish();
 	end_safe_settings(settings);
-	if (report.is_empty())
+	if (report.is_empty() && check.ok == nullptr)
+		report.warning("nothing can be said: a view or function of ours is not as it was made",
+					   nullptr);
+	else if (report.is_empty())
 		report.ok(check.ok);
 }
 
@@ -103,6 +107,24 @@ void look(const Check &check, Report &report)
 	FreeErrorData(error);
 }
 
+bool is_control(char byte)
+{
+	const auto code = static_cast<unsigned char>(byte);
+	return code < ' ' || code == 0x7f;
+}
+
+bool has_control(const char *text)
+{
+	return std::any_of(text, text + strlen(text), is_control);
+}
+
+char *without_control(const char *text)
+{
+	char *copy = pstrdup(text);
+	std::replace_if(copy, copy + strlen(copy), is_control, '?');
+	return copy;
+}
+
 // Errors first.
 void put(FunctionCallInfo fcinfo, const Report &report)
 {
@@ -131,11 +153,15 @@ void Report::begin(const char *item)
 	item_begins_ = findings_;
 }
 
+// Names may be anybody's. A line end in one would end a comment in a hint, or make up a line of
+// what --check prints.
 void Report::add(Status status, const char *detail, const char *hint)
 {
 	MemoryContext caller = MemoryContextSwitchTo(memory_);
 	auto *finding = static_cast<Finding *>(palloc(sizeof(Finding)));
-	*finding = {item_, status, pstrdup(detail), hint == nullptr ? nullptr : pstrdup(hint)};
+	if (hint != nullptr && has_control(hint))
+		hint = "-- A name has a control character: rename what has it, and ask again.";
+	*finding = {item_, status, without_control(detail), hint == nullptr ? nullptr : pstrdup(hint)};
 	list_ = lappend(list_, finding);
 	findings_++;
 	MemoryContextSwitchTo(caller);
@@ -180,7 +206,11 @@ void report_rows(Report &report, const char *statement, As as)
 		const auto column = [&](int number) {
 			return SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, number);
 		};
-		report.add(status_named(column(1)), column(2), column(3));
+		// A view of ours may be replaced: nothing is sure of its columns.
+		const char *status = column(1);
+		const char *detail = column(2);
+		report.add(status_named(status == nullptr ? "error" : status),
+				   detail == nullptr ? "?" : detail, column(3));
 	}
 }
 
