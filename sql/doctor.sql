@@ -34,12 +34,14 @@ SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 SELECT count(*) AS recorded, count(*) FILTER (WHERE u."position" = 1) AS first FROM oauth_tokens_internal.used_keys LEFT JOIN oauth_key_usage u USING (fingerprint);
 
--- values that are bound to no row
+-- values that are bound to no row, and some that were bound to another
 BEGIN;
 SET LOCAL oauth_tokens.key_binding = migrating;
 SELECT * FROM pg_temp.wrong();
+SELECT oauth_store(:'w', 'google', 'user', 'user 1', 'access', 'refresh') IS NOT NULL AS stored;
+UPDATE oauth_tokens SET actor_id = 'of another name' WHERE actor_id = 'user 1';
 SET LOCAL oauth_tokens.key_binding = bound;
-SELECT * FROM pg_temp.wrong();
+SELECT status, regexp_replace(detail, '[0-9a-f]{16}', '<…>', 'g') AS detail, hint FROM oauth_doctor() WHERE item = 'values and keys';
 ROLLBACK;
 
 -- a rotation that was broken off, and one that works
@@ -255,6 +257,12 @@ SELECT oauth_delete(:'w', 'google', 'user', 'user 1');
 SELECT * FROM pg_temp.wrong();
 UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - interval '2 min';
 SELECT * FROM pg_temp.wrong();
+-- an old snapshot is no silent cache
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+UPDATE oauth_tokens_internal.cache_registrations SET acknowledged_at = now() - interval '59.9 s';
+SELECT pg_sleep(0.2);
+SELECT * FROM pg_temp.wrong();
+COMMIT;
 SELECT oauth_cache_unregister('redis one');
 
 -- a check that fails, as under a policy that hides rows (E17), hides none of the others

@@ -48,10 +48,10 @@ void look_at_file(Report &report)
 	if (state != KeyState::ready)
 		report.error(
 			psprintf("%s; the next reload refuses it, and the next start has no key", fault),
-			"Repair the file, and SELECT pg_reload_conf();");
+			"SELECT pg_reload_conf(); -- after you have repaired the file");
 	else if (!is_loaded)
 		report.warning("the key file was changed after it was loaded",
-					   "SELECT pg_reload_conf(); the log says whether it was taken over.");
+					   "SELECT pg_reload_conf(); -- the log says whether it was taken over");
 }
 
 // SHOW shows a superuser the command's text.
@@ -67,7 +67,7 @@ void look_at_command(Report &report)
 {
 	if (is_set(key_file_setting))
 		report.warning("oauth_tokens.key_command is not used, because key_file is set",
-					   "ALTER SYSTEM RESET oauth_tokens.key_command; or edit postgresql.conf.");
+					   "ALTER SYSTEM RESET oauth_tokens.key_command; -- or edit postgresql.conf");
 	if (holds_key(key_command_setting))
 		report.warning("the text of oauth_tokens.key_command holds a key, and SHOW shows it",
 					   "Have the command print a key that is kept elsewhere, and use a new key.");
@@ -85,37 +85,49 @@ void look_at_source(Report &report)
 					   "Append oauth_tokens to shared_preload_libraries, and restart.");
 }
 
-// The view makes one scan of the table, in parallel if it is large. With key_binding, it also says
-// how many values a role could paste into a row of its own.
+// The view makes one scan of the table, in parallel if it is large. Unless key_binding is shared, a
+// value may open in no row though its key is there: its row was changed.
 constexpr const char *kValues = R"(
 , used AS MATERIALIZED (SELECT u.fingerprint, u.position AS at, pg_catalog.sum(u.values) AS many,
 		pg_catalog.sum(u.shared) AS shared
-	FROM %s.oauth_key_usage u GROUP BY 1, 2)
-SELECT 'error', 'no key opens ' || u.many || ' of '
-		|| (SELECT pg_catalog.sum(v.many) FROM used v) || ' values'
-		|| COALESCE('; used before, and not in the ring: '
+	FROM %s.oauth_key_usage u GROUP BY 1, 2),
+every AS (SELECT pg_catalog.sum(u.many) AS many, pg_catalog.sum(u.shared) AS shared, b.binding,
+		e.schema || '.' AS ours
+	FROM used u, extension e, pg_catalog.current_setting('oauth_tokens.key_binding') b (binding)
+	GROUP BY b.binding, e.schema),
+opened AS (SELECT u.*, u.many - CASE y.binding WHEN 'bound' THEN u.shared ELSE 0 END AS opens
+	FROM used u, every y)
+SELECT 'error', 'no key opens ' || u.many || ' of ' || y.many || ' values. A key is missing'
+		|| COALESCE(', if one of these: '
 			|| (SELECT pg_catalog.string_agg(k.fingerprint, ', ' ORDER BY k.first_used)
 				FROM oauth_tokens_internal.used_keys k
-				WHERE NOT EXISTS (SELECT FROM used v WHERE v.fingerprint = k.fingerprint)), ''),
-	'Put the missing key back, and reload; oauth_tokens_damaged() lists the values.', 0
-FROM used u WHERE u.fingerprint IS NULL
-UNION ALL SELECT CASE b.binding WHEN 'bound' THEN 'error' ELSE 'warning' END,
-	CASE b.binding WHEN 'bound'
-		THEN 'key_binding = bound refuses ' || pg_catalog.sum(u.shared)
-			|| ' values, which any row could contain'
-		ELSE pg_catalog.sum(u.shared) || ' values are bound to no row yet' END,
-	CASE b.binding WHEN 'bound'
-		THEN 'If you trust them: oauth_tokens.key_binding = migrating, and CALL oauth_rotate_keys();'
-		ELSE 'CALL oauth_rotate_keys(); then oauth_tokens.key_binding = bound.' END, 0
-FROM used u, pg_catalog.current_setting('oauth_tokens.key_binding') b (binding)
-WHERE b.binding <> 'shared' GROUP BY b.binding HAVING pg_catalog.sum(u.shared) > 0
+				WHERE NOT EXISTS (SELECT FROM used v WHERE v.fingerprint = k.fingerprint)), '')
+		|| '; or they are damaged'
+		|| CASE y.binding WHEN 'shared' THEN '' ELSE ', or their row was changed' END,
+	'SELECT * FROM ' || y.ours
+		|| 'oauth_tokens_damaged(); -- and see oauth_tokens_internal.oauth_revocations', 0
+FROM used u, every y WHERE u.fingerprint IS NULL
+UNION ALL SELECT CASE y.binding WHEN 'bound' THEN 'error' ELSE 'warning' END,
+	CASE y.binding WHEN 'bound'
+		THEN 'key_binding = bound refuses ' || y.shared || ' values, which any row could contain'
+		ELSE y.shared || ' values are bound to no row yet' END,
+	CASE y.binding WHEN 'bound'
+		THEN '-- If you trust them: set oauth_tokens.key_binding to migrating, and CALL ' || y.ours
+			|| 'oauth_rotate_keys();'
+		ELSE 'CALL ' || y.ours || 'oauth_rotate_keys(); -- then set oauth_tokens.key_binding to bound'
+		END, 0
+FROM every y WHERE y.binding <> 'shared' AND y.shared > 0
 UNION ALL SELECT CASE WHEN u.at > 1 AND u.many > 0 THEN 'warning' ELSE 'ok' END,
 	'key ' || u.at || ' (' || u.fingerprint || CASE
-		WHEN u.at = 1 THEN ') encrypts, and opens ' || u.many || ' values'
-		WHEN u.many > 0 THEN ') is an old one that still opens ' || u.many || ' values'
+		WHEN u.at = 1 THEN ') encrypts, and opens ' || u.opens || ' values'
+		WHEN u.opens > 0 THEN ') is an old one that still opens ' || u.opens || ' values'
+		WHEN u.many > 0 THEN ') is an old one of ' || u.many || ' values that are refused'
 		ELSE ') opens no value, and may be removed' END,
-	CASE WHEN u.at > 1 AND u.many > 0 THEN 'CALL oauth_rotate_keys();' END, u.at
-FROM used u WHERE u.fingerprint IS NOT NULL ORDER BY 4)";
+	CASE WHEN u.at > 1 AND u.opens > 0 THEN 'CALL ' || y.ours || 'oauth_rotate_keys();' END, u.at
+FROM opened u, every y WHERE u.fingerprint IS NOT NULL
+UNION ALL SELECT 'ok', 'key_binding = ' || y.binding || ': ' || y.shared || ' of ' || y.many
+	|| ' values are bound to no row', NULL, NULL
+FROM every y ORDER BY 4)";
 
 void look_at_values(Report &report)
 {
@@ -133,19 +145,26 @@ void look_at_values(Report &report)
 constexpr const char *kRotation = R"(
 SELECT 'warning', pg_catalog.format('a rotation to key %s stopped after %s values',
 		r.fingerprint, r.values_rotated),
-	'CALL oauth_rotate_keys();'
-FROM (SELECT * FROM oauth_tokens_internal.key_rotations ORDER BY id DESC LIMIT 1) r
+	'CALL ' || e.schema || '.oauth_rotate_keys();'
+FROM extension e, (SELECT * FROM oauth_tokens_internal.key_rotations ORDER BY id DESC LIMIT 1) r
 WHERE r.finished_at IS NULL
-AND r.updated_at < pg_catalog.clock_timestamp() - interval '10 min')";
+AND r.updated_at < (SELECT n.at FROM snapshot n) - interval '10 min')";
 
 constexpr Check kChecks[] = {
 	{"encryption key", look_at_ring},
 	{"source of the key", look_at_source, nullptr, "as it was loaded"},
-	{"values and keys", look_at_values},
 	{"key rotation", nullptr, kRotation, "none was broken off", As::owner},
 };
 
+// It takes the time that the others need not.
+constexpr Check kScan[] = {{"values and keys", look_at_values}};
+
 } // namespace
+
+std::span<const Check> scan_checks()
+{
+	return kScan;
+}
 
 std::span<const Check> key_checks()
 {

@@ -25,9 +25,10 @@ namespace oauth_tokens
 namespace
 {
 
-// A check waits no longer for a lock on a table: who needs the doctor may need it because of
-// that lock.
+// No longer do checks wait for a lock on a table: who needs the doctor may need it because of
+// that lock. If one has waited in vain, others hardly wait.
 constexpr int kLockMilliseconds = 2000;
+constexpr int kNextLockMilliseconds = 50;
 
 constexpr const char *kExtension = R"(
 WITH RECURSIVE extension AS (SELECT x.*, pg_catalog.quote_ident(n.nspname) AS schema
@@ -35,7 +36,30 @@ WITH RECURSIVE extension AS (SELECT x.*, pg_catalog.quote_ident(n.nspname) AS sc
 	WHERE x.extname = 'oauth_tokens'),
 ours AS (SELECT d.classid, d.objid FROM pg_catalog.pg_depend d, extension e
 	WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid
-	AND d.deptype = 'e'))";
+	AND d.deptype = 'e'),
+snapshot AS (SELECT CASE WHEN pg_catalog.current_setting('transaction_isolation') ~ '^read'
+	THEN pg_catalog.statement_timestamp() ELSE pg_catalog.transaction_timestamp() END AS at))";
+
+// After a lock was not to be had. It may be held, or wanted before us.
+constexpr const char *kLocked = R"(
+SELECT 'warning', 'not checked: locked' || COALESCE(
+		': ' || pg_catalog.string_agg(DISTINCT l.relation::pg_catalog.regclass::text, ', '), '')
+		|| COALESCE(' by process ' || pg_catalog.string_agg(DISTINCT l.pid::text, ', '), ''),
+	'SELECT * FROM pg_catalog.pg_stat_activity WHERE pid IN ('
+		|| pg_catalog.string_agg(DISTINCT l.pid::text, ', ') || ');'
+FROM pg_catalog.pg_locks l WHERE l.mode = 'AccessExclusiveLock'
+AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+	WHERE d.datname = pg_catalog.current_database())
+AND l.relation IN (SELECT o.objid FROM ours o
+	WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+	UNION ALL SELECT c.oid FROM pg_catalog.pg_class c JOIN extension e ON e.extnamespace = c.relnamespace
+	WHERE c.relname IN ('oauth_tokens', 'oauth_token_details')))";
+
+// What the checks before have met.
+struct Course {
+	int lock_milliseconds = kLockMilliseconds;
+	bool is_over = false;
+};
 
 Status status_named(const char *name)
 {
@@ -56,13 +80,13 @@ const char *name_of(Status status)
 	}
 }
 
-void run(const Check &check, Report &report)
+void run(const Check &check, Report &report, int lock_milliseconds)
 {
 	const SafeSettings settings = begin_safe_settings();
 	set_config_option("DateStyle", "ISO", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 					  false);
-	if (LockTimeout == 0 || LockTimeout > kLockMilliseconds)
-		set_config_option("lock_timeout", psprintf("%d", kLockMilliseconds), PGC_USERSET,
+	if (LockTimeout == 0 || LockTimeout > lock_milliseconds)
+		set_config_option("lock_timeout", psprintf("%d", lock_milliseconds), PGC_USERSET,
 						  PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	SPI_connect();
 	if (check.look != nullptr)
@@ -78,32 +102,65 @@ void run(const Check &check, Report &report)
 		report.ok(check.ok);
 }
 
-// An error of ours says that something does not work. Another one, such as of a policy or of a
-// lock, says that nobody knows; PostgreSQL's hint about a policy would have it disabled.
+// An error of ours says that something does not work. Another one, such as of a policy, says that
+// nobody knows. What it hints at is not for pasting; PostgreSQL would have a policy disabled.
 void report_failure(Report &report, const ErrorData *error)
 {
 	const bool is_own =
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_KEY_MISSING);
 	const char *what = error->detail == nullptr ? error->message
 												: psprintf("%s: %s", error->message, error->detail);
-	report.take_back();
 	if (is_own)
 		report.error(what, error->hint);
-	else
+	else if (error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
 		report.warning(psprintf("not checked: %s", what),
-					   error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ? "Ask as a superuser."
-																		   : error->hint);
+					   superuser() ? error->hint : "Ask as a superuser.");
+	else
+		report.warning(psprintf("not checked: %s", what), nullptr);
 }
 
-void look(const Check &check, Report &report)
+// The timeout is the caller's, and of all checks together.
+bool is_timeout(const ErrorData *error)
 {
-	report.begin(check.item);
-	ErrorData *error = error_of(Keep::no, [&] { run(check, report); });
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->message_id != nullptr &&
+		   strcmp(error->message_id, "canceling statement due to statement timeout") == 0;
+}
+
+void report_timeout(Report &report)
+{
+	report.warning("not checked: statement_timeout", "SET statement_timeout = 0; -- and ask again");
+}
+
+void report_lock(const Check &check, Report &report)
+{
+	const Check holders = {check.item, nullptr, kLocked};
+	ErrorData *error = error_of(Keep::no, [&] { run(holders, report, kNextLockMilliseconds); });
 	if (error == nullptr)
 		return;
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		ReThrowError(error);
 	report_failure(report, error);
+	FreeErrorData(error);
+}
+
+void look(const Check &check, Report &report, Course &course)
+{
+	report.begin(check.item);
+	if (course.is_over)
+		return report_timeout(report);
+	ErrorData *error = error_of(Keep::no, [&] { run(check, report, course.lock_milliseconds); });
+	if (error == nullptr)
+		return;
+	course.is_over = is_timeout(error);
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !course.is_over)
+		ReThrowError(error);
+	report.take_back();
+	if (course.is_over) {
+		report_timeout(report);
+	} else if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
+		course.lock_milliseconds = kNextLockMilliseconds;
+		report_lock(check, report);
+	} else {
+		report_failure(report, error);
+	}
 	FreeErrorData(error);
 }
 
@@ -222,10 +279,11 @@ OAUTH_FUNCTION(oauth_doctor)
 {
 	InitMaterializedSRF(fcinfo, 0);
 	Report report(CurrentMemoryContext);
+	Course course;
 	for (const auto group : {key_checks(), log_checks(), table_checks(), right_checks(),
-							 object_checks(), operation_checks()})
+							 object_checks(), operation_checks(), scan_checks()})
 		for (const Check &check : group)
-			look(check, report);
+			look(check, report, course);
 	put(fcinfo, report);
 	PG_RETURN_NULL();
 }

@@ -23,7 +23,8 @@ constexpr const char *kVersions = R"(
 , loaded AS (SELECT '%s'::text AS version)
 SELECT 'error', 'the server has loaded ' || l.version
 		|| ', and the objects of this database are of ' || e.extversion,
-	'Restart the server; ALTER EXTENSION oauth_tokens UPDATE; SELECT oauth_tokens_upgrade();'
+	'ALTER EXTENSION oauth_tokens UPDATE; SELECT ' || e.schema
+		|| '.oauth_tokens_upgrade(); -- after a restart of the server'
 FROM loaded l, extension e WHERE e.extversion <> l.version
 UNION ALL SELECT 'warning', a.default_version || ' is installed, and the server has loaded '
 		|| l.version,
@@ -38,8 +39,9 @@ void look_at_versions(Report &report)
 
 constexpr const char *kCluster = R"(
 SELECT 'error', 'this database is a copy: it refreshes and revokes nothing (OT017)',
-	'If no other database uses these tokens: SELECT oauth_tokens_adopt_cluster();'
-WHERE EXISTS (SELECT FROM oauth_tokens_internal.cluster)
+	'SELECT ' || e.schema
+		|| '.oauth_tokens_adopt_cluster(); -- if no other database uses these tokens'
+FROM extension e WHERE EXISTS (SELECT FROM oauth_tokens_internal.cluster)
 AND NOT (SELECT c.adopted FROM oauth_tokens_internal.cluster() c))";
 
 constexpr const char *kConfirmation = R"(
@@ -74,12 +76,12 @@ void look_at_daemon(Report &report)
 }
 
 constexpr const char *kBacklog = R"(
-SELECT CASE WHEN b.oldest < pg_catalog.clock_timestamp() - interval '15 min'
-		AND (b.paused_until IS NULL OR b.paused_until < pg_catalog.clock_timestamp())
+SELECT CASE WHEN b.oldest < (SELECT n.at FROM snapshot n) - interval '15 min'
+		AND (b.paused_until IS NULL OR b.paused_until < (SELECT n.at FROM snapshot n))
 		THEN 'warning' ELSE 'ok' END,
 	pg_catalog.format('due: %s tokens of %s%s', b.due, b.provider,
 		', the oldest since ' || pg_catalog.date_trunc('second', b.oldest)),
-	CASE WHEN b.oldest < pg_catalog.clock_timestamp() - interval '15 min'
+	CASE WHEN b.oldest < (SELECT n.at FROM snapshot n) - interval '15 min'
 		THEN 'Start a daemon, and see its log.' END
 FROM oauth_tokens_internal.refresh_backlog() b WHERE b.due > 0)";
 
@@ -98,7 +100,7 @@ SELECT 'warning', pg_catalog.format('nobody knows how %s refreshes ended, the ol
 		pg_catalog.count(*), pg_catalog.date_trunc('second', pg_catalog.min(a.began_at))),
 	'Have the daemon that began them run with its spool; then ask for the tokens.'
 FROM oauth_tokens_internal.refresh_attempts a
-WHERE a.lease_until < pg_catalog.clock_timestamp() - interval '10 min'
+WHERE a.lease_until < (SELECT n.at FROM snapshot n) - interval '10 min'
 HAVING pg_catalog.count(*) > 0)";
 
 constexpr const char *kPauses = R"(
@@ -106,29 +108,29 @@ SELECT 'warning', pg_catalog.format('client %s of %s is paused until %s: %s', c.
 		c.provider, pg_catalog.date_trunc('second', c.paused_until), c.reason),
 	'See docs/refresh.md, Clients.'
 FROM oauth_tokens_internal.refresh_clients c
-WHERE c.paused_until > pg_catalog.clock_timestamp() ORDER BY 2)";
+WHERE c.paused_until > (SELECT n.at FROM snapshot n) ORDER BY 2)";
 
 constexpr const char *kRevocations = R"(
-SELECT CASE WHEN pg_catalog.min(r.created_at) < pg_catalog.clock_timestamp() - interval '1 h'
+SELECT CASE WHEN pg_catalog.min(r.created_at) < (SELECT n.at FROM snapshot n) - interval '1 h'
 		THEN 'warning' ELSE 'ok' END,
 	pg_catalog.format('waiting: %s%s', pg_catalog.count(*),
 		', the oldest since ' || pg_catalog.date_trunc('second', pg_catalog.min(r.created_at))),
-	CASE WHEN pg_catalog.min(r.created_at) < pg_catalog.clock_timestamp() - interval '1 h'
+	CASE WHEN pg_catalog.min(r.created_at) < (SELECT n.at FROM snapshot n) - interval '1 h'
 		THEN 'Start a daemon that has their providers, and see its log.' END
 FROM oauth_tokens_internal.oauth_revocations r)";
 
 // A daemon acknowledges each second or so, also if there is nothing.
 constexpr const char *kCache = R"(
-SELECT CASE WHEN r.acknowledged_at < pg_catalog.clock_timestamp() - interval '60 s'
+SELECT CASE WHEN r.acknowledged_at < (SELECT n.at FROM snapshot n) - interval '60 s'
 		THEN 'warning' ELSE 'ok' END,
 	CASE WHEN r.cache_id IS NULL THEN 'no cache is registered'
 		ELSE pg_catalog.format('changes waiting: %s; the cache was last seen at %s',
 			(SELECT pg_catalog.count(*) FROM oauth_tokens_internal.cache_invalidations),
 			pg_catalog.date_trunc('second', r.acknowledged_at)) END,
-	CASE WHEN r.acknowledged_at < pg_catalog.clock_timestamp() - interval '60 s'
-		THEN pg_catalog.format('Start a daemon, or SELECT oauth_cache_unregister(%L);',
-			r.cache_id) END
-FROM oauth_tokens_internal.cache_registration() r)";
+	CASE WHEN r.acknowledged_at < (SELECT n.at FROM snapshot n) - interval '60 s'
+		THEN pg_catalog.format('SELECT %s.oauth_cache_unregister(%L); -- or start a daemon',
+			e.schema, r.cache_id) END
+FROM extension e, oauth_tokens_internal.cache_registration() r)";
 
 void look_at_cache(Report &report)
 {
@@ -140,10 +142,10 @@ void look_at_cache(Report &report)
 constexpr const char *kFlows = R"(
 SELECT 'warning', pg_catalog.format('expired, and still there: %s links and grants',
 		pg_catalog.count(*)),
-	'Start a daemon, or SELECT oauth_tokens_internal.flow_purge();'
+	'SELECT oauth_tokens_internal.flow_purge(); -- or start a daemon'
 FROM (SELECT l.vanishes_at FROM oauth_tokens_internal.flow_links l
 	UNION ALL SELECT c.expires_at FROM oauth_tokens_internal.flow_confirmations c) f (at)
-WHERE f.at < pg_catalog.clock_timestamp() - interval '1 h'
+WHERE f.at < (SELECT n.at FROM snapshot n) - interval '1 h'
 HAVING pg_catalog.count(*) > 0)";
 
 constexpr Check kChecks[] = {

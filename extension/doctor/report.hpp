@@ -72,8 +72,9 @@ struct Check {
 bool needs_tables(Report &report);
 
 // Runs a statement like that within a check. Before it stands a WITH that it may continue by a
-// comma: `extension` is our row of pg_extension, with its `schema` quoted, by which hints name our
-// functions; `ours` has classid and objid of its members.
+// comma: `snapshot` says `at` which time the statement sees the tables; `extension` is our row of
+// pg_extension, with its `schema` quoted, by which hints name our functions; `ours` has classid and
+// objid of its members.
 void report_rows(Report &report, const char *statement, As as);
 
 // The groups, in the order in which they are reported.
@@ -83,5 +84,6 @@ std::span<const Check> table_checks();
 std::span<const Check> right_checks();
 std::span<const Check> object_checks();
 std::span<const Check> operation_checks();
+std::span<const Check> scan_checks();
 
 } // namespace oauth_tokens

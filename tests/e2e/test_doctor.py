@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -84,13 +85,15 @@ def test_keys_and_values(db):  # E14
     set_ring(db, new, old)
     found = doctor(db)["values and keys"]
     assert found == [
-        ("warning", f"key 2 ({fingerprint(old)}) is an old one that still opens 6 values", "CALL oauth_rotate_keys();"),
+        ("warning", f"key 2 ({fingerprint(old)}) is an old one that still opens 6 values", "CALL public.oauth_rotate_keys();"),
         ("ok", f"key 1 ({fingerprint(new)}) encrypts, and opens 0 values", None),
+        ("ok", "key_binding = shared: 6 of 6 values are bound to no row", None),
     ]
     # Taken out too early: it was in the ring when the table was made.
     set_ring(db, new)
-    (status, detail, _), _ = doctor(db)["values and keys"]
-    assert (status, detail) == ("error", f"no key opens 6 of 6 values; used before, and not in the ring: {fingerprint(old)}")
+    (status, detail, _), *_ = doctor(db)["values and keys"]
+    assert (status, detail) == ("error", "no key opens 6 of 6 values. A key is missing, if one of these:"
+                                         f" {fingerprint(old)}; or they are damaged")
     set_ring(db, new, old)
     with db.connect(autocommit=True) as connection:
         connection.execute("CALL oauth_rotate_keys()")
@@ -111,7 +114,7 @@ def test_every_value_is_opened_in_a_parallel_scan(make_cluster):
         for setting in ("min_parallel_table_scan_size", "parallel_setup_cost", "parallel_tuple_cost"):
             connection.execute(f"SET {setting} = 0")
         said = connection.execute("SELECT detail FROM oauth_doctor() WHERE item = 'values and keys'").fetchall()
-        assert said == [(f"key 1 ({fingerprint(KEY)}) encrypts, and opens 6 values",)]
+        assert said[0] == (f"key 1 ({fingerprint(KEY)}) encrypts, and opens 6 values",)
         cluster.wait_log(f'starting background worker process "parallel worker for PID {connection.info.backend_pid}"')
 
 
@@ -151,7 +154,12 @@ def test_without_preload(make_cluster):  # E16
     assert {item: findings[0][0] for item, findings in found.items()} == {
         "preload": "error", "log": "error", "allow_without_preload": "error", "source of the key": "warning"}
     assert "log_statement = all" in found["log"][0][1]
-    cluster.rows(f"ALTER DATABASE {DATABASE} SET session_preload_libraries = oauth_tokens")
+    cluster.rows(f"ALTER DATABASE {DATABASE} SET session_preload_libraries = auto_explain, pg_stat_statements")
+    hint = doctor(cluster)["preload"][0][2]
+    assert hint.split(" SET ")[1] == ("session_preload_libraries = 'auto_explain', 'pg_stat_statements', oauth_tokens;"
+                                      " -- or shared_preload_libraries, and restart")
+    cluster.rows(hint)
+    assert cluster.rows("SHOW session_preload_libraries") == [("auto_explain, pg_stat_statements, oauth_tokens",)]
     cluster.rows(f"ALTER DATABASE {DATABASE} SET oauth_tokens.allow_without_preload = off")
     found = wrong(cluster)
     assert {item: findings[0][0] for item, findings in found.items()} == {"preload": "warning", "source of the key": "warning"}
@@ -189,19 +197,37 @@ def test_a_standby(db):
 
 
 def test_a_locked_table_hides_no_other_item(db):
-    """And a cancelled statement is no finding, but ends."""
+    """It is named, with its holder. The checks together wait hardly longer than one does."""
     db.rows("INSERT INTO oauth_tokens_internal.refresh_clients (provider, client_id, paused_until, reason, updated_at)"
             " VALUES ('google', 'c', now() + interval '1 h', 'invalid_client', now())")
     with db.connect() as holder, db.connect(autocommit=True) as connection:
-        holder.execute("LOCK TABLE oauth_tokens")
+        holder.execute("LOCK TABLE oauth_tokens, oauth_tokens_internal.flow_links")
         connection.execute("SET lock_timeout = '50ms'")
-        found = connection.execute("SELECT item, status, detail FROM oauth_doctor() WHERE status <> 'ok'").fetchall()
+        found = connection.execute("SELECT item, status, detail, hint FROM oauth_doctor() WHERE status <> 'ok'").fetchall()
         assert {row[:2] for row in found} >= {("values and keys", "warning"), ("tables", "warning"), ("paused clients", "warning")}
-        assert ("tables", "warning", "not checked: canceling statement due to lock timeout") in found
-        connection.execute("SET lock_timeout = 0")
-        connection.execute("SET statement_timeout = '100ms'")
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            connection.execute("SELECT * FROM oauth_doctor()")
+        pid = holder.info.backend_pid
+        assert ("tables", "warning", "not checked: locked: oauth_tokens_internal.flow_links, public.oauth_tokens"
+                f" by process {pid}", f"SELECT * FROM pg_catalog.pg_stat_activity WHERE pid IN ({pid});") in found
+
+
+def test_a_timeout_hides_nothing_that_was_found(db):
+    """The scan is last. A cancelled statement is no finding, but ends."""
+    asked = "SELECT item, status, detail FROM oauth_doctor() WHERE status <> 'ok'"
+    with db.connect() as holder, db.connect(autocommit=True) as connection, db.connect(autocommit=True) as other:
+        holder.execute("LOCK TABLE oauth_tokens_internal.flow_links")
+        connection.execute("CREATE FUNCTION pg_temp.save(token text) RETURNS text LANGUAGE sql AS 'SELECT public.oauth_encrypt(token)'")
+        connection.execute("SET statement_timeout = '1500ms'")
+        found = connection.execute(asked).fetchall()
+        assert [row[0] for row in found] == ["functions of yours", "flows", "values and keys"]
+        assert {row[2] for row in found[1:]} == {"not checked: statement_timeout"}
+        connection.execute("SET statement_timeout = 0")
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(connection.execute, asked)
+            wait_until(lambda: other.execute("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s",
+                                             [connection.info.backend_pid]).fetchone()[0], what="a check that waits")
+            connection.cancel()
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                running.result()
 
 
 def test_a_daemon(make_cached, redis):
