@@ -10,6 +10,7 @@
 extern "C" {
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/uuid.h"
 }
 
@@ -42,6 +43,12 @@ constexpr config_enum_entry kKeyBindings[] = {
 
 char *workspace_id_setting = nullptr;
 
+// All but the last one, which is each caller's own.
+constexpr const char *kAdministrators[] = {
+	"oauth_tokens.key_file",    "oauth_tokens.key_command",    "oauth_tokens.key_binding",
+	"oauth_tokens.public_url",  "oauth_tokens.confirm_flows",  "oauth_tokens.allow_without_preload",
+	"oauth_tokens.redact_also", "oauth_tokens.literal_secrets"};
+
 // As uuid_in() reads it, which may not be called here: it raises.
 bool is_uuid(const char *text)
 {
@@ -65,9 +72,7 @@ bool check_workspace_id(char **value, void **, GucSource)
 	return false;
 }
 
-} // namespace
-
-void settings_init()
+void define_settings()
 {
 	DefineCustomStringVariable(
 		"oauth_tokens.key_file", "File with the Fernet keys, separated by commas or line ends.",
@@ -117,6 +122,58 @@ void settings_init()
 		PGC_USERSET, 0, check_workspace_id, nullptr, nullptr);
 	// From here on, no other name with this prefix can be set.
 	MarkGUCPrefixReserved("oauth_tokens");
+}
+
+GucSource source_of(const char *name)
+{
+	const config_generic *setting = compat::find_setting(name);
+	return setting == nullptr ? PGC_S_DEFAULT : setting->reset_source;
+}
+
+[[noreturn]] void refuse_to_load(const char *name, GucSource source)
+{
+	if (source == PGC_S_CLIENT && !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to set parameter \"%s\"", name),
+				 errdetail("The connection sets it, by PGOPTIONS or the like, and so hides what an "
+						   "administrator has set."),
+				 errhint("Connect without it, also if it is the same value. Or have a superuser "
+						 "GRANT SET ON PARAMETER %s.",
+						 name)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("oauth_tokens cannot be loaded with this value of \"%s\"", name),
+			 errdetail("It comes from: %s. A warning at the first try says what is wrong with it.",
+					   GucSource_Names[source]),
+			 errhint("Correct it or remove it there, and connect again.")));
+	pg_unreachable();
+}
+
+} // namespace
+
+// Before, PostgreSQL takes any value from anybody. Of each setting it keeps only the value that a
+// client has connected with, if there is one. If that is refused now, the default would hold,
+// which may be weaker than what an administrator has set.
+void settings_init()
+{
+	static bool are_defined = false;
+	static const char *refused = nullptr;
+	static GucSource refused_from;
+	if (!are_defined) {
+		GucSource before[lengthof(kAdministrators)];
+		for (std::size_t i = 0; i < lengthof(before); i++)
+			before[i] = source_of(kAdministrators[i]);
+		define_settings();
+		are_defined = true;
+		for (std::size_t i = 0; i < lengthof(before) && refused == nullptr; i++)
+			if (source_of(kAdministrators[i]) != before[i]) {
+				refused = kAdministrators[i];
+				refused_from = before[i];
+			}
+	}
+	if (refused != nullptr)
+		refuse_to_load(refused, refused_from);
 }
 
 } // namespace oauth_tokens

@@ -28,6 +28,7 @@ extern int key_binding_setting;
 // setting by its name, without this library.
 inline constexpr const char *kWorkspaceIdSetting = "oauth_tokens.workspace_id";
 
+// Raises if a value that was set before the library was loaded is refused: at each try to load it.
 void settings_init();
 
 } // namespace oauth_tokens

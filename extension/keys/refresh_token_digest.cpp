@@ -77,19 +77,21 @@ bytea *refresh_token_digest(const text *refresh_token, const pg_uuid_t &id)
 	return cstring_to_text_with_len(reinterpret_cast<const char *>(&digest), sizeof digest);
 }
 
-bool is_digest_of(const bytea *digest, const text *encrypted_refresh_token,
-				  const Identity &identity, const pg_uuid_t &id)
+bool can_be_digest_of(const bytea *digest, const text *encrypted_refresh_token,
+					  const Identity &identity, const pg_uuid_t &id)
 {
 	const std::string_view token = view_of(encrypted_refresh_token);
 	const std::size_t capacity = common::fernet::decoded_capacity(token.size());
 	auto *buffer = static_cast<unsigned char *>(palloc(capacity));
-	const Opened opened =
-		key_ring_open(token, {&identity, Column::refresh_token}, {buffer, capacity});
-	const bool same = opened.position != 0 &&
-					  fits(digest, {opened.plaintext.data(), opened.plaintext.size()}, id);
+	const Opened opened = key_ring_open(token, {&identity, Column::refresh_token},
+										{buffer, capacity}, Opens::everything);
+	const bool can_be =
+		opened.position == 0
+			? common::fernet::Envelope::decode(token, {buffer, capacity}).has_value()
+			: fits(digest, {opened.plaintext.data(), opened.plaintext.size()}, id);
 	common::wipe(buffer, capacity);
 	pfree(buffer);
-	return same;
+	return can_be;
 }
 
 } // namespace oauth_tokens

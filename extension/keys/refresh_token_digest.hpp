@@ -29,9 +29,11 @@ bytea *refresh_token_digest(const text *refresh_token, const pg_uuid_t &id);
 // constant time. An attempt at a refresh keeps a digest of the access token, too.
 bool is_digest_of_plain(const bytea *digest, const text *token, const pg_uuid_t &id);
 
-// Whether `digest` is that of an encrypted refresh token; false if no key
-// opens the token. Compares in constant time.
-bool is_digest_of(const bytea *digest, const text *encrypted_refresh_token,
-				  const Identity &identity, const pg_uuid_t &id);
+// False if `digest` is known to be of another token than the encrypted one. A token that
+// oauth_tokens.key_binding refuses is opened all the same. If no key opens it, nothing is known,
+// and it cannot be used either: the key may come back, unless it is no Fernet token at all.
+// Compares in constant time.
+bool can_be_digest_of(const bytea *digest, const text *encrypted_refresh_token,
+					  const Identity &identity, const pg_uuid_t &id);
 
 } // namespace oauth_tokens

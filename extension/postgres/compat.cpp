@@ -10,6 +10,7 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/rel.h"
 }
 
@@ -78,6 +79,19 @@ void guc_release(void *memory)
 	guc_free(memory);
 #else
 	std::free(memory);
+#endif
+}
+
+const config_generic *find_setting(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return find_option(name, false, true, ERROR);
+#else
+	config_generic **settings = get_guc_variables();
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+		if (pg_strcasecmp(settings[i]->name, name) == 0)
+			return settings[i];
+	return nullptr;
 #endif
 }
 

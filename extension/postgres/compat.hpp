@@ -52,6 +52,7 @@ struct IndexScanDescData;
 struct Query;
 struct ResultRelInfo;
 struct TupleTableSlot;
+struct config_generic;
 
 namespace oauth_tokens::compat
 {
@@ -72,6 +73,9 @@ bool walk_query(Query *query, bool (*visit)(Node *, void *), void *context);
 // Memory for what a setting's check hook has worked out; null: there is none.
 void *guc_allocate(std::size_t size);
 void guc_release(void *memory);
+
+// A setting, also one that no library has defined yet; null: there is none.
+const config_generic *find_setting(const char *name);
 
 // A new, empty file for the table, which is this one's if the transaction commits.
 void set_new_storage(Relation relation);

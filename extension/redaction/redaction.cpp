@@ -340,6 +340,10 @@ void statement_takes_secret(const char *function, FunctionCallInfo call)
 
 void redaction_init()
 {
+	static bool is_done = false; // and settings_init() has raised
+	if (is_done)
+		return;
+	is_done = true;
 	preloaded = look_at_preload();
 	previous_emit_log = emit_log_hook;
 	emit_log_hook = emit_log;

@@ -134,8 +134,8 @@ void clear_refresh_token(const TokenTable &table, const Identity &identity)
 		identity_parameters(table, identity), SPI_OK_UPDATE);
 }
 
-// The digest of the refresh token that the upsert kept, if it is known to be of
-// the account that the new details name; else null.
+// The digest of the refresh token that the upsert kept, if that came with details of the account
+// that the new ones name, and is not known to be another one since; else null.
 const bytea *kept_token_digest(const TokenTable &table, const Grant &grant, const pg_uuid_t &id)
 {
 	// The upsert has locked the row; only now the details beside it hold still.
@@ -143,7 +143,7 @@ const bytea *kept_token_digest(const TokenTable &table, const Grant &grant, cons
 	if (digest == nullptr)
 		return nullptr;
 	const text *kept = locked_tokens(table, grant.identity).refresh_token;
-	return kept != nullptr && is_digest_of(digest, kept, grant.identity, id) ? digest : nullptr;
+	return kept != nullptr && can_be_digest_of(digest, kept, grant.identity, id) ? digest : nullptr;
 }
 
 // The digest of the refresh token that the new details tell of; null: of none.

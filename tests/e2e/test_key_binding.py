@@ -9,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 from support.cached import fill, read, wait_dropped
 from support.fake_provider import Answer
-from support.flows import PUBLISH, confirm, keep, ticket
+from support.flows import DETAILS, PUBLISH, confirm, keep, ticket
 from support.harness import CHECKOUT, DATABASE, KEY, wait_until
 from support.sidecar import prepare_database, someone
 from support.tokens import fingerprint, get, identity, in_background, new_key, set_ring, store
@@ -217,3 +217,25 @@ def test_flows(db):
         keep(connection, ticket(connection, identity("alice")), "later", None)
         assert get(connection, identity("alice")) == ("later", "refresh")
     assert db.value("SELECT sum(shared) FROM oauth_key_usage") == 0
+
+
+def test_a_token_that_does_not_open_is_kept(db):
+    """Who connects again loses no refresh token because the setting refuses it, or its key is away."""
+    whose = identity("alice")
+    db.rows(PUBLISH)
+    with db.connect(autocommit=True) as connection:
+        keep(connection, ticket(connection, whose))
+        connection.execute("SET oauth_tokens.key_binding = bound")
+        keep(connection, ticket(connection, whose), "flow", None)
+        connection.execute("SELECT oauth_store(%s, %s, %s, %s, 'stored', details => %s)", (*whose, DETAILS))
+        connection.execute("SET oauth_tokens.key_binding = shared")
+        assert get(connection, whose) == ("stored", "refresh")
+        set_ring(db, NEW)
+        keep(connection, ticket(connection, whose), "other key", None)
+        set_ring(db, NEW, OLD)
+        keep(connection, ticket(connection, whose), "both keys", None)
+        assert get(connection, whose) == ("both keys", "refresh")
+        # One that something else has put there is of no known account.
+        connection.execute("UPDATE oauth_tokens SET encrypted_refresh_token = oauth_encrypt('planted')")
+        keep(connection, ticket(connection, whose), "last", None)
+        assert get(connection, whose) == ("last", None)
