@@ -64,6 +64,7 @@ DECLARE
 	attempt record;
 	claimed record;
 	begun record;
+	secret text := 'rehearsed'; -- no constant, for oauth_tokens.literal_secrets
 BEGIN
 	PERFORM oauth_tokens_internal.publish_settings('https://rehearsal.invalid',
 		pg_catalog.make_interval(secs => 60), '{}', '{rehearsal}');
@@ -75,7 +76,7 @@ BEGIN
 	SELECT * INTO STRICT claimed FROM oauth_tokens_internal.flow_claim(
 		pg_catalog.sha256(attempt.state::bytea), pg_catalog.sha256(attempt.browser_secret::bytea),
 		'rehearsal');
-	PERFORM oauth_tokens_internal.flow_store(claimed.ticket_hash, 'rehearsal', 'rehearsal', 60, NULL,
+	PERFORM oauth_tokens_internal.flow_store(claimed.ticket_hash, secret, secret, 60, NULL,
 		'{"account_id": "rehearsal"}');
 	PERFORM access_token FROM @extschema@.oauth_get('00000000-0000-4000-8000-000000000000', 'rehearsal',
 		'user', 'oauth-sidecar --check');
@@ -88,8 +89,8 @@ BEGIN
 				RAISE EXCEPTION 'a refresh was not granted, but %', begun.outcome;
 			ELSIF round = 1 THEN
 				PERFORM @extschema@.oauth_refresh_commit('00000000-0000-4000-8000-000000000000',
-					'rehearsal', 'user', 'oauth-sidecar --check', begun.fence, 'rehearsed',
-					'rehearsed', 60);
+					'rehearsal', 'user', 'oauth-sidecar --check', begun.fence, secret,
+					secret, 60);
 			ELSE
 				PERFORM @extschema@.oauth_refresh_fail('00000000-0000-4000-8000-000000000000',
 					'rehearsal', 'user', 'oauth-sidecar --check', begun.fence, 'transient');

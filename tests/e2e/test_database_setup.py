@@ -47,6 +47,18 @@ def test_what_fails_nothing_is_a_warning(sidecar, harm):
     assert "warning" not in sidecar.get("/readyz").json
 
 
+def test_secrets_are_no_constants(sidecar):
+    """The daemon's own statements pass where constants are rejected."""
+    whose = someone()
+    sidecar.store(whose, "token")
+    sidecar.sql(f"ALTER DATABASE {sidecar.db} SET oauth_tokens.literal_secrets = reject")
+    sidecar.stop()
+    sidecar.start()
+    assert ask_all(sidecar, whose) == [200] * 4
+    (database,), status = check(sidecar)
+    assert database[0] == "ok" and status == 0, database
+
+
 # What is done, the calls that fail then, and what is said of it.
 HARMS = [
     ("ALTER TABLE oauth_tokens RENAME TO elsewhere", 4, "OT004", "oauth_tokens_upgrade()"),
