@@ -10,6 +10,12 @@ CREATE EXTENSION oauth_tokens;
 CREATE FUNCTION pg_temp.wrong(OUT item text, OUT status text, OUT detail text, OUT hint text) RETURNS SETOF record LANGUAGE sql AS $$
     SELECT item, status, regexp_replace(detail, '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00', '<time>'), replace(hint, current_database(), '<database>')
     FROM oauth_doctor() WHERE status <> 'ok' $$;
+-- runs the hints of items as they are printed
+CREATE FUNCTION pg_temp.obey(what text) RETURNS SETOF text LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN
+    FOR r IN SELECT w.detail, w.hint FROM pg_temp.wrong() w WHERE w.item ~ what LOOP
+        EXECUTE r.hint;
+        RETURN NEXT r.detail || ' -> ' || r.hint;
+    END LOOP; END $$;
 
 -- before the migration
 SELECT item, status, detail, hint FROM oauth_doctor() WHERE status <> 'ok' OR detail ~ '^not checked';
@@ -191,6 +197,47 @@ SELECT oauth_tokens_grant('regress_doctor_role', 'reader');
 SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 
+-- a right that was passed on goes with the one that passed it on: each hint runs as it is printed
+BEGIN;
+SELECT oauth_tokens_grant('regress_doctor_role', 'reader');
+GRANT EXECUTE ON FUNCTION oauth_get(uuid, text, text, text) TO regress_doctor_role WITH GRANT OPTION;
+SET ROLE regress_doctor_role;
+GRANT EXECUTE ON FUNCTION oauth_get(uuid, text, text, text) TO PUBLIC, regress_doctor_sidecar;
+RESET ROLE;
+SAVEPOINT passed_on;
+SELECT pg_temp.obey('rights of PUBLIC');
+SELECT count(*) FROM pg_temp.wrong() WHERE item = 'rights of PUBLIC';
+ROLLBACK TO passed_on;
+SELECT pg_temp.obey('rights of roles');
+SELECT * FROM pg_temp.wrong();
+-- what lets a role run its code with the rights of callers, or put it among ours
+GRANT TRIGGER ON oauth_tokens TO regress_doctor_role;
+GRANT CREATE ON SCHEMA oauth_tokens_internal TO regress_doctor_role;
+GRANT SELECT (encrypted_access_token) ON oauth_tokens_internal.oauth_revocations TO regress_doctor_role;
+SELECT pg_temp.obey('rights');
+SELECT * FROM pg_temp.wrong();
+-- functions and schemas that a capability needs
+SELECT oauth_tokens_grant('regress_doctor_role', 'writer');
+REVOKE EXECUTE ON FUNCTION oauth_delete(uuid, text, text, text, boolean) FROM regress_doctor_role;
+REVOKE ALL ON SCHEMA oauth_tokens_internal FROM regress_doctor_role;
+SELECT pg_temp.obey('capabilities');
+SELECT * FROM pg_temp.wrong();
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA oauth_tokens_internal FROM regress_doctor_role;
+REVOKE USAGE ON SCHEMA public FROM PUBLIC, regress_doctor_role;
+SELECT pg_temp.obey('capabilities');
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+-- one function by which a capability is known is not the capability, and no hint makes it so
+BEGIN;
+SELECT oauth_tokens_grant('regress_doctor_sidecar', 'reader');
+GRANT EXECUTE ON FUNCTION oauth_decrypt(text) TO regress_doctor_role, regress_doctor_sidecar;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_doctor_owner;
+SELECT * FROM pg_temp.wrong() WHERE item = 'capabilities';
+SELECT count(*) FROM pg_temp.obey('capabilities');
+SELECT * FROM pg_temp.wrong();
+SELECT has_function_privilege('regress_doctor_role', 'oauth_decrypt(text)', 'EXECUTE');
+ROLLBACK;
+
 -- row security: ours, one of the user's, and policies that count for nothing
 BEGIN;
 SELECT oauth_tokens_enable_row_security();
@@ -205,6 +252,8 @@ CREATE POLICY mine ON oauth_tokens USING (true);
 SELECT * FROM pg_temp.wrong();
 ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY;
 SELECT status, detail FROM oauth_doctor() WHERE item = 'row security';
+DROP POLICY mine ON oauth_tokens;
+SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 
 -- objects that are not ours (E1)

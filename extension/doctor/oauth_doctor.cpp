@@ -30,16 +30,6 @@ namespace
 constexpr int kLockMilliseconds = 2000;
 constexpr int kNextLockMilliseconds = 50;
 
-constexpr const char *kExtension = R"(
-WITH RECURSIVE extension AS (SELECT x.*, pg_catalog.quote_ident(n.nspname) AS schema
-	FROM pg_catalog.pg_extension x JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace
-	WHERE x.extname = 'oauth_tokens'),
-ours AS (SELECT d.classid, d.objid FROM pg_catalog.pg_depend d, extension e
-	WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid
-	AND d.deptype = 'e'),
-snapshot AS (SELECT CASE WHEN pg_catalog.current_setting('transaction_isolation') ~ '^read'
-	THEN pg_catalog.statement_timestamp() ELSE pg_catalog.transaction_timestamp() END AS at))";
-
 // After a lock was not to be had. It may be held, or wanted before us.
 constexpr const char *kLocked = R"(
 SELECT 'warning', 'not checked: locked' || COALESCE(
@@ -203,6 +193,16 @@ void put(FunctionCallInfo fcinfo, const Report &report)
 }
 
 } // namespace
+
+const char *const kExtension = R"(
+WITH RECURSIVE extension AS (SELECT x.*, pg_catalog.quote_ident(n.nspname) AS schema
+	FROM pg_catalog.pg_extension x JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace
+	WHERE x.extname = 'oauth_tokens'),
+ours AS (SELECT d.classid, d.objid FROM pg_catalog.pg_depend d, extension e
+	WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid
+	AND d.deptype = 'e'),
+snapshot AS (SELECT CASE WHEN pg_catalog.current_setting('transaction_isolation') ~ '^read'
+	THEN pg_catalog.statement_timestamp() ELSE pg_catalog.transaction_timestamp() END AS at))";
 
 void Report::begin(const char *item)
 {

@@ -71,6 +71,8 @@ struct Check {
 // Whether the tables are there; otherwise the check has said that it needs them.
 bool needs_tables(Report &report);
 
+extern const char *const kExtension; // the WITH of report_rows()
+
 // Runs a statement like that within a check. Before it stands a WITH that it may continue by a
 // comma: `snapshot` says `at` which time the statement sees the tables; `extension` is our row of
 // pg_extension, with its `schema` quoted, by which hints name our functions; `ours` has classid and

@@ -22,103 +22,147 @@ namespace oauth_tokens
 namespace
 {
 
-// Types are left out: anybody may use one, which gives nothing away.
-constexpr const char *kPublic = R"(
-SELECT 'error',
-	pg_catalog.format('PUBLIC has %s on %s',
-		pg_catalog.string_agg(DISTINCT a.privilege_type, ', '), o.name),
-	pg_catalog.format('REVOKE ALL ON %s %s FROM PUBLIC;', o.kind, o.name)
-FROM (
-	SELECT 'ROUTINE' AS kind, p.oid::pg_catalog.regprocedure::text AS name,
-		COALESCE(p.proacl, pg_catalog.acldefault('f', p.proowner)) AS acl
+// Types are left out: anybody may use one, which gives nothing away. `is_theirs` are the two
+// tables: on them an owner may have granted what an application of its own needs, but a role with
+// TRIGGER runs its code with the rights of callers. And the upgrade lets the tables' owner dump
+// what belongs to them. One row for each grantor: REVOKE takes only what the current user granted.
+constexpr const char *kGranted = R"(
+, objects AS (
+	SELECT 'ROUTINE' AS kind, p.proname AS name, p.oid::pg_catalog.regprocedure::text AS object,
+		p.proowner AS owner, COALESCE(p.proacl, pg_catalog.acldefault('f', p.proowner)) AS acl,
+		false AS is_theirs
 	FROM pg_catalog.pg_proc p JOIN ours m ON m.objid = p.oid
 		AND m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 	WHERE p.proname !~ '^fernet_' AND p.proname <> 'oauth_tokens_current'
-	UNION ALL SELECT 'TABLE', c.oid::pg_catalog.regclass::text, r.acl
-	FROM extension e, pg_catalog.pg_class c, LATERAL (SELECT c.relacl
-		UNION ALL SELECT t.attacl FROM pg_catalog.pg_attribute t
-		WHERE t.attrelid = c.oid AND t.attacl IS NOT NULL) r (acl)
-	WHERE (c.relnamespace = e.extnamespace AND c.relname IN ('oauth_tokens', 'oauth_token_details'))
-	OR EXISTS (SELECT FROM ours m WHERE m.objid = c.oid
-		AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass)
-	UNION ALL SELECT 'SCHEMA', n.nspname, n.nspacl FROM pg_catalog.pg_namespace n
-	WHERE n.nspname = 'oauth_tokens_internal') o, pg_catalog.aclexplode(o.acl) a
-WHERE a.grantee = 0 GROUP BY o.kind, o.name ORDER BY 2)";
+	UNION ALL SELECT 'TABLE', c.relname, c.oid::pg_catalog.regclass::text, c.relowner, r.acl,
+		m.objid IS NULL
+	FROM extension e CROSS JOIN pg_catalog.pg_class c LEFT JOIN ours m ON m.objid = c.oid
+		AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass,
+		LATERAL (SELECT c.relacl UNION ALL SELECT t.attacl FROM pg_catalog.pg_attribute t
+			WHERE t.attrelid = c.oid AND t.attacl IS NOT NULL) r (acl)
+	WHERE m.objid IS NOT NULL OR (c.relnamespace = e.extnamespace
+		AND c.relname IN ('oauth_tokens', 'oauth_token_details'))
+	UNION ALL SELECT 'SCHEMA', n.nspname, n.nspname, n.nspowner, n.nspacl, false
+	FROM pg_catalog.pg_namespace n WHERE n.nspname = 'oauth_tokens_internal'),
+grants AS (SELECT o.kind, o.name, o.object, o.owner, o.is_theirs, a.*
+	FROM objects o, pg_catalog.aclexplode(o.acl) a WHERE a.grantee <> o.owner)
+SELECT g.grantee, g.kind, g.name, g.object,
+	pg_catalog.string_agg(DISTINCT g.privilege_type, ', '),
+	CASE g.grantee WHEN 0 THEN 'PUBLIC'
+		ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END,
+	CASE WHEN g.grantor <> g.owner
+		THEN pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantor)) END,
+	(SELECT pg_catalog.string_agg(DISTINCT CASE d.grantee WHEN 0 THEN 'PUBLIC'
+			ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(d.grantee)) END, ', ')
+		FROM grants d WHERE d.grantor = g.grantee AND d.kind = g.kind AND d.object = g.object),
+	pg_catalog.bool_or(g.is_grantable), g.is_theirs OR g.kind = 'SCHEMA'
+FROM grants g, extension e LEFT JOIN pg_catalog.pg_class t
+	ON t.relname = 'oauth_tokens' AND t.relnamespace = e.extnamespace
+WHERE CASE WHEN %s THEN g.grantee = 0 ELSE g.grantee <> 0
+	AND NOT COALESCE(g.kind = 'TABLE' AND g.grantee = t.relowner, false)
+	AND CASE WHEN g.is_theirs THEN g.privilege_type = 'TRIGGER'
+		WHEN g.kind = 'SCHEMA' THEN g.privilege_type = 'CREATE' ELSE true END END
+GROUP BY g.grantee, g.grantor, g.owner, g.kind, g.name, g.object, g.is_theirs
+ORDER BY 1, 4, 7)";
 
-// On what is ours. On the two tables an owner may have granted what an application of its own
-// needs, and the upgrade lets it dump what belongs to them.
-constexpr const char *kGranted = R"(
-SELECT a.grantee, COALESCE(p.proname, c.relname),
-	COALESCE(p.oid::pg_catalog.regprocedure::text, c.oid::pg_catalog.regclass::text),
-	CASE WHEN p.oid IS NULL THEN 'TABLE' ELSE 'ROUTINE' END,
-	pg_catalog.string_agg(DISTINCT a.privilege_type, ', '), pg_catalog.bool_or(a.is_grantable)
-FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_depend d ON d.refobjid = e.oid
-	AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
-LEFT JOIN pg_catalog.pg_proc p ON p.oid = d.objid
-	AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-LEFT JOIN pg_catalog.pg_class c ON c.oid = d.objid
-	AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-LEFT JOIN pg_catalog.pg_class t ON t.relname = 'oauth_tokens' AND t.relnamespace = e.extnamespace,
-	pg_catalog.aclexplode(COALESCE(p.proacl, c.relacl)) a
-WHERE e.extname = 'oauth_tokens'
-AND COALESCE(p.proname !~ '^fernet_' AND p.proname <> 'oauth_tokens_current', true)
-AND a.grantee NOT IN (0, COALESCE(p.proowner, c.relowner))
-AND NOT COALESCE(c.oid IS NOT NULL AND a.grantee = t.relowner, false)
-GROUP BY a.grantee, p.oid, p.proname, c.oid, c.relname ORDER BY 1, 3)";
+// What somebody may do to an object of ours by what one grantor gave. The names are quoted.
+struct Granted {
+	Oid grantee;
+	const char *kind;
+	const char *name;
+	const char *object;
+	const char *privileges;
+	const char *role;
+	const char *grantor; // null: the owner
+	const char *heirs;   // to whom the role has granted it; null: to nobody
+	bool is_grantable;
+	bool is_needless; // by any capability
+};
 
-unsigned capabilities_of_relation(const char *name)
+List *grants_to(bool everybody)
 {
+	execute_safely(psprintf("%s%s", kExtension, psprintf(kGranted, everybody ? "true" : "false")));
+	List *grants = NIL;
+	for (std::uint64_t i = 0; i < SPI_processed; i++) {
+		bool is_null;
+		const auto datum = [&](int column) {
+			return SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column, &is_null);
+		};
+		const auto text = [&](int column) {
+			return SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column);
+		};
+		auto *granted = static_cast<Granted *>(palloc(sizeof(Granted)));
+		*granted = {DatumGetObjectId(datum(1)),
+					text(2),
+					text(3),
+					text(4),
+					text(5),
+					text(6),
+					text(7),
+					text(8),
+					DatumGetBool(datum(9)),
+					DatumGetBool(datum(10))};
+		grants = lappend(grants, granted);
+	}
+	return grants;
+}
+
+const char *revocation(const Granted &granted, const char *option)
+{
+	StringInfoData hint;
+	initStringInfo(&hint);
+	if (granted.grantor != nullptr)
+		appendStringInfo(&hint, "SET ROLE %s; ", granted.grantor);
+	appendStringInfo(&hint, "REVOKE %s%s ON %s %s FROM %s%s;", option, granted.privileges,
+					 granted.kind, granted.object, granted.role,
+					 granted.heirs != nullptr ? " CASCADE" : "");
+	if (granted.grantor != nullptr)
+		appendStringInfoString(&hint, " RESET ROLE;");
+	if (granted.heirs != nullptr)
+		appendStringInfo(&hint, " -- and from %s", granted.heirs);
+	return hint.data;
+}
+
+void look_at_public(Report &report)
+{
+	ListCell *cell;
+	foreach (cell, grants_to(true)) {
+		const Granted &granted = *static_cast<const Granted *>(lfirst(cell));
+		report.error(psprintf("PUBLIC has %s on %s", granted.privileges, granted.object),
+					 revocation(granted, ""));
+	}
+}
+
+unsigned needed_for(const Granted &granted)
+{
+	if (granted.is_needless)
+		return 0;
+	if (strcmp(granted.kind, "ROUTINE") == 0)
+		return capabilities_of_function(granted.name);
 	unsigned capabilities = 0;
 	for (const RelationGrant &grant : relation_grants())
-		if (strcmp(grant.relation, name) == 0)
+		if (strcmp(grant.relation, granted.name) == 0)
 			capabilities |= grant.capabilities;
 	return capabilities;
 }
 
-struct Granted {
-	const char *role;
-	const char *object;
-	const char *kind;
-	const char *privileges;
-};
-
-void report_grant(Report &report, const Granted &granted, bool is_grantable)
-{
-	report.warning(psprintf(is_grantable ? "role %s may grant %s on %s to others"
-										 : "role %s has %s on %s, which no capability of its needs",
-							granted.role, granted.privileges, granted.object),
-				   psprintf("REVOKE %s%s ON %s %s FROM %s;",
-							is_grantable ? "GRANT OPTION FOR " : "", granted.privileges,
-							granted.kind, granted.object, granted.role));
-}
-
 void look_at_grants(Report &report)
 {
-	execute_safely(kGranted);
-	const std::uint64_t rows = SPI_processed;
-	SPITupleTable *found = SPI_tuptable; // capabilities_held() leaves another one
 	Oid role = InvalidOid;
 	unsigned held = 0;
-	for (std::uint64_t i = 0; i < rows; i++) {
-		bool is_null;
-		const auto datum = [&](int column) {
-			return SPI_getbinval(found->vals[i], found->tupdesc, column, &is_null);
-		};
-		const auto text = [&](int column) {
-			return SPI_getvalue(found->vals[i], found->tupdesc, column);
-		};
-		if (DatumGetObjectId(datum(1)) != role)
-			held = capabilities_held(role = DatumGetObjectId(datum(1)));
-		const char *name = text(2);
-		const unsigned needed_for = strcmp(text(4), "ROUTINE") == 0
-										? capabilities_of_function(name)
-										: capabilities_of_relation(name);
-		const bool is_grantable = DatumGetBool(datum(6));
-		if ((needed_for & held) == 0 || is_grantable)
-			report_grant(
-				report,
-				{quote_identifier(GetUserNameFromId(role, false)), text(3), text(4), text(5)},
-				is_grantable);
+	ListCell *cell;
+	foreach (cell, grants_to(false)) {
+		const Granted &granted = *static_cast<const Granted *>(lfirst(cell));
+		if (granted.grantee != role)
+			held = capabilities_held(role = granted.grantee);
+		if ((needed_for(granted) & held) == 0)
+			report.warning(psprintf("role %s has %s on %s, which no capability of its needs",
+									granted.role, granted.privileges, granted.object),
+						   revocation(granted, ""));
+		else if (granted.is_grantable)
+			report.warning(psprintf("role %s may grant %s on %s to others", granted.role,
+									granted.privileges, granted.object),
+						   revocation(granted, "GRANT OPTION FOR "));
 	}
 }
 
@@ -127,19 +171,22 @@ void look_at_capabilities(Report &report)
 	ListCell *cell;
 	foreach (cell, missing_grants()) {
 		const auto *grants = static_cast<const MissingGrants *>(lfirst(cell));
-		report.error(grants->what, psprintf("%s;", grants->fix));
+		report.error(grants->what, grants->fix);
 	}
 }
 
 // Policies count for nothing while row security is not enabled.
 constexpr const char *kPolicies = R"(
-SELECT CASE WHEN c.relrowsecurity THEN 'ok' ELSE 'error' END,
+SELECT CASE WHEN NOT c.relrowsecurity THEN 'error'
+		WHEN p.names IS NULL THEN 'warning' ELSE 'ok' END,
 	CASE WHEN c.relrowsecurity
 		THEN 'enabled' || CASE WHEN c.relforcerowsecurity THEN ', also for the owner' ELSE '' END
 			|| ', with ' || COALESCE(p.names, 'no policy: nobody sees a token')
 		ELSE 'not enabled, though there is ' || p.names END,
 	CASE WHEN NOT c.relrowsecurity THEN pg_catalog.format(
-		'ALTER TABLE %s ENABLE ROW LEVEL SECURITY;', c.oid::pg_catalog.regclass) END
+			'ALTER TABLE %s ENABLE ROW LEVEL SECURITY;', c.oid::pg_catalog.regclass)
+		WHEN p.names IS NULL THEN pg_catalog.format(
+			'SELECT %s.oauth_tokens_enable_row_security(); -- or make a policy of yours', e.schema) END
 FROM pg_catalog.pg_class c JOIN extension e ON e.extnamespace = c.relnamespace,
 	LATERAL (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(q.polname), ', '
 			ORDER BY q.polname)
@@ -160,7 +207,7 @@ void look_at_row_security(Report &report)
 }
 
 constexpr Check kChecks[] = {
-	{"rights of PUBLIC", nullptr, kPublic, "none but the pure functions"},
+	{"rights of PUBLIC", look_at_public, nullptr, "none but the pure functions"},
 	{"rights of roles", look_at_grants, nullptr, "as their capabilities need"},
 	{"capabilities", look_at_capabilities, nullptr, "every role has what its capabilities need"},
 	{"row security", look_at_row_security, nullptr, "not enabled"},

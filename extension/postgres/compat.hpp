@@ -61,8 +61,9 @@ Oid primary_key_index(Relation table);
 
 IndexScanDescData *index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys);
 
-// Whether a role may call a function.
+// Whether a role may call a function, or use a schema.
 bool may_execute(Oid function, Oid role);
+bool may_use_schema(Oid schema, Oid role);
 
 // Calls `visit` for each child of a node of an expression until one returns true.
 bool walk_expression(Node *node, bool (*visit)(Node *, void *), void *context);

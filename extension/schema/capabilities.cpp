@@ -326,21 +326,25 @@ void revoke_all(Oid role_id)
 			  psprintf("SCHEMA %s", quote_identifier(get_namespace_name(schema))), role);
 }
 
-bool holds(Oid role, const CapabilityName &capability)
-{
-	return routines_where(psprintf("p.proname = %s AND EXISTS (SELECT FROM"
-								   " pg_catalog.aclexplode(p.proacl) a WHERE a.grantee = %u)",
-								   quote_literal_cstr(capability.marker), role)) != nullptr;
-}
-
 } // namespace
 
 unsigned capabilities_held(Oid role)
 {
+	execute_safely(psprintf("SELECT p.proname FROM pg_catalog.pg_proc p"
+							" JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
+							" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+							" AND d.deptype = 'e'"
+							" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
+							" WHERE e.extname = 'oauth_tokens' AND EXISTS (SELECT FROM"
+							" pg_catalog.aclexplode(p.proacl) a WHERE a.grantee = %u)",
+							role));
 	unsigned held = 0;
-	for (const CapabilityName &capability : kNames)
-		if (holds(role, capability))
-			held |= capability.capability;
+	for (std::uint64_t i = 0; i < SPI_processed; i++) {
+		const char *function = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		for (const CapabilityName &capability : kNames)
+			if (strcmp(capability.marker, function) == 0)
+				held |= capability.capability;
+	}
 	return held;
 }
 

@@ -12,7 +12,7 @@ void tell_missing_grants()
 	ListCell *cell;
 	foreach (cell, missing_grants()) {
 		const auto *grants = static_cast<const MissingGrants *>(lfirst(cell));
-		ereport(NOTICE, (errmsg("%s", grants->what), errhint("As a superuser: %s.", grants->fix)));
+		ereport(NOTICE, (errmsg("%s", grants->what), errhint("As a superuser: %s", grants->fix)));
 	}
 }
 

@@ -268,7 +268,7 @@ def test_check_prints_what_it_finds(make_sidecar, fake):  # T14
     found = checked(daemon, 1)
     assert found[:2] == [
         ["error", "rights of PUBLIC: PUBLIC has SELECT on public.oauth_connections."
-                  " REVOKE ALL ON TABLE public.oauth_connections FROM PUBLIC;"],
+                  " REVOKE SELECT ON TABLE public.oauth_connections FROM PUBLIC;"],
         ["warning", "indexes: index public.broken is not valid. REINDEX INDEX CONCURRENTLY public.broken;"]]
     daemon.sql("REVOKE ALL ON oauth_connections FROM PUBLIC")
     daemon.sql("UPDATE oauth_tokens_internal.cluster SET id = '7/7'")
