@@ -29,7 +29,35 @@ const text *label_of(Datum actor_type)
 	return label;
 }
 
+void append_escaped(StringInfo out, std::string_view name)
+{
+	appendStringInfoString(out, ", E'");
+	for (const char c : name) {
+		if (c >= ' ' && c <= '~' && c != '\'' && c != '\\')
+			appendStringInfoChar(out, c);
+		else
+			appendStringInfo(out, "\\x%02x", static_cast<unsigned char>(c));
+	}
+	appendStringInfoChar(out, '\'');
+}
+
 } // namespace
+
+char *escaped_identity(const ValuePosition &place)
+{
+	const Identity &identity = *place.identity;
+	const text *label =
+		place.actor_type == nullptr ? label_of(identity.actor_type()) : place.actor_type;
+	StringInfoData out;
+	initStringInfo(&out);
+	appendStringInfo(&out, "(workspace_id, provider, actor_type, actor_id)=('%s'",
+					 DatumGetCString(DirectFunctionCall1(uuid_out, identity.workspace_id())));
+	append_escaped(&out, view_of(DatumGetTextPP(identity.provider())));
+	append_escaped(&out, label == nullptr ? std::string_view() : view_of(label));
+	append_escaped(&out, view_of(DatumGetTextPP(identity.actor_id())));
+	appendStringInfoChar(&out, ')');
+	return out.data;
+}
 
 bool bound_key_info(const ValuePosition &place, BoundKeyInfo &info)
 {
@@ -54,17 +82,13 @@ bool bound_key_info(const ValuePosition &place, BoundKeyInfo &info)
 	return true;
 }
 
-// The client may not be able to read the text itself.
 void raise_no_bound_key(const ValuePosition &place)
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-		 errmsg("the identity cannot be written as UTF-8"),
-		 errdetail("It is of a token in workspace %s.",
-				   DatumGetCString(DirectFunctionCall1(uuid_out, place.identity->workspace_id()))),
-		 errhint("oauth_tokens.key_binding derives a key from it. Use another provider "
-				 "or actor_id, or set oauth_tokens.key_binding to shared.")));
+	ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+					errmsg("the identity cannot be written as UTF-8"),
+					errdetail_internal("It is %s.", escaped_identity(place)),
+					errhint("oauth_tokens.key_binding derives a key from it. Use another provider "
+							"or actor_id, or set oauth_tokens.key_binding to shared.")));
 	pg_unreachable();
 }
 

@@ -21,6 +21,10 @@ inline std::string_view view_of(const BoundKeyInfo &info)
 	return {info.data(), info.size()};
 }
 
+// An identity without a key of its own, as SQL takes it. What is not ASCII is escaped: the client
+// may not be able to read it.
+char *escaped_identity(const ValuePosition &place);
+
 [[noreturn]] void raise_no_bound_key(const ValuePosition &place);
 
 } // namespace oauth_tokens

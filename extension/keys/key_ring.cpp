@@ -256,10 +256,18 @@ bool key_ring_refuses(Sealing sealing)
 	return sealing == Sealing::shared && key_binding_is(KeyBinding::bound);
 }
 
-bool key_ring_is_outdated(const Signer &signer, const ValuePosition &place)
+Finding key_ring_judge(const Signer &signer, const ValuePosition &place)
 {
-	return signer.position != 0 && !key_ring_refuses(signer.sealing) &&
-		   (signer.position > 1 || signer.sealing != key_ring_sealing(place));
+	if (signer.position == 0)
+		return Finding::damaged;
+	if (key_ring_refuses(signer.sealing))
+		return Finding::refused;
+	const Sealing sealing = key_ring_sealing(place);
+	if (signer.position == 1 && signer.sealing == sealing)
+		return Finding::current;
+	BoundKeyInfo info;
+	const bool can_seal = sealing == Sealing::shared || bound_key_info(place, info);
+	return can_seal ? Finding::outdated : Finding::unbindable;
 }
 
 void key_ring_check_place(const ValuePosition &place)

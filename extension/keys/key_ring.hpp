@@ -46,11 +46,19 @@ int key_ring_size();
 // Fingerprint of the key at `position` (from 1), 16 hexadecimal digits.
 std::span<const char, common::fernet::kFingerprintChars> key_ring_fingerprint(int position);
 
-// As oauth_tokens.key_binding says: how a value is sealed now, whether one does not open, and
-// whether a rotation is to seal it anew.
+// As oauth_tokens.key_binding says: how a value is sealed now, and whether one does not open.
 Sealing key_ring_sealing(const ValuePosition &place);
 bool key_ring_refuses(Sealing sealing);
-bool key_ring_is_outdated(const Signer &signer, const ValuePosition &place);
+
+// What a rotation has to do with a value.
+enum class Finding {
+	current,
+	outdated,   // is to be sealed anew
+	damaged,    // no key opens it
+	refused,    // by key_binding: stays as it is
+	unbindable, // its identity has no key of its own: stays as it is
+};
+Finding key_ring_judge(const Signer &signer, const ValuePosition &place);
 
 // Raises what key_ring_seal() does of the place: before there is a plaintext that would not be
 // wiped.

@@ -17,6 +17,7 @@
 #include <initializer_list>
 
 #include "errors.hpp"
+#include "keys/bound_key.hpp"
 #include "keys/sealed_columns.hpp"
 #include "keys/sealed_token.hpp"
 #include "keys/used_keys.hpp"
@@ -70,9 +71,14 @@ Fingerprint first_key()
 struct Progress {
 	int64 id;      // of the row in key_rotations
 	int64 rotated; // values
-	int64 damaged; // values that no key opens, in this pass
-	int64 refused; // values that key_binding refuses, in this pass
-	int64 left;    // values in rows that others held or changed, in this pass
+	// In this pass:
+	int64 damaged;
+	int64 refused;
+	int64 unbindable;
+	int64 left;           // values in rows that others held or changed
+	MemoryContext memory; // of the call
+	char *unbindable_row; // the first of them, in this memory
+	Resealed flows;       // the last pass over what is not in the table
 };
 
 void execute_progress(const char *sql, int count, Oid *types, Datum *values)
@@ -162,21 +168,15 @@ const Identity *identity_of(const TokenTable &table, TupleTableSlot *slot, Ident
 	return whole ? &identity : nullptr;
 }
 
-enum class Finding { current, outdated, damaged, refused };
-
 // Finds who has sealed a value. One that is not under the first key, or not sealed as it is to
 // be, is sealed anew to `sealed`.
 Finding inspect(const text *token, const ValuePosition &place, text **sealed)
 {
-	const Signer signer = signer_of(token, place);
-	if (signer.position == 0)
-		return Finding::damaged;
-	if (key_ring_refuses(signer.sealing))
-		return Finding::refused;
-	if (!key_ring_is_outdated(signer, place))
-		return Finding::current;
+	const Finding finding = key_ring_judge(signer_of(token, place), place);
+	if (finding != Finding::outdated)
+		return finding;
 	*sealed = seal_anew(token, place, place);
-	return *sealed == nullptr ? Finding::damaged : Finding::outdated;
+	return *sealed == nullptr ? Finding::damaged : Finding::outdated; // its padding may be bad
 }
 
 Column column_of(TableColumn column)
@@ -197,11 +197,13 @@ bool rotate_row(const TokenTable &table, HeapUpdate &target, TupleTableSlot *row
 		const Datum token = slot_getattr(row, table.attno[kSealed[i]], &is_null);
 		if (is_null)
 			continue;
-		const Finding finding =
-			inspect(DatumGetTextPP(token), {identity, column_of(kSealed[i])}, &sealed[i]);
+		const ValuePosition place = {identity, column_of(kSealed[i])};
+		const Finding finding = inspect(DatumGetTextPP(token), place, &sealed[i]);
 		outdated += finding == Finding::outdated;
 		progress.damaged += finding == Finding::damaged;
 		progress.refused += finding == Finding::refused;
+		if (finding == Finding::unbindable && progress.unbindable++ == 0)
+			progress.unbindable_row = MemoryContextStrdup(progress.memory, escaped_identity(place));
 	}
 	if (outdated == 0)
 		return false;
@@ -291,7 +293,7 @@ void run_pass(std::int64_t batch_size, Progress &progress)
 	Position position;
 	ItemPointerSet(&position.next, 0, FirstOffsetNumber);
 	position.at_end = false;
-	progress.damaged = progress.refused = progress.left = 0;
+	progress.damaged = progress.refused = progress.unbindable = progress.left = 0;
 	while (!position.at_end)
 		run_batch(batch_size, position, progress);
 }
@@ -335,8 +337,9 @@ bool verify_table()
 			bool is_null;
 			const Datum token = slot_getattr(slot, table.attno[column], &is_null);
 			const ValuePosition place = {identity, column_of(column)};
-			done = done && (is_null ||
-							!key_ring_is_outdated(signer_of(DatumGetTextPP(token), place), place));
+			text *sealed;
+			done = done &&
+				   (is_null || inspect(DatumGetTextPP(token), place, &sealed) != Finding::outdated);
 		}
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(row);
@@ -399,12 +402,76 @@ void rotate_flows(Progress &progress)
 			const Resealed batch = run_flow_batch(position, progress);
 			pass.done += batch.done;
 			pass.left += batch.left;
+			pass.damaged += batch.damaged;
+			pass.refused += batch.refused;
+			pass.unbindable += batch.unbindable;
 		}
+		progress.flows = pass;
 		if (pass.left > 0)
 			pause_for_others(pass.left);
 		else if (pass.done == 0)
 			return;
 	}
+}
+
+void warn_of_table(const Progress &progress)
+{
+	if (progress.damaged > 0)
+		ereport(WARNING, (errmsg_plural(INT64_FORMAT " value opens under no key of the ring",
+										INT64_FORMAT " values open under no key of the ring",
+										progress.damaged, progress.damaged),
+						  errhint("SELECT * FROM oauth_tokens_damaged() lists them.")));
+	if (progress.refused > 0)
+		ereport(WARNING,
+				(errmsg_plural(INT64_FORMAT " value is sealed for oauth_tokens.key_binding = "
+											"shared, and is left as it is",
+							   INT64_FORMAT " values are sealed for oauth_tokens.key_binding = "
+											"shared, and are left as they are",
+							   progress.refused, progress.refused),
+				 errhint("If you trust them, set oauth_tokens.key_binding to migrating and call "
+						 "oauth_rotate_keys() again. SELECT * FROM oauth_tokens_damaged() lists "
+						 "them.")));
+	if (progress.unbindable > 0)
+		ereport(WARNING,
+				(errmsg_plural(INT64_FORMAT " value cannot be bound to its row, and is left as "
+											"it is: UTF-8 has not the characters of its identity",
+							   INT64_FORMAT " values cannot be bound to their rows, and are left "
+											"as they are: UTF-8 has not the characters of their "
+											"identities",
+							   progress.unbindable, progress.unbindable),
+				 errdetail_internal("The first one: %s.", progress.unbindable_row),
+				 errhint("Give these tokens another identity with oauth_move(), or delete them, "
+						 "and call oauth_rotate_keys() again.")));
+}
+
+// The queue of revocations: nothing else outside the table stays as it is.
+void warn_of_queue(const Resealed &flows)
+{
+	const int64 stuck = flows.damaged + flows.refused;
+	if (stuck > 0)
+		ereport(
+			WARNING,
+			(errmsg_plural(INT64_FORMAT " value of a deleted token that waits to be revoked does "
+										"not open, and is left as it is",
+						   INT64_FORMAT " values of deleted tokens that wait to be revoked do "
+										"not open, and are left as they are",
+						   stuck, stuck),
+			 flows.refused > 0
+				 ? errhint(
+					   "Those that are sealed for oauth_tokens.key_binding = shared (" INT64_FORMAT
+					   ") are revoked if you set it to migrating. Call oauth_rotate_keys() "
+					   "then, before you set it to bound again.",
+					   flows.refused)
+				 : errhint("Put the key that they were written with back into the key ring.")));
+	if (flows.unbindable > 0)
+		ereport(WARNING,
+				(errmsg_plural(INT64_FORMAT " value of a deleted token that waits to be revoked "
+											"cannot be bound, and is left as it is",
+							   INT64_FORMAT " values of deleted tokens that wait to be revoked "
+											"cannot be bound, and are left as they are",
+							   flows.unbindable, flows.unbindable),
+				 errhint("Wait until they are revoked, before you set oauth_tokens.key_binding to "
+						 "bound.")));
 }
 
 // Passes until nothing is left.
@@ -451,27 +518,15 @@ OAUTH_FUNCTION(oauth_rotate_keys)
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	Progress progress = {};
+	progress.memory = CurrentMemoryContext;
 	begin_progress(progress);
 	record_used_keys();
 	SPI_commit();
 	rotate_everything(batch_size, progress);
 	record_progress(progress, true);
 	SPI_commit();
-	if (progress.damaged > 0)
-		ereport(WARNING, (errmsg_plural(INT64_FORMAT " value opens under no key of the ring",
-										INT64_FORMAT " values open under no key of the ring",
-										progress.damaged, progress.damaged),
-						  errhint("SELECT * FROM oauth_tokens_damaged() lists them.")));
-	if (progress.refused > 0)
-		ereport(WARNING,
-				(errmsg_plural(INT64_FORMAT " value is sealed for oauth_tokens.key_binding = "
-											"shared, and is left as it is",
-							   INT64_FORMAT " values are sealed for oauth_tokens.key_binding = "
-											"shared, and are left as they are",
-							   progress.refused, progress.refused),
-				 errhint("If you trust them, set oauth_tokens.key_binding to migrating and call "
-						 "oauth_rotate_keys() again. SELECT * FROM oauth_tokens_damaged() lists "
-						 "them.")));
+	warn_of_table(progress);
+	warn_of_queue(progress.flows);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -103,7 +103,7 @@ OpenedInFlow open_token_of(std::uint64_t row, const text *sealed)
 			opened.position,
 			opened.timestamp,
 			opened.sealing == Sealing::shared,
-			key_ring_is_outdated({opened.position, opened.sealing}, place)};
+			key_ring_judge({opened.position, opened.sealing}, place)};
 }
 
 template <Column token_column>
@@ -274,9 +274,13 @@ Resealed reseal_rows(SealedPosition &position)
 		SPI_tuptable = page; // the statement before has left its own
 		const Datum sealed = column(row, 1);
 		const OpenedInFlow opened = sealed_column.open(row, DatumGetTextPP(sealed));
-		if (opened.data == nullptr)
+		if (opened.data == nullptr) {
+			result.damaged += !sealed_column.expires;
 			continue;
-		if (opened.is_outdated) {
+		}
+		result.refused += opened.finding == Finding::refused;
+		result.unbindable += opened.finding == Finding::unbindable;
+		if (opened.finding == Finding::outdated) {
 			const std::uint64_t written =
 				run_as_owner(sealed_column.reseal, {{sealed_column.key_type, column(row, 2)},
 													{TEXTOID, sealed},

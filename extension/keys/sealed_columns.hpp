@@ -35,6 +35,10 @@ struct SealedPosition {
 struct Resealed {
 	int64 done;
 	int64 left; // others hold these rows
+	// These stay as they are; a flow that no key opens is as good as expired, and is not counted.
+	int64 damaged;
+	int64 refused;
+	int64 unbindable;
 };
 
 // Re-seals under the first key what another key opens, or what is not sealed as

@@ -1,6 +1,5 @@
 #include "keys/sealed_value.hpp"
 
-#include "keys/key_ring.hpp"
 #include "postgres/member_query.hpp"
 #include "tokens/token_codec.hpp"
 
@@ -50,9 +49,13 @@ OpenedInFlow open_in_flow(const text *sealed, const SealedSlot &place)
 		pfree(buffer);
 		return {};
 	}
-	return {opened.plaintext.data(), opened.plaintext.size(), capacity,
-			opened.position,         opened.timestamp,        false,
-			opened.position > 1};
+	return {opened.plaintext.data(),
+			opened.plaintext.size(),
+			capacity,
+			opened.position,
+			opened.timestamp,
+			false,
+			opened.position > 1 ? Finding::outdated : Finding::current};
 }
 
 // Fernet leaves the plaintext at the buffer's very beginning.

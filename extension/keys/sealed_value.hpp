@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "common/fernet.hpp"
+#include "keys/key_ring.hpp"
 #include "postgres/compat.hpp"
 
 namespace oauth_tokens
@@ -38,8 +39,8 @@ struct OpenedInFlow {
 	std::size_t capacity;
 	int position; // of the key in the ring, from 1
 	std::uint64_t timestamp;
-	bool is_shared;   // it opens in every row
-	bool is_outdated; // a rotation is to seal it anew
+	bool is_shared; // it opens in every row
+	Finding finding;
 
 	std::string_view view() const { return {data, size}; }
 };

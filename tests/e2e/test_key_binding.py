@@ -178,10 +178,9 @@ def test_an_identity_that_utf8_has_not(db):
         connection.execute(f"SELECT oauth_store({whose}, 'shared')")
         connection.execute("SET oauth_tokens.key_binding = migrating")
         assert connection.execute(f"SELECT oauth_access_token({whose})").fetchone() == ("shared",)
-        for statement in (f"SELECT oauth_store({whose}, 'x')", "CALL oauth_rotate_keys()"):
-            with pytest.raises(psycopg.Error) as caught:
-                connection.execute(statement)
-            assert caught.value.sqlstate == "22021" and str(uuid.UUID(int=7)) in str(caught.value)
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(f"SELECT oauth_store({whose}, 'x')")
+        assert caught.value.sqlstate == "22021" and f"{whose})" in str(caught.value).replace("E'google', E'user'", "'google', 'user'")
         connection.execute("SET oauth_tokens.key_binding = bound")
         assert connection.execute("SELECT count(*) FROM oauth_tokens_damaged()").fetchone() == (1,)
         with pytest.raises(psycopg.Error, match="encrypted_access_token cannot be decrypted"):
