@@ -392,11 +392,28 @@ Resealed run_flow_batch(SealedPosition &position, Progress &progress)
 	return resealed;
 }
 
+// Sessions of before the change end some time; until then they could keep a rotation going for
+// ever. An error, so that no script goes on and takes the older key away.
+void count_undone(int &undone)
+{
+	constexpr int kMost = 10;
+	if (++undone < kMost)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("another session keeps storing values that this rotation has to seal anew"),
+			 errdetail("There were some after each of %d passes. What was sealed anew stays so.",
+					   kMost),
+			 errhint("It has an older key or another oauth_tokens.key_binding, or rotates with "
+					 "one. End the sessions from before the change (backend_start in "
+					 "pg_stat_activity), and call oauth_rotate_keys() again.")));
+}
+
 // Passes over the flows until one finds nothing under an older key. A row keeps
 // its place there, so that such a pass proves it.
 void rotate_flows(Progress &progress)
 {
-	for (;;) {
+	for (int undone = 0;;) {
 		Resealed pass = {};
 		for (SealedPosition position = {}; !position.at_end;) {
 			const Resealed batch = run_flow_batch(position, progress);
@@ -411,6 +428,8 @@ void rotate_flows(Progress &progress)
 			pause_for_others(pass.left);
 		else if (pass.done == 0)
 			return;
+		else
+			count_undone(undone);
 	}
 }
 
@@ -478,7 +497,7 @@ void warn_of_queue(const Resealed &flows)
 void rotate_everything(std::int64_t batch_size, Progress &progress)
 {
 	Fingerprint waited_for = {};
-	for (;;) {
+	for (int undone = 0;;) {
 		const Fingerprint key = first_key();
 		run_pass(batch_size, progress);
 		if (progress.left > 0) {
@@ -488,11 +507,14 @@ void rotate_everything(std::int64_t batch_size, Progress &progress)
 		if (key != waited_for) {
 			wait_for_writers();
 			waited_for = key;
+			undone = 0;
 		}
 		// In this order: a deleted token takes its ciphertext along to the queue of
 		// revocations, and once the table has none under an older key, none can come.
-		if (!verify_table())
+		if (!verify_table()) {
+			count_undone(undone);
 			continue;
+		}
 		rotate_flows(progress);
 		if (first_key() == waited_for)
 			return;

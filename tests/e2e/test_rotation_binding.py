@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import struct
+import threading
 import uuid
 
 import psycopg
@@ -109,3 +110,32 @@ def test_the_queue_of_revocations_is_told_of(db):
         assert call(connection) == []
         mode(connection, "bound")
         assert call(connection) == []
+
+
+def test_a_session_of_before_ends_the_rotation(db):
+    """It stores in the old mode as fast as the rotation seals anew: an error says so, and what to do."""
+    db.rows("SELECT count(oauth_store(%s, 'google', 'user', 'n' || n, 'token')) FROM generate_series(1, 2000) n", [W])
+    stop = threading.Event()
+
+    def write():
+        with db.connect(autocommit=True) as connection:
+            mode(connection, "shared")
+            while not stop.is_set():
+                connection.execute("SELECT oauth_store(%s, 'google', 'user', 'n' || 1 + (random() * 1999)::int, 'token')", [W])
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        with db.connect(autocommit=True) as connection:
+            mode(connection, "migrating")
+            with pytest.raises(psycopg.errors.ObjectInUse, match="another session keeps storing"):
+                call(connection)
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    with db.connect(autocommit=True) as connection:
+        mode(connection, "migrating")
+        assert call(connection) == []
+        assert connection.execute("SELECT sum(shared) FROM oauth_key_usage").fetchone() == (0,)
