@@ -168,6 +168,24 @@ SELECT * FROM pg_temp.wrong();
 SELECT status, detail FROM oauth_doctor() WHERE item = 'tables'' owner';
 ROLLBACK;
 
+-- code of others on a table of an owner whom they trust (E20), and what REINDEX CONCURRENTLY left
+BEGIN;
+CREATE FUNCTION pg_temp."swa;llow"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+ALTER FUNCTION pg_temp."swa;llow"() OWNER TO regress_doctor_role;
+CREATE TRIGGER "swa;llow" BEFORE INSERT ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION pg_temp."swa;llow"();
+CREATE UNIQUE INDEX uq_oauth_tokens_identity_ccnew ON oauth_tokens (workspace_id, provider, actor_type, actor_id);
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'uq_oauth_tokens_identity_ccnew'::regclass;
+SELECT regexp_replace(pg_temp.obey('owner|indexes'), 'pg_temp_\d+', 'pg_temp', 'g');
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+-- one table's differences hide no other's
+BEGIN;
+ALTER TABLE oauth_tokens DROP COLUMN scopes;
+DROP POLICY oauth_token_select ON oauth_token_details;
+SELECT pg_temp.obey('tables');
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
 -- rights: too many (E2)
 BEGIN;
 GRANT EXECUTE ON FUNCTION oauth_get(uuid, text, text, text) TO PUBLIC;
@@ -270,6 +288,23 @@ CREATE OPERATOR public.= (FUNCTION = same, LEFTARG = text, RIGHTARG = actor_type
 ALTER OPERATOR public.= (text, actor_type_enum) OWNER TO regress_doctor_role;
 CREATE FUNCTION as_enum(text) RETURNS actor_type_enum LANGUAGE sql AS $$ SELECT 'user'::actor_type_enum $$;
 CREATE CAST (text AS actor_type_enum) WITH FUNCTION as_enum(text);
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
+-- and ours that belong to others, or carry what is not ours: each hint ends its finding
+BEGIN;
+ALTER SCHEMA oauth_tokens_internal OWNER TO regress_doctor_role;
+ALTER TABLE oauth_tokens_internal.refresh_rules OWNER TO regress_doctor_role;
+ALTER VIEW oauth_tokens_decrypted OWNER TO regress_doctor_role;
+ALTER FUNCTION oauth_tokens_current() OWNER TO regress_doctor_role;
+ALTER FUNCTION oauth_tokens_current() SECURITY DEFINER;
+CREATE DOMAIN oauth_tokens_internal."pla;nted" AS text;
+CREATE SEQUENCE oauth_tokens_internal.planted;
+CREATE TYPE oauth_tokens_internal.pair AS (a text);
+CREATE FUNCTION oauth_tokens_internal.planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER planted BEFORE INSERT ON oauth_tokens_internal.cluster FOR EACH ROW EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger();
+CREATE RULE planted AS ON DELETE TO oauth_tokens_internal.oauth_revocations DO INSTEAD NOTHING;
+SELECT pg_temp.obey('foreign objects');
 SELECT * FROM pg_temp.wrong();
 ROLLBACK;
 

@@ -21,8 +21,7 @@ FROM pg_catalog.pg_namespace n JOIN extension e ON e.extnamespace = n.oid,
 	pg_catalog.aclexplode(COALESCE(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
 WHERE a.grantee <> 0 AND a.privilege_type = 'CREATE' GROUP BY n.nspname)";
 
-// Some calls prefer a function under the name of one of ours; what is in the internal schema passes
-// for ours.
+// Some calls prefer a function under the name of one of ours.
 constexpr const char *kFunctions = R"(
 , ours_named AS (SELECT p.oid, p.proname FROM pg_catalog.pg_proc p JOIN ours m ON m.objid = p.oid
 	AND m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
@@ -31,28 +30,51 @@ SELECT 'error', pg_catalog.format('function %s of role %I is not ours',
 	pg_catalog.format('DROP ROUTINE %s;', p.oid::pg_catalog.regprocedure)
 FROM pg_catalog.pg_proc p, extension e
 WHERE p.oid NOT IN (SELECT o.oid FROM ours_named o)
-AND (p.pronamespace = 'oauth_tokens_internal'::pg_catalog.regnamespace
-	OR (p.pronamespace = e.extnamespace AND p.proname IN (SELECT o.proname FROM ours_named o)))
+AND p.pronamespace = e.extnamespace AND p.proname IN (SELECT o.proname FROM ours_named o)
 ORDER BY 2)";
 
-constexpr const char *kRelations = R"(
-SELECT 'error', pg_catalog.format('relation %s of role %I is not ours',
-		c.oid::pg_catalog.regclass, pg_catalog.pg_get_userbyid(c.relowner)),
-	'Drop it.'
-FROM pg_catalog.pg_class c
-WHERE c.relnamespace = 'oauth_tokens_internal'::pg_catalog.regnamespace
-AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND NOT EXISTS (SELECT FROM ours m
-	WHERE m.objid = c.oid AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass)
+// What is in the internal schema, or on its tables, passes for ours. Each object depends on its
+// schema, a trigger or a rule on its table.
+constexpr const char *kInternal = R"(
+SELECT 'error', pg_catalog.format('%s %s is not ours', i.type, i.identity),
+	pg_catalog.format('DROP %s %s;', CASE i.type WHEN 'composite type' THEN 'TYPE'
+		WHEN 'statistics object' THEN 'STATISTICS' ELSE pg_catalog.upper(i.type) END, i.identity)
+FROM (SELECT d.classid, d.objid FROM pg_catalog.pg_depend d
+	WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'n'
+	AND d.refobjid = 'oauth_tokens_internal'::pg_catalog.regnamespace
+	UNION ALL SELECT 'pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid
+	FROM pg_catalog.pg_trigger t JOIN ours m ON m.objid = t.tgrelid
+		AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass WHERE NOT t.tgisinternal
+	UNION ALL SELECT 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid
+	FROM pg_catalog.pg_rewrite w JOIN ours m ON m.objid = w.ev_class
+		AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass WHERE w.rulename <> '_RETURN') o,
+	pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
+WHERE NOT EXISTS (SELECT FROM ours m WHERE m.classid = o.classid AND m.objid = o.objid)
 ORDER BY 2)";
 
+// Their owner may have replaced them. If the extension is dropped to make them anew, queued
+// revocations, grants and the mark of a copy go with it.
 constexpr const char *kAltered = R"(
-SELECT 'error', pg_catalog.format('%s belongs to role %I%s', p.oid::pg_catalog.regprocedure,
-		pg_catalog.pg_get_userbyid(p.proowner),
-		CASE WHEN p.prosecdef THEN ', and is SECURITY DEFINER' END),
-	'DROP EXTENSION and CREATE EXTENSION make it anew; no token is lost.'
-FROM pg_catalog.pg_proc p JOIN ours m ON m.objid = p.oid
-	AND m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass, extension e
-WHERE p.prosecdef OR p.proowner <> e.extowner
+SELECT 'error', pg_catalog.format('%s belongs to role %I%s', o.name,
+		pg_catalog.pg_get_userbyid(o.owner),
+		CASE WHEN o.is_definer THEN ', and is SECURITY DEFINER' END),
+	CASE WHEN o.owner <> e.extowner THEN pg_catalog.format('ALTER %s %s OWNER TO %I;', o.kind, o.name,
+		pg_catalog.pg_get_userbyid(e.extowner)) ELSE '' END
+	|| CASE WHEN o.owner <> e.extowner AND o.is_definer THEN ' ' ELSE '' END
+	|| CASE WHEN o.is_definer
+		THEN pg_catalog.format('ALTER ROUTINE %s SECURITY INVOKER;', o.name) ELSE '' END
+FROM extension e, (
+	SELECT 'ROUTINE' AS kind, p.oid::pg_catalog.regprocedure::text AS name, p.proowner AS owner,
+		p.prosecdef AS is_definer
+	FROM pg_catalog.pg_proc p JOIN ours m ON m.objid = p.oid
+		AND m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+	UNION ALL SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END,
+		c.oid::pg_catalog.regclass::text, c.relowner, false
+	FROM pg_catalog.pg_class c JOIN ours m ON m.objid = c.oid
+		AND m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass WHERE c.relkind IN ('r', 'v')
+	UNION ALL SELECT 'SCHEMA', n.nspname, n.nspowner, false FROM pg_catalog.pg_namespace n
+	WHERE n.nspname = 'oauth_tokens_internal') o
+WHERE o.is_definer OR o.owner <> e.extowner
 ORDER BY 2)";
 
 // Ours are not concerned. Those of applications compare by what they find. Operators of other
@@ -60,9 +82,9 @@ ORDER BY 2)";
 constexpr const char *kOperators = R"(
 SELECT 'warning', pg_catalog.format('operator %s of role %I is in our schema',
 		o.oid::pg_catalog.regoperator, pg_catalog.pg_get_userbyid(o.oprowner)),
-	pg_catalog.format('If nobody needs it: DROP OPERATOR %s;', o.oid::pg_catalog.regoperator)
+	pg_catalog.format('DROP OPERATOR %s; -- if nobody needs it', o.oid::pg_catalog.regoperator)
 FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_roles r ON r.oid = o.oprowner, extension e
-WHERE o.oprnamespace IN (e.extnamespace, 'oauth_tokens_internal'::pg_catalog.regnamespace)
+WHERE o.oprnamespace = e.extnamespace
 AND NOT r.rolsuper AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = o.oid
 	AND d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND d.deptype = 'e')
 ORDER BY 2)";
@@ -71,7 +93,7 @@ ORDER BY 2)";
 constexpr const char *kCasts = R"(
 SELECT 'warning', pg_catalog.format('there is a cast from %s to %s',
 		pg_catalog.format_type(c.castsource, NULL), pg_catalog.format_type(c.casttarget, NULL)),
-	pg_catalog.format('If nobody needs it: DROP CAST (%s AS %s);',
+	pg_catalog.format('DROP CAST (%s AS %s); -- if nobody needs it',
 		pg_catalog.format_type(c.castsource, NULL), pg_catalog.format_type(c.casttarget, NULL))
 FROM pg_catalog.pg_class t JOIN extension e ON e.extnamespace = t.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attname = 'actor_type'
@@ -82,7 +104,7 @@ ORDER BY 2)";
 
 void look_at_objects(Report &report)
 {
-	for (const char *statement : {kFunctions, kRelations, kAltered, kOperators, kCasts})
+	for (const char *statement : {kFunctions, kInternal, kAltered, kOperators, kCasts})
 		report_rows(report, statement, As::caller);
 }
 

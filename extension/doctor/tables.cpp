@@ -77,12 +77,36 @@ void look_at_owner(Report &report, const char *name, bool (*is_own)(const char *
 			psprintf("%s has %s, of its owner %s; superusers are refused", name, code, owner_name));
 }
 
+// A trigger, a policy, a constraint, a default or an index calls it with the rights of callers. An
+// owner of a table is looked at elsewhere, and others may have been lent the right to make
+// triggers.
+constexpr const char *kStrangers = R"(
+SELECT DISTINCT 'warning', pg_catalog.format('%s %s calls %s of role %I, whom callers need not trust',
+		i.type, i.identity, p.oid::pg_catalog.regprocedure, r.rolname),
+	pg_catalog.format('ALTER ROUTINE %s OWNER TO %I; -- if you have read it; else drop the %s',
+		p.oid::pg_catalog.regprocedure, pg_catalog.pg_get_userbyid(t.relowner), i.type)
+FROM pg_catalog.pg_class t JOIN extension e ON e.extnamespace = t.relnamespace
+JOIN pg_catalog.pg_depend d ON d.refobjid = t.oid
+	AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+JOIN pg_catalog.pg_depend f ON f.classid = d.classid AND f.objid = d.objid
+	AND f.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+JOIN pg_catalog.pg_proc p ON p.oid = f.refobjid
+JOIN pg_catalog.pg_roles r ON r.oid = p.proowner,
+	pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
+WHERE t.relname IN ('oauth_tokens', 'oauth_token_details')
+AND (d.classid <> 'pg_catalog.pg_rewrite'::pg_catalog.regclass OR EXISTS (SELECT
+	FROM pg_catalog.pg_rewrite w WHERE w.oid = d.objid AND w.ev_class = t.oid))
+AND p.proowner NOT IN (t.relowner, e.extowner) AND NOT pg_catalog.has_function_privilege(r.oid,
+	pg_catalog.format('%s.oauth_tokens_upgrade()', e.schema), 'EXECUTE')
+ORDER BY 2)";
+
 void look_at_owners(Report &report)
 {
 	if (!needs_tables(report))
 		return;
 	look_at_owner(report, kTableName, is_table_column);
 	look_at_owner(report, kDetailsName, is_details_column);
+	report_rows(report, kStrangers, As::caller);
 }
 
 // Meanwhile, lookups take another way, and stores may fail. Transaction ids are compared by their
@@ -96,8 +120,11 @@ SELECT 'warning',
 		ELSE 'not used until older transactions have ended' END),
 	CASE WHEN i.indisvalid AND i.indisready AND i.indislive
 		THEN '-- end them: pg_stat_activity, backend_xmin'
+		WHEN c.relname ~ '_cc(new|old)[0-9]*$' -- what REINDEX CONCURRENTLY left
+		THEN pg_catalog.format('DROP INDEX %s;', i.indexrelid::pg_catalog.regclass)
 		ELSE pg_catalog.format('REINDEX INDEX CONCURRENTLY %s;', i.indexrelid::pg_catalog.regclass) END
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN extension e ON e.extnamespace = t.relnamespace
 WHERE t.relname IN ('oauth_tokens', 'oauth_token_details')
 AND (NOT i.indisvalid OR NOT i.indisready OR NOT i.indislive

@@ -40,7 +40,6 @@ Relation open_existing(const char *name)
 	return OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : nullptr;
 }
 
-// They are compared with a table of tokens that is as it must be.
 List *compare_details(Relation table)
 {
 	Relation details = open_existing(kDetailsName);
@@ -63,8 +62,9 @@ List *schema_differences()
 	if (table == nullptr)
 		return missing(kTableName);
 	List *found = with_name(table_differences(table, kTableName), kTableName);
-	if (found == NIL)
-		found = compare_details(table);
+	// Without the enum, it is not known what the other table must be like.
+	if (table_find_column(table, kActorType, nullptr) != InvalidAttrNumber)
+		found = list_concat(found, compare_details(table));
 	relation_close(table, AccessShareLock);
 	return found;
 }

@@ -6,9 +6,8 @@
 namespace oauth_tokens
 {
 
-// Those of the table of tokens, or, if there are none, those of the table of details; as a list
-// of Difference *. What they say begins with the table's name. A table that is missing differs,
-// too.
+// Those of the table of tokens and of the table of details, as a list of Difference *. What they
+// say begins with the table's name. A table that is missing differs, too.
 List *schema_differences();
 
 // The same of the triggers; none if the table is missing.
