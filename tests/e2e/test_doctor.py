@@ -182,6 +182,32 @@ def test_another_library_sees_the_log_first(make_cluster):  # E16
     assert wrong(cluster) == {}
 
 
+def test_the_hint_sets_redact_also(db):  # E16
+    """For every function at once, and keeps what is set."""
+    db.rows(f"ALTER DATABASE {DATABASE} SET oauth_tokens.redact_also = '\"it''s\".of, \"Mine\"'")
+    for name in ("one", '"Two"', '"select"'):
+        db.rows(f"CREATE FUNCTION public.{name}(token text) RETURNS text LANGUAGE sql AS 'SELECT public.oauth_encrypt(token)'")
+    try:
+        (_, detail, hint), = doctor(db)["functions of yours"]
+        assert detail.endswith(" and 2 more, which call ours")
+        db.rows(hint)
+        assert wrong(db) == {}
+        assert db.rows("SHOW oauth_tokens.redact_also") == [('"it\'s".of, "Mine", one, select, two',)]
+    finally:
+        db.rows(f"ALTER DATABASE {DATABASE} RESET oauth_tokens.redact_also")
+
+
+def test_a_superuser_is_not_sent_to_a_superuser(db):  # E20
+    db.rows("CREATE ROLE planter")
+    db.rows("GRANT CREATE ON SCHEMA public TO planter")
+    db.rows("ALTER TABLE oauth_tokens OWNER TO planter")
+    db.rows("CREATE FUNCTION public.planted(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END'")
+    db.rows("ALTER FUNCTION public.planted(text) OWNER TO planter")
+    db.rows("CREATE INDEX ON oauth_tokens (public.planted(provider))")
+    hints = [hint for findings in doctor(db).values() for _, detail, hint in findings if "with your rights" in detail]
+    assert set(hints) == {"SET ROLE planter, and try again."}
+
+
 def test_a_standby(db):
     fill(db)
     standby = db.standby()
