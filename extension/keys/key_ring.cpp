@@ -164,14 +164,34 @@ try {
 	return std::nullopt;
 }
 
+// Whether `fits` is true of the index of a key. The last one that fitted is tried first, because
+// each derivation costs more than what it is for.
+template <typename Fits>
+bool any_key(const Ring &keys, Fits fits)
+{
+	static std::size_t last = 0;
+	if (last < keys.keys.size() && fits(last))
+		return true;
+	for (std::size_t i = 0; i < keys.keys.size(); i++) {
+		if (i == last || !fits(i))
+			continue;
+		last = i;
+		return true;
+	}
+	return false;
+}
+
 Opened open_with_derived(const Ring &keys, std::string_view info,
 						 common::fernet::Envelope &envelope)
 {
 	const std::uint64_t timestamp = envelope.timestamp(); // decrypting overwrites it
-	for (std::size_t i = 0; i < keys.keys.size(); i++)
+	Opened opened;
+	any_key(keys, [&](std::size_t i) {
 		if (const auto plaintext = open_derived(keys.keys[i], info, envelope))
-			return {*plaintext, static_cast<int>(i) + 1, timestamp, Sealing::bound};
-	return {};
+			opened = {*plaintext, static_cast<int>(i) + 1, timestamp, Sealing::bound};
+		return opened.position != 0;
+	});
+	return opened;
 }
 
 Opened open_bound(const Ring &keys, const ValuePosition &place, common::fernet::Envelope &envelope)
@@ -198,10 +218,13 @@ Signer find_bound_signer(const Ring &keys, const ValuePosition &place,
 	BoundKeyInfo info;
 	if (!bound_key_info(place, info))
 		return {};
-	for (std::size_t i = 0; i < keys.keys.size(); i++)
+	Signer signer;
+	any_key(keys, [&](std::size_t i) {
 		if (verify_derived(keys.keys[i], view_of(info), envelope))
-			return {static_cast<int>(i) + 1, Sealing::bound};
-	return {};
+			signer = {static_cast<int>(i) + 1, Sealing::bound};
+		return signer.position != 0;
+	});
+	return signer;
 }
 
 Signer find_shared_signer(Ring &keys, const common::fernet::Envelope &envelope)

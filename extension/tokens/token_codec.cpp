@@ -237,7 +237,11 @@ bool name_to_utf8(std::string_view name, std::string_view *utf8)
 	int size = 0;
 	const char *converted = convert(name, GetDatabaseEncoding(), PG_UTF8, &size);
 	*utf8 = {converted, static_cast<std::size_t>(size)};
-	return converted != nullptr;
+	if (converted == nullptr)
+		return false;
+	// Two characters may be one in UTF-8, as in EUC_JP: their rows would have one key.
+	const char *back = convert(*utf8, PG_UTF8, GetDatabaseEncoding(), &size);
+	return back != nullptr && name == std::string_view(back, static_cast<std::size_t>(size));
 }
 
 text *from_utf8(std::string_view utf8)

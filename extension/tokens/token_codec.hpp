@@ -40,7 +40,7 @@ inline std::string_view view_of(const text *value)
 std::string_view to_utf8(std::string_view value);
 
 // The same for a text that names a row: what is no text of its encoding in a SQL_ASCII database
-// counts as it is. False if it has a character that UTF-8 has not.
+// counts as it is. False if it has a character that UTF-8 has not, or has for another one, too.
 bool name_to_utf8(std::string_view name, std::string_view *utf8);
 
 // The text of `utf8`, or null if the database's encoding cannot hold it.

@@ -43,6 +43,10 @@ StoreError error_of(const Result &result)
 	if (state.empty())
 		return StoreError({}, "the connection to the database was lost");
 	StoreError error(state, field_of(result, PG_DIAG_MESSAGE_PRIMARY));
+	// The hint says what to do about a token that does not open; the detail names whose it is.
+	if (state == "OT003")
+		return StoreError(std::move(state), error.what(), {},
+						  field_of(result, PG_DIAG_MESSAGE_HINT));
 	if (!error.is_setup())
 		return error;
 	return StoreError(std::move(state), error.what(), field_of(result, PG_DIAG_MESSAGE_DETAIL),

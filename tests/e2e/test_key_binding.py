@@ -163,6 +163,13 @@ def test_the_daemon(flow_cluster, make_provider, make_cached, redis, client):  #
     assert sidecar.grant(whose)[:2] == ("second", "refresh 2")
     assert sidecar.sql("SELECT sum(shared), sum(\"values\") FROM oauth_key_usage")[0] == (0, 2)
 
+    other = someone()
+    texts = ", ".join(f"'{part}'" for part in other)
+    sidecar.sql(f"SET oauth_tokens.key_binding = shared; SELECT oauth_store({texts}, 'pasted')")
+    assert sidecar.api("token", other).status == 500
+    (told,) = [line for line in sidecar.log_lines() if line.get("sqlstate") == "OT003"]
+    assert "oauth_rotate_keys()" in told["hint"] and other[3] not in str(told), told
+
     assert sidecar.api("token", whose, method="DELETE").json["revocation"] == "queued"
     wait_until(lambda: sidecar.count("oauth_tokens_internal.oauth_revocations") == 0)
     assert [request.form["token"] for request in fake.seen("/revoke")] == ["refresh 2"]
@@ -181,6 +188,11 @@ def test_an_identity_that_utf8_has_not(db):
         with pytest.raises(psycopg.Error) as caught:
             connection.execute(f"SELECT oauth_store({whose}, 'x')")
         assert caught.value.sqlstate == "22021" and f"{whose})" in str(caught.value).replace("E'google', E'user'", "'google', 'user'")
+        # Nor has one of two that are one in UTF-8, or a value of the one would open for the other.
+        connection.execute(f"SELECT oauth_store('{uuid.UUID(int=7)}', 'google', 'user', E'\\xa2\\xe2', 'x')")
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(f"SELECT oauth_store('{uuid.UUID(int=7)}', 'google', 'user', E'\\xad\\xf0', 'x')")
+        assert caught.value.sqlstate == "22021"
         connection.execute("SET oauth_tokens.key_binding = bound")
         assert connection.execute("SELECT count(*) FROM oauth_tokens_damaged()").fetchone() == (1,)
         with pytest.raises(psycopg.Error, match="encrypted_access_token cannot be decrypted"):
