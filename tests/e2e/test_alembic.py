@@ -228,7 +228,7 @@ def test_down_and_up_again(server, alembic):
     alembic.succeed("upgrade", "head")
     told = [notice for notice in upgrade(server) if "capability" in notice]
     assert told[0].startswith("role app has capability reader but no SELECT on oauth_tokens and no SELECT on oauth_token_details\n")
-    assert "SELECT oauth_tokens_grant('app', 'reader')" in told[0]
+    assert "SELECT public.oauth_tokens_grant('app', 'reader')" in told[0]
     assert [re.match("role (.*) has capability (.*) but", notice).groups() for notice in told] == grants[:-1]
 
     # The doctor tells it later, too, and each of its hints is the statement to run.
