@@ -43,11 +43,11 @@ void look_at_file(Report &report)
 	KeySet now;
 	const bool is_loaded = is_key_file_loaded(now);
 	const KeyState state = now.state;
-	const char *fault = pstrdup(now.fault.data());
+	const auto fault = now.fault;
 	now.wipe();
 	if (state != KeyState::ready)
 		report.error(
-			psprintf("%s; the next reload refuses it, and the next start has no key", fault),
+			psprintf("%s; the next reload refuses it, and the next start has no key", fault.data()),
 			"SELECT pg_reload_conf(); -- after you have repaired the file");
 	else if (!is_loaded)
 		report.warning("the key file was changed after it was loaded",
@@ -122,7 +122,7 @@ UNION ALL SELECT CASE WHEN u.at > 1 AND u.many > 0 THEN 'warning' ELSE 'ok' END,
 		WHEN u.at = 1 THEN ') encrypts, and opens ' || u.opens || ' values'
 		WHEN u.opens > 0 THEN ') is an old one that still opens ' || u.opens || ' values'
 		WHEN u.many > 0 THEN ') is an old one of ' || u.many || ' values that are refused'
-		ELSE ') opens no value, and may be removed' END,
+		ELSE ') opens no value of this database: see the others before you remove it' END,
 	CASE WHEN u.at > 1 AND u.opens > 0 THEN 'CALL ' || y.ours || 'oauth_rotate_keys();' END, u.at
 FROM opened u, every y WHERE u.fingerprint IS NOT NULL
 UNION ALL SELECT 'ok', 'key_binding = ' || y.binding || ': ' || y.shared || ' of ' || y.many

@@ -156,7 +156,7 @@ void look_at_grants(Report &report)
 		if (granted.grantee != role)
 			held = capabilities_held(role = granted.grantee);
 		if ((needed_for(granted) & held) == 0)
-			report.warning(psprintf("role %s has %s on %s, which no capability of its needs",
+			report.warning(psprintf("role %s has %s on %s, which none of its capabilities needs",
 									granted.role, granted.privileges, granted.object),
 						   revocation(granted, ""));
 		else if (granted.is_grantable)
@@ -184,7 +184,8 @@ SELECT CASE WHEN NOT c.relrowsecurity THEN 'error'
 			|| ', with ' || COALESCE(p.names, 'no policy: nobody sees a token')
 		ELSE 'not enabled, though there is ' || p.names END,
 	CASE WHEN NOT c.relrowsecurity THEN pg_catalog.format(
-			'ALTER TABLE %s ENABLE ROW LEVEL SECURITY;', c.oid::pg_catalog.regclass)
+			'ALTER TABLE %s ENABLE ROW LEVEL SECURITY; -- first a policy that shows the daemon all',
+			c.oid::pg_catalog.regclass)
 		WHEN p.names IS NULL THEN pg_catalog.format(
 			'SELECT %s.oauth_tokens_enable_row_security(); -- or make a policy of yours', e.schema) END
 FROM pg_catalog.pg_class c JOIN extension e ON e.extnamespace = c.relnamespace,

@@ -130,20 +130,14 @@ char *find_or_create_enum(Oid schema)
 // relation's, qualified and quoted.
 void repair(const char *relation, const char *name, List *differences)
 {
-	StringInfoData unsafe;
-	initStringInfo(&unsafe);
-	ListCell *cell;
-	foreach (cell, differences) {
-		const auto *found = static_cast<Difference *>(lfirst(cell));
-		if (found->fix == nullptr)
-			appendStringInfo(&unsafe, "%s%s", unsafe.len > 0 ? "; " : "", found->what);
-	}
-	if (unsafe.len > 0)
+	const char *unsafe = without_fix(differences);
+	if (unsafe != nullptr)
 		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
 						errmsg("table %s cannot be adopted as it is", name),
-						errdetail("How it differs: %s.", unsafe.data),
+						errdetail("How it differs: %s.", unsafe),
 						errhint("Nothing was changed. Alter the table, then call "
 								"oauth_tokens_upgrade() again.")));
+	ListCell *cell;
 	foreach (cell, differences) {
 		const auto *found = static_cast<Difference *>(lfirst(cell));
 		ereport(NOTICE, (errmsg("Running upgrade %s -> %s, repair %s table: %s", kBefore, kHead,

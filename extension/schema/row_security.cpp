@@ -164,18 +164,11 @@ List *tokens_differences(const Tables &tables)
 
 void refuse(const char *name, List *differences)
 {
-	StringInfoData unsafe;
-	initStringInfo(&unsafe);
-	ListCell *cell;
-	foreach (cell, differences) {
-		const auto *found = static_cast<Difference *>(lfirst(cell));
-		if (found->fix == nullptr)
-			appendStringInfo(&unsafe, "%s%s", unsafe.len > 0 ? "; " : "", found->what);
-	}
-	if (unsafe.len > 0)
+	const char *unsafe = without_fix(differences);
+	if (unsafe != nullptr)
 		ereport(ERROR, (errcode(ERRCODE_TABLE_DIFFERS),
 						errmsg("row security cannot be enabled on table %s as it is", name),
-						errdetail("What is in the way: %s.", unsafe.data),
+						errdetail("What is in the way: %s.", unsafe),
 						errhint("Nothing was changed. Drop or alter it, then call "
 								"oauth_tokens_enable_row_security() again.")));
 }

@@ -486,6 +486,19 @@ Difference *make_difference(char *what, char *fix)
 	return made;
 }
 
+char *without_fix(const List *differences)
+{
+	StringInfoData text;
+	initStringInfo(&text);
+	ListCell *cell;
+	foreach (cell, differences) {
+		const auto *found = static_cast<const Difference *>(lfirst(cell));
+		if (found->fix == nullptr)
+			appendStringInfo(&text, "%s%s", text.len > 0 ? "; " : "", found->what);
+	}
+	return text.len > 0 ? text.data : nullptr;
+}
+
 Oid table_find_identity_index(Relation table)
 {
 	return find_index(table, kIdentityIndex);

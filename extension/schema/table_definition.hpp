@@ -58,6 +58,9 @@ struct Difference {
 
 Difference *make_difference(char *what, char *fix);
 
+// What a person must decide, of a list of differences, as one text; null: nothing.
+char *without_fix(const List *differences);
+
 // Every difference, as a list of Difference *. `name` is the table's qualified
 // and quoted name, for the fixes. Takes a relation of any kind. Raises OT005 if Citus
 // distributes it.

@@ -108,7 +108,7 @@ COMMENT ON FUNCTION oauth_tokens_internal.key_usage(boolean) IS 'the rows of oau
 CREATE VIEW oauth_key_usage WITH (security_invoker) AS
     SELECT * FROM oauth_tokens_internal.key_usage(oauth_tokens_internal.guard_every_row('@extschema@'));
 COMMENT ON VIEW oauth_key_usage IS
-    'how many values each key of the ring opens, in oauth_tokens, in flows and refreshes under way, and in deleted tokens that wait to be revoked: fingerprint, position from 1, number of values, time of the oldest; shared: how many of them oauth_tokens.key_binding = bound refuses. A row without fingerprint counts values that no key opens. A key without values can be removed';
+    'how many values each key of the ring opens, in oauth_tokens, in flows and refreshes under way, and in deleted tokens that wait to be revoked: fingerprint, position from 1, number of values, time of the oldest; shared: how many of them oauth_tokens.key_binding = bound refuses. A row without fingerprint counts values that no key opens. A key that has no values in any database of the server can be removed';
 
 CREATE PROCEDURE oauth_rotate_keys(batch_size bigint DEFAULT 1000)
     LANGUAGE c

@@ -10,7 +10,7 @@ CREATE FUNCTION oauth_tokens_disable_row_security() RETURNS void
 REVOKE ALL ON FUNCTION oauth_tokens_enable_row_security() FROM PUBLIC;
 REVOKE ALL ON FUNCTION oauth_tokens_disable_row_security() FROM PUBLIC;
 COMMENT ON FUNCTION oauth_tokens_enable_row_security() IS
-    'from now on a role, the owner too, sees and writes only tokens of the workspace in the setting oauth_tokens.workspace_id; superusers, roles with BYPASSRLS and those with the capability sidecar see all. Makes policies and the index idx_oauth_tokens_workspace_provider_actor, and repairs them; stores wait meanwhile. Errors: OT004, OT005 table, or a policy is in the way; 25006 read-only; 42501 not the owner of the tables';
+    'from now on a role, the owner too, sees and writes only tokens of the workspace in the setting oauth_tokens.workspace_id; superusers, roles with BYPASSRLS and those with the capability sidecar see all. Makes policies and the index idx_oauth_tokens_workspace_provider_actor, and repairs them; readers and stores wait meanwhile. Errors: OT004, OT005 table, or a policy is in the way; 25006 read-only; 42501 not the owner of the tables';
 COMMENT ON FUNCTION oauth_tokens_disable_row_security() IS
     'drops what oauth_tokens_enable_row_security() made. If other policies are left, row security stays enabled and forced. Errors: OT004, OT005 table; 25006 read-only; 42501 not the owner of the tables';
 

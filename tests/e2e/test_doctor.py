@@ -98,7 +98,7 @@ def test_keys_and_values(db):  # E14
     with db.connect(autocommit=True) as connection:
         connection.execute("CALL oauth_rotate_keys()")
     assert wrong(db) == {}
-    assert ("ok", f"key 2 ({fingerprint(old)}) opens no value, and may be removed", None) in doctor(db)["values and keys"]
+    assert ("ok", f"key 2 ({fingerprint(old)}) opens no value of this database: see the others before you remove it", None) in doctor(db)["values and keys"]
     # The rotation has recorded the new one, which a restored dump needs.
     set_ring(db, old)
     assert fingerprint(new) in doctor(db)["values and keys"][0][1]
