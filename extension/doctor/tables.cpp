@@ -30,7 +30,7 @@ void report_differences(Report &report, const List *differences)
 	ListCell *cell;
 	foreach (cell, differences) {
 		const auto *found = static_cast<const Difference *>(lfirst(cell));
-		report.error(found->what, psprintf(found->fix == nullptr ? kAlter : kRepair,
+		report.error(found->what, psprintf(needs_person(found) ? kAlter : kRepair,
 										   extension_object_name("oauth_tokens_upgrade")));
 	}
 }

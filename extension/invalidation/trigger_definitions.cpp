@@ -9,7 +9,9 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/dependency.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_trigger.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
@@ -83,7 +85,6 @@ TriggerState find_trigger(Oid table, const TriggerDefinition &wanted)
 	return state;
 }
 
-// So that DROP EXTENSION takes the trigger, and does not stop at it.
 bool goes_with_extension(Oid trigger)
 {
 	return list_member_oid(getAutoExtensionsOfObject(TriggerRelationId, trigger),
@@ -103,15 +104,15 @@ char *enable_statement(const char *name, const TriggerDefinition &trigger)
 char *create_statement(const char *name, const TriggerDefinition &trigger)
 {
 	return psprintf("CREATE TRIGGER %s AFTER %s ON %s FOR EACH %s"
-					" EXECUTE FUNCTION oauth_tokens_internal.record_change(); %s; %s",
+					" EXECUTE FUNCTION oauth_tokens_internal.record_change(); %s",
 					trigger.name, trigger.events, name, trigger.level,
-					enable_statement(name, trigger), depend_statement(name, trigger));
+					enable_statement(name, trigger));
 }
 
 Difference *missing(const char *name, const TriggerDefinition &wanted)
 {
-	return make_difference(psprintf("trigger %s is missing", wanted.name),
-						   create_statement(name, wanted));
+	return make_difference_beside_readers(psprintf("trigger %s is missing", wanted.name),
+										  create_statement(name, wanted));
 }
 
 Difference *trigger_difference(Oid table, const char *name, const TriggerDefinition &wanted)
@@ -124,9 +125,9 @@ Difference *trigger_difference(Oid table, const char *name, const TriggerDefinit
 							   psprintf("DROP TRIGGER %s ON %s; %s", wanted.name, name,
 										create_statement(name, wanted)));
 	if (!state.fires_always)
-		return make_difference(
+		return make_difference_beside_readers(
 			psprintf("trigger %s is not ENABLE ALWAYS", wanted.name),
-			psprintf("%s; %s", enable_statement(name, wanted), depend_statement(name, wanted)));
+			enable_statement(name, wanted));
 	if (!goes_with_extension(state.oid))
 		return make_difference(psprintf("trigger %s would stop DROP EXTENSION", wanted.name),
 							   depend_statement(name, wanted));
@@ -172,6 +173,18 @@ char *triggers_create_statement(const char *name)
 {
 	return psprintf("%s; %s", create_statement(name, kTriggers[0]),
 					create_statement(name, kTriggers[1]));
+}
+
+void bind_triggers_to_extension(Oid table)
+{
+	const ObjectAddress extension = {ExtensionRelationId, get_extension_oid("oauth_tokens", false),
+									 0};
+	for (const TriggerDefinition &ours : kTriggers) {
+		const ObjectAddress trigger = {TriggerRelationId, find_trigger(table, ours).oid, 0};
+		if (!goes_with_extension(trigger.objectId))
+			recordDependencyOn(&trigger, &extension, DEPENDENCY_AUTO_EXTENSION);
+	}
+	CommandCounterIncrement();
 }
 
 } // namespace oauth_tokens

@@ -24,4 +24,8 @@ List *missing_triggers(Oid table, const char *name);
 // The statements that make both.
 char *triggers_create_statement(const char *name);
 
+// So that DROP EXTENSION takes them, and does not stop at them. ALTER TRIGGER … DEPENDS ON
+// EXTENSION does the same, and makes readers of the table wait.
+void bind_triggers_to_extension(Oid table);
+
 } // namespace oauth_tokens

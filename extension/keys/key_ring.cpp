@@ -8,9 +8,9 @@
 #include <vector>
 
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include "common/hkdf.hpp"
+#include "common/iv_pool.hpp"
 #include "errors.hpp"
 #include "keys/bound_key.hpp"
 #include "keys/key_ring_reload.hpp"
@@ -108,23 +108,6 @@ std::size_t find_signer(Ring &keys, const common::fernet::Envelope &envelope)
 	return keys.ciphers.size();
 }
 
-// Drawing one costs twice as much as encrypting with it, so they are drawn by
-// the page, in this very process: never in the postmaster, which forks.
-bool next_iv(common::fernet::Iv &iv)
-{
-	static std::array<common::fernet::Iv, 64> drawn;
-	static std::size_t left = 0;
-	static pid_t drawn_by = 0;
-	if (left == 0 || drawn_by != getpid()) {
-		if (!common::fernet::random_ivs(drawn))
-			return false;
-		left = drawn.size();
-		drawn_by = getpid();
-	}
-	iv = drawn[--left];
-	return true;
-}
-
 [[noreturn]] void raise_openssl(const char *what)
 {
 	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("OpenSSL could not %s", what),
@@ -137,7 +120,7 @@ bool seal_derived(const common::fernet::Key &key, std::string_view info, std::st
 try {
 	common::fernet::Iv iv;
 	const auto derived = common::fernet::derive_key(key, info);
-	return derived && next_iv(iv) &&
+	return derived && common::fernet::next_iv(iv) &&
 		   common::fernet::Cipher(*derived).encrypt(plaintext, timestamp, iv, out);
 } catch (...) {
 	return false;
@@ -311,7 +294,7 @@ void key_ring_seal(std::string_view plaintext, std::uint64_t timestamp, const Va
 	}
 	common::fernet::Cipher &cipher = usable_ring().ciphers.front();
 	common::fernet::Iv iv;
-	if (!next_iv(iv) || !cipher.encrypt(plaintext, timestamp, iv, out))
+	if (!common::fernet::next_iv(iv) || !cipher.encrypt(plaintext, timestamp, iv, out))
 		raise_openssl("encrypt");
 }
 

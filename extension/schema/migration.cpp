@@ -13,6 +13,7 @@
 #include "refresh/cluster.hpp"
 #include "refresh/state.hpp"
 #include "schema/details_policies.hpp"
+#include "schema/repair.hpp"
 #include "schema/row_permission.hpp"
 #include "schema/row_security.hpp"
 #include "schema/schema_differences.hpp"
@@ -29,6 +30,7 @@ extern "C" {
 #include "access/tableam.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -46,6 +48,9 @@ namespace
 // As the Python service's Alembic history names them.
 constexpr const char *kBefore = "ce6ac882b60d";
 constexpr const char *kHead = "bb51836389e7";
+constexpr const char *kRunning = "Running upgrade ce6ac882b60d -> bb51836389e7";
+constexpr Repair kRepairTokens = {kRunning, kTableName};
+constexpr Repair kRepairDetails = {kRunning, kDetailsName};
 
 Oid owner_of_relation(Oid relid)
 {
@@ -126,9 +131,8 @@ char *find_or_create_enum(Oid schema)
 	return format_type_be_qualified(found);
 }
 
-// Repairs what is safe to repair; raises if anything else differs. `name` is the
-// relation's, qualified and quoted.
-void repair(const char *relation, const char *name, List *differences)
+// Raises if a person must decide. `name` is the relation's, qualified and quoted.
+void refuse(const char *name, const List *differences)
 {
 	const char *unsafe = without_fix(differences);
 	if (unsafe != nullptr)
@@ -137,28 +141,37 @@ void repair(const char *relation, const char *name, List *differences)
 						errdetail("How it differs: %s.", unsafe),
 						errhint("Nothing was changed. Alter the table, then call "
 								"oauth_tokens_upgrade() again.")));
-	ListCell *cell;
-	foreach (cell, differences) {
-		const auto *found = static_cast<Difference *>(lfirst(cell));
-		ereport(NOTICE, (errmsg("Running upgrade %s -> %s, repair %s table: %s", kBefore, kHead,
-								relation, found->what)));
-		execute_safely(found->fix);
-	}
 }
 
-// To a table that is adopted they belong as the details do, and are no news.
-void make_triggers(Oid relid, const char *name, bool first_time)
+// SET NOT NULL looks at each row, and readers wait meanwhile, unless a valid CHECK proves it. That
+// takes two transactions.
+void refuse_long_look(Relation table, const char *name, const List *differences)
 {
-	List *additions = first_time ? missing_triggers(relid, name) : NIL;
-	ListCell *cell;
-	foreach (cell, additions)
-		execute_safely(static_cast<Difference *>(lfirst(cell))->fix);
-	List *differences = trigger_differences(relid, name);
-	repair(kTableName, name, differences);
-	// A change that left no invalidation may have been made before: what a cache has
-	// copied is void.
-	if (additions != NIL || differences != NIL)
-		end_registrations(cache_tables(), Wait::yes);
+	constexpr BlockNumber kShortLook = 1024; // pages, 8 MB: milliseconds
+	StringInfoData proof, settings;
+	initStringInfo(&proof);
+	initStringInfo(&settings);
+	const ListCell *cell;
+	foreach (cell, differences) {
+		const char *column = static_cast<const Difference *>(lfirst(cell))->not_null;
+		if (column == nullptr)
+			continue;
+		appendStringInfo(&proof, "%s%s IS NOT NULL", proof.len > 0 ? " AND " : "", column);
+		appendStringInfo(&settings, "%s ALTER %s SET NOT NULL", settings.len > 0 ? "," : "",
+						 column);
+	}
+	if (proof.len > 0 && RelationGetNumberOfBlocks(table) > kShortLook)
+		ereport(ERROR,
+				(errcode(ERRCODE_TABLE_DIFFERS),
+				 errmsg("columns of table %s allow null, and readers would wait while each row is "
+						"looked at",
+						name),
+				 errdetail("Nothing was changed."),
+				 errhint("Each in a transaction of its own: ALTER TABLE %s ADD CONSTRAINT "
+						 "oauth_not_null CHECK (%s) NOT VALID; ALTER TABLE %s VALIDATE CONSTRAINT "
+						 "oauth_not_null; ALTER TABLE %s%s; ALTER TABLE %s DROP CONSTRAINT "
+						 "oauth_not_null; then call oauth_tokens_upgrade() again.",
+						 name, proof.data, name, name, settings.data, name)));
 }
 
 // Between the look at its name and the lock.
@@ -179,59 +192,123 @@ void refuse_other_kind(Oid relid, const char *relation, const char *name)
 	const RowStorage storage = find_rows(found);
 	refuse_distributed(found, storage);
 	if (found->rd_rel->relkind != RELKIND_RELATION)
-		repair(relation, name, list_make1(make_difference(storage.why, nullptr)));
+		refuse(name, list_make1(make_difference(storage.why, nullptr)));
 	relation_close(found, AccessShareLock);
 }
 
-// Columns first: what indexes need may have to be added, too.
-void adopt(Oid relid, const char *name)
+// A table that is there, locked against writers.
+Relation open_to_adopt(Oid relid, const char *relation, const char *name)
 {
-	refuse_other_kind(relid, kTableName, name);
+	refuse_other_kind(relid, relation, name);
 	refuse_foreign_owner("table", name, owner_of_relation(relid));
-	LockRelationOid(relid, ShareRowExclusiveLock);
-	Relation table = table_open(relid, NoLock);
-	List *differences = table_differences(table, name);
-	table_close(table, NoLock);
-	repair(kTableName, name, differences);
+	return table_open(relid, ShareRowExclusiveLock);
 }
 
-// Twice: policies are compared if row security is enabled.
-void repair_policies(Oid details_id, const char *name, bool forced)
+List *compare_tokens(Oid relid, const char *name)
 {
-	for (int round = 0; round < 2; round++) {
-		Relation details = table_open(details_id, NoLock);
-		List *differences = policy_differences(details, name, forced);
-		table_close(details, NoLock);
-		repair(kDetailsName, name, differences);
-	}
-	bind_policies_to_extension(details_id);
+	Relation table = open_to_adopt(relid, kTableName, name);
+	List *differences = table_differences(table, name);
+	refuse(name, differences);
+	refuse_long_look(table, name, differences);
+	table_close(table, NoLock);
+	return differences;
 }
 
-void make_details(Oid schema, Oid table_id, const char *name)
+// What the table of details must have, too.
+struct Shared {
+	Oid enum_type;
+	bool forced; // row security
+};
+
+Shared shared_with_details(Oid table_id)
 {
 	Relation table = table_open(table_id, AccessShareLock);
 	const AttrNumber attno = table_find_column(table, kActorType, nullptr);
-	const Oid enum_type = TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid;
-	const bool forced = table->rd_rel->relforcerowsecurity;
+	const Shared shared = {TupleDescAttr(RelationGetDescr(table), attno - 1)->atttypid,
+						   table->rd_rel->relforcerowsecurity};
 	table_close(table, NoLock);
+	return shared;
+}
 
-	const Oid details_id = get_relname_relid(kDetailsName, schema);
-	if (!OidIsValid(details_id)) {
-		execute_safely(details_create_statement(name, format_type_be_qualified(enum_type)));
-		const Oid owner = owner_of_relation(table_id);
-		if (owner != GetUserId())
-			execute_safely(psprintf("ALTER TABLE %s OWNER TO %s", name,
-									quote_identifier(GetUserNameFromId(owner, false))));
-		execute_safely(policies_create_statement(name, forced));
-		return;
-	}
-	refuse_other_kind(details_id, kDetailsName, name);
-	refuse_foreign_owner("table", name, owner_of_relation(details_id));
-	Relation details = table_open(details_id, ShareRowExclusiveLock);
-	List *differences = details_differences(details, name, enum_type);
+List *compare_details(Oid relid, const char *name, const Shared &shared)
+{
+	Relation details = open_to_adopt(relid, kDetailsName, name);
+	List *differences = details_differences(details, name, shared.enum_type);
+	refuse(name, differences);
+	refuse_long_look(details, name, differences);
+	differences = list_concat(differences, policy_differences(details, name, shared.forced));
 	table_close(details, NoLock);
-	repair(kDetailsName, name, differences);
-	repair_policies(details_id, name, forced);
+	return differences;
+}
+
+// To a table that is adopted they belong as the details do, and are no news. What differs.
+List *make_triggers(Oid relid, const char *name, bool first_time)
+{
+	List *additions = first_time ? missing_triggers(relid, name) : NIL;
+	ListCell *cell;
+	foreach (cell, additions)
+		execute_safely(static_cast<Difference *>(lfirst(cell))->beside_readers);
+	if (additions != NIL)
+		bind_triggers_to_extension(relid);
+	List *differences = trigger_differences(relid, name);
+	repair_beside_readers(kRepairTokens, differences);
+	// A change that left no invalidation may have been made before: what a cache has
+	// copied is void.
+	if (additions != NIL || differences != NIL)
+		end_registrations(cache_tables(), Wait::yes);
+	return differences;
+}
+
+// The policies that could not be compared before row security was enabled.
+void repair_policies(Oid details_id, const char *name, bool forced)
+{
+	Relation details = table_open(details_id, NoLock);
+	List *differences = policy_differences(details, name, forced);
+	table_close(details, NoLock);
+	repair_rest(kRepairDetails, differences);
+	bind_policies_to_extension(details_id);
+}
+
+// `details` may be none yet.
+void adopt(Oid tokens, const char *name, Oid details, const char *details_name)
+{
+	List *of_tokens = compare_tokens(tokens, name);
+	const Shared shared = shared_with_details(tokens);
+	List *of_details = OidIsValid(details) ? compare_details(details, details_name, shared) : NIL;
+	repair_beside_readers(kRepairTokens, of_tokens);
+	repair_beside_readers(kRepairDetails, of_details);
+	// Columns first: what others need may have to be added, too.
+	of_tokens = list_concat(of_tokens, make_triggers(tokens, name, !OidIsValid(details)));
+	List *locked = has_rest(of_tokens) ? list_make1_oid(tokens) : NIL;
+	if (has_rest(of_details))
+		locked = lappend_oid(locked, details);
+	if (locked != NIL)
+		lock_out_readers(locked);
+	repair_rest(kRepairTokens, of_tokens);
+	bind_triggers_to_extension(tokens);
+	repair_rest(kRepairDetails, of_details);
+	if (OidIsValid(details))
+		repair_policies(details, details_name, shared.forced);
+}
+
+Oid make_tokens(Oid schema, const char *name)
+{
+	execute_safely(table_create_statement(name, find_or_create_enum(schema)));
+	execute_safely(triggers_create_statement(name));
+	const Oid made = get_relname_relid(kTableName, schema);
+	bind_triggers_to_extension(made);
+	return made;
+}
+
+void make_details(Oid table_id, const char *name)
+{
+	const Shared shared = shared_with_details(table_id);
+	execute_safely(details_create_statement(name, format_type_be_qualified(shared.enum_type)));
+	const Oid owner = owner_of_relation(table_id);
+	if (owner != GetUserId())
+		execute_safely(psprintf("ALTER TABLE %s OWNER TO %s", name,
+								quote_identifier(GetUserNameFromId(owner, false))));
+	execute_safely(policies_create_statement(name, shared.forced));
 }
 
 // By a scan of its own: a plan might run the owner's code as the caller.
@@ -315,22 +392,16 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 	const char *name = extension_object_name(kTableName);
 	const char *details_name = extension_object_name(kDetailsName);
 	const Oid existing = get_relname_relid(kTableName, schema);
-	if (OidIsValid(existing)) {
-		const bool first_time = !OidIsValid(get_relname_relid(kDetailsName, schema));
-		if (first_time)
-			ereport(NOTICE,
-					(errmsg("Running upgrade %s -> %s, adopt oauth_tokens table", kBefore, kHead)));
-		adopt(existing, name);
-		make_triggers(existing, name, first_time);
-	} else {
-		ereport(NOTICE,
-				(errmsg("Running upgrade %s -> %s, add oauth_tokens table", kBefore, kHead)));
-		execute_safely(table_create_statement(name, find_or_create_enum(schema)));
-		execute_safely(triggers_create_statement(name));
-	}
-	make_details(schema, get_relname_relid(kTableName, schema), details_name);
+	const Oid details = get_relname_relid(kDetailsName, schema);
+	if (!OidIsValid(existing) || !OidIsValid(details))
+		ereport(NOTICE, (errmsg("%s, %s oauth_tokens table", kRunning,
+								OidIsValid(existing) ? "adopt" : "add")));
+	const Oid tokens = OidIsValid(existing) ? existing : make_tokens(schema, name);
+	adopt(tokens, name, details, details_name);
+	if (!OidIsValid(details))
+		make_details(tokens, details_name);
 	repair_row_security("Running upgrade");
-	let_dump(owner_of_relation(get_relname_relid(kTableName, schema)));
+	let_dump(owner_of_relation(tokens));
 	record_cluster();
 	record_used_keys();
 	tell_missing_grants();

@@ -7,6 +7,7 @@
 #include "postgres/safe_settings.hpp"
 #include "schema/capabilities.hpp"
 #include "schema/details_policies.hpp"
+#include "schema/repair.hpp"
 #include "schema/row_permission.hpp"
 #include "schema/table_owner.hpp"
 #include "settings.hpp"
@@ -173,15 +174,11 @@ void refuse(const char *name, List *differences)
 								"oauth_tokens_enable_row_security() again.")));
 }
 
-void repair(const char *relation, List *differences)
+void repair(const char *relation, const List *differences)
 {
-	ListCell *cell;
-	foreach (cell, differences) {
-		const auto *found = static_cast<Difference *>(lfirst(cell));
-		ereport(NOTICE,
-				(errmsg("Enabling row security, repair %s table: %s", relation, found->what)));
-		execute_safely(found->fix);
-	}
+	const Repair repair = {"Enabling row security", relation};
+	repair_beside_readers(repair, differences);
+	repair_rest(repair, differences);
 }
 
 // Twice: policies are compared if row security is enabled.
@@ -257,6 +254,7 @@ void repair_sidecar_roles(const char *doing, Oid table, const char *name)
 											doing, kTableName)
 								   : errmsg("%s, repair %s table: every workspace is shown to %s",
 											doing, kTableName, names_of(wanted))));
+	lock_out_readers(list_make1_oid(table));
 	set_sidecar_roles(table, name, wanted);
 }
 

@@ -52,23 +52,26 @@ struct IndexDefinition {
 	bool unique;
 	int columns;
 	TableColumn keys[4];
-	const char *addition; // to "ALTER TABLE t ADD", or after "ON t" of CREATE INDEX
+	const char *constraint; // its kind; null: an index is enough
+	const char *on;         // as written after CREATE INDEX … ON t
 };
 
 constexpr IndexDefinition kIndexes[] = {
-	{"oauth_tokens_pkey", true, true, 1, {kId}, "PRIMARY KEY (id)"},
+	{"oauth_tokens_pkey", true, true, 1, {kId}, "PRIMARY KEY", "(id)"},
 	{"uq_oauth_tokens_identity",
 	 false,
 	 true,
 	 4,
 	 {kWorkspaceId, kProvider, kActorType, kActorId},
-	 "UNIQUE (workspace_id, provider, actor_type, actor_id)"},
-	{"idx_oauth_tokens_workspace_id", false, false, 1, {kWorkspaceId}, "(workspace_id)"},
+	 "UNIQUE",
+	 "(workspace_id, provider, actor_type, actor_id)"},
+	{"idx_oauth_tokens_workspace_id", false, false, 1, {kWorkspaceId}, nullptr, "(workspace_id)"},
 	{"idx_oauth_tokens_workspace_provider",
 	 false,
 	 false,
 	 2,
 	 {kWorkspaceId, kProvider},
+	 nullptr,
 	 "(workspace_id, provider)"},
 };
 constexpr const IndexDefinition &kIdentityIndex = kIndexes[1];
@@ -78,6 +81,7 @@ constexpr IndexDefinition kRowSecurityIndex = {kRowSecurityIndexName,
 											   false,
 											   3,
 											   {kWorkspaceId, kProvider, kActorId},
+											   nullptr,
 											   "(workspace_id, provider, actor_id)"};
 
 struct DetailsColumn {
@@ -199,6 +203,15 @@ char *addition(const char *name, const ColumnDefinition &column)
 	return nullptr;
 }
 
+Difference *make_null_difference(const char *name, const char *column)
+{
+	Difference *made =
+		make_difference(psprintf("column %s allows null, and must not", column),
+						psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, column));
+	made->not_null = column;
+	return made;
+}
+
 List *compare_column(List *found, Relation table, const char *name, TableColumn number)
 {
 	const ColumnDefinition &column = kColumns[number];
@@ -218,10 +231,7 @@ List *compare_column(List *found, Relation table, const char *name, TableColumn 
 			make_difference(psprintf("column %s is NOT NULL, and must allow null", column.name),
 							nullptr));
 	if (!column.nullable && !attribute->attnotnull)
-		found = lappend(
-			found, make_difference(
-					   psprintf("column %s allows null, and must not", column.name),
-					   psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, column.name)));
+		found = lappend(found, make_null_difference(name, column.name));
 	if (column.default_expression != nullptr && !attribute->atthasdef && !attribute->attidentity)
 		found =
 			lappend(found, make_difference(psprintf("column %s has no default", column.name),
@@ -256,22 +266,27 @@ List *compare_index(List *found, Relation table, const char *name, const IndexDe
 	if (OidIsValid(get_relname_relid(wanted.name, schema)))
 		return lappend(
 			found,
-			make_difference(psprintf("%s is there, but is not a valid %s", wanted.name,
-									 wanted.unique ? wanted.addition
-												   : psprintf("index on %s", wanted.addition)),
+			make_difference(psprintf("%s is there, but is not a valid %s %s", wanted.name,
+									 wanted.unique ? wanted.constraint : "index on", wanted.on),
 							nullptr));
 	if (!wanted.unique)
-		return lappend(found, make_difference(psprintf("index %s is missing", wanted.name),
-											  psprintf("CREATE INDEX %s ON %s %s", wanted.name,
-													   name, wanted.addition)));
+		return lappend(found,
+					   make_difference_beside_readers(
+						   psprintf("index %s is missing", wanted.name),
+						   psprintf("CREATE INDEX %s ON %s %s", wanted.name, name, wanted.on)));
 	// A primary key on other columns is somebody's decision.
 	list_free(RelationGetIndexList(table)); // fills rd_pkindex
 	const bool taken = wanted.primary && OidIsValid(table->rd_pkindex);
-	return lappend(found, make_difference(taken ? psprintf("the primary key is not (id)")
-												: psprintf("constraint %s is missing", wanted.name),
-										  taken ? nullptr
-												: psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s",
-														   name, wanted.name, wanted.addition)));
+	if (taken)
+		return lappend(found, make_difference(pstrdup("the primary key is not (id)"), nullptr));
+	Difference *missing =
+		make_difference(psprintf("constraint %s is missing", wanted.name),
+						psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX"
+								 " %s",
+								 name, wanted.name, wanted.constraint, wanted.name));
+	missing->beside_readers =
+		psprintf("CREATE UNIQUE INDEX %s ON %s %s", wanted.name, name, wanted.on);
+	return lappend(found, missing);
 }
 
 // The key columns of an index; empty if it is on an expression.
@@ -391,10 +406,7 @@ List *compare_details_value(List *found, Relation details, const char *name,
 			make_difference(psprintf("column %s is NOT NULL, and must allow null", column.name),
 							nullptr));
 	if (!nullable && !attribute->attnotnull)
-		found = lappend(
-			found, make_difference(
-					   psprintf("column %s allows null, and must not", column.name),
-					   psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, column.name)));
+		found = lappend(found, make_null_difference(name, column.name));
 	return found;
 }
 
@@ -426,11 +438,12 @@ List *compare_details_index(List *found, Relation details, const char *name,
 	if (attno <= 0 || OidIsValid(find_index_on(details, attno, index.method)))
 		return found; // a missing column is said of already
 	const bool taken = OidIsValid(get_relname_relid(index.name, RelationGetNamespace(details)));
-	return lappend(found,
-				   make_difference(taken ? psprintf("%s is there, but is not a valid index on (%s)",
-													index.name, index.column)
-										 : psprintf("index %s is missing", index.name),
-								   taken ? nullptr : details_index_statement(name, index)));
+	return lappend(
+		found, taken ? make_difference(psprintf("%s is there, but is not a valid index on (%s)",
+												index.name, index.column),
+									   nullptr)
+					 : make_difference_beside_readers(psprintf("index %s is missing", index.name),
+													  details_index_statement(name, index)));
 }
 
 } // namespace
@@ -480,10 +493,22 @@ AttrNumber table_find_column(Relation table, TableColumn column, char **fault)
 
 Difference *make_difference(char *what, char *fix)
 {
-	auto *made = static_cast<Difference *>(palloc(sizeof(Difference)));
+	auto *made = static_cast<Difference *>(palloc0(sizeof(Difference)));
 	made->what = what;
 	made->fix = fix;
 	return made;
+}
+
+Difference *make_difference_beside_readers(char *what, char *statement)
+{
+	Difference *made = make_difference(what, nullptr);
+	made->beside_readers = statement;
+	return made;
+}
+
+bool needs_person(const Difference *difference)
+{
+	return difference->beside_readers == nullptr && difference->fix == nullptr;
 }
 
 char *without_fix(const List *differences)
@@ -493,7 +518,7 @@ char *without_fix(const List *differences)
 	ListCell *cell;
 	foreach (cell, differences) {
 		const auto *found = static_cast<const Difference *>(lfirst(cell));
-		if (found->fix == nullptr)
+		if (needs_person(found))
 			appendStringInfo(&text, "%s%s", text.len > 0 ? "; " : "", found->what);
 	}
 	return text.len > 0 ? text.data : nullptr;
@@ -578,15 +603,17 @@ char *table_create_statement(const char *name, const char *enum_type)
 	// Fernet text does not compress, so pglz would only cost time; and a row with
 	// Microsoft's long tokens, past the default target of 2 kB, is read faster
 	// from its page than from a TOAST table.
-	appendStringInfo(&sql, "CONSTRAINT %s %s, CONSTRAINT %s %s) WITH (toast_tuple_target = 8160)",
-					 kIndexes[0].name, kIndexes[0].addition, kIndexes[1].name,
-					 kIndexes[1].addition);
+	appendStringInfo(&sql,
+					 "CONSTRAINT %s %s %s, CONSTRAINT %s %s %s)"
+					 " WITH (toast_tuple_target = 8160)",
+					 kIndexes[0].name, kIndexes[0].constraint, kIndexes[0].on, kIndexes[1].name,
+					 kIndexes[1].constraint, kIndexes[1].on);
 	for (TableColumn column : {kEncryptedAccessToken, kEncryptedRefreshToken})
 		appendStringInfo(&sql, "; ALTER TABLE %s ALTER COLUMN %s SET STORAGE EXTERNAL", name,
 						 table_column_name(column));
 	for (const IndexDefinition &index : kIndexes)
 		if (!index.unique)
-			appendStringInfo(&sql, "; CREATE INDEX %s ON %s %s", index.name, name, index.addition);
+			appendStringInfo(&sql, "; CREATE INDEX %s ON %s %s", index.name, name, index.on);
 	return sql.data;
 }
 

@@ -50,13 +50,18 @@ Oid details_find_token_index(Relation details);
 // Whether an index keeps the identity unique in the table of details, as ON CONFLICT asks.
 bool details_are_unique(Relation details);
 
-// One way in which a table differs.
+// One way in which a table differs. If it has no statement, a person must decide.
 struct Difference {
-	char *what; // for a person: "column scopes is missing"
-	char *fix;  // the statement that adds it safely; null if a person must decide
+	char *what;           // for a person: "column scopes is missing"
+	char *beside_readers; // the statement that comes first, and that no reader waits for
+	char *fix;            // the statement for which the table is locked, so a short one
+	const char *not_null; // the column in which `fix` has to look at each row
 };
 
 Difference *make_difference(char *what, char *fix);
+Difference *make_difference_beside_readers(char *what, char *statement);
+
+bool needs_person(const Difference *difference);
 
 // What a person must decide, of a list of differences, as one text; null: nothing.
 char *without_fix(const List *differences);

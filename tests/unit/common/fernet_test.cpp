@@ -1,4 +1,5 @@
 #include "common/fernet.hpp"
+#include "common/iv_pool.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -150,20 +151,22 @@ TEST(Fernet, DecryptLeavesPlaintextAloneInTheBuffer)
 	}
 }
 
-TEST(Fernet, RandomIvsAreUniqueAlsoAfterFork)
+namespace
+{
+
+using DrawIvs = bool (*)(std::span<Iv>);
+
+void expect_unique_after_fork(DrawIvs draw)
 {
 	constexpr int kDraws = 1000;
 	std::vector<Iv> all(2 * kDraws);
 	int pipes[2];
-	ASSERT_TRUE(common::fernet::random_iv(all[0])); // so that the child inherits a generator in use
+	ASSERT_TRUE(draw(std::span(all).first(1))); // so that the child inherits a generator in use
 	ASSERT_EQ(pipe(pipes), 0);
 	const pid_t child = fork();
 	ASSERT_GE(child, 0);
 
-	bool good = true;
-	for (std::size_t i = 0; i < kDraws / 2; i++)
-		good &= common::fernet::random_iv(all[i]);
-	good &= common::fernet::random_ivs(std::span(all).subspan(kDraws / 2, kDraws / 2));
+	const bool good = draw(std::span(all).first(kDraws));
 	constexpr std::size_t bytes = kDraws * sizeof(Iv);
 	if (child == 0)
 		_exit(good && write(pipes[1], all.data(), bytes) == bytes ? 0 : 1);
@@ -180,6 +183,23 @@ TEST(Fernet, RandomIvsAreUniqueAlsoAfterFork)
 	ASSERT_EQ(waitpid(child, &status, 0), child);
 	EXPECT_EQ(status, 0);
 	EXPECT_EQ(std::set<Iv>(all.begin(), all.end()).size(), all.size());
+}
+
+} // namespace
+
+TEST(Fernet, RandomIvsAreUniqueAlsoAfterFork)
+{
+	expect_unique_after_fork([](std::span<Iv> ivs) {
+		return std::ranges::all_of(ivs, [](Iv &iv) { return common::fernet::random_iv(iv); });
+	});
+	expect_unique_after_fork([](std::span<Iv> ivs) { return common::fernet::random_ivs(ivs); });
+}
+
+TEST(Fernet, PooledIvsAreUniqueAlsoAfterFork) // E11
+{
+	expect_unique_after_fork([](std::span<Iv> ivs) {
+		return std::ranges::all_of(ivs, [](Iv &iv) { return common::fernet::next_iv(iv); });
+	});
 }
 
 // One allocation after the other fails, without a crash and without a leak.

@@ -1,0 +1,154 @@
+#include "schema/repair.hpp"
+
+#include <algorithm>
+
+#include "postgres/safe_settings.hpp"
+#include "postgres/subtransaction.hpp"
+
+extern "C" {
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+}
+
+namespace oauth_tokens
+{
+
+namespace
+{
+
+// Longer than most transactions that read a token; what comes meanwhile waits.
+constexpr int kMomentMilliseconds = 50;
+constexpr long kPauseMilliseconds = 500;
+
+void tell(const Repair &repair, const Difference *difference)
+{
+	ereport(NOTICE,
+			(errmsg("%s, repair %s table: %s", repair.doing, repair.relation, difference->what)));
+}
+
+void lock_within(int milliseconds, const List *tables)
+{
+	const int nest_level = NewGUCNestLevel();
+	set_config_option("lock_timeout", psprintf("%d", milliseconds), PGC_USERSET, PGC_S_SESSION,
+					  GUC_ACTION_SAVE, true, 0, false);
+	const ListCell *cell;
+	foreach (cell, tables)
+		LockRelationOid(lfirst_oid(cell), AccessExclusiveLock);
+	AtEOXact_GUC(true, nest_level);
+}
+
+// Whom we wait for, as a text; null: for nobody any more. `waits_for_us`: one of them does.
+char *users_of(const List *tables, bool *waits_for_us)
+{
+	StringInfoData sql;
+	initStringInfo(&sql);
+	appendStringInfoString(
+		&sql, "SELECT pg_catalog.string_agg(DISTINCT COALESCE('process ' || l.pid,"
+			  " 'a prepared transaction'), ', '), pg_catalog.bool_or(pg_catalog.pg_backend_pid()"
+			  " = ANY (pg_catalog.pg_blocking_pids(l.pid))) FROM pg_catalog.pg_locks l"
+			  " WHERE l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
+			  " AND l.locktype = 'relation'");
+	appendStringInfo(&sql, " AND l.database = %u AND l.relation IN (0", MyDatabaseId);
+	const ListCell *cell;
+	foreach (cell, tables)
+		appendStringInfo(&sql, ", %u", lfirst_oid(cell));
+	appendStringInfoChar(&sql, ')');
+	execute_safely(sql.data);
+	const HeapTuple row = SPI_tuptable->vals[0];
+	bool is_null;
+	*waits_for_us = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null));
+	*waits_for_us = *waits_for_us && !is_null;
+	return SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
+}
+
+[[noreturn]] void raise_deadlock(const List *tables)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+			 errmsg("a transaction that has read %s waits to write",
+					get_rel_name(linitial_oid(tables))),
+			 errdetail("Both would wait for each other. Nothing was changed."),
+			 errhint("Make what is missing beforehand, without stopping writers, as "
+					 "docs/adopting.md shows (CONCURRENTLY); or try again when fewer write.")));
+	pg_unreachable();
+}
+
+// Goes out of the way of others, so that they get on.
+void pause_for(const List *tables, bool first)
+{
+	bool waits_for_us;
+	const char *users = users_of(tables, &waits_for_us);
+	if (waits_for_us)
+		raise_deadlock(tables);
+	if (first && users != nullptr)
+		ereport(NOTICE,
+				(errmsg("waiting for transactions that use %s", get_rel_name(linitial_oid(tables))),
+				 errdetail("They are of %s. Readers go on meanwhile, writers wait.", users)));
+	(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPauseMilliseconds,
+					PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+} // namespace
+
+void repair_beside_readers(const Repair &repair, const List *differences)
+{
+	const ListCell *cell;
+	foreach (cell, differences) {
+		const auto *found = static_cast<const Difference *>(lfirst(cell));
+		if (found->beside_readers == nullptr)
+			continue;
+		tell(repair, found);
+		execute_safely(found->beside_readers);
+	}
+}
+
+void repair_rest(const Repair &repair, const List *differences)
+{
+	const ListCell *cell;
+	foreach (cell, differences) {
+		const auto *found = static_cast<const Difference *>(lfirst(cell));
+		if (found->fix == nullptr)
+			continue;
+		if (found->beside_readers == nullptr)
+			tell(repair, found);
+		execute_safely(found->fix);
+	}
+}
+
+bool has_rest(const List *differences)
+{
+	const ListCell *cell;
+	foreach (cell, differences)
+		if (static_cast<const Difference *>(lfirst(cell))->fix != nullptr)
+			return true;
+	return false;
+}
+
+void lock_out_readers(const List *tables)
+{
+	const int allowed = LockTimeout; // 0: any time
+	const int moment = allowed == 0 ? kMomentMilliseconds : std::min(allowed, kMomentMilliseconds);
+	const TimestampTz began = GetCurrentTimestamp();
+	for (bool first = true;; first = false) {
+		ErrorData *error = error_of(Keep::yes, [&] { lock_within(moment, tables); });
+		if (error == nullptr)
+			return;
+		if (error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
+			raise_deadlock(tables);
+		const bool is_over =
+			allowed != 0 && TimestampDifferenceExceeds(began, GetCurrentTimestamp(), allowed);
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || is_over)
+			ReThrowError(error);
+		FreeErrorData(error);
+		pause_for(tables, first);
+	}
+}
+
+} // namespace oauth_tokens

@@ -1,0 +1,31 @@
+// Repairs how a table that is there differs from what it must be like, so that its readers wait as
+// little as can be: first what none waits for, such as an index that is built; then the rest, for
+// which the table is locked.
+#pragma once
+
+#include "schema/table_definition.hpp"
+
+namespace oauth_tokens
+{
+
+// A NOTICE says of each difference: "<doing>, repair <relation> table: <what>".
+struct Repair {
+	const char *doing;
+	const char *relation;
+};
+
+// Within an SPI connection and safe settings. No difference needs a person.
+void repair_beside_readers(const Repair &repair, const List *differences);
+void repair_rest(const Repair &repair, const List *differences);
+
+// Whether there is a rest.
+bool has_rest(const List *differences);
+
+// Locks tables, so that their readers wait, until the transaction ends: it must be about to. A lock
+// that waits for a long transaction makes all others wait behind it. So this one waits only for a
+// moment at a time, until it is there or the caller's lock_timeout is over (55P03). The caller has
+// locked the tables against writers. If one of them reads first, and so will never make room, this
+// raises 40P01.
+void lock_out_readers(const List *tables);
+
+} // namespace oauth_tokens
