@@ -14,10 +14,12 @@ BUILD       := build
 
 SQL_PARTS   := $(sort $(wildcard extension/sql/*.sql))
 SQL_SCRIPT  := $(BUILD)/sql/$(EXTENSION)--$(EXTVERSION).sql
+RELEASES    := extension/releases
 SOURCES     := $(sort $(wildcard common/*.cpp extension/*.cpp extension/*/*.cpp))
 
 MODULE_big   = $(EXTENSION)
 OBJS         = $(SOURCES:.cpp=.o)
+DATA         = $(filter-out $(RELEASES)/$(notdir $(SQL_SCRIPT)),$(sort $(wildcard $(RELEASES)/*.sql)))
 DATA_built   = $(SQL_SCRIPT)
 REGRESS      = $(basename $(notdir $(sort $(wildcard sql/*.sql))))
 EXTRA_CLEAN  = $(OBJS:.o=.d) $(wildcard tests/sanitize/*.[od]) $(filter-out $(BUILD)/state,$(wildcard $(BUILD)/*))
@@ -44,7 +46,7 @@ SIDECAR     ?= yes
 
 .PHONY: help sidecar compile-commands deps quickstart psql stop check test-fast check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-valgrind check-sqlsmith bench \
-        bench-core bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-deps check-debian13 soak format stamp dist stopped
+        bench-core bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-deps check-debian13 soak format stamp freeze dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
 install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
@@ -134,6 +136,9 @@ format:         ## lay out the C++ sources as .clang-format says
 stamp:          ## copy the version from the control file into META.json
 	sed -i 's/^\( *"version": *\)"[^"]*"/\1"$(EXTVERSION)"/' META.json
 
+freeze:         ## keep the install script of a release, which never changes from then on
+	@scripts/freeze
+
 dist:           ## make the PGXN archive of the last commit
 	@scripts/check-version
 	@mkdir -p $(BUILD)/dist
@@ -155,7 +160,8 @@ ifneq ($(SIDECAR),no)
 all: sidecar
 endif
 -include $(OBJS:.o=.d)
-extension/module.o: $(EXTENSION).control
+# These know the version.
+$(patsubst %.cpp,%.o,$(shell grep -lE 'OAUTH_TOKENS_VERSION|OAUTH_MODULE_MAGIC' $(SOURCES))): $(EXTENSION).control
 
 # The directory is there for parts that come or go.
 $(SQL_SCRIPT): $(SQL_PARTS) extension/sql $(EXTENSION).control

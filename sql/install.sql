@@ -8,7 +8,7 @@
 CREATE EXTENSION oauth_tokens;
 SELECT extversion = default_version AS current, extrelocatable, (SELECT array_agg(t::regclass::text ORDER BY 1) FROM unnest(extconfig) t) AS dumped
 FROM pg_extension JOIN pg_available_extensions ON name = extname WHERE extname = 'oauth_tokens';
-SELECT superuser, trusted, relocatable FROM pg_available_extension_versions WHERE name = 'oauth_tokens';
+SELECT DISTINCT superuser, trusted, relocatable FROM pg_available_extension_versions WHERE name = 'oauth_tokens';
 ALTER EXTENSION oauth_tokens SET SCHEMA pg_catalog;
 
 -- Installed but not migrated: every function that needs the table says so.
@@ -189,6 +189,25 @@ JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'oauth_tokens' AND d.d
         (SELECT nspacl FROM pg_namespace WHERE d.classid = 'pg_namespace'::regclass AND oid = d.objid))) a
 WHERE a.grantee <> 10 AND (a.grantee <> 0 OR d.classid <> 'pg_proc'::regclass);
 SELECT has_function_privilege('regress_default', 'oauth_tokens_current()', 'EXECUTE') AS of_public, to_regproc('oauth_tokens_internal.revoke_default_privileges') IS NULL AS helper_is_gone;
+-- An update takes it back from what it has made, and leaves what was granted on the rest.
+GRANT EXECUTE ON FUNCTION oauth_encrypt(text) TO regress_default;
+BEGIN;
+CREATE FUNCTION oauth_tokens_internal.new() RETURNS void LANGUAGE sql AS 'SELECT';
+REVOKE ALL ON FUNCTION oauth_tokens_internal.new() FROM PUBLIC;
+ALTER EXTENSION oauth_tokens ADD FUNCTION oauth_tokens_internal.new();
+CREATE FUNCTION oauth_tokens_internal.revoke_default_privileges() RETURNS void LANGUAGE c AS '$libdir/oauth_tokens', 'oauth_revoke_default_privileges';
+SELECT has_function_privilege('regress_default', 'oauth_tokens_internal.new()', 'EXECUTE') AS by_default;
+SELECT oauth_tokens_internal.revoke_default_privileges();
+SELECT has_function_privilege('regress_default', 'oauth_encrypt(text)', 'EXECUTE') AS granted, has_function_privilege('regress_default', 'oauth_tokens_internal.new()', 'EXECUTE') AS by_default;
+ROLLBACK;
+-- It refuses to begin under a library that is older than it.
+CREATE FUNCTION pg_temp.require_library(version text) RETURNS void LANGUAGE c STRICT AS '$libdir/oauth_tokens', 'oauth_require_library';
+SELECT pg_temp.require_library(default_version), pg_temp.require_library('0.1.10') FROM pg_available_extensions WHERE name = 'oauth_tokens';
+\set VERBOSITY sqlstate
+SELECT pg_temp.require_library('0.10.0');
+SELECT pg_temp.require_library('99.0.0');
+\set VERBOSITY default
+DROP FUNCTION pg_temp.require_library(text);
 DROP EXTENSION oauth_tokens;
 ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES REVOKE ALL ON SEQUENCES FROM PUBLIC;

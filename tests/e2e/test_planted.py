@@ -161,6 +161,17 @@ def test_planted_before_installation(db, path):  # E1
 
 
 @pytest.mark.parametrize("path", PATHS)
+def test_planted_before_an_update(db, path):  # E1
+    db.rows("CREATE EXTENSION oauth_tokens VERSION '0.1.0'")
+    db.rows("SELECT oauth_tokens_upgrade()")
+    plant(db)
+    with db.connect(autocommit=True, options=f"-c search_path={path.replace(' ', '')}") as session:
+        session.execute("ALTER EXTENSION oauth_tokens UPDATE")
+    exercise(db, path)
+    assert_nothing_taken(db)
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_planted_afterwards(db, path):  # E1
     db.rows("CREATE EXTENSION oauth_tokens")
     db.rows("SELECT oauth_tokens_upgrade()")
