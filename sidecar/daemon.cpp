@@ -145,6 +145,7 @@ private:
 	bool published_ = false;
 	std::vector<std::string> doubts_;                // of refreshes, as last logged
 	std::vector<database::RefreshBacklog> backlogs_; // as of the last minute or so
+	std::vector<database::TokensInState> token_states_;
 	EventLoop context_;
 	database::Pool api_pool_;
 	database::Pool refresh_pool_;
@@ -250,6 +251,8 @@ Metrics::Gauges Daemon::gauges()
 	for (const database::RefreshBacklog &backlog : backlogs_)
 		gauges.by_provider.push_back({backlog.provider, backlog.due, backlog.oldest.count(),
 									  backlog.paused_for.count(), backlog.in_doubt});
+	for (const database::TokensInState &of : token_states_)
+		gauges.tokens.emplace_back(of.state, of.tokens);
 	for (const database::Pool *pool :
 		 {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_}) {
 		const database::PoolStatistics database = pool->statistics();
@@ -324,6 +327,7 @@ asio::awaitable<void> Daemon::keep_house()
 			co_await look_at_refreshes();
 			co_await purge();
 			backlogs_ = co_await refresh_store_.backlogs();
+			token_states_ = co_await refresh_store_.token_states();
 			done = true;
 		} catch (const database::StoreError &error) {
 			refusals.add(error, "settings cannot be published, or expired flows not purged");
@@ -395,6 +399,8 @@ int Daemon::run()
 		log::error("cannot listen", {{"reason", error.what()}});
 		return 1;
 	}
+	for (const auto &[name, provider] : settings_.providers)
+		metrics_.begin(name);
 	start_task(context_.get_executor(), "signals", await_signals());
 	start_task(context_.get_executor(), "housekeeping", keep_house());
 	revoker_.start();

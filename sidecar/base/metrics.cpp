@@ -61,6 +61,10 @@ struct Metrics::Impl {
 	Family<Gauge> &in_doubt = gauges("oauth_sidecar_refreshes_in_doubt",
 									 "Tokens whose refresh had no answer, so that nobody knows "
 									 "whether the provider did it; counted once a minute");
+	Family<Gauge> &tokens = gauges(
+		"oauth_sidecar_tokens",
+		"Tokens by state of their refreshes, counted once a minute, up to 100,000; other: all "
+		"the others, as PostgreSQL estimates the size of the table");
 	Family<Counter> &cache_reads =
 		counters("oauth_sidecar_cache_reads_total",
 				 "Reads of tokens: hit, miss, or bypass (Redis was not asked, or did not answer)");
@@ -141,6 +145,17 @@ void Metrics::provider_call(const std::string &provider, std::string_view kind,
 		.Observe(seconds(duration));
 }
 
+void Metrics::begin(const std::string &provider)
+{
+	for (const char *outcome :
+		 {"transient", "no_answer", "dead_grant", "client_config", "spool_unavailable"})
+		impl_->refreshes.Add({{"provider", provider}, {"outcome", outcome}});
+	for (const char *outcome : {"given_up", "refused"})
+		impl_->revocations.Add({{"provider", provider}, {"outcome", outcome}});
+	for (const char *outcome : {"provider_error", "unavailable"})
+		impl_->flows.Add({{"provider", provider}, {"outcome", outcome}});
+}
+
 void Metrics::revocation(const std::string &provider, std::string_view outcome)
 {
 	impl_->revocations.Add({{"provider", provider}, {"outcome", std::string(outcome)}}).Increment();
@@ -197,6 +212,8 @@ std::string Metrics::text(const Gauges &gauges) const
 		impl_->paused.Add({{"provider", of.provider}}).Set(of.paused_for);
 		impl_->in_doubt.Add({{"provider", of.provider}}).Set(static_cast<double>(of.in_doubt));
 	}
+	for (const auto &[state, tokens] : gauges.tokens)
+		impl_->tokens.Add({{"state", state}}).Set(static_cast<double>(tokens));
 	impl_->spool.Add({{"state", "waiting"}}).Set(static_cast<double>(gauges.spool_files));
 	impl_->spool.Add({{"state", "aside"}}).Set(static_cast<double>(gauges.spool_aside));
 	if (gauges.cache_state != "none") {

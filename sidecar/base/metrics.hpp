@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sidecar
@@ -32,6 +33,8 @@ public:
 	void provider_call(const std::string &provider, std::string_view kind,
 					   std::chrono::microseconds duration);
 
+	// The series of what is rare: if one began with its first event, no rate would show that.
+	void begin(const std::string &provider);
 	void revocation(const std::string &provider, std::string_view outcome);
 	void refresh(const std::string &provider, std::string_view outcome);
 
@@ -64,6 +67,7 @@ public:
 			std::int64_t in_doubt = 0;
 		};
 		std::vector<Refreshes> by_provider;
+		std::vector<std::pair<std::string, std::int64_t>> tokens; // by state
 	};
 	std::string text(const Gauges &gauges) const;
 

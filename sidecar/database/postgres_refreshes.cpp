@@ -49,6 +49,22 @@ constexpr const char *kBacklog = R"(SELECT provider, due,
 	in_doubt
 	FROM oauth_tokens_internal.refresh_backlog())";
 
+// Only refreshes leave a row there, and not for a healthy token: no scan of the table.
+constexpr const char *kTokenStates = R"(WITH told AS (
+		SELECT oauth_tokens_internal.connection_state(s.kind, s.lease_until, s.next_attempt_at,
+			NULL, NULL) AS state, pg_catalog.count(*) AS tokens
+		FROM (SELECT v.kind, v.lease_until, v.next_attempt_at
+			FROM oauth_tokens_internal.visible_refresh_states v LIMIT 100000) s GROUP BY 1),
+	known AS (SELECT n.state, COALESCE(t.tokens, 0) AS tokens
+		FROM (VALUES ('refreshing'), ('backing_off'), ('needs_reauthorization')) n (state)
+		LEFT JOIN told t ON t.state = n.state)
+	SELECT k.state, k.tokens FROM known k
+	UNION ALL SELECT 'other', GREATEST(0, c.reltuples::bigint
+		- (SELECT pg_catalog.sum(k.tokens) FROM known k)::bigint)
+	FROM pg_catalog.pg_extension e
+	JOIN pg_catalog.pg_class c ON c.relnamespace = e.extnamespace AND c.relname = 'oauth_tokens'
+	WHERE e.extname = 'oauth_tokens' AND c.reltuples >= 0)";
+
 constexpr const char *kRequestsWait = R"(SELECT workspace_id, provider, actor_type, actor_id,
 	extract(epoch FROM min_ttl)::float8 FROM oauth_tokens_internal.refresh_requests_wait())";
 
@@ -204,6 +220,20 @@ PostgresRefreshes::Awaitable<std::vector<RefreshBacklog>> PostgresRefreshes::bac
 		backlogs.push_back(std::move(backlog));
 	}
 	co_return backlogs;
+}
+
+PostgresRefreshes::Awaitable<std::vector<TokensInState>> PostgresRefreshes::token_states()
+{
+	const Rows rows = co_await caller_.run(kTokenStates);
+	std::vector<TokensInState> states;
+	for (int row = 0; row < rows.count(); row++) {
+		Columns columns(rows, row);
+		TokensInState of;
+		of.state = columns.text();
+		of.tokens = columns.integer();
+		states.push_back(std::move(of));
+	}
+	co_return states;
 }
 
 PostgresRefreshes::Awaitable<std::vector<WantedRefresh>> PostgresRefreshes::wait_for_requests()

@@ -16,6 +16,12 @@ struct RefreshBacklog {
 	std::int64_t in_doubt = 0;                   // tokens: nobody knows what became of a refresh
 };
 
+// How many tokens are in a state of their refreshes, by its name in oauth_connections.
+struct TokensInState {
+	std::string state;
+	std::int64_t tokens = 0;
+};
+
 class PostgresRefreshes : public RefreshStore
 {
 public:
@@ -40,6 +46,9 @@ public:
 
 	// For housekeeping. `rules` is of oauth::refresh_rules().
 	Awaitable<std::vector<RefreshBacklog>> backlogs();
+	// Of the tokens that are being refreshed or whose refresh has failed, up to 100,000; and how
+	// many "other" ones there are, if the server has an estimate of the table's size.
+	Awaitable<std::vector<TokensInState>> token_states();
 	Awaitable<void> publish_rules(const std::string &rules);
 	// Why nothing is refreshed, or nothing ahead of time, though no call fails: a line for each.
 	Awaitable<std::vector<std::string>> doubts(bool with_ahead);

@@ -54,7 +54,7 @@ def wait_outcomes(sidecar, count):
 def metric(sidecar, name):
     lines = sidecar.get("/metrics", listener="api").text.splitlines()
     return {line.rsplit(" ", 1)[0].removeprefix(name): float(line.rsplit(" ", 1)[1])
-            for line in lines if line.startswith(name)}
+            for line in lines if line.startswith(name) and not line.endswith("} 0")}
 
 
 def nothing_is_revoked(sidecar, fake):
