@@ -46,7 +46,7 @@ SIDECAR     ?= yes
 
 .PHONY: help sidecar compile-commands deps quickstart psql stop check test-fast check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-valgrind check-sqlsmith bench \
-        bench-core bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-deps check-debian13 soak format stamp freeze dist stopped
+        bench-core bench-storage bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-deps check-debian13 soak format stamp freeze dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
 install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
@@ -102,12 +102,15 @@ check-debian13: ## run quickstart and all tests on Debian 13, as root (T=sid: th
 	@scripts/$@ $(T)
 
 bench:          ## measure against the baselines, on a private server (T=arguments of bench/run)
-bench: bench-core bench-sidecar bench-cache bench-refresh bench-others
+bench: bench-core bench-storage bench-sidecar bench-cache bench-refresh bench-others
 	@scripts/bench $(T)
 
-bench-core bench-sidecar bench-cache bench-refresh bench-others: bench-deps
+bench-core bench-storage bench-sidecar bench-cache bench-refresh bench-others: bench-deps
 bench-deps:
 	@scripts/deps build bench
+
+bench-storage:  ## measure what a token takes on disk, by fillfactor and toast_tuple_target
+	@BENCHMARK=storage scripts/bench
 
 bench-sidecar:  ## measure the daemon against a bare server that answers a constant
 	@scripts/bench-sidecar

@@ -106,6 +106,19 @@ SELECT oauth_store(:bob, 'no details') IS NOT NULL AS stored;
 SELECT oauth_move(:bob, :alice);
 SELECT * FROM pg_temp.list();
 
+-- Long tokens, which are beside the row: each way to read, keep, move and delete them.
+DELETE FROM oauth_tokens;
+SELECT oauth_store(:alice, repeat('a', 1500), repeat('r', 1500)) IS NOT NULL AS stored;
+SELECT pg_relation_size(reltoastrelid) > 0 AS beside FROM pg_class WHERE oid = 'oauth_tokens'::regclass;
+SELECT oauth_store(:alice, repeat('b', 60000)) IS NOT NULL AS refresh_token_is_kept;
+SELECT oauth_move(:alice, :'w', 'google', 'user', 'long');
+SELECT access_token = repeat('b', 60000) AND refresh_token = repeat('r', 1500) AS whole FROM oauth_get(:'w', 'google', 'user', 'long');
+SELECT oauth_access_token(:'w', 'google', 'user', 'long') = repeat('b', 60000) AS whole;
+SELECT access_token = repeat('b', 60000) AND refresh_token = repeat('r', 1500) AS whole FROM oauth_tokens_decrypted;
+SELECT count(*) AS damaged FROM oauth_tokens_damaged();
+SELECT oauth_delete(:'w', 'google', 'user', 'long', revoke => true) AS deleted;
+SELECT length(encrypted_access_token) > 60000 AND length(encrypted_refresh_token) > 2000 AS whole FROM oauth_tokens_internal.oauth_revocations;
+
 SET client_min_messages = warning;
 SELECT oauth_tokens_downgrade(discard_tokens => true) AS revision \gset
 DROP EXTENSION oauth_tokens;

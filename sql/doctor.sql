@@ -31,6 +31,15 @@ SELECT count(*) AS again FROM pg_temp.wrong();
 COMMIT;
 SELECT regexp_replace(detail, '[0-9a-f]{16}', '<…>') FROM oauth_doctor() WHERE item = 'values and keys';
 
+-- a table as it is adopted, and as 0.1.0 made it
+BEGIN;
+ALTER TABLE oauth_tokens RESET (fillfactor), SET (toast_tuple_target = 8160);
+SELECT pg_temp.obey('storage');
+SELECT * FROM pg_temp.wrong();
+ALTER TABLE oauth_tokens SET (fillfactor = 100);
+SELECT count(*) AS decided FROM pg_temp.wrong();
+ROLLBACK;
+
 -- values that no key opens
 BEGIN;
 UPDATE oauth_tokens SET encrypted_access_token = fernet_encrypt('x', fernet_generate_key()) WHERE actor_id < 'user 3';

@@ -133,6 +133,20 @@ AND (NOT i.indisvalid OR NOT i.indisready OR NOT i.indislive
 		::text)::pg_catalog.xid)))
 ORDER BY 2)";
 
+// As 0.1.0 made the table, or as it was adopted. A fillfactor that somebody has set is a decision.
+constexpr const char *kStorage = R"(
+SELECT 'warning', f.detail, pg_catalog.format('ALTER TABLE %s.oauth_tokens %s;', e.schema, f.change)
+FROM pg_catalog.pg_class t JOIN extension e ON e.extnamespace = t.relnamespace,
+	(VALUES ('fillfactor', NULL, 'a refreshed token finds no room in its page: fillfactor is not set',
+		'SET (fillfactor = 90)'),
+	('toast_tuple_target', 2048, 'a refresh writes long tokens whole: toast_tuple_target is more than 2048',
+		'RESET (toast_tuple_target)')) f (name, most, detail, change)
+LEFT JOIN LATERAL (SELECT o.option_value::int AS value
+	FROM pg_catalog.pg_options_to_table(t.reloptions) o WHERE o.option_name = f.name) o ON true
+WHERE t.relname = 'oauth_tokens' AND t.relkind = 'r'
+AND CASE WHEN f.most IS NULL THEN o.value IS NULL ELSE o.value > f.most END
+ORDER BY f.name)";
+
 constexpr const char *kRules = R"(
 SELECT 'warning', 'nothing is refreshed ahead of time, which is set for '
 		|| pg_catalog.string_agg(r.provider, ', ' ORDER BY r.provider)
@@ -155,6 +169,7 @@ constexpr Check kChecks[] = {
 	{"tables", look_at_tables, nullptr, "as oauth_tokens_upgrade() makes them"},
 	{"triggers", look_at_triggers, nullptr, "there, and ENABLE ALWAYS"},
 	{"indexes", nullptr, kIndexes, "valid"},
+	{"storage", nullptr, kStorage, "refreshed tokens find room in their page"},
 	{"background refresh", look_at_background_indexes, nullptr, "not used"},
 	{"tables' owner", look_at_owners, nullptr, "trusted"},
 };
