@@ -189,7 +189,7 @@ JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'oauth_tokens' AND d.d
         (SELECT nspacl FROM pg_namespace WHERE d.classid = 'pg_namespace'::regclass AND oid = d.objid))) a
 WHERE a.grantee <> 10 AND (a.grantee <> 0 OR d.classid <> 'pg_proc'::regclass);
 SELECT has_function_privilege('regress_default', 'oauth_tokens_current()', 'EXECUTE') AS of_public, to_regproc('oauth_tokens_internal.revoke_default_privileges') IS NULL AS helper_is_gone;
--- An update takes it back from what it has made, and leaves what was granted on the rest.
+-- E27: an update takes it back from what it has made, and leaves what was granted on the rest.
 GRANT EXECUTE ON FUNCTION oauth_encrypt(text) TO regress_default;
 BEGIN;
 CREATE FUNCTION oauth_tokens_internal.new() RETURNS void LANGUAGE sql AS 'SELECT';

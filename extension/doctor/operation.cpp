@@ -23,8 +23,11 @@ constexpr const char *kVersions = R"(
 , loaded AS (SELECT '%s'::text AS version)
 SELECT 'error', 'the server has loaded ' || l.version
 		|| ', and the objects of this database are of ' || e.extversion,
-	'ALTER EXTENSION oauth_tokens UPDATE; SELECT ' || e.schema
-		|| '.oauth_tokens_upgrade(); -- after a restart of the server'
+	CASE WHEN pg_catalog.string_to_array(e.extversion, '.')::integer[]
+			> pg_catalog.string_to_array(l.version, '.')::integer[]
+		THEN 'Restart the server.'
+		ELSE 'ALTER EXTENSION oauth_tokens UPDATE; SELECT ' || e.schema
+			|| '.oauth_tokens_upgrade(); -- after a restart of the server' END
 FROM loaded l, extension e WHERE e.extversion <> l.version
 UNION ALL SELECT 'warning', a.default_version || ' is installed, and the server has loaded '
 		|| l.version,

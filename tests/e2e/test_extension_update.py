@@ -50,7 +50,7 @@ def description(server, name):
 
 @pytest.mark.parametrize("schema", ["public", '"of Tokens"'])
 @pytest.mark.parametrize("version", RELEASED)
-def test_an_update_makes_what_an_installation_makes(server, version, schema):
+def test_an_update_makes_what_an_installation_makes(server, version, schema):  # E27
     install(server, "old", version, schema)
     server.rows("ALTER EXTENSION oauth_tokens UPDATE", db="old")
     install(server, "new", schema=schema)
@@ -176,7 +176,7 @@ def works(server, name):
 
 
 @pytest.mark.parametrize("version", RELEASED)
-def test_a_database_in_use(server, version):
+def test_a_database_in_use(server, version):  # E6, E27
     """Nothing that it has gets lost, and it is what a new one in the same use is; so are the copies that are made of its dumps,
     from before the update and from afterwards."""
     use(server, install(server, "new"))
@@ -205,6 +205,13 @@ def test_before_the_update(server, version):
     found = server.rows("SELECT status, hint FROM oauth_doctor() WHERE item = 'versions'", db="old")
     current = server.value("SELECT default_version FROM pg_available_extensions WHERE name = 'oauth_tokens'", db="old")
     assert version == current or found[0][0] == "error" and "ALTER EXTENSION oauth_tokens UPDATE" in found[0][1]
+
+
+def test_the_library_before(server):
+    """What a server without a restart tells of objects that were made for a later library."""
+    install(server, "new")
+    server.rows("UPDATE pg_extension SET extversion = '99.0.0' WHERE extname = 'oauth_tokens'", db="new")
+    assert server.rows("SELECT status, hint FROM oauth_doctor() WHERE item = 'versions'", db="new") == [("error", "Restart the server.")]
 
 
 def test_only_a_superuser_updates(server):

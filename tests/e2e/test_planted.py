@@ -161,7 +161,7 @@ def test_planted_before_installation(db, path):  # E1
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_planted_before_an_update(db, path):  # E1
+def test_planted_before_an_update(db, path):  # E1, E27
     db.rows("CREATE EXTENSION oauth_tokens VERSION '0.1.0'")
     db.rows("SELECT oauth_tokens_upgrade()")
     plant(db)
