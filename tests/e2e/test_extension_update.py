@@ -2,6 +2,8 @@
 grants and what is under way as they are."""
 
 import re
+import shutil
+import subprocess
 
 import psycopg
 import pytest
@@ -212,6 +214,43 @@ def test_the_library_before(server):
     install(server, "new")
     server.rows("UPDATE pg_extension SET extversion = '99.0.0' WHERE extname = 'oauth_tokens'", db="new")
     assert server.rows("SELECT status, hint FROM oauth_doctor() WHERE item = 'versions'", db="new") == [("error", "Restart the server.")]
+
+
+def test_no_change_without_a_version(tmp_path):  # E27
+    """What scripts/check-releases refuses, after a release of this version."""
+    for folder in ("extension/sql", "extension/releases"):
+        shutil.copytree(CHECKOUT / folder, tmp_path / folder)
+    (tmp_path / "scripts").mkdir()
+    for name in ("oauth_tokens.control", "scripts/common.sh", "scripts/check-releases", "scripts/freeze"):
+        shutil.copy(CHECKOUT / name, tmp_path / name)
+    releases, control = tmp_path / "extension/releases", tmp_path / "oauth_tokens.control"
+
+    def script(name):
+        done = subprocess.run([tmp_path / "scripts" / name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return done.returncode, done.stdout
+
+    def changed(path, text):
+        before = path.read_text("utf-8") if path.exists() else None
+        path.write_text((before or "") + text, "utf-8")
+        found = script("check-releases")
+        path.write_text(before, "utf-8") if before else path.unlink()
+        return found
+
+    version = re.search(r"default_version = '(.*)'", control.read_text())[1]
+    if version not in RELEASED:
+        assert script("freeze")[0] == 0
+    assert script("check-releases") == (0, "") and script("freeze")[0] == 1
+    for path, text, complaint in [
+        (tmp_path / "extension/sql/85_doctor.sql", "-- more\n", f"was changed since release {version}"),
+        (releases / f"oauth_tokens--{version}.sql", "-- more\n", "never changes"),
+        (releases / "oauth_tokens--0.1.0--0.2.0.sql", "-- more\n", "never changes"),
+        (releases / "oauth_tokens--0.1.0--9.0.0.sql", "-- more\n", "neither in SHA256SUMS"),
+        (control, "default_version = '99.0.0'\n", f"oauth_tokens--{version}--99.0.0.sql"),
+    ]:
+        if path == control:
+            control.write_text(control.read_text().replace("default_version", "#"))
+        status, said = changed(path, text)
+        assert status == 1 and complaint in said, (path, said)
 
 
 def test_only_a_superuser_updates(server):
