@@ -24,6 +24,7 @@ bool confirm_flows_setting = false;
 bool allow_without_preload_setting = false;
 char *redact_also_setting = nullptr;
 int literal_secrets_setting = static_cast<int>(LiteralSecrets::allow);
+bool enable_get_scan_setting = true;
 int key_binding_setting = static_cast<int>(KeyBinding::shared);
 
 namespace
@@ -43,7 +44,7 @@ constexpr config_enum_entry kKeyBindings[] = {
 
 char *workspace_id_setting = nullptr;
 
-// All but the last one, which is each caller's own.
+// All but those that are each caller's own.
 constexpr const char *kAdministrators[] = {
 	"oauth_tokens.key_file",    "oauth_tokens.key_command",    "oauth_tokens.key_binding",
 	"oauth_tokens.public_url",  "oauth_tokens.confirm_flows",  "oauth_tokens.allow_without_preload",
@@ -116,6 +117,11 @@ void define_settings()
 		"A secret that is passed as a parameter is not in the statement's text.",
 		&literal_secrets_setting, literal_secrets_setting, kLiteralSecrets, PGC_SUSET, 0, nullptr,
 		nullptr, nullptr);
+	DefineCustomBoolVariable("oauth_tokens.enable_get_scan",
+							 "Enables the planner's use of a scan of its own for oauth_get.",
+							 "Else the executor scans it as any function: the same row, slower.",
+							 &enable_get_scan_setting, true, PGC_USERSET, GUC_EXPLAIN, nullptr,
+							 nullptr, nullptr);
 	DefineCustomStringVariable(
 		kWorkspaceIdSetting, "The workspace whose tokens row security shows.",
 		"After oauth_tokens_enable_row_security(). Empty: no tokens.", &workspace_id_setting, "",

@@ -20,6 +20,9 @@ extern char *redact_also_setting;
 enum class LiteralSecrets : int { allow, warn, reject };
 extern int literal_secrets_setting;
 
+// Whether a plan may have the scan of tokens/get_scan.hpp.
+extern bool enable_get_scan_setting;
+
 // How tokens of the table are sealed, and which of them open (keys/key_ring.hpp).
 enum class KeyBinding : int { shared, migrating, bound };
 extern int key_binding_setting;

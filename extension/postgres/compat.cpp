@@ -7,12 +7,18 @@ extern "C" {
 #include "access/tableam.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "commands/explain.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 }
 
 namespace oauth_tokens::compat
@@ -72,6 +78,14 @@ bool walk_query(Query *query, bool (*visit)(Node *, void *), void *context)
 	const auto any = reinterpret_cast<void (*)()>(visit);
 	return query_tree_walker(query, reinterpret_cast<bool (*)()>(any), context, 0);
 #endif
+}
+
+void explain_expression(const char *label, Node *expression, Plan *plan, List *ancestors,
+						ExplainState *state)
+{
+	List *context = set_deparse_context_plan(state->deparse_cxt, plan, ancestors);
+	const bool has_prefix = state->verbose || list_length(state->rtable) > 1;
+	ExplainPropertyText(label, deparse_expression(expression, context, has_prefix, false), state);
 }
 
 void *guc_allocate(std::size_t size)

@@ -48,7 +48,10 @@ extern "C" {
 #endif
 
 struct EState;
+struct ExplainState;
 struct IndexScanDescData;
+struct List;
+struct Plan;
 struct Query;
 struct ResultRelInfo;
 struct TupleTableSlot;
@@ -70,6 +73,10 @@ bool walk_expression(Node *node, bool (*visit)(Node *, void *), void *context);
 
 // The same for a query, with the queries in it.
 bool walk_query(Query *query, bool (*visit)(Node *, void *), void *context);
+
+// A line of EXPLAIN for an expression of a plan's node.
+void explain_expression(const char *label, Node *expression, Plan *plan, List *ancestors,
+						ExplainState *state);
 
 // Memory for what a setting's check hook has worked out; null: there is none.
 void *guc_allocate(std::size_t size);
