@@ -43,14 +43,16 @@ export PG_CONFIG DEBUG SANITIZE
 
 # SIDECAR=no leaves the daemon out, on a database server that needs none.
 SIDECAR     ?= yes
+# Where the daemon is installed. PostgreSQL 18 takes a prefix for itself, so none is set.
+sidecar_prefix := $(or $(prefix),/usr/local)
 
-.PHONY: help sidecar compile-commands deps quickstart psql stop check test-fast check-static check-unit check-sanitize check-fuzz \
+.PHONY: help sidecar install-sidecar uninstall-sidecar compile-commands deps quickstart psql stop check test-fast check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-valgrind check-sqlsmith bench \
         bench-core bench-storage bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-deps check-debian13 soak format stamp freeze dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
-install:        ## install it into the PostgreSQL that PG_CONFIG belongs to
-uninstall:      ## remove it from there
+install:        ## install both: into the PostgreSQL that PG_CONFIG belongs to, and below prefix (/usr/local)
+uninstall:      ## remove them from there (SIDECAR=no: the extension alone)
 installcheck:   ## run the regression tests against a running server that has it
 clean:          ## remove what a build made
 distclean:      ## also remove private servers, with their tokens and keys
@@ -60,6 +62,12 @@ help:           ## list the targets
 
 sidecar:        ## build the daemon, build/oauth-sidecar
 	@scripts/sidecar
+
+install-sidecar: sidecar ## install the daemon alone, with its unit, man page and samples (prefix=/usr/local)
+	@scripts/install-sidecar install '$(sidecar_prefix)'
+
+uninstall-sidecar: ## remove it
+	@scripts/install-sidecar remove '$(sidecar_prefix)'
 
 compile-commands: ## write build/compile_commands.json, where clangd looks for it
 	@scripts/deps build
@@ -161,6 +169,8 @@ ifneq ($(and $(PGXS),$(SERVER_H),$(if $(filter check,$(MAKECMDGOALS)),,yes)),)
 include $(PGXS)
 ifneq ($(SIDECAR),no)
 all: sidecar
+install: install-sidecar
+uninstall: uninstall-sidecar
 endif
 -include $(OBJS:.o=.d)
 # These know the version.
