@@ -46,7 +46,7 @@ SIDECAR     ?= yes
 # Where the daemon is installed. PostgreSQL 18 takes a prefix for itself, so none is set.
 sidecar_prefix := $(or $(prefix),/usr/local)
 
-.PHONY: help sidecar install-sidecar uninstall-sidecar compile-commands deps quickstart psql stop check test-fast check-static check-unit check-sanitize check-fuzz \
+.PHONY: help sidecar install-sidecar uninstall-sidecar compile-commands deps quickstart psql stop check test-fast deb check-deb check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-valgrind check-sqlsmith bench \
         bench-core bench-storage bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-deps check-debian13 soak format stamp freeze dist stopped
 
@@ -107,6 +107,12 @@ check-static check-fuzz check-model check-regress check-sanitize-regress check-e
 	@scripts/$@ $(T)
 
 check-debian13: ## run quickstart and all tests on Debian 13, as root (T=sid: the regression tests on sid)
+	@scripts/$@ $(T)
+
+deb:            ## build Debian packages for this release and its PostgreSQL, in build/deb
+	@scripts/$@
+
+check-deb:      ## install, upgrade and remove them on clean Debian 12 and 13, as root (T=trixie: there alone)
 	@scripts/$@ $(T)
 
 bench:          ## measure against the baselines, on a private server (T=arguments of bench/run)
