@@ -48,7 +48,7 @@ sidecar_prefix := $(or $(prefix),/usr/local)
 
 .PHONY: help sidecar install-sidecar uninstall-sidecar compile-commands deps quickstart psql stop check test-fast deb check-deb check-static check-unit check-sanitize check-fuzz \
         check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-valgrind check-sqlsmith bench \
-        bench-core bench-storage bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-deps check-debian13 soak format stamp freeze dist stopped
+        bench-core bench-storage bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-adopt bench-deps check-debian13 soak format stamp freeze dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
 install:        ## install both: into the PostgreSQL that PG_CONFIG belongs to, and below prefix (/usr/local)
@@ -125,6 +125,9 @@ bench-deps:
 
 bench-storage:  ## measure what a token takes on disk, by fillfactor and toast_tuple_target
 	@BENCHMARK=storage scripts/bench
+
+bench-adopt:    ## measure who waits while a table of 2,000,000 rows is adopted (minutes)
+	@BENCHMARK=adopt scripts/bench $(T)
 
 bench-sidecar:  ## measure the daemon against a bare server that answers a constant
 	@scripts/bench-sidecar

@@ -143,10 +143,9 @@ SELECT oauth_delete(:'a', 'google', 'user', 'alice'), oauth_delete(:'a', 'google
 SELECT outcome FROM oauth_refresh_begin(:'a', 'google', 'user', 'alice');
 SELECT oauth_fresh_access_token(:'a', 'google', 'user', 'alice');
 UPDATE oauth_token_details SET account_label = 'mallory' WHERE workspace_id = :'a';
+SELECT oauth_store(:'a', 'google', 'user', 'new', 'sentinel');
 RESET oauth_tokens.workspace_id;
-\set VERBOSITY sqlstate
 SELECT oauth_store(:'b', 'google', 'user', 'new', 'sentinel');
-\set VERBOSITY default
 SELECT oauth_delete(:'b', 'google', 'user', 'bob');
 DELETE FROM oauth_tokens;
 RESET ROLE;

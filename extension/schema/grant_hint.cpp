@@ -1,10 +1,13 @@
 #include "schema/grant_hint.hpp"
 
 #include "schema/capabilities.hpp"
+#include "schema/table_definition.hpp"
+#include "settings.hpp"
 
 extern "C" {
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 }
 
@@ -44,6 +47,24 @@ bool is_about_ours(const char *message)
 	return false;
 }
 
+// The message is in the server's language; the function that raises it is not.
+bool is_by_policy(const ErrorData *error)
+{
+	return error->funcname != nullptr && strcmp(error->funcname, "ExecWithCheckOptions") == 0 &&
+		   strstr(error->message, kTableName) != nullptr;
+}
+
+// Without a look at the catalog, within PG_CATCH.
+char *workspace_hint()
+{
+	const char *set = GetConfigOption(kWorkspaceIdSetting, true, false);
+	const bool is_set = set != nullptr && set[0] != '\0';
+	return psprintf(
+		"After oauth_tokens_enable_row_security(), a role writes tokens of one workspace "
+		"alone. %s%s: SET LOCAL %s = '…' in the transaction of this call.",
+		kWorkspaceIdSetting, is_set ? psprintf(" is %s", set) : " is not set", kWorkspaceIdSetting);
+}
+
 } // namespace
 
 void rethrow_with_grant_hint(const char *function, Oid caller)
@@ -52,6 +73,11 @@ void rethrow_with_grant_hint(const char *function, Oid caller)
 		PG_RE_THROW();
 	MemoryContextSwitchTo(TopTransactionContext);
 	ErrorData *error = CopyErrorData();
+	if (error->hint == nullptr && is_by_policy(error)) {
+		error->hint = workspace_hint();
+		FlushErrorState();
+		ReThrowError(error);
+	}
 	const char *capability = capability_for(function);
 	if (error->hint != nullptr || capability == nullptr || !is_about_ours(error->message))
 		PG_RE_THROW();
