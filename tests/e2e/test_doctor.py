@@ -9,7 +9,7 @@ import pytest
 from support.harness import DATABASE, KEY, wait_until
 from support.tokens import fingerprint, get, identity, key_forms, new_key, set_ring, store
 
-ITEMS = 30
+ITEMS = 31
 
 LOG_HOOK = r"""
 #include "postgres.h"
