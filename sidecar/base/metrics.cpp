@@ -81,6 +81,9 @@ struct Metrics::Impl {
 										  "Invalidations that the last batch has found");
 	Family<Gauge> &cache_heartbeat = gauges("oauth_sidecar_cache_heartbeat_age_seconds",
 											"Seconds since this daemon last wrote the heartbeat");
+	Family<Gauge> &cache_draining =
+		gauges("oauth_sidecar_cache_draining", "1 where changes wake this daemon to evict entries; "
+											   "the others look for changes now and then");
 	Family<Gauge> &cache_up =
 		gauges("oauth_sidecar_cache_up", "1 where tokens may come from the cache");
 	// Kept, because each request counts in them, and looking labels up is slow.
@@ -194,6 +197,11 @@ void Metrics::cache_invalidated(std::size_t invalidations, std::chrono::microsec
 void Metrics::cache_heartbeat()
 {
 	impl_->heartbeat = std::chrono::steady_clock::now();
+}
+
+void Metrics::cache_draining(bool drains)
+{
+	impl_->cache_draining.Add({}).Set(drains ? 1 : 0);
 }
 
 std::string Metrics::text(const Gauges &gauges) const

@@ -45,6 +45,7 @@ public:
 	void cache_pending(std::size_t invalidations);
 	void cache_invalidated(std::size_t invalidations, std::chrono::microseconds lag);
 	void cache_heartbeat(); // it was written now
+	void cache_draining(bool drains);
 
 	// Values that are read at each request of /metrics.
 	struct Gauges {

@@ -22,6 +22,12 @@ namespace
 
 // The shortest time between two heartbeats. The wait for a change adds at most its time-out.
 constexpr auto kHeartbeatDistance = 500ms;
+// The longest time between two heartbeats of a drainer that works, and some more. If it dies,
+// hangs or is cut off, another one drains then.
+constexpr auto kDrainerLife = 2000ms;
+// Of an onlooker, between two batches: how long a change waits at most if the drainer does not do
+// its work.
+constexpr auto kOnlookerPause = 100ms;
 constexpr int kInvalidationsAtOnce = 10000;
 // The limit if invalidations stay pending for a while. While there are more, nothing is
 // believed that was read before.
@@ -63,7 +69,7 @@ Invalidator::Invalidator(asio::any_io_executor executor, database::InvalidationQ
 	: executor_(std::move(executor)), invalidations_(invalidations), connection_(connection),
 	  reading_(reading), keys_(keys), epochs_(invalidations, connection, keys, std::move(home)),
 	  persistence_(ephemeral), coherence_(coherence), changes_(changes),
-	  is_sealed_(ephemeral.sealed), metrics_(metrics)
+	  is_sealed_(ephemeral.sealed), metrics_(metrics), name_(cache_entry::new_epoch_id())
 {
 }
 
@@ -71,8 +77,10 @@ Invalidator::Awaitable<void> Invalidator::run()
 {
 	for (;;) {
 		const std::chrono::milliseconds wait = co_await try_once();
-		if (wait > 0ms)
-			co_await pause(wait);
+		if (wait == 0ms)
+			continue;
+		metrics_.cache_draining(false);
+		co_await pause(wait);
 	}
 }
 
@@ -137,6 +145,7 @@ void Invalidator::begin_at_once()
 {
 	heartbeat_written_at_ = {};
 	has_more_ = true;
+	drains_ = true;
 }
 
 // Redis may have been restarted between two commands, with an epoch that it had saved. A
@@ -149,12 +158,20 @@ redis::Client &Invalidator::same_redis()
 	return connection_;
 }
 
+// A change wakes the drainer. If it woke onlookers, too, each daemon would make stores slower.
+Invalidator::Awaitable<void> Invalidator::rest()
+{
+	if (!drains_)
+		co_await pause(kOnlookerPause);
+	else if (!has_more_ && unacknowledged_.empty())
+		co_await invalidations_.wait();
+}
+
 // The time is taken before the invalidations are read: everything that was committed by then
 // is evicted when the heartbeat is written.
 Invalidator::Awaitable<void> Invalidator::run_batch()
 {
-	if (!has_more_ && unacknowledged_.empty())
-		co_await invalidations_.wait();
+	co_await rest();
 	const Clock::time_point begun = Clock::now();
 	std::int64_t since = 0;
 	if (is_heartbeat_due())
@@ -316,13 +333,17 @@ Invalidator::Awaitable<void> Invalidator::write_heartbeat(std::int64_t since)
 {
 	const Coherence::Known &known = *coherence_.known;
 	const std::string until = std::to_string(since + kHeartbeatLife.count());
-	redis::Command write_heartbeat{"EVAL",     kHeartbeatScript, "2",  keys_.epoch, keys_.live,
-								   known.text, known.epoch.id,   until};
+	const std::string drainer_life = std::to_string(kDrainerLife.count());
+	redis::Command write_heartbeat{
+		"EVAL",     kHeartbeatScript, "3",   keys_.epoch, keys_.live,  keys_.drainer,
+		known.text, known.epoch.id,   until, name_,       drainer_life};
 	const redis::Reply reply = co_await same_redis().run(std::move(write_heartbeat));
-	if (reply.integer() != 1)
+	if (reply.integer() == 0)
 		throw EpochLost("Redis has another epoch");
 	heartbeat_written_at_ = coherence_.heartbeat_at = Clock::now();
+	drains_ = reply.integer() == 2;
 	metrics_.cache_heartbeat();
+	metrics_.cache_draining(drains_);
 	if (!is_on_)
 		log::info("the cache is on", {{"epoch", std::string_view(known.epoch.id)}});
 	is_on_ = true;

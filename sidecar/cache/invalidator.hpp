@@ -1,5 +1,6 @@
 // Evicts the entries of tokens that have changed in the database, and writes the heartbeat
-// meanwhile (docs/design/cache.md, "Batch"). Any number of daemons may run one.
+// meanwhile (docs/design/cache.md, "Batch"). Any number of daemons may run one: the drainer
+// runs a batch for each change, the others run one now and then.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -42,6 +43,7 @@ private:
 
 	Awaitable<std::chrono::milliseconds> try_once();
 	Awaitable<void> begin();
+	Awaitable<void> rest();
 	Awaitable<void> run_batch();
 	redis::Client &same_redis();
 	Awaitable<void> evict(const std::vector<database::Invalidation> &invalidations);
@@ -72,6 +74,8 @@ private:
 	std::unordered_map<std::int64_t, Clock::time_point> done_;
 	std::string done_under_; // the registration id
 	Metrics &metrics_;
+	const std::string name_; // of this daemon, as the drainer
+	bool drains_ = true;     // until Redis names another one
 	Backoff backoff_;
 	Clock::time_point heartbeat_written_at_{};
 	std::vector<std::int64_t> unacknowledged_; // for the next read to acknowledge

@@ -21,16 +21,20 @@ inline constexpr std::string_view kReleaseScript = R"(
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1)";
 
-// KEYS epoch, live; ARGV epoch, its id, when it ends (milliseconds since 1970). 1, or
-// 0 if the epoch has changed. The end is absolute, so that a script that runs late writes a
-// heartbeat that has ended. A longer one of another daemon stays.
+// KEYS epoch, live, drainer; ARGV epoch, its id, when the heartbeat ends (milliseconds since
+// 1970), this daemon's name, for how long it drains (milliseconds). 2 if this daemon drains from
+// now on, 1 if another one does, 0 if the epoch has changed. The heartbeat's end is absolute, so
+// that a script that runs late writes one that has ended. A longer one of another daemon stays.
 inline constexpr std::string_view kHeartbeatScript = R"(
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
 local left = ARGV[3] - time[1] * 1000 - math.floor(time[2] / 1000)
-if redis.call('GET', KEYS[2]) == ARGV[2] and redis.call('PTTL', KEYS[2]) >= left then return 1 end
-redis.call('SET', KEYS[2], ARGV[2], 'PXAT', ARGV[3])
-return 1)";
+if redis.call('GET', KEYS[2]) ~= ARGV[2] or redis.call('PTTL', KEYS[2]) < left then
+  redis.call('SET', KEYS[2], ARGV[2], 'PXAT', ARGV[3])
+end
+if (redis.call('GET', KEYS[3]) or ARGV[4]) ~= ARGV[4] then return 1 end
+redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[5])
+return 2)";
 
 // KEYS epoch, live; ARGV the epoch expected (empty: none), the new one. 1, or 0 if
 // there is another. During the eviction, the heartbeat says nothing about entries. It shows

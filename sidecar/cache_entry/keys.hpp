@@ -12,7 +12,8 @@ namespace sidecar::cache_entry
 struct Keys {
 	Keys(std::string_view key_template, const std::string &prefix)
 		: entries(key_template), live(prefix + ":live"), epoch(prefix + ":epoch"),
-		  metadata_prefix(prefix + ":meta:"), lease_prefix(prefix + ":lease:")
+		  drainer(prefix + ":drainer"), metadata_prefix(prefix + ":meta:"),
+		  lease_prefix(prefix + ":lease:")
 	{
 	}
 
@@ -23,8 +24,9 @@ struct Keys {
 	std::string lease(std::string_view entry) const { return lease_prefix + std::string(entry); }
 
 	const KeyTemplate entries;
-	const std::string live;  // the heartbeat: the epoch's id, for 5 s
-	const std::string epoch; // the epoch
+	const std::string live;    // the heartbeat: the epoch's id, for 5 s
+	const std::string epoch;   // the epoch
+	const std::string drainer; // which daemon drains, for 2 s
 	const std::string metadata_prefix;
 	const std::string lease_prefix;
 };

@@ -43,6 +43,8 @@
  * (a change may be one of all identities), REDIS_RESTARTS (once, with
  * nothing or with what it last dumped), TICKS=n (time passes, n times), SHOWN (entries
  * are sealed: invalidations stay for a while after their entries were dropped).
+ *
+ * Who drains is no part of it: any sidecar may do a pass at any moment, or none.
  */
 #if defined(EMPTY) || defined(ENDS) || defined(DB_CRASH) || defined(TRUNCATES) ||             \
 	defined(REDIS_RESTARTS) || DATABASES > 1 || REDISES > 1
@@ -73,6 +75,10 @@ typedef Redis {
 	byte entry;       /* the version in it, 0 where there is none */
 	byte sealed;      /* entry_metadata: the version whose digest it has */
 	byte sealed_in;   /* entry_metadata: the epoch */
+#ifdef ONLOOKER_TRUSTS_DRAINER
+	byte drainer;     /* the sidecar, from 1 on */
+	byte drains_until;
+#endif
 	byte lease        /* the filler that holds it, from 1 on */
 };
 
@@ -464,6 +470,18 @@ dropping:
 	fi;
 
 pass:
+#ifdef ONLOOKER_TRUSTS_DRAINER
+	/* Another one drains, says Redis, and not long ago it was true. */
+	if
+	:: atomic { R.drainer && R.drainer != me + 1 && connected && R.epoch == known[me] && R.ready ->
+		R.live = known[me];
+		R.until = now + LIFE;
+		settle();
+		goto pass
+	}
+	:: true
+	fi;
+#endif
 #ifdef TICKS
 	if
 	:: atomic {
@@ -618,6 +636,12 @@ acknowledge:
 		/* Born expired, it takes away what there was. */
 		R.until = (at + LIFE > now -> at + LIFE : 0);
 		R.live = (at + LIFE > now -> R.live : 0);
+#endif
+#ifdef ONLOOKER_TRUSTS_DRAINER
+		if
+		:: !R.drainer || R.drainer == me + 1 -> R.drainer = me + 1; R.drains_until = now + 1
+		:: else
+		fi;
 #endif
 		write_heartbeat();
 		settle();
@@ -869,6 +893,13 @@ inline expire(q) {
 	:: q.live && q.until <= now -> q.live = 0; q.until = 0
 	:: else
 	fi
+#ifdef ONLOOKER_TRUSTS_DRAINER
+	;
+	if
+	:: q.drainer && q.drains_until <= now -> q.drainer = 0; q.drains_until = 0
+	:: else
+	fi
+#endif
 }
 
 proctype Clock() {

@@ -21,6 +21,7 @@ public:
 	std::function<void()> at_pending = [] {};
 	int acknowledged = 0;
 	int looks = 0;
+	int waits = 0;
 	std::int64_t now = 1'000'000;
 	bool deletes = true;
 
@@ -34,7 +35,11 @@ public:
 		co_return;
 	}
 	Awaitable<bool> unregister_cache(const std::string &) override { co_return true; }
-	Awaitable<void> wait() override { co_await tests::sleep_for(1ms); }
+	Awaitable<void> wait() override
+	{
+		waits++;
+		co_await tests::sleep_for(1ms);
+	}
 	Awaitable<database::PendingInvalidations>
 	pending(int most, const std::string &registration_id,
 			const std::vector<std::int64_t> &done) override
@@ -90,6 +95,10 @@ protected:
 	{
 		redis::Command command{"SET", key, "value"};
 		run(*connection_, std::move(command));
+	}
+	bool says(const std::string &metric)
+	{
+		return metrics_.text({}).find("oauth_sidecar_cache_" + metric + "\n") != std::string::npos;
 	}
 	bool is_heartbeat_fresh()
 	{
@@ -160,6 +169,26 @@ TEST_F(SealingInvalidatorTest, DropsMany)
 	until([&] { return invalidations_.invalidations.empty(); });
 	for (std::size_t i = 0; i < entries.size(); i += 100)
 		EXPECT_EQ(get(entries[i]), "") << i;
+}
+
+// Changes do not wake it; but what the drainer does not evict, it does.
+TEST_F(InvalidatorTest, LooksOnWhileAnotherDaemonDrains) // C22
+{
+	until([&] { return is_heartbeat_fresh() && says("draining 1"); });
+	set(keys_.drainer); // by another name
+	until([&] { return says("draining 0"); });
+	const int waits = invalidations_.waits;
+	const std::string entry = keys_.entries.key(kAnn);
+	set(entry);
+	invalidations_.invalidations = {{1, kAnn}};
+	until([&] { return invalidations_.invalidations.empty(); });
+	EXPECT_EQ(get(entry), "");
+	EXPECT_TRUE(is_heartbeat_fresh());
+	EXPECT_EQ(invalidations_.waits, waits);
+	redis::Command leave{"DEL", keys_.drainer};
+	run(*connection_, std::move(leave));
+	until([&] { return invalidations_.waits > waits; });
+	EXPECT_TRUE(says("draining 1"));
 }
 
 // Whatever it is, it must not end: nobody would drop anything any more.
