@@ -147,6 +147,17 @@ try {
 	return std::nullopt;
 }
 
+// Of an envelope that this key has been found to have signed.
+std::optional<std::span<char>> decrypt_derived(const common::fernet::Key &key,
+											   std::string_view info,
+											   common::fernet::Envelope &envelope) noexcept
+try {
+	const auto derived = common::fernet::derive_key(key, info);
+	return derived ? common::fernet::Cipher(*derived).decrypt(envelope) : std::nullopt;
+} catch (...) {
+	return std::nullopt;
+}
+
 // Whether `fits` is true of the index of a key. The last one that fitted is tried first, because
 // each derivation costs more than what it is for.
 template <typename Fits>
@@ -215,6 +226,29 @@ Signer find_shared_signer(Ring &keys, const common::fernet::Envelope &envelope)
 	const std::size_t signer = find_signer(keys, envelope);
 	return signer == keys.ciphers.size() ? Signer{}
 										 : Signer{static_cast<int>(signer) + 1, Sealing::shared};
+}
+
+// The shared keys come first: nothing is derived for them, so it is cheaper in every mode.
+Signer find_any_signer(Ring &keys, const ValuePosition &place,
+					   const common::fernet::Envelope &envelope)
+{
+	const Signer shared = find_shared_signer(keys, envelope);
+	return shared.position != 0 ? shared : find_bound_signer(keys, place, envelope);
+}
+
+// Without verifying it again. Position 0: it is damaged all the same.
+Opened open_signed(Ring &keys, const Signer &signer, const ValuePosition &place,
+				   common::fernet::Envelope &envelope)
+{
+	const std::size_t index = signer.position - 1;
+	if (signer.sealing == Sealing::shared)
+		return open_shared(keys, index, envelope);
+	const std::uint64_t timestamp = envelope.timestamp(); // decrypting overwrites it
+	BoundKeyInfo info;
+	if (!bound_key_info(place, info))
+		return {};
+	const auto plaintext = decrypt_derived(keys.keys[index], view_of(info), envelope);
+	return plaintext ? Opened{*plaintext, signer.position, timestamp, Sealing::bound} : Opened{};
 }
 
 bool key_binding_is(KeyBinding binding)
@@ -339,9 +373,22 @@ Signer key_ring_find_signer(std::string_view token, const ValuePosition &place,
 	const auto envelope = common::fernet::Envelope::decode(token, buffer);
 	if (!envelope)
 		return {};
-	// Without deriving a key, so it is the cheaper one in every mode.
-	const Signer shared = find_shared_signer(keys, *envelope);
-	return shared.position != 0 ? shared : find_bound_signer(keys, place, *envelope);
+	return find_any_signer(keys, place, *envelope);
+}
+
+Finding key_ring_open_outdated(std::string_view token, const ValuePosition &place,
+							   common::fernet::Bytes buffer, Opened &opened)
+{
+	Ring &keys = usable_ring();
+	auto envelope = common::fernet::Envelope::decode(token, buffer);
+	if (!envelope)
+		return Finding::damaged;
+	const Signer signer = find_any_signer(keys, place, *envelope);
+	const Finding finding = key_ring_judge(signer, place);
+	if (finding != Finding::outdated)
+		return finding;
+	opened = open_signed(keys, signer, place, *envelope);
+	return opened.position == 0 ? Finding::damaged : Finding::outdated;
 }
 
 } // namespace oauth_tokens

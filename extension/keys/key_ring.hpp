@@ -60,6 +60,10 @@ enum class Finding {
 };
 Finding key_ring_judge(const Signer &signer, const ValuePosition &place);
 
+// Judges a value, and opens it if it is outdated. What key_ring_open() then says is damaged, is.
+Finding key_ring_open_outdated(std::string_view token, const ValuePosition &place,
+							   common::fernet::Bytes buffer, Opened &opened);
+
 // Raises what key_ring_seal() does of the place: before there is a plaintext that would not be
 // wiped.
 void key_ring_check_place(const ValuePosition &place);

@@ -13,4 +13,7 @@ Signer signer_of(const text *token, const ValuePosition &place);
 // timestamp. Null if it does not open. The plaintext is wiped.
 text *seal_anew(const text *token, const ValuePosition &from, const ValuePosition &to);
 
+// What a rotation does with one: an outdated one is sealed anew for its own place.
+Finding seal_outdated(const text *token, const ValuePosition &place, text **sealed);
+
 } // namespace oauth_tokens

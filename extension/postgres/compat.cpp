@@ -128,8 +128,8 @@ void set_new_storage(Relation relation)
 #endif
 }
 
-bool update_locked_row(ResultRelInfo *target, EState *estate, ItemPointerData *tid,
-					   TupleTableSlot *new_row, CommandId command, Snapshot snapshot)
+bool update_row(ResultRelInfo *target, EState *estate, ItemPointerData *tid,
+				TupleTableSlot *new_row, CommandId command, Snapshot snapshot, bool wait)
 {
 	TM_FailureData failure;
 	LockTupleMode lock_mode;
@@ -139,7 +139,7 @@ bool update_locked_row(ResultRelInfo *target, EState *estate, ItemPointerData *t
 	bool update;
 #endif
 	if (table_tuple_update(target->ri_RelationDesc, tid, new_row, command, snapshot,
-						   InvalidSnapshot, true, &failure, &lock_mode, &update) != TM_Ok)
+						   InvalidSnapshot, wait, &failure, &lock_mode, &update) != TM_Ok)
 		return false;
 #if PG_VERSION_NUM >= 160000
 	if (update != TU_None)

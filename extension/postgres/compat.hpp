@@ -88,9 +88,10 @@ const config_generic *find_setting(const char *name);
 // A new, empty file for the table, which is this one's if the transaction commits.
 void set_new_storage(Relation relation);
 
-// Replaces a row that this transaction has locked by a version that changes no indexed
-// column, with index entries for it. False if it was not replaced.
-bool update_locked_row(ResultRelInfo *target, EState *estate, ItemPointerData *tid,
-					   TupleTableSlot *new_row, CommandId command, Snapshot snapshot);
+// Replaces a row by a version that changes no indexed column, with index entries if it needs
+// any. False if it was not replaced: another transaction has changed it or, unless this may
+// `wait`, has locked it in any way.
+bool update_row(ResultRelInfo *target, EState *estate, ItemPointerData *tid,
+				TupleTableSlot *new_row, CommandId command, Snapshot snapshot, bool wait);
 
 } // namespace oauth_tokens::compat

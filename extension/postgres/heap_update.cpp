@@ -48,23 +48,26 @@ Datum *begin_replacement(HeapUpdate &target, TupleTableSlot *old_row)
 bool replace_row(HeapUpdate &target, TupleTableSlot *old_row, Snapshot snapshot)
 {
 	ExecStoreVirtualTuple(target.new_row);
-	TM_FailureData failure;
-	const CommandId command = GetCurrentCommandId(true);
-	const ItemPointer tid = &old_row->tts_tid;
-	// A row that is there unchanged is the one that was scanned.
-	if (table_tuple_lock(target.relation, tid, snapshot, target.locked_row, command,
-						 LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) != TM_Ok)
-		return false;
 	const TupleConstr *constraints = RelationGetDescr(target.relation)->constr;
 	if (constraints != nullptr && constraints->has_generated_stored)
 		ExecComputeStoredGenerated(target.result, target.estate, target.new_row, CMD_INSERT);
 
-	// It cannot wait: the row is locked by this transaction.
-	if (!compat::update_locked_row(target.result, target.estate, tid, target.new_row, command,
-								   snapshot))
-		return false;
+	const CommandId command = GetCurrentCommandId(true);
+	const ItemPointer tid = &old_row->tts_tid;
+	const auto update = [&](bool wait) {
+		return compat::update_row(target.result, target.estate, tid, target.new_row, command,
+								  snapshot, wait);
+	};
+	TM_FailureData failure;
+	// A lock is a WAL record, so only if somebody else has one on the row: it may be one that goes
+	// with ours. Then the update cannot wait any more.
+	const bool replaced =
+		update(false) ||
+		(table_tuple_lock(target.relation, tid, snapshot, target.locked_row, command,
+						  LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) == TM_Ok &&
+		 update(true));
 	ResetPerTupleExprContext(target.estate);
-	return true;
+	return replaced;
 }
 
 } // namespace oauth_tokens

@@ -11,7 +11,7 @@
 #include "refresh/client.hpp"
 #include "refresh/cluster.hpp"
 #include "refresh/doubt.hpp"
-#include "refresh/durable_commit.hpp"
+#include "postgres/durable_commit.hpp"
 #include "refresh/state.hpp"
 #include "refresh/stored_details.hpp"
 #include "schema/owner_boundary.hpp"

@@ -7,7 +7,7 @@
 #include "postgres/member_query.hpp"
 #include "refresh/client.hpp"
 #include "refresh/cluster.hpp"
-#include "refresh/durable_commit.hpp"
+#include "postgres/durable_commit.hpp"
 #include "refresh/ended_attempt.hpp"
 #include "refresh/spooled_answer.hpp"
 #include "refresh/state.hpp"
