@@ -142,9 +142,14 @@ List *columns_read(const RelOptInfo *rel, List *conditions)
 	List *columns = NIL;
 	List *readers = list_concat_copy(rel->reltarget->exprs, conditions);
 	ListCell *cell;
-	foreach (cell, pull_var_clause(reinterpret_cast<Node *>(readers), PVC_RECURSE_PLACEHOLDERS))
-		if (lfirst_node(Var, cell)->varno == static_cast<int>(rel->relid))
-			columns = add_to_flat_tlist(columns, list_make1(lfirst(cell)));
+	foreach (cell, pull_var_clause(reinterpret_cast<Node *>(readers), PVC_RECURSE_PLACEHOLDERS)) {
+		const Var *column = lfirst_node(Var, cell);
+		if (column->varno != static_cast<int>(rel->relid))
+			continue;
+		if (column->varattno <= InvalidAttrNumber) // is_whole_row_read() has not found it
+			elog(ERROR, "the scan of oauth_get has no column %d", column->varattno);
+		columns = add_to_flat_tlist(columns, list_make1(lfirst(cell)));
+	}
 	return columns;
 }
 
