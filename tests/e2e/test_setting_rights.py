@@ -2,7 +2,7 @@
 
 import psycopg
 import pytest
-from support.harness import DATABASE
+from support.harness import DATABASE, ClusterError
 from support.tokens import get, identity, store
 
 # What the administrator has set, and what a client asks for
@@ -114,3 +114,10 @@ def test_an_administrator_who_mistypes(cluster):
     else:
         pytest.fail("it was loaded")
     cluster.rows("DROP DATABASE mistyped", db="postgres")
+
+
+def test_a_server_whose_administrator_mistypes(make_cluster):
+    """It does not start, and says why, instead of running with the default."""
+    made = make_cluster(settings={"oauth_tokens.key_binding": "bond"}, start=False)
+    with pytest.raises(ClusterError, match='cannot be loaded with this value of "oauth_tokens.key_binding"'):
+        made.start()
