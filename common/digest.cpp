@@ -15,6 +15,7 @@ namespace
 
 constexpr std::string_view kUrlAlphabet =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr char kHexDigits[] = "0123456789abcdef";
 constexpr std::size_t kRandomChars = 43; // of 32 bytes
 
 constexpr std::uint8_t kForeign = 64;
@@ -61,13 +62,22 @@ Digest sha256(std::string_view text)
 
 std::string hex(std::string_view bytes)
 {
-	constexpr char kDigits[] = "0123456789abcdef";
 	std::string out;
 	out.reserve(bytes.size() * 2);
 	for (const char c : bytes) {
 		const auto byte = static_cast<unsigned char>(c);
-		out += kDigits[byte >> 4];
-		out += kDigits[byte & 15];
+		out += kHexDigits[byte >> 4];
+		out += kHexDigits[byte & 15];
+	}
+	return out;
+}
+
+HexDigest hex(const Digest &digest) noexcept
+{
+	HexDigest out;
+	for (std::size_t i = 0; i < digest.size(); i++) {
+		out[2 * i] = kHexDigits[digest[i] >> 4];
+		out[2 * i + 1] = kHexDigits[digest[i] & 15];
 	}
 	return out;
 }

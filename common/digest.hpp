@@ -16,6 +16,8 @@ Digest sha256(std::string_view text);
 // Of the parts one after the other.
 Digest sha256(std::initializer_list<std::string_view> parts);
 std::string hex(std::string_view bytes);
+using HexDigest = std::array<char, 64>;
+HexDigest hex(const Digest &digest) noexcept;
 // Whether it has the form of 32 random bytes in base64url: a state, a browser secret.
 bool is_random_text(std::string_view text) noexcept;
 // Without padding (RFC 7515 appendix C).

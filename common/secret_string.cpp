@@ -9,15 +9,10 @@ namespace common
 
 Secret Secret::take(std::string &text)
 {
-	Secret taken(text);
+	Secret taken;
+	taken.text_ = std::move(text);
 	common::wipe(text);
 	return taken;
-}
-
-// A short string is in the object itself, and a move leaves a copy there.
-Secret::Secret(Secret &&other) noexcept : text_(std::move(other.text_))
-{
-	other.wipe();
 }
 
 Secret &Secret::operator=(Secret &&other) noexcept
@@ -30,21 +25,15 @@ Secret &Secret::operator=(Secret &&other) noexcept
 	return *this;
 }
 
-void Secret::append(std::string_view more)
+void Secret::reserve(std::size_t bytes)
 {
-	if (text_.size() + more.size() > text_.capacity()) {
-		std::string grown;
-		grown.reserve((text_.size() + more.size()) * 2);
-		grown = text_;
-		wipe();
-		text_ = std::move(grown);
-	}
-	text_.append(more);
-}
-
-void Secret::wipe() noexcept
-{
-	common::wipe(text_);
+	if (bytes <= text_.capacity())
+		return;
+	std::string grown;
+	grown.reserve(bytes);
+	grown = text_;
+	wipe();
+	text_ = std::move(grown);
 }
 
 bool Secret::equals(std::string_view other) const noexcept

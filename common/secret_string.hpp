@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/wipe.hpp"
 
@@ -19,7 +20,8 @@ public:
 	// Moves the text, and wipes what the move leaves behind.
 	static Secret take(std::string &text);
 
-	Secret(Secret &&other) noexcept;
+	// A short string is in the object itself, and a move leaves a copy there.
+	Secret(Secret &&other) noexcept : text_(std::move(other.text_)) { other.wipe(); }
 	Secret &operator=(Secret &&other) noexcept;
 	Secret(const Secret &) = delete;
 	Secret &operator=(const Secret &) = delete;
@@ -33,9 +35,15 @@ public:
 	const char *c_str() const noexcept { return text_.c_str(); }
 
 	Secret clone() const { return Secret(text_); }
-	// Appends without leaving copies in freed memory.
-	void append(std::string_view more);
-	void wipe() noexcept;
+	// Both leave no copies in freed memory.
+	void reserve(std::size_t bytes);
+	void append(std::string_view more)
+	{
+		if (text_.size() + more.size() > text_.capacity())
+			reserve((text_.size() + more.size()) * 2);
+		text_.append(more);
+	}
+	void wipe() noexcept { common::wipe(text_); }
 
 	// In constant time for texts of one length.
 	bool equals(std::string_view other) const noexcept;

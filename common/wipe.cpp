@@ -11,15 +11,3 @@ void wipe(void *memory, std::size_t size) noexcept
 }
 
 } // namespace common
-
-namespace common
-{
-
-void wipe(std::string &text) noexcept
-{
-	// Beyond its size, too: it may have been longer, or moved away.
-	explicit_bzero(text.data(), text.capacity());
-	text.clear();
-}
-
-} // namespace common

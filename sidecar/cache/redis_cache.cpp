@@ -67,15 +67,29 @@ std::shared_ptr<const Coherence::Known> RedisCache::usable() const
 	return server != nullptr && known && known->epoch.run_id == server->run_id ? known : nullptr;
 }
 
+// One coroutine for a hit, because each costs as much as reading the entry.
 asio::awaitable<Lookup> RedisCache::look_up(const oauth::Identity &identity)
 {
 	Lookup result;
-	if (!keys_.entries.caches(identity) || !usable() || !circuit_.admit(Circuit::Clock::now())) {
+	auto known = usable();
+	if (!known || !keys_.entries.caches(identity) || !circuit_.admit(Circuit::Clock::now())) {
 		metrics_.cache_read(CacheRead::bypass);
 		co_return result;
 	}
 	try {
-		co_await ask(identity, result);
+		std::string key = keys_.entries.key(identity);
+		auto asking = connection_.ask(read_of(key));
+		redis::Answer answer = co_await std::move(asking);
+		const redis::Reply values = answer.take();
+		// Without a heartbeat of this epoch, nobody would believe a fill.
+		const bool is_fresh = is_heartbeat_fresh(values, *known);
+		if (is_fresh)
+			result.hit = open(identity, key, values, *known);
+		if (is_fresh && !result.hit) {
+			FillLease lease{identity, std::move(key), cache_entry::new_epoch_id(),
+							std::move(known)};
+			co_await take_lease(lease, result);
+		}
 		circuit_.succeed();
 		metrics_.cache_read(result.hit ? CacheRead::hit : CacheRead::miss);
 	} catch (const redis::Error &error) {
@@ -88,25 +102,9 @@ asio::awaitable<Lookup> RedisCache::look_up(const oauth::Identity &identity)
 }
 
 // Entry, entry metadata and heartbeat as of one moment.
-redis::Command RedisCache::reading(const std::string &key) const
+redis::Command RedisCache::read_of(const std::string &key) const
 {
 	return {"MGET", key, keys_.entry_metadata(key), keys_.live};
-}
-
-asio::awaitable<void> RedisCache::ask(const oauth::Identity &identity, Lookup &result)
-{
-	const auto known = usable();
-	std::string key = keys_.entries.key(identity);
-	redis::Command read = reading(key);
-	const redis::Reply values = co_await connection_.run(std::move(read));
-	// Without a heartbeat of this epoch, nobody would believe a fill.
-	if (!is_heartbeat_fresh(values, *known))
-		co_return;
-	result.hit = open(identity, key, values, *known);
-	if (result.hit)
-		co_return;
-	FillLease lease{identity, std::move(key), cache_entry::new_epoch_id(), known};
-	co_await take_lease(lease, result);
 }
 
 bool RedisCache::is_heartbeat_fresh(const redis::Reply &values, const Coherence::Known &known)
@@ -149,7 +147,7 @@ asio::awaitable<void> RedisCache::take_lease(FillLease &lease, Lookup &result)
 	const std::string life = std::to_string(std::chrono::milliseconds(kLeaseLife).count());
 	std::vector<redis::Command> commands;
 	commands.push_back(redis::Command{"SET", name, lease.id, "NX", "PX", life});
-	commands.push_back(reading(lease.entry_key));
+	commands.push_back(read_of(lease.entry_key));
 	if (usable() != lease.known)
 		co_return;
 	const std::vector<redis::Reply> replies = co_await connection_.run(std::move(commands));

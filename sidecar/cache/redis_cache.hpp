@@ -43,8 +43,7 @@ private:
 	std::shared_ptr<const Coherence::Known> usable() const;
 	std::optional<CachedToken> open(const oauth::Identity &identity, const std::string &key,
 									const redis::Reply &values, const Coherence::Known &known);
-	redis::Command reading(const std::string &key) const;
-	boost::asio::awaitable<void> ask(const oauth::Identity &identity, Lookup &result);
+	redis::Command read_of(const std::string &key) const;
 	boost::asio::awaitable<void> take_lease(FillLease &lease, Lookup &result);
 	boost::asio::awaitable<void> store(FillLease lease, Filling filling);
 	boost::asio::awaitable<void> release(FillLease lease);

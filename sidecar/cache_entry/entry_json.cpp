@@ -3,11 +3,11 @@
 #include <boost/json/basic_parser_impl.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <limits>
 
-#include "common/ascii.hpp"
+#include "common/json_text.hpp"
+#include "common/time_text.hpp"
 
 namespace sidecar::cache_entry
 {
@@ -16,22 +16,14 @@ namespace
 {
 
 namespace json = boost::json;
-using Seconds = std::chrono::sys_seconds;
 
 constexpr std::size_t kMaxDepth = 16;
-// The years that four digits can express.
-constexpr long long kYear0 = -62'167'219'200;
-constexpr long long kYear9999Ends = 253'402'300'799;
-constexpr std::string_view kTimeForm = "0000-00-00T00:00:00+00:00"; // 0: a digit
-
 void append_text(common::Secret &out, std::string_view text)
 {
 	constexpr char kDigits[] = "0123456789abcdef";
 	out.append("\"");
 	while (!text.empty()) {
-		const auto *end = std::ranges::find_if(text, [](char c) {
-			return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20;
-		});
+		const auto *end = std::ranges::find_if_not(text, common::is_plain_in_json);
 		const auto plain = static_cast<std::size_t>(end - text.begin());
 		out.append(text.substr(0, plain));
 		text.remove_prefix(plain);
@@ -47,52 +39,69 @@ void append_text(common::Secret &out, std::string_view text)
 	out.append("\"");
 }
 
-std::string format_time(long long seconds)
+// Reads the form that write_entry_json() writes if all of it is plain ASCII, as nearly every entry
+// is: its members in their order, no white space and no escape.
+class OwnForm
 {
-	const Seconds time{std::chrono::seconds(std::clamp(seconds, kYear0, kYear9999Ends))};
-	const auto days = std::chrono::floor<std::chrono::days>(time);
-	const std::chrono::year_month_day date(days);
-	const std::chrono::hh_mm_ss clock(time - days);
-	std::string text(kTimeForm);
-	const auto put = [&](std::size_t at, std::size_t digits, long long number) {
-		for (; digits > 0; digits--, number /= 10)
-			text[at + digits - 1] = static_cast<char>('0' + number % 10);
-	};
-	put(0, 4, static_cast<int>(date.year()));
-	put(5, 2, static_cast<unsigned>(date.month()));
-	put(8, 2, static_cast<unsigned>(date.day()));
-	put(11, 2, clock.hours().count());
-	put(14, 2, clock.minutes().count());
-	put(17, 2, clock.seconds().count());
-	return text;
-}
+public:
+	explicit OwnForm(std::string_view text) : rest_(text) {}
 
-// Reads only the form that format_time writes.
-std::optional<long long> parse_time(std::string_view text)
-{
-	if (text.size() != kTimeForm.size())
-		return std::nullopt;
-	for (std::size_t i = 0; i < text.size(); i++) {
-		const bool digit = kTimeForm[i] == '0' && i < kTimeForm.find('+');
-		if (digit ? !common::is_digit(text[i]) : text[i] != kTimeForm[i])
+	// Nothing if it is another form, which may be an entry, too.
+	std::optional<Entry> read(KeyName key_name)
+	{
+		Entry entry;
+		std::optional<std::string_view> text;
+		if (!takes(R"({"access_token":)") || !take(text) || !text || text->empty())
 			return std::nullopt;
+		entry.access_token = common::Secret(*text);
+		if (!takes(R"(,"refresh_token":)") || !take(text))
+			return std::nullopt;
+		if (text)
+			entry.refresh_token.emplace(*text);
+		if (!takes(R"(,"expires_at":)") || !take(text))
+			return std::nullopt;
+		if (text && !(entry.expires_at = common::parse_time(*text)))
+			return std::nullopt;
+		if (!takes(R"(,"scope":)") || !take(text))
+			return std::nullopt;
+		if (text)
+			entry.scope.emplace(*text);
+		if (key_name && (!takes(R"(,"key":)") || !take(text) || text != key_name))
+			return std::nullopt;
+		if (key_name && takes(R"(,"fill":)")) {
+			if (!take(text) || !text)
+				return std::nullopt;
+			entry.fill = *text;
+		}
+		if (rest_ != "}")
+			return std::nullopt;
+		return entry;
 	}
-	const auto get = [&](std::size_t at, std::size_t digits) {
-		int number = 0;
-		for (const char c : text.substr(at, digits))
-			number = number * 10 + (c - '0');
-		return number;
-	};
-	const std::chrono::year_month_day date(std::chrono::year(get(0, 4)),
-										   std::chrono::month(static_cast<unsigned>(get(5, 2))),
-										   std::chrono::day(static_cast<unsigned>(get(8, 2))));
-	const int hours = get(11, 2), minutes = get(14, 2), seconds = get(17, 2);
-	if (!date.ok() || hours > 23 || minutes > 59 || seconds > 59)
-		return std::nullopt;
-	const Seconds time = std::chrono::sys_days(date) + std::chrono::hours(hours) +
-						 std::chrono::minutes(minutes) + std::chrono::seconds(seconds);
-	return time.time_since_epoch().count();
-}
+
+private:
+	bool takes(std::string_view literal)
+	{
+		const bool is_next = rest_.starts_with(literal);
+		if (is_next)
+			rest_.remove_prefix(literal.size());
+		return is_next;
+	}
+
+	// A string or null; false if it is neither.
+	bool take(std::optional<std::string_view> &text)
+	{
+		text.reset();
+		if (takes("null"))
+			return true;
+		if (!takes("\""))
+			return false;
+		text = rest_.substr(0, common::plain_ascii_in_json(rest_));
+		rest_.remove_prefix(text->size());
+		return takes("\"");
+	}
+
+	std::string_view rest_;
+};
 
 // Takes the members as json::basic_parser finds them. To build a value of all of them would
 // cost three times as much, and every read does this.
@@ -214,7 +223,7 @@ private:
 			entry_.refresh_token.emplace(text);
 			return true;
 		case expires_at:
-			entry_.expires_at = parse_time(text);
+			entry_.expires_at = common::parse_time(text);
 			return entry_.expires_at.has_value();
 		case scope:
 			entry_.scope.emplace(text);
@@ -252,7 +261,8 @@ common::Secret write_entry_json(const Entry &entry, KeyName key_name)
 	using Text = std::optional<std::string_view>;
 	add(R"(,"refresh_token":)",
 		entry.refresh_token ? Text(entry.refresh_token->reveal()) : std::nullopt);
-	const std::string time = entry.expires_at ? format_time(*entry.expires_at) : std::string();
+	const std::string time =
+		entry.expires_at ? common::format_time(*entry.expires_at) : std::string();
 	add(R"(,"expires_at":)", entry.expires_at ? Text(time) : std::nullopt);
 	add(R"(,"scope":)", entry.scope ? Text(*entry.scope) : std::nullopt);
 	if (key_name)
@@ -264,6 +274,13 @@ common::Secret write_entry_json(const Entry &entry, KeyName key_name)
 }
 
 std::optional<Entry> read_entry_json(std::string_view text, KeyName key_name)
+{
+	if (auto entry = OwnForm(text).read(key_name))
+		return entry;
+	return parse_entry_json(text, key_name);
+}
+
+std::optional<Entry> parse_entry_json(std::string_view text, KeyName key_name)
 {
 	json::parse_options options;
 	options.max_depth = kMaxDepth;

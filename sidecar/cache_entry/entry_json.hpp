@@ -27,4 +27,8 @@ common::Secret write_entry_json(const Entry &entry, KeyName key_name);
 // members are ignored.
 std::optional<Entry> read_entry_json(std::string_view text, KeyName key_name);
 
+// The same, also for texts that we wrote ourselves. read_entry_json() reads these in a tenth of the
+// time; a fuzz target compares the two.
+std::optional<Entry> parse_entry_json(std::string_view text, KeyName key_name);
+
 } // namespace sidecar::cache_entry

@@ -33,7 +33,7 @@ const settings::ApiToken *known_token(const std::vector<settings::ApiToken> &tok
 {
 	constexpr std::string_view scheme = "bearer ";
 	if (authorization.size() <= scheme.size() ||
-		lower(authorization.substr(0, scheme.size())) != scheme)
+		!common::equal_ignoring_case(authorization.substr(0, scheme.size()), scheme))
 		return nullptr;
 	const common::Digest digest = common::sha256(authorization.substr(scheme.size()));
 	const settings::ApiToken *found = nullptr;

@@ -12,6 +12,8 @@ namespace
 // An empty object if there are no details.
 boost::json::object read(const std::string &details)
 {
+	if (details.empty()) // most have none, and the parser would take longer than all the rest
+		return {};
 	boost::system::error_code error;
 	boost::json::value value = boost::json::parse(details, error);
 	return !error && value.is_object() ? std::move(value.get_object()) : boost::json::object();

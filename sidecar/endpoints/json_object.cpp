@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <ctime>
 #include <iterator>
 
+#include "common/json_text.hpp"
 #include "common/secret_string.hpp"
+#include "common/time_text.hpp"
 
 namespace sidecar::endpoints
 {
@@ -19,57 +19,34 @@ namespace
 // A character can take up to six: \u001f.
 constexpr std::size_t kLongestEscape = 6;
 
-constexpr auto kMustBeEscaped = [] {
-	std::array<bool, 256> escaped{};
-	std::fill_n(escaped.begin(), 0x20, true);
-	escaped['"'] = escaped['\\'] = true;
-	return escaped;
-}();
-
-bool must_be_escaped(char c) noexcept
-{
-	return kMustBeEscaped[static_cast<unsigned char>(c)];
-}
-
 // Nearly everything needs no escape, and is copied in runs.
 void append_escaped(std::string &out, std::string_view text)
 {
 	out += '"';
-	for (auto run = text.begin(); run != text.end();) {
-		const auto end = std::find_if(run, text.end(), must_be_escaped);
-		out.append(run, end);
-		run = end;
-		if (end == text.end())
+	while (!text.empty()) {
+		std::size_t run = common::plain_ascii_in_json(text);
+		while (run < text.size() && common::is_plain_in_json(text[run]))
+			run++;
+		out += text.substr(0, run);
+		text.remove_prefix(run);
+		if (text.empty())
 			break;
-		if (*end == '"' || *end == '\\')
-			(out += '\\') += *end;
+		const char c = text.front();
+		if (c == '"' || c == '\\')
+			(out += '\\') += c;
 		else
-			fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(*end));
-		++run;
+			fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
+		text.remove_prefix(1);
 	}
 	out += '"';
 }
 
 } // namespace
 
-std::string format_time(double seconds_since_1970)
+JsonObject::JsonObject(std::size_t expected)
 {
-	const auto seconds = static_cast<std::time_t>(std::floor(seconds_since_1970));
-	tm utc{};
-	gmtime_r(&seconds, &utc);
-	// By hand, because a format string takes ten times as long, and each token has a time.
-	std::string text = "0000-00-00T00:00:00+00:00";
-	const auto put = [&text](std::size_t end, int number) {
-		for (; number > 0; number /= 10)
-			text[--end] = static_cast<char>('0' + number % 10);
-	};
-	put(4, std::clamp(utc.tm_year + 1900, 0, 9999));
-	put(7, utc.tm_mon + 1);
-	put(10, utc.tm_mday);
-	put(13, utc.tm_hour);
-	put(16, utc.tm_min);
-	put(19, utc.tm_sec);
-	return text;
+	text_.reserve(expected);
+	text_ += '{';
 }
 
 // A string that grows by itself would leave a copy in memory that nobody wipes.
@@ -89,8 +66,9 @@ void JsonObject::start(std::string_view name)
 	grow(name.size() + 8);
 	if (text_.size() > 1)
 		text_ += ',';
-	append_escaped(text_, name);
-	text_ += ':';
+	text_ += '"';
+	text_ += name;
+	text_ += "\":";
 }
 
 JsonObject &JsonObject::add(std::string_view name, std::string_view text)
@@ -114,6 +92,13 @@ JsonObject &JsonObject::add(std::string_view name, bool value)
 JsonObject &JsonObject::add(std::string_view name, long long value)
 {
 	return add_json(name, std::to_string(value));
+}
+
+std::string format_time(double seconds_since_1970)
+{
+	constexpr double far = 1e15; // what is beyond, infinity too, is no number of seconds
+	return common::format_time(
+		static_cast<long long>(std::floor(std::clamp(seconds_since_1970, -far, far))));
 }
 
 JsonObject &JsonObject::add_time(std::string_view name, const std::optional<double> &seconds)

@@ -9,9 +9,13 @@
 namespace sidecar::endpoints
 {
 
+// The names of members are literals without escapes.
 class JsonObject
 {
 public:
+	// With room for so many bytes; more are moved, and wiped here.
+	explicit JsonObject(std::size_t expected = 256);
+
 	JsonObject &add(std::string_view name, std::string_view text);
 	JsonObject &add(std::string_view name, const char *text)
 	{
@@ -31,7 +35,7 @@ private:
 	void start(std::string_view name);
 	void grow(std::size_t more);
 
-	std::string text_ = "{";
+	std::string text_;
 };
 
 std::string format_time(double seconds_since_1970);

@@ -35,7 +35,8 @@ http::Response token_response(const common::Secret &access_token,
 							  const std::optional<double> &expires_at, double now,
 							  const std::optional<std::string> &scopes, const std::string &details)
 {
-	JsonObject body;
+	constexpr std::size_t kOthers = 256; // bytes of the other members
+	JsonObject body(access_token.size() + (scopes ? scopes->size() : 0) + details.size() + kOthers);
 	body.add("access_token", access_token.reveal())
 		.add("token_type", "Bearer")
 		.add_time("expires_at", expires_at);
@@ -175,8 +176,37 @@ Awaitable<http::Response> refresh_token(Context &context, const http::Request &r
 	throw refusal_of(outcome);
 }
 
+// The cache has none that lives long enough.
+Awaitable<http::Response> stored_token(Context &context, const http::Request &request,
+									   const ApiRequest &call, Wish wish,
+									   std::optional<cache::FillLease> lease)
+{
+	std::optional<database::StoredToken> found;
+	std::optional<HttpError> failure;
+	try {
+		found =
+			co_await context.api_store.token(call.identity, context.cache.keeps_refresh_tokens());
+	} catch (const database::StoreError &error) {
+		failure = http_error(error, request.id);
+	}
+	const bool is_done = !found || is_good(*found, wish);
+	// A token that is about to be refreshed is not worth caching.
+	const bool is_kept = found && (is_done || !(wish.force || found->has_refresh_token));
+	if (lease)
+		context.cache.fill(std::move(*lease), is_kept ? &*found : nullptr);
+	if (failure)
+		throw *failure;
+	if (!found)
+		throw HttpError{Error::not_connected};
+	if (is_done)
+		co_return token_response(*found, found->now);
+	co_return co_await refresh_token(context, request, call, wish, std::move(*found));
+}
+
 } // namespace
 
+// What a hit does not need is in coroutines of its own: the frame of this one is taken at each
+// request.
 Awaitable<http::Response> token(Context &context, const http::Request &request,
 								std::string_view provider_name)
 {
@@ -195,26 +225,7 @@ Awaitable<http::Response> token(Context &context, const http::Request &request,
 								 cached.hit->details);
 	}
 
-	std::optional<database::StoredToken> found;
-	std::optional<HttpError> failure;
-	try {
-		found =
-			co_await context.api_store.token(call.identity, context.cache.keeps_refresh_tokens());
-	} catch (const database::StoreError &error) {
-		failure = http_error(error, request.id);
-	}
-	const bool is_done = !found || is_good(*found, wish);
-	// A token that is about to be refreshed is not worth caching.
-	const bool is_kept = found && (is_done || !(wish.force || found->has_refresh_token));
-	if (cached.lease)
-		context.cache.fill(std::move(*cached.lease), is_kept ? &*found : nullptr);
-	if (failure)
-		throw *failure;
-	if (!found)
-		throw HttpError{Error::not_connected};
-	if (is_done)
-		co_return token_response(*found, found->now);
-	co_return co_await refresh_token(context, request, call, wish, std::move(*found));
+	co_return co_await stored_token(context, request, call, wish, std::move(cached.lease));
 }
 
 } // namespace sidecar::endpoints

@@ -56,9 +56,32 @@ Parameters::Fault fault_of(std::string_view text, std::size_t max) noexcept
 	using Fault = Parameters::Fault;
 	if (text.size() > max)
 		return Fault::too_long;
+	if (std::ranges::all_of(text, common::is_printable))
+		return Fault::none;
 	if (!common::is_utf8(text))
 		return Fault::bad_utf8;
 	return std::ranges::any_of(text, common::is_control) ? Fault::control_character : Fault::none;
+}
+
+// Writes the text decoded, which is not longer, to `out`. Returns where it ends there; null if an
+// escape is malformed.
+char *decode(std::string_view text, bool plus_is_space, char *out) noexcept
+{
+	for (std::size_t i = 0; i < text.size(); i++) {
+		if (text[i] == '+' && plus_is_space) {
+			*out++ = ' ';
+		} else if (text[i] != '%') {
+			*out++ = text[i];
+		} else {
+			const int high = i + 1 < text.size() ? hex_value(text[i + 1]) : -1;
+			const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
+			if (high < 0 || low < 0)
+				return nullptr;
+			*out++ = static_cast<char>(high << 4 | low);
+			i += 2;
+		}
+	}
+	return out;
 }
 
 } // namespace
@@ -84,22 +107,11 @@ void append_form(std::string &out, std::string_view name, std::string_view value
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space)
 {
-	std::string out;
-	out.reserve(text.size());
-	for (std::size_t i = 0; i < text.size(); i++) {
-		if (text[i] == '+' && plus_is_space) {
-			out += ' ';
-		} else if (text[i] != '%') {
-			out += text[i];
-		} else {
-			const int high = i + 1 < text.size() ? hex_value(text[i + 1]) : -1;
-			const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
-			if (high < 0 || low < 0)
-				return std::nullopt;
-			out += static_cast<char>(high << 4 | low);
-			i += 2;
-		}
-	}
+	std::string out(text.size(), '\0');
+	const char *const end = decode(text, plus_is_space, out.data());
+	if (end == nullptr)
+		return std::nullopt;
+	out.resize(static_cast<std::size_t>(end - out.data()));
 	return out;
 }
 
@@ -117,7 +129,8 @@ Parameters Parameters::parse_only(std::string_view query, const Wanted &wanted,
 Parameters Parameters::read(std::string_view query, std::size_t max_value, const Wanted *wanted)
 {
 	Parameters parsed;
-	// A vector that grows would leave copies of short values in memory.
+	parsed.text_.resize(query.size());
+	parsed.end_ = parsed.text_.data();
 	parsed.pairs_.reserve(
 		std::min(kMaxParameters, 1 + static_cast<std::size_t>(std::ranges::count(query, '&'))));
 	while (parsed.fault_ == Fault::none && !query.empty()) {
@@ -133,32 +146,37 @@ Parameters::Fault Parameters::add(std::string_view piece, std::size_t max_value,
 								  const Wanted *wanted)
 {
 	const std::size_t equals = std::min(piece.find('='), piece.size());
-	std::optional<std::string> name = percent_decode(piece.substr(0, equals), true);
-	if (wanted != nullptr && !(name && wanted->has(*name)))
+	char *const name_end = decode(piece.substr(0, equals), true, end_);
+	const auto text = [](const char *begin, const char *end) {
+		return std::string_view(begin, static_cast<std::size_t>(end - begin));
+	};
+	const std::string_view name = name_end != nullptr ? text(end_, name_end) : std::string_view();
+	if (wanted != nullptr && (name_end == nullptr || !wanted->has(name)))
 		return Fault::none;
-	if (!name)
+	if (name_end == nullptr)
 		return Fault::bad_escape;
-	if (const Fault fault = fault_of(*name, max_value); fault != Fault::none)
+	if (const Fault fault = fault_of(name, max_value); fault != Fault::none)
 		return fault;
-	faulty_ = *name; // until its value has passed
-	if (has(*name))
+	faulty_ = name; // until its value has passed
+	if (has(name))
 		return Fault::doubled;
 	if (pairs_.size() == kMaxParameters)
 		return Fault::too_many;
 	const std::string_view raw = piece.substr(std::min(equals + 1, piece.size()));
-	std::optional<std::string> value = percent_decode(raw, true);
-	Fault fault = value ? fault_of(*value, max_value) : Fault::bad_escape;
-	if (wanted != nullptr && wanted->is_prose(*name) && fault != Fault::too_long) {
-		value = value ? std::move(value) : std::optional<std::string>(raw);
+	char *value_end = decode(raw, true, name_end);
+	Fault fault =
+		value_end != nullptr ? fault_of(text(name_end, value_end), max_value) : Fault::bad_escape;
+	if (wanted != nullptr && wanted->is_prose(name) && fault != Fault::too_long) {
+		if (value_end == nullptr)
+			value_end = std::ranges::copy(raw, name_end).out;
 		fault = Fault::none;
 	}
-	if (fault == Fault::none) {
-		pairs_.emplace_back(std::move(*name), std::move(*value));
-		faulty_.clear();
-	}
-	if (value)
-		common::wipe(*value);
-	return fault;
+	if (fault != Fault::none)
+		return fault;
+	pairs_.emplace_back(name, text(name_end, value_end));
+	end_ = value_end;
+	faulty_ = {};
+	return Fault::none;
 }
 
 bool Parameters::Wanted::has(std::string_view name) const noexcept
@@ -173,8 +191,7 @@ bool Parameters::Wanted::is_prose(std::string_view name) const noexcept
 
 Parameters::~Parameters()
 {
-	for (auto &[name, value] : pairs_)
-		common::wipe(value);
+	common::wipe(text_.data(), text_.size());
 }
 
 bool Parameters::has(std::string_view name) const noexcept

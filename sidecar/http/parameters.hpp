@@ -37,26 +37,29 @@ public:
 	static Parameters parse_only(std::string_view query, const Wanted &wanted,
 								 std::size_t max_value = 8192);
 	Parameters(Parameters &&) = default;
-	Parameters &operator=(Parameters &&) = default;
-	~Parameters(); // wipes the values
+	~Parameters(); // wipes them
 
 	Fault fault() const noexcept { return fault_; }
 	// The name at fault, as it came from outside.
-	const std::string &faulty() const noexcept { return faulty_; }
+	std::string_view faulty() const noexcept { return faulty_; }
 
 	bool has(std::string_view name) const noexcept;
 	// Nothing if the parameter is absent; empty if it has no value.
 	std::optional<std::string_view> get(std::string_view name) const noexcept;
-	const std::vector<std::pair<std::string, std::string>> &all() const noexcept { return pairs_; }
+	using Pairs = std::vector<std::pair<std::string_view, std::string_view>>;
+	const Pairs &all() const noexcept { return pairs_; }
 
 private:
 	Parameters() = default;
 	static Parameters read(std::string_view query, std::size_t max_value, const Wanted *wanted);
 	Fault add(std::string_view piece, std::size_t max_value, const Wanted *wanted);
 
-	std::vector<std::pair<std::string, std::string>> pairs_;
+	// All names and values, decoded. (A vector, because that keeps its memory when it is moved.)
+	std::vector<char> text_;
+	char *end_ = nullptr; // of what is written in it
+	Pairs pairs_;
 	Fault fault_ = Fault::none;
-	std::string faulty_;
+	std::string_view faulty_;
 };
 
 // Percent-encodes everything except unreserved characters (RFC 3986 section 2.3).

@@ -4,6 +4,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <utility>
+
 #include "base/log.hpp"
 #include "base/task.hpp"
 
@@ -89,29 +91,49 @@ void Client::go_down(const std::string &why)
 	pause_.cancel();
 }
 
+std::string Client::absence() const
+{
+	return is_closed_ ? "the connection to Redis is closed" : "Redis is not connected";
+}
+
 asio::awaitable<Replies> Client::run(std::vector<Command> commands)
 {
 	if (commands.empty())
 		co_return Replies();
 	const std::shared_ptr<Connection> connection = connection_;
 	if (!connection) {
-		const char *why =
-			is_closed_ ? "the connection to Redis is closed" : "Redis is not connected";
+		const Error error = Error::unavailable(absence());
 		// A caller that tries again at once must not block the event loop.
 		co_await asio::post(asio::use_awaitable);
-		throw Error::unavailable(why);
+		throw error;
 	}
 	co_return co_await connection->run(std::move(commands));
 }
 
 asio::awaitable<Reply> Client::run(Command command)
 {
-	std::vector<Command> commands;
-	commands.push_back(std::move(command));
-	Replies replies = co_await run(std::move(commands));
-	if (replies[0].is_error())
-		throw Error::refused(replies[0].error_code());
-	co_return std::move(replies[0]);
+	auto asking = ask(std::move(command));
+	Answer answer = co_await std::move(asking);
+	co_return answer.take();
+}
+
+void Client::send(Connection::Handler handler, const Command &command)
+{
+	if (connection_)
+		return connection_->send(std::move(handler), {&command, 1});
+	// In a later turn, as in run().
+	asio::post(pause_.get_executor(), [handler = std::move(handler), why = absence()]() mutable {
+		std::move(handler)(std::make_exception_ptr(Error::unavailable(why)), Replies());
+	});
+}
+
+Reply Answer::take()
+{
+	if (failure_)
+		std::rethrow_exception(std::exchange(failure_, nullptr));
+	if (replies_[0].is_error())
+		throw Error::refused(replies_[0].error_code());
+	return std::move(replies_[0]);
 }
 
 // Only for --check and tests, so it polls.

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +19,22 @@
 
 namespace sidecar::redis
 {
+
+// What a command led to. (Until 1.82, asio can't hand an exception to a coroutine beside a value.)
+class Answer
+{
+public:
+	Answer(std::exception_ptr failure, Replies replies)
+		: failure_(std::move(failure)), replies_(std::move(replies))
+	{
+	}
+	// Throws Error, also if Redis refused the command.
+	Reply take();
+
+private:
+	std::exception_ptr failure_;
+	Replies replies_;
+};
 
 // The commands of many coroutines share the connection. A command is never sent twice. If one
 // is not answered in time, the connection ends, and with it all commands that wait.
@@ -42,6 +61,22 @@ public:
 	// These throw Error, at once while not connected. Make commands named locals, and move
 	// them in.
 	boost::asio::awaitable<Reply> run(Command command);
+	// The same without a coroutine, for the read that every request may make:
+	//     auto asking = client.ask(std::move(command));
+	//     Answer answer = co_await std::move(asking);
+	auto ask(Command command)
+	{
+		return boost::asio::async_initiate<const boost::asio::deferred_t &, void(Answer)>(
+			[this](auto handler, const Command &asked) {
+				send(
+					[handler = std::move(handler)](std::exception_ptr failure,
+												   Replies replies) mutable {
+						std::move(handler)(Answer(std::move(failure), std::move(replies)));
+					},
+					asked);
+			},
+			boost::asio::deferred, std::move(command));
+	}
 	// One pipeline. If Redis refuses a command, its reply is an error; the others count.
 	boost::asio::awaitable<Replies> run(std::vector<Command> commands);
 
@@ -54,8 +89,10 @@ public:
 	void close();
 
 private:
+	void send(Connection::Handler handler, const Command &command);
 	boost::asio::awaitable<void> keep_connected();
 	boost::asio::awaitable<void> try_once();
+	std::string absence() const; // why there is no connection
 	void go_up(Connector::Opened opened);
 	void go_down(const std::string &why);
 

@@ -17,7 +17,19 @@ void append_length(common::Secret &out, char kind, std::size_t number)
 	out.append({digits, static_cast<std::size_t>(end - digits)});
 }
 
+constexpr std::size_t kFraming = 16; // of a word, nearly always
+
 } // namespace
+
+Command::Command(std::initializer_list<std::string_view> words)
+{
+	std::size_t size = 0;
+	for (const std::string_view word : words)
+		size += word.size() + kFraming;
+	body_.reserve(size);
+	for (const std::string_view word : words)
+		add(word);
+}
 
 Command &Command::add(std::string_view word)
 {

@@ -14,11 +14,7 @@ class Command
 {
 public:
 	Command() = default;
-	Command(std::initializer_list<std::string_view> words)
-	{
-		for (const std::string_view word : words)
-			add(word);
-	}
+	Command(std::initializer_list<std::string_view> words);
 
 	Command &add(std::string_view word);
 	Command &add(const common::Secret &word) { return add(word.reveal()); }

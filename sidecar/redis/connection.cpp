@@ -21,7 +21,8 @@ namespace ssl = asio::ssl;
 namespace
 {
 
-constexpr std::size_t kInput = 64 << 10; // bytes to read at once
+constexpr std::size_t kInput = 64 << 10;      // bytes to read at once
+constexpr std::size_t kKeptOutput = 16 << 10; // bytes of memory between turns, or twice as many
 // With every reply, hiredis moves the rest of its buffer, so that must be short.
 constexpr std::size_t kBite = 4096;
 constexpr const char *kLost = "the connection to Redis was lost";
@@ -140,7 +141,7 @@ asio::awaitable<Replies> Connection::run(std::vector<Command> commands)
 		asio::use_awaitable, shared_from_this(), std::move(commands));
 }
 
-void Connection::send(Handler handler, const std::vector<Command> &commands)
+void Connection::send(Handler handler, std::span<const Command> commands)
 {
 	if (has_ended_)
 		return fail_soon(std::move(handler), fault_);
@@ -198,12 +199,15 @@ void Connection::flush()
 {
 	if (has_ended_ || !sent_.empty() || output_.empty())
 		return;
-	sent_ = std::exchange(output_, common::Secret());
+	std::swap(sent_, output_); // each keeps its memory for later turns
 	on_stream([this](auto &stream) {
 		asio::async_write(
 			stream, asio::buffer(sent_.reveal()),
 			[self = shared_from_this()](boost::system::error_code error, std::size_t) {
+				const bool was_long = self->sent_.size() > kKeptOutput;
 				self->sent_.wipe();
+				if (was_long)
+					self->sent_ = common::Secret();
 				if (error)
 					return self->end(kLost);
 				self->flush();

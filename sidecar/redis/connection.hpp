@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -63,13 +64,14 @@ public:
 	// One pipeline. If Redis refuses a command, its reply is an error. Throws Error if there is
 	// no answer.
 	boost::asio::awaitable<Replies> run(std::vector<Command> commands);
+	// The same, for one that has a handler of its own.
+	using Handler = boost::asio::any_completion_handler<void(std::exception_ptr, Replies)>;
+	void send(Handler handler, std::span<const Command> commands);
 
 	// Callers that wait get an Error with this text, in a later turn of the loop.
 	void end(const std::string &fault);
 
 private:
-	using Handler = boost::asio::any_completion_handler<void(std::exception_ptr, Replies)>;
-
 	struct Pipeline {
 		Handler handler;
 		Replies replies;
@@ -81,7 +83,6 @@ private:
 	void on_stream(Operation operation);
 	boost::asio::awaitable<void> shake_hands(boost::asio::ssl::context &context,
 											 const std::string &host);
-	void send(Handler handler, const std::vector<Command> &commands);
 	void fail_soon(Handler handler, const std::string &fault);
 	void flush_soon();
 	void flush();

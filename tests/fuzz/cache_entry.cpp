@@ -7,10 +7,12 @@
 //   details    what stands behind a entry metadata's digest, which is made here
 //   epoch      the epoch's value
 //
-// Whatever is accepted must be written and read to the very same again.
+// Whatever is accepted must be written and read to the very same again, and our own form is read as
+// any JSON is.
 #include <cstdlib>
 
 #include "../unit/cache_entry/samples.hpp"
+#include "cache_entry/entry_json.hpp"
 #include "cache_entry/entry_metadata.hpp"
 #include "cache_entry/epoch.hpp"
 
@@ -57,6 +59,19 @@ bool same(const std::optional<common::Secret> &one, const std::optional<common::
 	return one.has_value() == other.has_value() && (!one || one->equals(other->reveal()));
 }
 
+void check_readers(std::string_view value)
+{
+	for (const KeyName key_name : {KeyName(), KeyName(kName)}) {
+		const auto one = read_entry_json(value, key_name),
+				   other = parse_entry_json(value, key_name);
+		require(one.has_value() == other.has_value());
+		require(!one || (one->access_token.equals(other->access_token.reveal()) &&
+						 same(one->refresh_token, other->refresh_token) &&
+						 one->expires_at == other->expires_at && one->scope == other->scope &&
+						 one->fill == other->fill));
+	}
+}
+
 void check_entry(const EntryFormat &format, std::string_view value)
 {
 	const auto entry = format.read(kName, value);
@@ -94,6 +109,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *bytes, std::size_t si
 	const std::string_view body(reinterpret_cast<const char *>(bytes + 1), size - 1);
 	switch (bytes[0] % 5) {
 	case '0' % 5:
+		check_readers(body);
 		check_entry(plain().entry, body);
 		check_entry(sealed().entry, body);
 		break;
