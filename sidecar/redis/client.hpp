@@ -20,7 +20,7 @@
 namespace sidecar::redis
 {
 
-// What a command led to. (Until 1.82, asio can't hand an exception to a coroutine beside a value.)
+// What a command led to. (The asio of Boost 1.81 cannot hand a coroutine an exception or a value.)
 class Answer
 {
 public:
