@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include "errors.hpp"
+#include "postgres/durable_commit.hpp"
 #include "postgres/function.hpp"
 #include "postgres/interval.hpp"
 #include "postgres/member_query.hpp"
@@ -11,7 +12,6 @@
 #include "refresh/client.hpp"
 #include "refresh/cluster.hpp"
 #include "refresh/doubt.hpp"
-#include "postgres/durable_commit.hpp"
 #include "refresh/state.hpp"
 #include "refresh/stored_details.hpp"
 #include "schema/owner_boundary.hpp"

@@ -3,11 +3,11 @@
 #include <openssl/crypto.h>
 
 #include "errors.hpp"
+#include "postgres/durable_commit.hpp"
 #include "postgres/function.hpp"
 #include "postgres/member_query.hpp"
 #include "refresh/client.hpp"
 #include "refresh/cluster.hpp"
-#include "postgres/durable_commit.hpp"
 #include "refresh/ended_attempt.hpp"
 #include "refresh/spooled_answer.hpp"
 #include "refresh/state.hpp"
