@@ -287,8 +287,12 @@ std::span<const char, common::fernet::kFingerprintChars> key_ring_fingerprint(in
 
 Sealing key_ring_sealing(const ValuePosition &place)
 {
-	return key_binding_is(KeyBinding::shared) || place.identity == nullptr ? Sealing::shared
-																		   : Sealing::bound;
+	return key_ring_binds() && place.identity != nullptr ? Sealing::bound : Sealing::shared;
+}
+
+bool key_ring_binds()
+{
+	return !key_binding_is(KeyBinding::shared);
 }
 
 bool key_ring_refuses(Sealing sealing)

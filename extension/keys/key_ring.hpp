@@ -48,6 +48,7 @@ std::span<const char, common::fernet::kFingerprintChars> key_ring_fingerprint(in
 
 // As oauth_tokens.key_binding says: how a value is sealed now, and whether one does not open.
 Sealing key_ring_sealing(const ValuePosition &place);
+bool key_ring_binds();
 bool key_ring_refuses(Sealing sealing);
 
 // What a rotation has to do with a value.

@@ -21,9 +21,12 @@
 
 extern "C" {
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -50,6 +53,40 @@ void refuse_unless_it_may_commit(FunctionCallInfo fcinfo)
 						errhint("Call it by itself, with autocommit on and not from a function.")));
 }
 
+Oid internal_table(const char *name)
+{
+	return get_relname_relid(name, get_namespace_oid("oauth_tokens_internal", false));
+}
+
+// Of the session, until end_rotation() or an error. Rotations with one kind of sealing go beside
+// each other; the others would undo each other's work. To be called after a commit: an
+// error that a caller's EXCEPTION clause catches would leave the lock.
+struct RotationLock {
+	LOCKTAG tag;
+	LOCKMODE mode;
+};
+
+RotationLock begin_rotation()
+{
+	RotationLock lock;
+	SET_LOCKTAG_OBJECT(lock.tag, MyDatabaseId, RelationRelationId, internal_table("key_rotations"),
+					   0);
+	// Each of the two goes with itself only.
+	lock.mode = key_ring_binds() ? RowExclusiveLock : ShareLock;
+	if (LockAcquire(&lock.tag, lock.mode, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another session rotates keys with another oauth_tokens.key_binding"),
+				 errhint("Let it end, or end it. If its setting is not the right one, call "
+						 "oauth_rotate_keys() again then.")));
+	return lock;
+}
+
+void end_rotation(const RotationLock &lock)
+{
+	LockRelease(&lock.tag, lock.mode, true);
+}
+
 void wait_for_writers_to(Oid relid)
 {
 	LOCKTAG tag;
@@ -62,8 +99,7 @@ void wait_for_writers_to(Oid relid)
 void wait_for_writers()
 {
 	wait_for_writers_to(token_table().relid);
-	wait_for_writers_to(
-		get_relname_relid("flow_links", get_namespace_oid("oauth_tokens_internal", false)));
+	wait_for_writers_to(internal_table("flow_links"));
 	SPI_commit();
 }
 
@@ -195,6 +231,8 @@ OAUTH_FUNCTION(oauth_rotate_keys)
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	RotationProgress progress = {};
 	progress.memory = CurrentMemoryContext;
+	SPI_commit();
+	const RotationLock lock = begin_rotation();
 	begin_progress(progress);
 	record_used_keys();
 	SPI_commit();
@@ -202,6 +240,7 @@ OAUTH_FUNCTION(oauth_rotate_keys)
 	record_progress(progress, true);
 	commit_durably();
 	SPI_commit();
+	end_rotation(lock);
 	warn_of_what_stays(progress);
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -163,7 +163,8 @@ Revoker::Awaitable<Revoker::Outcome> Revoker::attempt(const database::ClaimedRev
 	if (provider == nullptr)
 		co_return Outcome{"given_up", "no such provider is configured", {}, {}, {}};
 	if (claimed.refresh_token.empty() && claimed.access_token.empty())
-		co_return Outcome{{}, "no key of the database's key ring opens the tokens", {}, {}, {}};
+		co_return Outcome{
+			{}, "the database opens neither token: oauth_doctor() says why", {}, {}, {}};
 	if (!claimed.client_id.empty() && claimed.client_id != provider->client_id)
 		co_return Outcome{{}, "another client than the configured one made the grant", {}, {}, {}};
 	const std::optional<oauth::ProviderEndpoints> endpoints =

@@ -12,7 +12,7 @@ import uuid
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from support.harness import DATABASE
+from support.harness import DATABASE, wait_until
 from support.tokens import identity, in_background, new_key, set_ring, store
 
 OLD, NEW = new_key(), new_key()
@@ -139,3 +139,34 @@ def test_a_session_of_before_ends_the_rotation(db):
         mode(connection, "migrating")
         assert call(connection) == []
         assert connection.execute("SELECT sum(shared) FROM oauth_key_usage").fetchone() == (0,)
+
+
+def test_two_that_would_undo_each_other(db):
+    """The second one with another setting is refused at once; the same setting goes, and so does the
+    other one when the first has ended, however it ended."""
+    with db.connect(autocommit=True) as connection:
+        store(connection, identity("held"), "access", "refresh")
+    with db.connect(autocommit=True) as one, db.connect(autocommit=True) as two, db.connect() as holder:
+        holder.execute("SELECT 1 FROM oauth_tokens FOR UPDATE")
+        mode(one, "migrating")
+        mode(two, "shared")
+        first = threading.Thread(target=lambda: pytest.raises(psycopg.errors.QueryCanceled, call, one))
+        first.start()
+        wait_until(lambda: db.rows("SELECT 1 FROM oauth_tokens_internal.key_rotations"), what="the first one's begin")
+        for _ in range(2):
+            with pytest.raises(psycopg.errors.ObjectInUse, match="another session rotates keys with another"):
+                call(two)
+        two.execute("DO $$ BEGIN CALL oauth_rotate_keys(); EXCEPTION WHEN OTHERS THEN NULL; END $$")
+        mode(two, "migrating")
+        two.execute("SET statement_timeout = '1s'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            two.execute("CALL oauth_rotate_keys()")
+        one.cancel()
+        first.join()
+        holder.rollback()
+        mode(two, "shared")
+        assert call(two) == []
+        mode(one, "migrating")
+        assert call(one) == []
+        assert db.rows("SELECT 1 FROM pg_locks WHERE locktype = 'object' AND objid ="
+                       " 'oauth_tokens_internal.key_rotations'::regclass") == []
