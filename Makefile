@@ -47,7 +47,7 @@ SIDECAR     ?= yes
 sidecar_prefix := $(or $(prefix),/usr/local)
 
 .PHONY: help sidecar install-sidecar uninstall-sidecar compile-commands deps quickstart psql stop check test-fast deb check-deb check-static check-unit check-sanitize check-fuzz \
-        check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-valgrind check-sqlsmith bench \
+        check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-tsan-e2e check-valgrind check-sqlsmith bench \
         bench-core bench-storage bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-adopt bench-deps check-debian13 soak format stamp freeze dist stopped
 
 all:            ## build the extension and the daemon (SIDECAR=no: the extension alone)
@@ -98,11 +98,12 @@ check-regress:  ## run the regression tests on a private server (T=test names)
 check-sanitize-regress: ## run the regression tests on a sanitizer build of the extension (T=…, or pytest arguments)
 check-e2e:      ## run the end-to-end tests (T=pytest arguments)
 check-sanitize-e2e: ## run the daemon's end-to-end tests on its sanitizer build (T=pytest arguments)
+check-tsan-e2e: ## run the daemon's end-to-end tests on its thread sanitizer build: half an hour (T=…)
 check-valgrind: ## run regression tests on a server under memcheck: minutes (T=test names)
 check-sqlsmith: ## send random queries to the extension (T=seconds, 600 by default)
 check-unit check-sanitize:
 	@scripts/$@ '$(T)'
-check-static check-fuzz check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-valgrind check-sqlsmith:
+check-static check-fuzz check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-tsan-e2e check-valgrind check-sqlsmith:
 	@scripts/deps $(if $(filter check-model,$@),,build) $(@:check-%=%)
 	@scripts/$@ $(T)
 

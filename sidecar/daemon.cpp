@@ -7,13 +7,16 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
+#include <vector>
 
-#include "base/event_loop.hpp"
+#include "base/call_on.hpp"
+#include "base/event_loops.hpp"
 #include "base/log.hpp"
 #include "base/metrics.hpp"
 #include "base/pause.hpp"
@@ -37,6 +40,7 @@
 #include "revocation/revoker.hpp"
 #include "server/server.hpp"
 #include "settings/address.hpp"
+#include "shares.hpp"
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
@@ -51,8 +55,6 @@ constexpr auto kDrainTime = 30s;
 constexpr auto kRefreshDrainTime = 10s; // in addition to the provider's
 constexpr auto kHousekeeping = 60s;     // between purges of expired flows
 constexpr auto kPublishRetry = 1s;
-// Descriptors that are not for clients: database, providers, log, listeners.
-constexpr long kReservedDescriptors = 200;
 
 long long now_milliseconds()
 {
@@ -61,58 +63,33 @@ long long now_milliseconds()
 		.count();
 }
 
-// Browsers' endpoints need no API token, so they only get a quarter of the connections.
-int browser_share(const settings::Settings &settings)
-{
-	return std::max(1, settings.database_pool / 4);
-}
+// What each shard has of its own, on its loop.
+struct Shard {
+	Shard(EventLoop &on, database::Pool &pool, Metrics &metrics)
+		: loop(on), api_store(pool), requests(metrics)
+	{
+	}
 
-// So do refreshes: one that waits for a locked row must not delay a reader. The API has the
-// others.
-int refresh_share(const settings::Settings &settings)
-{
-	return std::max(1, settings.database_pool / 4);
-}
+	EventLoop &loop;
+	database::PostgresTokens api_store;
+	Metrics::Requests requests;
+	std::optional<endpoints::Router> router; // when all is there that it needs
+};
 
-int api_share(const settings::Settings &settings)
+void observe(Metrics::Requests &counts, const server::AccessRecord &served)
 {
-	return settings.database_pool - browser_share(settings) - refresh_share(settings);
-}
-
-client::CurlLimits client_limits(const settings::Settings &settings)
-{
-	client::CurlLimits limits;
-	limits.total = settings.provider_timeout;
-	limits.connect = std::min(limits.connect, limits.total);
-	return limits;
-}
-
-database::PoolLimits pool_limits(int connections)
-{
-	database::PoolLimits limits;
-	limits.connections = std::max(1, connections);
-	return limits;
-}
-
-// Refreshes wait for a connection longer, instead of failing.
-database::PoolLimits refresh_limits(int connections)
-{
-	database::PoolLimits limits = pool_limits(connections);
-	limits.wait = 10s;
-	return limits;
-}
-
-// For each listener: if one is flooded, the other still has its own.
-server::Limits server_limits(const settings::Settings &settings)
-{
-	const long servers = settings.api_listen ? 2 : 1;
-	server::Limits limits;
-	limits.connections =
-		static_cast<int>(std::clamp((process::descriptor_limit() - kReservedDescriptors) / servers,
-									16L, static_cast<long>(settings.max_connections)));
-	// Two waits for the database, and a refresh between them, which also waits for it.
-	limits.handler = settings.provider_timeout + 25s;
-	return limits;
+	counts.add(served.endpoint, served.method, served.status, served.duration);
+	// Probes come every few seconds, and would hide the other lines.
+	const bool is_probe =
+		served.status < 400 && (served.endpoint == "healthz" || served.endpoint == "readyz" ||
+								served.endpoint == "metrics");
+	log::write(is_probe ? log::Level::debug : log::Level::info, "request",
+			   {{"request_id", served.request_id},
+				{"method", served.method},
+				{"path", served.path},
+				{"endpoint", served.endpoint},
+				{"status", std::int64_t(served.status)},
+				{"duration_ms", static_cast<double>(served.duration.count()) / 1000}});
 }
 
 class Daemon
@@ -123,8 +100,10 @@ public:
 	int run();
 
 private:
+	using Pools = std::vector<std::unique_ptr<database::Pool>>;
+	using Shards = std::vector<std::unique_ptr<Shard>>;
+
 	void listen();
-	void observe(const server::AccessRecord &served);
 	asio::awaitable<void> await_signals();
 	asio::awaitable<void> keep_house();
 	asio::awaitable<void> publish();
@@ -132,12 +111,19 @@ private:
 	asio::awaitable<void> look_at_refreshes();
 	asio::awaitable<void> drain();
 	asio::awaitable<void> drain_api(asio::steady_timer &drained);
+	asio::awaitable<void> close();
+	asio::awaitable<void> on_shard(const Shard &shard, std::function<void()> action);
+	Pools make_pools();
+	Shards make_shards();
+	std::unique_ptr<cache::Service> make_cache();
+	void make_routers();
 	std::unique_ptr<server::Server> make_server();
-	cache::TokenCache &tokens();
-	Metrics::Gauges gauges();
+	endpoints::ShardContext context_of(std::size_t shard);
+	cache::TokenCache &tokens(std::size_t shard);
+	asio::awaitable<Metrics::Gauges> gauges();
 
-	// In this order (event_loop.hpp): members without I/O, the loop, members with I/O on it, and
-	// last the one that destroys the coroutines, which refer to the others.
+	// In this order (event_loops.hpp): members without I/O, the loops, members with I/O on them,
+	// and last the one that destroys the coroutines, which refer to the others.
 	settings::Settings settings_;
 	Metrics metrics_;
 	endpoints::CallbackLimiter callback_limiter_;
@@ -146,12 +132,14 @@ private:
 	std::vector<std::string> doubts_;                // of refreshes, as last logged
 	std::vector<database::RefreshBacklog> backlogs_; // as of the last minute or so
 	std::vector<database::TokensInState> token_states_;
-	EventLoop context_;
-	database::Pool api_pool_;
+	EventLoops loops_;
+	EventLoop &context_ = loops_[0]; // of the first shard, with all that there is once only
+	Pools api_pools_;                // each on the loop of its number
 	database::Pool refresh_pool_;
 	database::Pool listening_pool_;
 	database::Pool browser_pool_;
-	database::PostgresTokens api_store_;
+	Shards shards_;
+	database::PostgresTokens &api_store_ = shards_[0]->api_store;
 	database::PostgresTokens browser_store_;
 	database::Revocations revocations_;
 	database::PostgresRefreshes refresh_store_;
@@ -166,78 +154,142 @@ private:
 	refresh::Refresher refresher_;
 	refresh::Listener sql_listener_;
 	refresh::Ahead ahead_;
-	endpoints::Router router_;
 	std::unique_ptr<server::Server> server_;
 	std::unique_ptr<server::Server> api_server_; // if the API has a listener of its own
-	EventLoop::EndFirst end_first_{context_};
+	EventLoops::EndFirst end_first_{loops_};
 };
 
 Daemon::Daemon(settings::Settings settings)
-	: settings_(std::move(settings)),
-	  api_pool_(context_.get_executor(), settings_.database_url.clone(),
-				pool_limits(api_share(settings_))),
+	: settings_(std::move(settings)), loops_(shares::threads(settings_)), api_pools_(make_pools()),
 	  refresh_pool_(context_.get_executor(), settings_.database_url.clone(),
-					refresh_limits(refresh_share(settings_))),
-	  listening_pool_(context_.get_executor(), settings_.database_url.clone(), pool_limits(1)),
+					shares::refresh_pool(settings_)),
+	  listening_pool_(context_.get_executor(), settings_.database_url.clone(),
+					  shares::one_connection()),
 	  browser_pool_(context_.get_executor(), settings_.database_url.clone(),
-					pool_limits(browser_share(settings_))),
-	  api_store_(api_pool_), browser_store_(browser_pool_), revocations_(api_pool_),
+					shares::browser_pool(settings_)),
+	  shards_(make_shards()), browser_store_(browser_pool_), revocations_(*api_pools_[0]),
 	  refresh_store_(refresh_pool_, listening_pool_),
-	  client_(context_.get_executor(), settings_.ca_file, client_limits(settings_)),
+	  client_(context_.get_executor(), settings_.ca_file, shares::client(settings_)),
 	  registry_(context_.get_executor(), settings_.providers, client_, {}),
 	  revoker_(context_.get_executor(), {revocations_, client_, registry_, metrics_,
 										 now_milliseconds, settings_.provider_timeout}),
-	  cache_(settings_.redis_url.empty()
-				 ? nullptr
-				 : std::make_unique<cache::Service>(context_.get_executor(), settings_, metrics_)),
-	  spool_(settings_.spool_dir),
+	  cache_(make_cache()), spool_(settings_.spool_dir),
 	  workers_(context_.get_executor()), refresh_site_{context_.get_executor(),
 													   refresh_store_,
 													   client_,
 													   registry_,
-													   tokens(),
+													   tokens(0),
 													   spool_,
 													   workers_,
 													   metrics_,
 													   settings_.provider_timeout,
 													   now_milliseconds},
 	  replayer_(refresh_site_), refresher_(refresh_site_, replayer_),
-	  sql_listener_(refresh_site_, refresher_), ahead_(refresh_site_, refresher_),
-	  router_({settings_, api_store_, browser_store_, tokens(), client_, callback_limiter_,
-			   registry_, refresher_, metrics_, now_milliseconds, [this] { return published_; },
-			   [this] { return api_pool_.statistics().open > 0; }, [this] { revoker_.wake(); }},
-			  [this] { return gauges(); }),
-	  server_(make_server()), api_server_(settings_.api_listen ? make_server() : nullptr)
+	  sql_listener_(refresh_site_, refresher_), ahead_(refresh_site_, refresher_)
 {
+	make_routers();
+	server_ = make_server();
+	if (settings_.api_listen)
+		api_server_ = make_server();
 }
 
-// Coroutines that wait for Redis belong to its connections, not to the loop.
+// Coroutines that wait for Redis belong to its connections, not to the loops.
 Daemon::~Daemon()
 {
+	loops_.halt();
+	for (std::size_t i = 1; cache_ && i < shards_.size(); i++)
+		cache_->reader(i).close();
 	if (cache_)
 		cache_->close();
 }
 
+Daemon::Pools Daemon::make_pools()
+{
+	Pools pools;
+	for (std::size_t i = 0; i < shares::api_pools(settings_); i++)
+		pools.push_back(std::make_unique<database::Pool>(loops_[i].get_executor(),
+														 settings_.database_url.clone(),
+														 shares::api_pool(settings_, i)));
+	return pools;
+}
+
+Daemon::Shards Daemon::make_shards()
+{
+	Shards shards;
+	for (std::size_t i = 0; i < loops_.size(); i++)
+		shards.push_back(
+			std::make_unique<Shard>(loops_[i], *api_pools_[i % api_pools_.size()], metrics_));
+	return shards;
+}
+
+std::unique_ptr<cache::Service> Daemon::make_cache()
+{
+	if (settings_.redis_url.empty())
+		return nullptr;
+	std::vector<asio::any_io_executor> executors;
+	for (const auto &shard : shards_)
+		executors.push_back(shard->loop.get_executor());
+	return std::make_unique<cache::Service>(executors, settings_, metrics_);
+}
+
+endpoints::ShardContext Daemon::context_of(std::size_t shard)
+{
+	return {settings_, shards_[shard]->api_store, tokens(shard), refresher_,
+			metrics_,  now_milliseconds};
+}
+
+void Daemon::make_routers()
+{
+	shards_[0]->router.emplace(endpoints::Context{
+		context_of(0), browser_store_, client_, callback_limiter_, registry_,
+		[this] { return published_; }, [this] { return api_pools_[0]->statistics().open > 0; },
+		[this] { revoker_.wake(); }, [this] { return gauges(); }});
+	const auto ask_first = [this](http::Request request) {
+		auto answer = [this, request = std::move(request)]() mutable {
+			return shards_[0]->router->answer(std::move(request));
+		};
+		return call_on(context_.get_executor(), std::move(answer));
+	};
+	for (std::size_t i = 1; i < shards_.size(); i++)
+		shards_[i]->router.emplace(context_of(i), ask_first);
+}
+
 std::unique_ptr<server::Server> Daemon::make_server()
 {
+	std::vector<server::Loop> loops;
+	for (const auto &shard : shards_)
+		loops.push_back({shard->loop,
+						 [&router = *shard->router](http::Request request) {
+							 return router.answer(std::move(request));
+						 },
+						 [&counts = shard->requests](const server::AccessRecord &served) {
+							 observe(counts, served);
+						 }});
 	return std::make_unique<server::Server>(
-		context_, server_limits(settings_),
-		[this](http::Request request) { return router_.answer(std::move(request)); },
-		[](int status, const std::string &request_id) {
+		std::move(loops), shares::server(settings_), [](int status, const std::string &request_id) {
 			return endpoints::hardened(endpoints::error_for_status(status, request_id));
-		},
-		[this](const server::AccessRecord &served) { observe(served); });
+		});
 }
 
-cache::TokenCache &Daemon::tokens()
+cache::TokenCache &Daemon::tokens(std::size_t shard)
 {
-	return cache_ ? cache_->tokens() : no_cache_;
+	return cache_ ? cache_->reader(shard).tokens() : no_cache_;
 }
 
-Metrics::Gauges Daemon::gauges()
+// Runs it on the shard's loop.
+asio::awaitable<void> Daemon::on_shard(const Shard &shard, std::function<void()> action)
+{
+	auto call = [action = std::move(action)]() -> asio::awaitable<void> {
+		action();
+		co_return;
+	};
+	return call_on(shard.loop.get_executor(), std::move(call));
+}
+
+asio::awaitable<Metrics::Gauges> Daemon::gauges()
 {
 	Metrics::Gauges gauges;
-	gauges.cache_state = cache::name_of(tokens().state());
+	gauges.cache_state = cache::name_of(tokens(0).state());
 	gauges.revocations_waiting = revoker_.waiting();
 	for (const server::Server *server : {server_.get(), api_server_.get()})
 		if (server != nullptr) {
@@ -253,30 +305,17 @@ Metrics::Gauges Daemon::gauges()
 									  backlog.paused_for.count(), backlog.in_doubt});
 	for (const database::TokensInState &of : token_states_)
 		gauges.tokens.emplace_back(of.state, of.tokens);
-	for (const database::Pool *pool :
-		 {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_}) {
-		const database::PoolStatistics database = pool->statistics();
+	const auto add = [&gauges](const database::Pool &pool) {
+		const database::PoolStatistics database = pool.statistics();
 		gauges.database_open += database.open;
 		gauges.database_busy += database.busy;
 		gauges.database_waiting += database.waiting;
-	}
-	return gauges;
-}
-
-void Daemon::observe(const server::AccessRecord &served)
-{
-	metrics_.request(served.endpoint, served.method, served.status, served.duration);
-	// Probes come every few seconds, and would hide the other lines.
-	const bool is_probe =
-		served.status < 400 && (served.endpoint == "healthz" || served.endpoint == "readyz" ||
-								served.endpoint == "metrics");
-	log::write(is_probe ? log::Level::debug : log::Level::info, "request",
-			   {{"request_id", served.request_id},
-				{"method", served.method},
-				{"path", served.path},
-				{"endpoint", served.endpoint},
-				{"status", std::int64_t(served.status)},
-				{"duration_ms", static_cast<double>(served.duration.count()) / 1000}});
+	};
+	for (const database::Pool *pool : {&browser_pool_, &refresh_pool_, &listening_pool_})
+		add(*pool);
+	for (std::size_t i = 0; i < api_pools_.size(); i++)
+		co_await on_shard(*shards_[i], [&add, &pool = *api_pools_[i]] { add(pool); });
+	co_return gauges;
 }
 
 asio::awaitable<void> Daemon::publish()
@@ -372,12 +411,24 @@ asio::awaitable<void> Daemon::await_signals()
 	co_await drain();
 	// Their callers may be gone, but the provider's answers must not get lost.
 	co_await refresher_.drain(settings_.provider_timeout + kRefreshDrainTime);
-	for (database::Pool *pool : {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_})
+	co_await close();
+	log::info("stopped");
+	loops_.stop();
+}
+
+asio::awaitable<void> Daemon::close()
+{
+	for (std::size_t i = 0; i < shards_.size(); i++)
+		co_await on_shard(*shards_[i], [this, i] {
+			if (i < api_pools_.size())
+				api_pools_[i]->close();
+			if (cache_ && i > 0)
+				cache_->reader(i).close();
+		});
+	for (database::Pool *pool : {&browser_pool_, &refresh_pool_, &listening_pool_})
 		pool->close();
 	if (cache_)
 		cache_->close();
-	log::info("stopped");
-	context_.stop();
 }
 
 void Daemon::listen()
@@ -415,9 +466,10 @@ int Daemon::run()
 	log::info("listening", {{"address", listens},
 							{"api_address", api},
 							{"public_url", settings_.public_url},
-							{"providers", std::int64_t(settings_.providers.size())}});
+							{"providers", std::int64_t(settings_.providers.size())},
+							{"threads", std::int64_t(loops_.size())}});
 	process::notify_service_manager("READY=1");
-	context_.run();
+	loops_.run();
 	return 0;
 }
 

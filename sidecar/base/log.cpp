@@ -8,6 +8,7 @@
 #include <atomic>
 #include <ctime>
 #include <iterator>
+#include <mutex>
 
 #include "common/utf8.hpp"
 
@@ -86,18 +87,27 @@ void append_value(std::string &line, const Field &field)
 // So lines of two threads do not mix.
 constexpr std::size_t kMaxLineBytes = 4096;
 
+// False if there is no room now. One thread at a time, or another could take the room that
+// poll() has found, and write() would wait for a reader.
+bool write_line(const std::string &line)
+{
+	static std::mutex mutex;
+	const std::lock_guard lock(mutex);
+	pollfd sink{STDERR_FILENO, POLLOUT, 0};
+	if (line.size() > kMaxLineBytes || poll(&sink, 1, 0) != 1 || (sink.revents & POLLOUT) == 0)
+		return false;
+	[[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+	return true;
+}
+
 // If nobody reads the log, the daemon must not stop. Lines that cannot be written now are
 // dropped, and counted in the next line.
 void put(const std::string &line)
 {
 	static std::atomic<long> dropped = 0;
-	pollfd sink{STDERR_FILENO, POLLOUT, 0};
-	if (line.size() > kMaxLineBytes || poll(&sink, 1, 0) != 1 || (sink.revents & POLLOUT) == 0) {
+	if (!write_line(line))
 		dropped++;
-		return;
-	}
-	[[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
-	if (const long missing = dropped.exchange(0); missing != 0)
+	else if (const long missing = dropped.exchange(0); missing != 0)
 		warning("lines of the log were dropped", {{"count", std::int64_t(missing)}});
 }
 

@@ -6,9 +6,6 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
-#include <map>
-#include <tuple>
-
 namespace sidecar
 {
 
@@ -86,12 +83,6 @@ struct Metrics::Impl {
 											   "the others look for changes now and then");
 	Family<Gauge> &cache_up =
 		gauges("oauth_sidecar_cache_up", "1 where tokens may come from the cache");
-	// Kept, because each request counts in them, and looking labels up is slow.
-	struct RequestSeries {
-		Counter *count = nullptr;
-		Histogram *seconds = nullptr;
-	};
-	std::map<std::tuple<std::string_view, std::string_view, int>, RequestSeries> series;
 	Counter &hits = cache_reads.Add({{"result", "hit"}});
 	Counter &misses = cache_reads.Add({{"result", "miss"}});
 	Counter &bypasses = cache_reads.Add({{"result", "bypass"}});
@@ -120,16 +111,17 @@ double seconds(std::chrono::microseconds duration)
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
 Metrics::~Metrics() = default;
 
-void Metrics::request(std::string_view endpoint, std::string_view method, int status,
-					  std::chrono::microseconds duration)
+void Metrics::Requests::add(std::string_view endpoint, std::string_view method, int status,
+							std::chrono::microseconds duration)
 {
-	Impl::RequestSeries &series = impl_->series[{endpoint, method, status}];
+	Series &series = series_[{endpoint, method, status}];
 	if (series.count == nullptr) {
 		const std::string name(endpoint);
-		series.count = &impl_->requests.Add({{"endpoint", name},
-											 {"method", std::string(method)},
-											 {"status", std::to_string(status)}});
-		series.seconds = &impl_->request_seconds.Add({{"endpoint", name}}, kRequestBuckets);
+		series.count = &metrics_.impl_->requests.Add({{"endpoint", name},
+													  {"method", std::string(method)},
+													  {"status", std::to_string(status)}});
+		series.seconds =
+			&metrics_.impl_->request_seconds.Add({{"endpoint", name}}, kRequestBuckets);
 	}
 	series.count->Increment();
 	series.seconds->Observe(seconds(duration));

@@ -1,14 +1,19 @@
 // The metrics of /metrics (Prometheus text format).
 #pragma once
 
+#include <prometheus/counter.h>
+#include <prometheus/histogram.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -20,15 +25,32 @@ enum class CacheRead { hit, miss, bypass };
 // The result of a fill; refused: the token had changed meanwhile.
 enum class CacheFill { stored, refused, failed };
 
+// All threads may call these, but for cache_heartbeat() and text(), which are for one.
 class Metrics
 {
 public:
 	Metrics();
 	~Metrics();
 
-	// All labels are names of ours, never input, so their number is bounded.
-	void request(std::string_view endpoint, std::string_view method, int status,
+	// The requests of one thread. It keeps their counters, because looking labels up is slow.
+	class Requests
+	{
+	public:
+		explicit Requests(Metrics &metrics) : metrics_(metrics) {}
+
+		void add(std::string_view endpoint, std::string_view method, int status,
 				 std::chrono::microseconds duration);
+
+	private:
+		struct Series {
+			prometheus::Counter *count = nullptr;
+			prometheus::Histogram *seconds = nullptr;
+		};
+		Metrics &metrics_;
+		std::map<std::tuple<std::string_view, std::string_view, int>, Series> series_;
+	};
+
+	// All labels are names of ours, never input, so their number is bounded.
 	void flow(const std::string &provider, std::string_view outcome);
 	void provider_call(const std::string &provider, std::string_view kind,
 					   std::chrono::microseconds duration);

@@ -1,5 +1,6 @@
 #include "base/process.hpp"
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -7,10 +8,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 namespace sidecar::process
 {
@@ -35,6 +38,16 @@ long descriptor_limit()
 	rlimit files{};
 	getrlimit(RLIMIT_NOFILE, &files);
 	return static_cast<long>(files.rlim_cur);
+}
+
+// Beyond 1,024 cores the call fails.
+int usable_cores()
+{
+	cpu_set_t cores;
+	CPU_ZERO(&cores);
+	if (sched_getaffinity(0, sizeof cores, &cores) != 0)
+		return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+	return std::max(1, CPU_COUNT(&cores));
 }
 
 // The protocol is one datagram, so libsystemd is not needed.

@@ -13,6 +13,9 @@ void harden();
 // The number of open descriptors that is allowed.
 long descriptor_limit();
 
+// The number of cores that this process may use (sched_setaffinity, cpusets); at least one.
+int usable_cores();
+
 // sd_notify(3), if NOTIFY_SOCKET is set: "READY=1", "STOPPING=1".
 void notify_service_manager(std::string_view state);
 

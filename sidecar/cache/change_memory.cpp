@@ -21,14 +21,15 @@ constexpr std::int64_t kShownMicroseconds = microseconds(ChangeMemory::kShownFor
 // If that is set back, an older read seems to be a later one.
 void ChangeMemory::looked(Clock::time_point begun, std::int64_t now)
 {
+	const std::lock_guard lock(mutex_);
 	if (looked_ == Clock::time_point()) {
 		distrusted_until_ = now;
 		changes_.clear();
 		oldest_first_.clear();
 	} else if (now < now_) {
-		distrust(database_time());
+		distrust_until(database_time());
 	} else if (Clock::now() - looked_ >= kShownFor || now - now_ >= kShownMicroseconds) {
-		distrust(now);
+		distrust_until(now);
 	}
 	looked_ = begun;
 	now_ = now;
@@ -38,6 +39,7 @@ void ChangeMemory::looked(Clock::time_point begun, std::int64_t now)
 void ChangeMemory::changed(std::string_view key, std::int64_t now)
 {
 	const std::size_t hash = std::hash<std::string_view>()(key);
+	const std::lock_guard lock(mutex_);
 	std::int64_t &when = changes_[hash];
 	when = std::max(when, now);
 	oldest_first_.emplace_back(hash, now);
@@ -45,13 +47,25 @@ void ChangeMemory::changed(std::string_view key, std::int64_t now)
 		return;
 	const auto [oldest, then] = oldest_first_.front();
 	oldest_first_.pop_front();
-	distrust(then);
+	distrust_until(then);
 	const auto found = changes_.find(oldest);
 	if (found != changes_.end() && found->second <= then)
 		changes_.erase(found);
 }
 
+void ChangeMemory::lose_sight()
+{
+	const std::lock_guard lock(mutex_);
+	looked_ = {};
+}
+
 void ChangeMemory::distrust(std::int64_t now)
+{
+	const std::lock_guard lock(mutex_);
+	distrust_until(now);
+}
+
+void ChangeMemory::distrust_until(std::int64_t now)
 {
 	distrusted_until_ = std::max(distrusted_until_, now);
 }
@@ -64,6 +78,7 @@ std::int64_t ChangeMemory::database_time() const
 
 bool ChangeMemory::allows(std::string_view key, const Fill &fill) const
 {
+	const std::lock_guard lock(mutex_);
 	if (looked_ == Clock::time_point() || Clock::now() - looked_ >= kHeartbeatLife)
 		return false;
 	const std::int64_t now = database_time();

@@ -4,6 +4,7 @@
 //
 // Every daemon sees every change: none acknowledges one before kShownFor has passed, and each
 // checks more often. A daemon that checked too late believes no entry that was read before.
+// The invalidator writes it, and the readers of all shards ask it, each on a thread of its own.
 // Times are microseconds since 1970 by the database's clock, so that daemons with different
 // clocks agree.
 #pragma once
@@ -12,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <mutex>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -33,7 +35,7 @@ public:
 	// Changes were read; `begun`: before that, `now`: after it.
 	void looked(Clock::time_point begun, std::int64_t now);
 	// Changes may have been missed since the last check.
-	void lose_sight() { looked_ = {}; }
+	void lose_sight();
 	// An entry, by its key, was found changed at `now`.
 	void changed(std::string_view key, std::int64_t now);
 	// Believe nothing that was read until `now`.
@@ -46,8 +48,10 @@ public:
 private:
 	static constexpr std::size_t kMost = 200'000;
 
+	void distrust_until(std::int64_t now);
 	std::int64_t database_time() const;
 
+	mutable std::mutex mutex_;
 	// By a hash of the key. If two keys share one, a change of either counts for both.
 	std::unordered_map<std::size_t, std::int64_t> changes_;
 	std::deque<std::pair<std::size_t, std::int64_t>> oldest_first_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,9 +23,18 @@ struct Coherence {
 		const std::string text; // as in Redis
 	};
 
-	std::shared_ptr<const Known> known;
+	std::shared_ptr<const Known> known; // by change()
 	// When a heartbeat of this epoch was last seen or written, by any daemon.
 	std::chrono::steady_clock::time_point heartbeat_at{};
+
+	// Of the invalidator: tells the other shards of each change, and of each heartbeat.
+	std::function<void()> changed = [] {};
+
+	void change(std::shared_ptr<const Known> now)
+	{
+		known = std::move(now);
+		changed();
+	}
 
 	bool is_heartbeat_fresh() const
 	{

@@ -97,7 +97,7 @@ Invalidator::Awaitable<std::chrono::milliseconds> Invalidator::try_once()
 		turn_off(refused.what());
 		co_return kRefusedPause;
 	} catch (const EpochLost &) {
-		coherence_.known.reset();
+		coherence_.change(nullptr);
 	} catch (const redis::Error &error) {
 		turn_off(error.what());
 		if (error.is_unavailable())
@@ -116,7 +116,7 @@ Invalidator::Awaitable<std::chrono::milliseconds> Invalidator::try_once()
 
 void Invalidator::turn_off(std::string_view reason)
 {
-	coherence_.known.reset();
+	coherence_.change(nullptr);
 	complain("the cache is off; tokens come from the database", reason);
 }
 
@@ -136,7 +136,8 @@ Invalidator::Awaitable<void> Invalidator::begin()
 	while (connection_.server() == nullptr)
 		co_await pause(kConnectPause);
 	co_await persistence_.look(connection_);
-	coherence_.known = co_await epochs_.establish();
+	auto known = co_await epochs_.establish();
+	coherence_.change(std::move(known));
 	begin_at_once();
 }
 
@@ -262,7 +263,8 @@ Invalidator::Awaitable<void>
 Invalidator::evict(const std::vector<database::Invalidation> &invalidations)
 {
 	if (tells_of_all(invalidations)) {
-		coherence_.known = co_await epochs_.renew(coherence_.known);
+		auto renewed = co_await epochs_.renew(coherence_.known);
+		coherence_.change(std::move(renewed));
 		begin_at_once();
 		co_return;
 	}
@@ -342,6 +344,7 @@ Invalidator::Awaitable<void> Invalidator::write_heartbeat(std::int64_t since)
 		throw EpochLost("Redis has another epoch");
 	heartbeat_written_at_ = coherence_.heartbeat_at = Clock::now();
 	drains_ = reply.integer() == 2;
+	coherence_.changed();
 	metrics_.cache_heartbeat();
 	metrics_.cache_draining(drains_);
 	if (!is_on_)

@@ -1,6 +1,9 @@
 #include "cache/service.hpp"
 
+#include <boost/asio/post.hpp>
+
 #include "base/task.hpp"
+#include "cache/redis_address.hpp"
 #include "common/digest.hpp"
 
 namespace sidecar::cache
@@ -9,24 +12,9 @@ namespace sidecar::cache
 namespace
 {
 
-// A reader asks the database instead of waiting longer.
-constexpr std::chrono::milliseconds kReadTime{100};
 // One command evicts many entries.
 constexpr std::chrono::milliseconds kDropTime{2000};
 constexpr std::size_t kFormBytes = 8; // of a digest
-
-redis::Limits limits_of(std::chrono::milliseconds command)
-{
-	redis::Limits limits;
-	limits.command = command;
-	return limits;
-}
-
-address::RedisAddress endpoint_of(const settings::Settings &settings)
-{
-	return std::get<address::RedisAddress>(
-		address::parse_redis_address(settings.redis_url.reveal()));
-}
 
 // Batches run one after the other, on one connection.
 database::PoolLimits one_connection()
@@ -52,33 +40,55 @@ std::string home_of(const settings::Settings &settings)
 		   common::hex(bytes);
 }
 
+std::vector<std::unique_ptr<Reader>>
+make_readers(const std::vector<boost::asio::any_io_executor> &executors,
+			 const settings::Settings &settings, const cache_entry::Keys &keys,
+			 const ChangeMemory &changes, Metrics &metrics)
+{
+	std::vector<std::unique_ptr<Reader>> readers;
+	for (const boost::asio::any_io_executor &executor : executors)
+		readers.push_back(std::make_unique<Reader>(executor, settings, keys, changes, metrics));
+	return readers;
+}
+
 } // namespace
 
-Service::Service(boost::asio::any_io_executor executor, const settings::Settings &settings,
-				 Metrics &metrics)
-	: executor_(executor), keys_(settings.cache.key_template, settings.cache.prefix),
-	  reading_(executor, endpoint_of(settings), limits_of(kReadTime), settings.ca_file,
-			   "oauth-sidecar"),
-	  dropping_(executor, endpoint_of(settings), limits_of(kDropTime), settings.ca_file,
+Service::Service(const std::vector<boost::asio::any_io_executor> &executors,
+				 const settings::Settings &settings, Metrics &metrics)
+	: executor_(executors.front()), keys_(settings.cache.key_template, settings.cache.prefix),
+	  dropping_(executor_, endpoint_of(settings), limits_of(kDropTime), settings.ca_file,
 				"oauth-sidecar-invalidator"),
-	  pool_(executor, settings.database_url.clone(), one_connection()), invalidations_(pool_),
-	  tokens_(executor, reading_, keys_, coherence_, changes_, settings.cache, metrics),
-	  invalidator_(executor, invalidations_, dropping_, reading_, keys_, home_of(settings),
-				   {settings.cache.require_ephemeral, !settings.cache.key.empty()}, coherence_,
-				   changes_, metrics)
+	  pool_(executor_, settings.database_url.clone(), one_connection()), invalidations_(pool_),
+	  readers_(make_readers(executors, settings, keys_, changes_, metrics)),
+	  invalidator_(executor_, invalidations_, dropping_, readers_.front()->connection(), keys_,
+				   home_of(settings),
+				   {settings.cache.require_ephemeral, !settings.cache.key.empty()},
+				   readers_.front()->coherence(), changes_, metrics)
 {
+	readers_.front()->coherence().changed = [this] { tell_others(); };
+}
+
+// On their own loops. Until they hear it, they are like another daemon's readers, whose
+// invalidator has not noticed yet.
+void Service::tell_others()
+{
+	const auto &known = readers_.front()->coherence().known;
+	for (std::size_t i = 1; i < readers_.size(); i++)
+		boost::asio::post(readers_[i]->executor(),
+						  [reader = readers_[i].get(), known] { reader->follow(known); });
 }
 
 void Service::start()
 {
-	reading_.start();
+	for (const auto &reader : readers_)
+		reader->start();
 	dropping_.start();
 	start_task(executor_, "invalidator", invalidator_.run());
 }
 
 void Service::close()
 {
-	reading_.close();
+	readers_.front()->close();
 	dropping_.close();
 	pool_.close();
 }

@@ -1,10 +1,14 @@
-// All parts of the cache, put together.
+// All parts of the cache, put together: a reader for each shard, and the invalidator, which is on
+// the first one's loop.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <cstddef>
+#include <memory>
+#include <vector>
 
 #include "cache/invalidator.hpp"
-#include "cache/redis_cache.hpp"
+#include "cache/reader.hpp"
 #include "database/pool.hpp"
 #include "database/postgres_invalidations.hpp"
 
@@ -15,23 +19,24 @@ class Service
 {
 public:
 	// `settings`, with a valid REDIS_URL, and `metrics` must outlive it.
-	Service(boost::asio::any_io_executor executor, const settings::Settings &settings,
-			Metrics &metrics);
+	Service(const std::vector<boost::asio::any_io_executor> &executors,
+			const settings::Settings &settings, Metrics &metrics);
 
-	TokenCache &tokens() noexcept { return tokens_; }
+	Reader &reader(std::size_t shard) noexcept { return *readers_[shard]; }
 	void start();
+	// All that is on the first loop. Other shards close their readers.
 	void close();
 
 private:
+	void tell_others();
+
 	const boost::asio::any_io_executor executor_;
 	const cache_entry::Keys keys_;
-	redis::Client reading_;
 	redis::Client dropping_;
 	database::Pool pool_;
 	database::PostgresInvalidations invalidations_;
-	Coherence coherence_;
 	ChangeMemory changes_;
-	RedisCache tokens_;
+	std::vector<std::unique_ptr<Reader>> readers_;
 	Invalidator invalidator_;
 };
 

@@ -4,6 +4,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/call_on.hpp"
 #include "base/log.hpp"
 #include "base/task.hpp"
 #include "database/connector.hpp"
@@ -94,6 +95,14 @@ void Pool::close()
 // Sessions in use
 
 asio::awaitable<Rows> Pool::query(const Statement &statement, Parameters parameters)
+{
+	auto here = [this, &statement, parameters = std::move(parameters)]() mutable {
+		return query_here(statement, std::move(parameters));
+	};
+	return call_on(executor_, std::move(here));
+}
+
+asio::awaitable<Rows> Pool::query_here(const Statement &statement, Parameters parameters)
 {
 	SessionPtr session = co_await acquire();
 	const Checkout lease(*this, std::move(session));

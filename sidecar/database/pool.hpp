@@ -1,4 +1,4 @@
-// Connections to PostgreSQL: libpq, asynchronous, on the one event loop.
+// Connections to PostgreSQL: libpq, asynchronous, on one event loop.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -47,7 +47,8 @@ public:
 	Pool &operator=(const Pool &) = delete;
 
 	// Throws StoreError. A statement that was sent is never sent again, unless the
-	// server said that it has not run it. `statement` must live until it is done.
+	// server said that it has not run it. `statement` must live until it is done. May be called
+	// on any loop; everything else is for the pool's own.
 	boost::asio::awaitable<Rows> query(const Statement &statement, Parameters parameters);
 
 	PoolStatistics statistics() const noexcept;
@@ -70,6 +71,7 @@ private:
 		Clock::time_point since;
 	};
 
+	boost::asio::awaitable<Rows> query_here(const Statement &statement, Parameters parameters);
 	boost::asio::awaitable<SessionPtr> acquire();
 	SessionPtr take_idle();
 	void give_back(const SessionPtr &session);

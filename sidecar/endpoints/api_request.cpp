@@ -105,7 +105,7 @@ http::Parameters read_parameters(std::string_view query,
 
 } // namespace
 
-ApiRequest read_api_request(const Context &context, const http::Request &request,
+ApiRequest read_api_request(const ShardContext &context, const http::Request &request,
 							std::string_view provider_name, settings::ApiToken::Call call,
 							std::initializer_list<std::string_view> own)
 {
@@ -117,7 +117,7 @@ ApiRequest read_api_request(const Context &context, const http::Request &request
 		throw HttpError{Error::unauthorized};
 	http::Parameters parameters = read_parameters(request.query, own);
 	oauth::Identity identity = read_identity(parameters, provider_name);
-	const oauth::Provider *provider = context.registry.find(provider_name);
+	const oauth::Provider *provider = providers::find(context.settings.providers, provider_name);
 	if (provider == nullptr)
 		throw HttpError{Error::unknown_provider};
 	if (!may(*token, call, identity))

@@ -27,7 +27,7 @@ struct ApiRequest {
 // (401), query and identity (400), a provider that is configured (404), what the
 // token may do (403). `provider_name` is the one in the path, `own` are the
 // endpoint's parameters besides the identity. Any other is 400, because it would be ignored.
-ApiRequest read_api_request(const Context &context, const http::Request &request,
+ApiRequest read_api_request(const ShardContext &context, const http::Request &request,
 							std::string_view provider_name, settings::ApiToken::Call call,
 							std::initializer_list<std::string_view> own = {});
 

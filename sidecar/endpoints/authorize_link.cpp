@@ -22,7 +22,7 @@ std::optional<std::string> optional_text(const http::Parameters &parameters, std
 
 } // namespace
 
-Awaitable<http::Response> authorize_link(Context &context, const http::Request &request,
+Awaitable<http::Response> authorize_link(ShardContext &context, const http::Request &request,
 										 std::string_view provider_name)
 {
 	const ApiRequest call =

@@ -1,6 +1,7 @@
 // What endpoints need. Tests replace these interfaces.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <functional>
 
 #include "base/metrics.hpp"
@@ -16,23 +17,29 @@
 namespace sidecar::endpoints
 {
 
-struct Context {
+// What the endpoints that every shard answers have: their shard's own, and what all threads may
+// use at once.
+struct ShardContext {
 	const settings::Settings &settings;
+	database::TokenStore &api_store;
+	cache::TokenCache &cache;
+	refresh::Refresher &refresher; // its refresh() may be called on any loop
+	Metrics &metrics;
+	std::function<long long()> now; // milliseconds since 1970 UTC
+};
+
+// What the others have, which the first shard answers alone.
+struct Context : ShardContext {
 	// Anybody can call the browsers' endpoints, so they have connections of their own, and
 	// cannot delay the API.
-	database::TokenStore &api_store;
 	database::TokenStore &browser_store;
-	cache::TokenCache &cache;
 	client::ProviderClient &client;
 	CallbackLimiter &callback_limiter;
 	providers::ProviderRegistry &registry;
-	refresh::Refresher &refresher;
-	Metrics &metrics;
-	std::function<long long()> now;            // milliseconds since 1970 UTC
 	std::function<bool()> published;           // whether the database knows our settings
 	std::function<bool()> api_connected;       // whether the API's store has a connection
 	std::function<void()> revoke_soon = [] {}; // a grant was queued to be revoked
-	std::function<Metrics::Gauges()> gauges = {};
+	std::function<boost::asio::awaitable<Metrics::Gauges>()> gauges = {};
 	RecentCallbacks recent_callbacks = {};
 };
 

@@ -19,6 +19,9 @@ using Awaitable = boost::asio::awaitable<T>;
 // They throw HttpError and database::StoreError.
 using Endpoint = Awaitable<http::Response>(Context &context, const http::Request &request,
 										   std::string_view provider);
+// Answered by every shard.
+using ShardEndpoint = Awaitable<http::Response>(ShardContext &context, const http::Request &request,
+												std::string_view provider);
 
 // For browsers: these answer with pages and redirects.
 Endpoint authorize, callback, done;
@@ -30,9 +33,11 @@ inline http::FlowCookies read_cookies(const Context &context, const http::Reques
 }
 
 // For back ends with an API token: these answer with JSON.
-Endpoint authorize_link, status, token, delete_token;
+ShardEndpoint authorize_link, status, token;
+Endpoint delete_token;
 
 // For operators; `provider` is empty.
-Endpoint health, readiness, metrics;
+ShardEndpoint health;
+Endpoint readiness, metrics;
 
 } // namespace sidecar::endpoints

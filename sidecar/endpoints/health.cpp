@@ -9,7 +9,7 @@
 namespace sidecar::endpoints
 {
 
-Awaitable<http::Response> health(Context &, const http::Request &, std::string_view)
+Awaitable<http::Response> health(ShardContext &, const http::Request &, std::string_view)
 {
 	co_return http::Response(200, "application/json", R"({"status":"ok"})");
 }
@@ -61,8 +61,9 @@ Awaitable<http::Response> readiness(Context &context, const http::Request &, std
 
 Awaitable<http::Response> metrics(Context &context, const http::Request &, std::string_view)
 {
+	const Metrics::Gauges gauges = co_await context.gauges();
 	co_return http::Response(200, "text/plain; version=0.0.4; charset=utf-8",
-							 context.metrics.text(context.gauges()));
+							 context.metrics.text(gauges));
 }
 
 } // namespace sidecar::endpoints

@@ -43,26 +43,25 @@ struct Route {
 	std::string_view path; // or what comes behind /oauth/{provider}/
 	Audience audience;
 	std::string_view methods; // as Allow has them
-	Endpoint *endpoint;
+	ShardEndpoint *of_shard;  // answered by every shard; null: by none
+	Endpoint *of_first;       // by the first alone; null: none. If there are both, GET is of_shard
+
+	bool is_of_shard(const Request &request) const
+	{
+		return of_first == nullptr || (of_shard != nullptr && request.method == "GET");
+	}
 };
 
-// Not a coroutine: it hands on another one's.
-Awaitable<Response> get_or_delete(Context &context, const Request &request,
-								  std::string_view provider)
-{
-	return (request.method == "GET" ? token : delete_token)(context, request, provider);
-}
-
 constexpr Route kRoutes[] = {
-	{"authorize_link", "authorize", Audience::api, "GET", authorize_link},
-	{"authorize", "authorize", Audience::browser, "GET, HEAD", authorize},
-	{"callback", "callback", Audience::browser, "GET", callback},
-	{"done", "done", Audience::browser, "GET, HEAD", done},
-	{"status", "status", Audience::api, "GET", status},
-	{"token", "token", Audience::api, "GET, DELETE", get_or_delete},
-	{"healthz", "/healthz", Audience::everything, "GET, HEAD", health},
-	{"readyz", "/readyz", Audience::everything, "GET, HEAD", readiness},
-	{"metrics", "/metrics", Audience::api, "GET, HEAD", metrics},
+	{"authorize_link", "authorize", Audience::api, "GET", authorize_link, nullptr},
+	{"authorize", "authorize", Audience::browser, "GET, HEAD", nullptr, authorize},
+	{"callback", "callback", Audience::browser, "GET", nullptr, callback},
+	{"done", "done", Audience::browser, "GET, HEAD", nullptr, done},
+	{"status", "status", Audience::api, "GET", status, nullptr},
+	{"token", "token", Audience::api, "GET, DELETE", token, delete_token},
+	{"healthz", "/healthz", Audience::everything, "GET, HEAD", health, nullptr},
+	{"readyz", "/readyz", Audience::everything, "GET, HEAD", nullptr, readiness},
+	{"metrics", "/metrics", Audience::api, "GET, HEAD", nullptr, metrics},
 };
 
 bool is_for(const Route &route, const Request &request, std::string_view path)
@@ -71,7 +70,7 @@ bool is_for(const Route &route, const Request &request, std::string_view path)
 							 route.audience == Audience::everything ||
 							 request.audience == route.audience;
 	return route.path == path && is_audience &&
-		   (route.endpoint != authorize_link || is_api_call(request));
+		   (route.of_shard != authorize_link || is_api_call(request));
 }
 
 bool has_method(std::string_view methods, std::string_view method)
@@ -85,8 +84,8 @@ bool has_method(std::string_view methods, std::string_view method)
 	return false;
 }
 
-Awaitable<Response> answer_by(const Route &route, Context &context, const Request &request,
-							  std::string_view provider)
+Awaitable<Response> answer_by(const Route &route, ShardContext &shard, Context *first,
+							  const Request &request, std::string_view provider)
 {
 	if (!has_method(route.methods, request.method)) {
 		Response response = error_response({Error::method_not_allowed}, request.id);
@@ -95,7 +94,8 @@ Awaitable<Response> answer_by(const Route &route, Context &context, const Reques
 	}
 	std::optional<HttpError> refusal;
 	try {
-		auto answer = route.endpoint(context, request, provider);
+		auto answer = route.is_of_shard(request) ? route.of_shard(shard, request, provider)
+												 : route.of_first(*first, request, provider);
 		co_return co_await std::move(answer);
 	} catch (const HttpError &error) {
 		refusal = error;
@@ -118,16 +118,10 @@ Response hardened(Response response)
 	return response;
 }
 
-Router::Router(Context context, std::function<Metrics::Gauges()> gauges)
-	: context_(std::move(context))
-{
-	context_.gauges = std::move(gauges);
-}
-
 boost::asio::awaitable<Response> Router::answer(Request request)
 {
 	constexpr std::string_view kFlows = "/oauth/";
-	std::string_view path = without_prefix(request.path, context_.settings.public_url);
+	std::string_view path = without_prefix(request.path, shard_.settings.public_url);
 	std::string_view provider;
 	if (path.starts_with(kFlows)) {
 		path.remove_prefix(kFlows.size());
@@ -138,7 +132,10 @@ boost::asio::awaitable<Response> Router::answer(Request request)
 	}
 	for (const Route &route : kRoutes)
 		if (is_for(route, request, path)) {
-			Response response = co_await answer_by(route, context_, request, provider);
+			if (!first_ && !route.is_of_shard(request))
+				co_return co_await ask_first_(std::move(request));
+			Context *first = first_ ? &*first_ : nullptr;
+			Response response = co_await answer_by(route, shard_, first, request, provider);
 			response.endpoint = route.name;
 			co_return hardened(std::move(response));
 		}

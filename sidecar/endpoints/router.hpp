@@ -3,6 +3,8 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
+#include <optional>
+#include <utility>
 
 #include "endpoints/context.hpp"
 #include "http/request.hpp"
@@ -14,13 +16,22 @@ namespace sidecar::endpoints
 class Router
 {
 public:
-	// `gauges` is called at each request of /metrics.
-	Router(Context context, std::function<Metrics::Gauges()> gauges);
+	using Answer = std::function<boost::asio::awaitable<http::Response>(http::Request)>;
+
+	// Of the first shard, which answers everything.
+	explicit Router(Context context) : shard_(context), first_(std::move(context)) {}
+	// Of another one: `ask_first` answers what only the first can.
+	Router(ShardContext context, Answer ask_first)
+		: shard_(std::move(context)), ask_first_(std::move(ask_first))
+	{
+	}
 
 	boost::asio::awaitable<http::Response> answer(http::Request request);
 
 private:
-	Context context_;
+	ShardContext shard_;
+	std::optional<Context> first_; // nothing: this is another shard
+	Answer ask_first_;
 };
 
 // Headers of every answer: not stored, not sniffed, not framed, no referrer

@@ -9,7 +9,7 @@
 namespace sidecar::endpoints
 {
 
-Awaitable<http::Response> status(Context &context, const http::Request &request,
+Awaitable<http::Response> status(ShardContext &context, const http::Request &request,
 								 std::string_view provider_name)
 {
 	const oauth::Identity identity =

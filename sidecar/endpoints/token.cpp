@@ -125,7 +125,7 @@ HttpError refusal_of(const refresh::Outcome &outcome)
 
 // The stored token expires too soon, or was refused. Returns a new one; or this one, while it
 // is valid; or why there is none.
-Awaitable<http::Response> refresh_token(Context &context, const http::Request &request,
+Awaitable<http::Response> refresh_token(ShardContext &context, const http::Request &request,
 										const ApiRequest &call, Wish wish,
 										database::StoredToken found)
 {
@@ -177,7 +177,7 @@ Awaitable<http::Response> refresh_token(Context &context, const http::Request &r
 }
 
 // The cache has none that lives long enough.
-Awaitable<http::Response> stored_token(Context &context, const http::Request &request,
+Awaitable<http::Response> stored_token(ShardContext &context, const http::Request &request,
 									   const ApiRequest &call, Wish wish,
 									   std::optional<cache::FillLease> lease)
 {
@@ -207,7 +207,7 @@ Awaitable<http::Response> stored_token(Context &context, const http::Request &re
 
 // What a hit does not need is in coroutines of its own: the frame of this one is taken at each
 // request.
-Awaitable<http::Response> token(Context &context, const http::Request &request,
+Awaitable<http::Response> token(ShardContext &context, const http::Request &request,
 								std::string_view provider_name)
 {
 	const ApiRequest call =

@@ -13,6 +13,14 @@ namespace asio = boost::asio;
 namespace sidecar::providers
 {
 
+const oauth::Provider *find(const Providers &providers, std::string_view name)
+{
+	if (!common::is_provider_name(name))
+		return nullptr;
+	const auto found = providers.find(common::provider_base(name));
+	return found == providers.end() ? nullptr : &found->second;
+}
+
 ProviderRegistry::ProviderRegistry(asio::any_io_executor executor, const Providers &providers,
 								   client::ProviderClient &client, Ages ages)
 	: executor_(std::move(executor)), providers_(providers), client_(client), ages_(ages)
@@ -20,14 +28,6 @@ ProviderRegistry::ProviderRegistry(asio::any_io_executor executor, const Provide
 	for (const auto &[name, provider] : providers_)
 		if (provider.discovers)
 			entries_.emplace(name, std::make_shared<Entry>(executor_));
-}
-
-const oauth::Provider *ProviderRegistry::find(std::string_view name) const
-{
-	if (!common::is_provider_name(name))
-		return nullptr;
-	const auto found = providers_.find(common::provider_base(name));
-	return found == providers_.end() ? nullptr : &found->second;
 }
 
 asio::awaitable<void> ProviderRegistry::fetch(const oauth::Provider &provider,

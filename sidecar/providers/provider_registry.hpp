@@ -18,11 +18,14 @@
 namespace sidecar::providers
 {
 
+using Providers = std::map<std::string, oauth::Provider, std::less<>>; // by base name
+
+// By a name with or without a label; nullptr if none is configured.
+const oauth::Provider *find(const Providers &providers, std::string_view name);
+
 class ProviderRegistry
 {
 public:
-	using Providers = std::map<std::string, oauth::Provider, std::less<>>;
-
 	// Metadata is used for `fresh`. Then it is asked for again, and still used meanwhile.
 	// After `usable` it is not used any more: the provider then has no endpoints.
 	struct Ages {
@@ -34,8 +37,10 @@ public:
 	ProviderRegistry(boost::asio::any_io_executor executor, const Providers &providers,
 					 client::ProviderClient &client, Ages ages);
 
-	// By a name with or without a label; nullptr if none is configured.
-	const oauth::Provider *find(std::string_view name) const;
+	const oauth::Provider *find(std::string_view name) const
+	{
+		return providers::find(providers_, name);
+	}
 	const Providers &all() const noexcept { return providers_; }
 
 	// Nothing if they cannot be read now.

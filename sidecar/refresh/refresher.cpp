@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/boot_time.hpp"
+#include "base/call_on.hpp"
 #include "base/log.hpp"
 #include "base/pause.hpp"
 #include "base/task.hpp"
@@ -128,6 +129,15 @@ std::shared_ptr<Refresher::Flight> Refresher::join(const database::WantedRefresh
 
 Refresher::Awaitable<Outcome> Refresher::refresh(database::WantedRefresh wanted,
 												 std::chrono::milliseconds limit)
+{
+	auto here = [this, wanted = std::move(wanted), limit]() mutable {
+		return refresh_here(std::move(wanted), limit);
+	};
+	return call_on(context_.executor, std::move(here));
+}
+
+Refresher::Awaitable<Outcome> Refresher::refresh_here(database::WantedRefresh wanted,
+													  std::chrono::milliseconds limit)
 {
 	const Clock::time_point until = Clock::now() + limit;
 	for (;;) {

@@ -28,7 +28,8 @@ public:
 	Refresher(const RefreshContext &context, Replayer &replayer);
 
 	// Throws no StoreError. Waits for `limit` at most; the refresh continues without its
-	// callers. The new token is in the database: the caller reads it there.
+	// callers. The new token is in the database: the caller reads it there. May be called on any
+	// loop; everything else is for the context's own.
 	Awaitable<Outcome> refresh(database::WantedRefresh wanted, std::chrono::milliseconds limit);
 	// How long a caller waits that has no valid token.
 	std::chrono::milliseconds patience() const noexcept;
@@ -46,6 +47,8 @@ private:
 		std::list<Waiter *> waiters;
 	};
 
+	Awaitable<Outcome> refresh_here(database::WantedRefresh wanted,
+									std::chrono::milliseconds limit);
 	std::shared_ptr<Flight> join(const database::WantedRefresh &wanted);
 	Awaitable<void> fly(std::shared_ptr<Flight> flight, std::string key);
 	Awaitable<Outcome> make(const database::WantedRefresh &wanted);

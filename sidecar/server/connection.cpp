@@ -52,10 +52,9 @@ Limits::Time limit_of(Phase phase, const Limits &limits) noexcept
 
 } // namespace
 
-HttpConnection::HttpConnection(std::shared_ptr<ServerState> state, Socket socket, SSL_CTX *tls,
-							   http::Audience audience)
-	: state_(std::move(state)), stream_(std::move(socket), tls), audience_(audience),
-	  place_(state_->connections.insert(state_->connections.end(), this))
+HttpConnection::HttpConnection(Place client, Socket socket, SSL_CTX *tls, http::Audience audience)
+	: client_(std::move(client)), state_(client_.state()), stream_(std::move(socket), tls),
+	  audience_(audience), place_(state_->connections.insert(state_->connections.end(), this))
 {
 	enter(Phase::idle);
 }

@@ -26,8 +26,7 @@ public:
 	using Clock = std::chrono::steady_clock;
 
 	// `tls` may be null.
-	HttpConnection(std::shared_ptr<ServerState> state, Socket socket, SSL_CTX *tls,
-				   http::Audience audience);
+	HttpConnection(Place client, Socket socket, SSL_CTX *tls, http::Audience audience);
 	~HttpConnection();
 	HttpConnection(const HttpConnection &) = delete;
 	HttpConnection &operator=(const HttpConnection &) = delete;
@@ -58,6 +57,7 @@ private:
 	void begin_record(const http::Request &request);
 	void observe(const http::Response &response);
 
+	const Place client_;
 	const std::shared_ptr<ServerState> state_;
 	TlsSocket stream_;
 	const http::Audience audience_;

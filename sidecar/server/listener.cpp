@@ -1,12 +1,12 @@
 #include "server/listener.hpp"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/deferred.hpp>
-#include <stdexcept>
+#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "base/log.hpp"
-#include "base/task.hpp"
 #include "server/connection.hpp"
 
 namespace sidecar::server
@@ -30,10 +30,11 @@ bool is_starved(const boost::system::error_code &error)
 
 } // namespace
 
-Listener::Listener(std::shared_ptr<ServerState> state, ListeningSocket socket,
-				   std::shared_ptr<SSL_CTX> tls, http::Audience audience)
-	: state_(std::move(state)), socket_(std::move(socket)), tls_(std::move(tls)),
-	  audience_(audience), pause_(state_->context)
+Listener::Listener(LoopStates loops, ListeningSocket socket, std::shared_ptr<SSL_CTX> tls,
+				   http::Audience audience)
+	: loops_(std::move(loops)),
+	  admission_(std::make_shared<Admission>(loops_, std::move(tls), audience)),
+	  socket_(std::move(socket)), pause_(loops_.front()->context)
 {
 	socket_.acceptor.non_blocking(true);
 }
@@ -42,32 +43,15 @@ asio::awaitable<void> Listener::run(std::shared_ptr<Listener> self)
 {
 	Acceptor &acceptor = self->socket_.acceptor;
 	while (acceptor.is_open()) {
-		auto [error, socket] = co_await acceptor.async_accept(asio::as_tuple(asio::deferred));
+		const std::shared_ptr<ServerState> loop = self->admission_->next_loop();
+		auto [error, socket] =
+			co_await acceptor.async_accept(loop->context, asio::as_tuple(asio::deferred));
 		if (!error) {
-			self->admit(std::move(socket));
+			self->admission_->admit(Place(loop), std::move(socket));
 		} else if (acceptor.is_open() && is_starved(error)) {
 			self->pause_.expires_after(self->make_room());
 			co_await self->pause_.async_wait(asio::as_tuple(asio::deferred));
 		}
-	}
-}
-
-// At the limit, the connection that has been idle longest is closed, or else the new one.
-void Listener::admit(Socket socket)
-{
-	if (state_->connections.size() >= static_cast<std::size_t>(state_->limits.connections)) {
-		HttpConnection *idle = state_->longest_idle();
-		if (!idle)
-			return;
-		idle->cut();
-	}
-	try {
-		auto connection =
-			std::make_shared<HttpConnection>(state_, std::move(socket), tls_.get(), audience_);
-		start_task(state_->context.get_executor(), "connection",
-				   HttpConnection::run(std::move(connection)));
-	} catch (const std::exception &) {
-		log::error("no memory for a connection");
 	}
 }
 
@@ -79,10 +63,18 @@ milliseconds Listener::make_room()
 		next_warning_ = now + kBetweenWarnings;
 		log::warning("no file descriptors or memory left for new connections");
 	}
-	HttpConnection *idle = state_->longest_idle();
-	if (!idle)
+	const auto &loop =
+		*std::ranges::max_element(loops_, {}, [](const auto &one) { return one->clients.load(); });
+	auto cut = [loop] {
+		HttpConnection *idle = loop->longest_idle();
+		if (idle != nullptr)
+			idle->cut();
+		return idle != nullptr;
+	};
+	if (loop != loops_.front())
+		asio::post(loop->context, cut);
+	else if (!cut())
 		return milliseconds(100);
-	idle->cut();
 	return milliseconds(5);
 }
 
@@ -91,10 +83,12 @@ void Listener::close()
 	socket_.file.remove(); // no client can come after those that wait
 	boost::system::error_code error;
 	// One that was reset while it waited ends nothing for the others.
-	while (!state_->is_stopped && (!error || error == boost::asio::error::connection_aborted)) {
-		Socket socket = socket_.acceptor.accept(error);
+	while (!loops_.front()->is_stopped &&
+		   (!error || error == boost::asio::error::connection_aborted)) {
+		const std::shared_ptr<ServerState> loop = admission_->next_loop();
+		Socket socket = socket_.acceptor.accept(loop->context, error);
 		if (!error)
-			admit(std::move(socket));
+			admission_->admit(Place(loop), std::move(socket));
 	}
 	socket_.acceptor.close(error);
 	pause_.cancel();

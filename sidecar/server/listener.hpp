@@ -1,14 +1,12 @@
-// Accepts connections from one listening socket.
+// Accepts connections from one listening socket, on the first loop.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 
-#include "http/request.hpp"
+#include "server/admission.hpp"
 #include "server/listening_socket.hpp"
-#include "server/server_state.hpp"
-#include "server/tls_socket.hpp"
 
 namespace sidecar::server
 {
@@ -16,8 +14,8 @@ namespace sidecar::server
 class Listener
 {
 public:
-	Listener(std::shared_ptr<ServerState> state, ListeningSocket socket,
-			 std::shared_ptr<SSL_CTX> tls, http::Audience audience);
+	Listener(LoopStates loops, ListeningSocket socket, std::shared_ptr<SSL_CTX> tls,
+			 http::Audience audience);
 
 	static boost::asio::awaitable<void> run(std::shared_ptr<Listener> self);
 
@@ -25,13 +23,11 @@ public:
 	void close();
 
 private:
-	void admit(Socket socket);
 	std::chrono::milliseconds make_room();
 
-	const std::shared_ptr<ServerState> state_;
+	const LoopStates loops_;
+	const std::shared_ptr<Admission> admission_;
 	ListeningSocket socket_;
-	const std::shared_ptr<SSL_CTX> tls_;
-	const http::Audience audience_;
 	boost::asio::steady_timer pause_;
 	std::chrono::steady_clock::time_point next_warning_{};
 };

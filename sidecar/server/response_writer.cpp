@@ -23,12 +23,12 @@ bool is_value(std::string_view value)
 	return std::ranges::none_of(value, [](char c) { return common::is_control(c) && c != '\t'; });
 }
 
-// Made once a second.
+// Made once a second by each thread.
 std::string_view date()
 {
-	static time_t last = 0;
-	static char text[64];
-	static std::size_t size = 0;
+	thread_local time_t last = 0;
+	thread_local char text[64];
+	thread_local std::size_t size = 0;
 	const time_t now = time(nullptr);
 	if (now != last || size == 0) {
 		tm utc{};

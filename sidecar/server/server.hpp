@@ -1,4 +1,4 @@
-// The HTTP server: Beast on one event loop, with a coroutine for each connection. Everything is
+// The HTTP server: a coroutine for each connection, on one or more event loops. Everything is
 // bounded (docs/design/threats.md, C8).
 #pragma once
 
@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "http/request.hpp"
 #include "http/response.hpp"
@@ -51,12 +52,20 @@ using Observer = std::function<void(const AccessRecord &)>;
 // handler.
 using Refusal = std::function<http::Response(int status, const std::string &request_id)>;
 
-struct ServerState;
+// A loop that serves connections, each on its own thread. Both functions are called there.
+struct Loop {
+	boost::asio::io_context &context;
+	Handler handler;
+	Observer observer;
+};
 
-// Everything here is called on the context's thread.
+// Accepts on the first loop, and gives each connection to the loop that has the fewest. Everything
+// here is called on the first loop's thread. The limits are of all loops together.
 class Server
 {
 public:
+	Server(std::vector<Loop> loops, const Limits &limits, const Refusal &refusal);
+	// With one loop.
 	Server(boost::asio::io_context &context, Limits limits, Handler handler, Refusal refusal,
 		   Observer observer);
 	~Server();
@@ -78,7 +87,9 @@ public:
 	boost::asio::awaitable<void> drain(std::chrono::milliseconds deadline);
 
 private:
-	std::shared_ptr<ServerState> state_;
+	struct Parts;
+
+	std::shared_ptr<Parts> parts_;
 };
 
 } // namespace sidecar::server

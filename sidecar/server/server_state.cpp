@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "server/connection.hpp"
-#include "server/listener.hpp"
 
 namespace sidecar::server
 {
@@ -31,10 +30,11 @@ std::string RequestIds::next()
 	return id;
 }
 
-ServerState::ServerState(boost::asio::io_context &io_context, Limits wanted, Handler answers,
-						 Refusal refuses, Observer observes)
-	: context(io_context), limits(wanted), handler(std::move(answers)), refusal(std::move(refuses)),
-	  observer(std::move(observes))
+ServerState::ServerState(Loop loop, const Limits &wanted, Refusal refuses,
+						 std::shared_ptr<std::atomic<int>> all)
+	: context(loop.context), limits(wanted), handler(std::move(loop.handler)),
+	  refusal(std::move(refuses)), observer(std::move(loop.observer)),
+	  clients_of_all(std::move(all))
 {
 }
 
@@ -62,9 +62,6 @@ void ServerState::expire_idle()
 void ServerState::stop()
 {
 	is_stopped = true;
-	for (const auto &listener : listeners)
-		listener->close();
-	listeners.clear();
 	const auto all = connections; // cut() moves it in the list
 	for (HttpConnection *connection : all)
 		connection->cut();

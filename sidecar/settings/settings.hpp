@@ -71,6 +71,7 @@ struct Settings {
 	int max_connections = 0;
 	std::chrono::seconds provider_timeout{0};
 	int database_pool = 0;
+	int threads = 0; // 0: as many as there are cores for us, up to 8
 	std::string log_level;
 	std::map<std::string, PresetClient> preset_clients;            // until the providers are read
 	std::map<std::string, oauth::Provider, std::less<>> providers; // by base name

@@ -121,6 +121,7 @@ constexpr long long kDay = 24 * 3600;
 // A refresh's lease is this and 35 s (docs/design/refresh.md, "Lease"): if the daemon dies, others
 // wait for so long.
 constexpr long long kLongestProviderTimeout = 30;
+constexpr long long kMostThreads = 64;
 constexpr Kind kSecret = Kind::secret;
 
 // The name, the default, how it is read (and stored where, within which bounds), and what
@@ -177,6 +178,8 @@ constexpr Setting kSettings[] = {
 	{"OAUTH_SPOOL_DIR", "/var/lib/oauth-sidecar", spool_dir,
 	 "directory, of mode 0700, for answers that are not yet stored; must outlive a container"},
 	{"OAUTH_STATE_TTL_SECONDS", "600", number<&Settings::state_ttl, 1, kDay>, "life of a link"},
+	{"OAUTH_THREADS", "(one a core, up to 8)", number<&Settings::threads, 1, kMostThreads>,
+	 "threads that answer requests"},
 	{"OAUTH_TLS_CERTIFICATE", "(none: plain HTTP)", file<&Settings::tls_certificate>,
 	 "PEM file with the certificate and its chain"},
 	{"OAUTH_TLS_KEY", "", file<&Settings::tls_key, true>,

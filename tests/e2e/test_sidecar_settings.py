@@ -145,7 +145,7 @@ def test_help():
                  "OAUTH_RETURN_TO", "OAUTH_STATE_TTL_SECONDS", "OAUTH_CONFIG", "GOOGLE_CLIENT_ID",
                  "MICROSOFT_TENANT", "OAUTH_SPOOL_DIR", "OAUTH_TLS_CERTIFICATE", "OAUTH_TLS_KEY", "OAUTH_CA_FILE",
                  "OAUTH_MAX_CONNECTIONS", "OAUTH_PROVIDER_TIMEOUT_SECONDS", "OAUTH_DATABASE_POOL",
-                 "OAUTH_LOG_LEVEL", "--check"):
+                 "OAUTH_LOG_LEVEL", "OAUTH_THREADS", "--check"):
         assert name in done.stdout, name
 
 
@@ -237,6 +237,7 @@ def faults(fake):
         "pool 0": (env(OAUTH_DATABASE_POOL="0"), "OAUTH_DATABASE_POOL"),
         "timeout 0": (env(OAUTH_PROVIDER_TIMEOUT_SECONDS="0"), "OAUTH_PROVIDER_TIMEOUT_SECONDS"),
         "connections 0": (env(OAUTH_MAX_CONNECTIONS="0"), "OAUTH_MAX_CONNECTIONS"),
+        "threads 0": (env(OAUTH_THREADS="0"), "OAUTH_THREADS"),
         "log level": (env(OAUTH_LOG_LEVEL="loud"), "OAUTH_LOG_LEVEL"),
         "certificate without key": (env(OAUTH_TLS_CERTIFICATE="/nonexistent"), "OAUTH_TLS"),
         "certificate that is not there": (env(OAUTH_TLS_CERTIFICATE="/nonexistent", OAUTH_TLS_KEY="/nonexistent"),

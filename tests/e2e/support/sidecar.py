@@ -1,6 +1,7 @@
 """The daemon under test, and the clients that the tests see it through.
 
-The binary is build/oauth-sidecar, or what SIDECAR in the environment names. Each
+The binary is build/oauth-sidecar, or what SIDECAR_BINARY in the environment names; SIDECAR_THREADS
+there is its number of threads, unless a test says another. Each
 Sidecar has a directory, a loopback port and, unless told otherwise, a database of
 its own, and ends with the test process.
 """
@@ -46,8 +47,8 @@ def binary():
 
 @functools.cache
 def is_sanitized():
-    """Whether it is the sanitizers' build, whose memory and pace are not to be measured."""
-    return b"__asan_init" in binary().read_bytes()
+    """Whether it is a sanitizer's build, whose memory and pace are not to be measured."""
+    return re.search(b"__[at]san_init", binary().read_bytes()) is not None
 
 
 def environment(**settings):
@@ -212,6 +213,7 @@ class Sidecar:
             "OAUTH_API_TOKENS": API_TOKEN,
             "OAUTH_RETURN_TO": None,
             "OAUTH_SPOOL_DIR": self.path / "spool",
+            "OAUTH_THREADS": os.environ.get("SIDECAR_THREADS"),
         } | dict(settings or {})
         self.process = None
         (self.path / "spool").mkdir(mode=0o700)

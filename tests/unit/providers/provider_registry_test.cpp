@@ -78,7 +78,7 @@ protected:
 
 	boost::asio::io_context io;
 	FakeClient client;
-	ProviderRegistry::Providers providers;
+	Providers providers;
 	std::optional<ProviderRegistry> directory;
 };
 

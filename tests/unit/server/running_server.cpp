@@ -43,46 +43,58 @@ int connect_to(int family, const void *address, socklen_t size)
 
 } // namespace
 
-RunningServer::RunningServer(const Limits &limits, const Prepare &prepare)
-	: work_(asio::make_work_guard(context_)), held_(context_, Clock::time_point::max())
+RunningServer::RunningServer(const Limits &limits, const Prepare &prepare, int loops)
+	: loops_(static_cast<std::size_t>(loops)), context_(loops_.front().context)
 {
-	const auto handler = [this](http::Request request) { return handle(std::move(request)); };
 	const auto observer = [this](const AccessRecord &served) {
 		const std::lock_guard lock(mutex_);
 		seen_.push_back({served.request_id, std::string(served.method), std::string(served.path),
 						 std::string(served.endpoint), served.status});
 	};
-	server_ = std::make_unique<Server>(context_, limits, handler, refuse, observer);
+	std::vector<Loop> made;
+	for (Running &loop : loops_)
+		made.push_back(
+			{loop.context,
+			 [this, &loop](http::Request request) { return handle(loop, std::move(request)); },
+			 observer});
+	server_ = std::make_unique<Server>(std::move(made), limits, refuse);
 	if (prepare)
 		prepare(*server_);
 	settings::Address address;
 	address.host = "127.0.0.1";
 	port_ = server_->listen(address, http::Audience::everything);
-	thread_ = std::thread([this] { context_.run(); });
+	for (Running &loop : loops_)
+		loop.thread = std::thread([&loop] { loop.context.run(); });
 }
 
+// The other loops end before the server.
 RunningServer::~RunningServer()
 {
+	for (std::size_t i = 1; i < loops_.size(); i++) {
+		loops_[i].context.stop();
+		loops_[i].thread.join();
+	}
 	on_thread([this](Server &) { server_.reset(); });
-	asio::post(context_, [this] { held_.cancel(); });
-	work_.reset();
-	thread_.join();
+	asio::post(context_, [this] { loops_.front().held.cancel(); });
+	loops_.front().work.reset();
+	loops_.front().thread.join();
 }
 
 // /echo tells what arrived; /hold waits for release(), and /wait/<ms> so long; /throw and /inject
 // misbehave.
-asio::awaitable<http::Response> RunningServer::handle(http::Request request)
+asio::awaitable<http::Response> RunningServer::handle(Running &loop, http::Request request)
 {
 	if (request.path.starts_with("/wait/")) {
-		asio::steady_timer timer(context_);
+		asio::steady_timer timer(loop.context);
 		timer.expires_after(milliseconds(std::stoi(request.path.substr(6))));
 		co_await timer.async_wait(asio::use_awaitable);
 	}
 	if (request.path == "/hold") {
 		boost::system::error_code released;
-		co_await held_.async_wait(asio::redirect_error(asio::use_awaitable, released));
+		co_await loop.held.async_wait(asio::redirect_error(asio::use_awaitable, released));
 	}
 	handled_++;
+	loop.handled++;
 	if (request.path == "/throw")
 		throw std::runtime_error("a secret");
 	const char flags[] = {request.has_authorization ? 'a' : '-',
@@ -119,7 +131,16 @@ Statistics RunningServer::statistics()
 
 void RunningServer::release()
 {
-	on_thread([this](Server &) { held_.cancel(); });
+	for (Running &loop : loops_)
+		asio::post(loop.context, [&loop] { loop.held.cancel(); });
+}
+
+std::vector<int> RunningServer::handled_by_loop() const
+{
+	std::vector<int> handled;
+	for (const Running &loop : loops_)
+		handled.push_back(loop.handled);
+	return handled;
 }
 
 bool RunningServer::settles(int connections, int requests)

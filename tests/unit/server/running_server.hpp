@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -32,7 +33,7 @@ public:
 	using Prepare = std::function<void(Server &)>;
 
 	// Listens on 127.0.0.1 after `prepare`.
-	explicit RunningServer(const Limits &limits = {}, const Prepare &prepare = {});
+	explicit RunningServer(const Limits &limits = {}, const Prepare &prepare = {}, int loops = 1);
 	~RunningServer();
 
 	unsigned short port() const { return port_; }
@@ -40,6 +41,8 @@ public:
 	void on_thread(const std::function<void(Server &)> &action);
 	Statistics statistics();
 	void release(); // ends the waiting of each /hold
+	// How many requests each loop has answered.
+	std::vector<int> handled_by_loop() const;
 	// Until connections and requests are as wanted; false after many tries.
 	bool settles(int connections, int requests = 0);
 	void start_drain(std::chrono::milliseconds deadline);
@@ -51,18 +54,27 @@ public:
 	int handled() const { return handled_; }
 
 private:
-	boost::asio::awaitable<http::Response> handle(http::Request request);
+	// A loop of the server, on a thread of its own.
+	struct Running {
+		boost::asio::io_context context{1};
+		boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{
+			context.get_executor()};
+		// Each /hold waits for it, and it is cancelled only.
+		boost::asio::steady_timer held{context, std::chrono::steady_clock::time_point::max()};
+		std::atomic<int> handled = 0;
+		std::thread thread;
+	};
 
-	boost::asio::io_context context_{1};
-	boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-	boost::asio::steady_timer held_; // each /hold waits for it, and it is cancelled only
+	boost::asio::awaitable<http::Response> handle(Running &loop, http::Request request);
+
+	std::deque<Running> loops_;
+	boost::asio::io_context &context_;
 	std::unique_ptr<Server> server_;
 	unsigned short port_ = 0;
 	std::atomic<int> drained_ = -1;
 	std::atomic<int> handled_ = 0;
 	std::mutex mutex_;
 	std::vector<Seen> seen_;
-	std::thread thread_;
 };
 
 struct Answer {

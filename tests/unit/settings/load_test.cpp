@@ -49,6 +49,7 @@ TEST(Load, Defaults)
 	EXPECT_EQ(settings.spool_dir, "/var/lib/oauth-sidecar");
 	EXPECT_EQ(settings.provider_timeout.count(), 15);
 	EXPECT_EQ(settings.database_pool, 8);
+	EXPECT_EQ(settings.threads, 0);
 	EXPECT_EQ(settings.log_level, "info");
 	EXPECT_TRUE(has_warning(loaded, "providers: none is configured"));
 }
@@ -100,6 +101,8 @@ TEST(Load, FaultTable)
 		{"OAUTH_PROVIDER_TIMEOUT_SECONDS", "31", "1 to 30"},
 		{"OAUTH_DATABASE_POOL", "0", "1 to 200"},
 		{"OAUTH_MAX_CONNECTIONS", "-1", "1 to 1000000"},
+		{"OAUTH_THREADS", "0", "1 to 64"},
+		{"OAUTH_THREADS", "65", "1 to 64"},
 		{"OAUTH_LOG_LEVEL", "loud", "debug, info"},
 		{"OAUTH_SPOOL_DIR", "spool", "absolute"},
 		{"OAUTH_CA_FILE", "/nowhere", "cannot be read"},

@@ -1,0 +1,151 @@
+"""A daemon with more threads than this machine may have cores: what it answers does not depend on
+which thread a connection is with, and its limits are of all threads together."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+from urllib.parse import urlencode
+
+import pytest
+from support.cached import PROVIDERS, count
+from support.harness import wait_until
+from support.sidecar import API_TOKEN, in_parallel, someone
+
+THREADS = 4
+
+
+@pytest.fixture(scope="module")
+def redis(module_redis):
+    return module_redis()
+
+
+@pytest.fixture(scope="module")
+def cached(module_cached, redis):
+    return module_cached(redis, OAUTH_THREADS=THREADS)
+
+
+@contextlib.contextmanager
+def connections(sidecar, number=2 * THREADS):
+    """So many that stay open, of which each thread has some."""
+    made = [http.client.HTTPConnection(*sidecar.target(), timeout=30) for _ in range(number)]
+    try:
+        for one in made:
+            assert ask(one, "GET", "/healthz") == (200, {"status": "ok"})
+        yield made
+    finally:
+        for one in made:
+            one.close()
+
+
+def ask(connection, method, path):
+    connection.request(method, path, headers={"Authorization": f"Bearer {API_TOKEN}"})
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def path_of(call, whose, **parameters):
+    workspace_id, provider, actor_type, actor_id = whose
+    query = {"workspace_id": workspace_id, "actor_type": actor_type, "actor_id": actor_id}
+    return f"/oauth/{provider}/{call}?{urlencode(query | parameters)}"
+
+
+def token(connection, whose, **parameters):
+    status, body = ask(connection, "GET", path_of("token", whose, **parameters))
+    return body["access_token"] if status == 200 else status
+
+
+def threads(sidecar):
+    return next(line["threads"] for line in sidecar.log_lines() if line["message"] == "listening")
+
+
+def test_one_thread_a_core_unless_told_otherwise(make_sidecar):
+    assert threads(make_sidecar(PROVIDERS)) == min(8, len(os.sched_getaffinity(0)))
+    assert threads(make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": 3})) == 3
+
+
+def test_with_one_thread_none_is_started(make_sidecar):
+    """But those that there were before: for the spool, and for names of hosts."""
+    counts = []
+    for number in (1, 3):
+        made = make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": number})
+        counts.append(len(list(pathlib.Path(f"/proc/{made.pid}/task").iterdir())))
+    assert counts[1] - counts[0] == 2
+
+
+def test_every_thread_sees_a_change(cached):
+    """As soon as this daemon has answered the one who made it (a deletion), or shortly afterwards."""
+    with connections(cached) as clients:
+        for number in range(20):
+            whose = someone()
+            cached.store(whose, "first")
+            assert [token(client, whose) for client in clients] == ["first"] * len(clients)
+            assert ask(clients[number % len(clients)], "DELETE", path_of("token", whose, revoke="never"))[0] == 200
+            assert [token(client, whose) for client in clients] == [404] * len(clients)
+            cached.store(whose, "second")
+            for client in clients:
+                wait_until(lambda: token(client, whose) == "second", 10)
+
+
+def test_every_thread_reads_from_the_cache(cached):
+    whose = someone()
+    cached.store(whose, "first")
+    with connections(cached) as clients:
+        for client in clients:
+            before = count(cached, "cache_reads_total", result="hit")
+            wait_until(lambda: token(client, whose) == "first"
+                       and count(cached, "cache_reads_total", result="hit") > before, 10)
+
+
+def test_metrics_are_of_all_threads(cached):
+    def requests():
+        return count(cached, "requests_total", endpoint="status", status="200")
+
+    before = requests()
+    with connections(cached, 4 * THREADS) as clients:
+        for client in clients:
+            assert ask(client, "GET", path_of("status", someone()))[0] == 200
+        assert count(cached, "connections") == len(clients) + 1
+    assert requests() == before + 4 * THREADS
+    wait_until(lambda: count(cached, "connections") == 1)
+
+
+def test_callers_of_all_threads_share_a_refresh(make_sidecar, make_provider):
+    fake = make_provider()
+    made = make_sidecar({"fake": fake.settings()}, settings={"OAUTH_THREADS": THREADS})
+    whose = someone()
+    made.store(whose, "old", refresh_token="r1", expires_in=1)
+    made.sql("UPDATE oauth_tokens SET access_token_expires_at = now() AT TIME ZONE 'UTC' - interval '1 s'")
+    with connections(made) as clients:
+        free = list(clients)
+        answers = in_parallel(len(clients), lambda: token(free.pop(), whose))
+    assert len(set(answers)) == 1 and isinstance(answers[0], str) and answers[0] != "old", answers
+    assert len(fake.token_requests) == 1
+
+
+@pytest.mark.parametrize("pool", [1, 5, 16])
+def test_the_pool_is_a_total(make_sidecar, pool):
+    """However many statements come to however many threads."""
+    made = make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": THREADS, "OAUTH_DATABASE_POOL": pool})
+    whose = someone()
+    made.store(whose, "first")
+    # The listener's beside it; browsers, refreshes and the API have one each at least.
+    most = max(pool, 3) + 1
+    with connections(made, 32) as clients:
+        for _ in range(5):
+            free = list(clients)
+            assert in_parallel(len(clients), lambda: token(free.pop(), whose)) == ["first"] * len(clients)
+            open_now = made.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'sidecar' AND"
+                                " datname = current_database()")[0][0]
+            assert open_now <= most
+    assert count(made, "database_connections", state="open") <= most
+    if pool == 16:  # every thread's pool was needed
+        assert open_now > most / 2
+
+
+def test_threads_end_with_the_process(cached):
+    with connections(cached) as clients:
+        assert len(clients) == 2 * THREADS
+        assert cached.stop() == 0
+    assert [line["level"] for line in cached.log_lines() if line["level"] == "error"] == []
