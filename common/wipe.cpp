@@ -7,7 +7,8 @@ namespace common
 
 void wipe(void *memory, std::size_t size) noexcept
 {
-	explicit_bzero(memory, size);
+	if (size != 0) // nothing may be at no address
+		explicit_bzero(memory, size);
 }
 
 } // namespace common
