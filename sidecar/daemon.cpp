@@ -100,7 +100,6 @@ public:
 	int run();
 
 private:
-	using Pools = std::vector<std::unique_ptr<database::Pool>>;
 	using Shards = std::vector<std::unique_ptr<Shard>>;
 
 	void listen();
@@ -113,14 +112,13 @@ private:
 	asio::awaitable<void> drain_api(asio::steady_timer &drained);
 	asio::awaitable<void> close();
 	asio::awaitable<void> on_shard(const Shard &shard, std::function<void()> action);
-	Pools make_pools();
 	Shards make_shards();
 	std::unique_ptr<cache::Service> make_cache();
 	void make_routers();
 	std::unique_ptr<server::Server> make_server();
 	endpoints::ShardContext context_of(std::size_t shard);
 	cache::TokenCache &tokens(std::size_t shard);
-	asio::awaitable<Metrics::Gauges> gauges();
+	Metrics::Gauges gauges();
 
 	// In this order (event_loops.hpp): members without I/O, the loops, members with I/O on them,
 	// and last the one that destroys the coroutines, which refer to the others.
@@ -134,7 +132,7 @@ private:
 	std::vector<database::TokensInState> token_states_;
 	EventLoops loops_;
 	EventLoop &context_ = loops_[0]; // of the first shard, with all that there is once only
-	Pools api_pools_;                // each on the loop of its number
+	database::Pool api_pool_;
 	database::Pool refresh_pool_;
 	database::Pool listening_pool_;
 	database::Pool browser_pool_;
@@ -160,14 +158,16 @@ private:
 };
 
 Daemon::Daemon(settings::Settings settings)
-	: settings_(std::move(settings)), loops_(shares::threads(settings_)), api_pools_(make_pools()),
+	: settings_(std::move(settings)), loops_(shares::threads(settings_)),
+	  api_pool_(context_.get_executor(), settings_.database_url.clone(),
+				shares::api_pool(settings_)),
 	  refresh_pool_(context_.get_executor(), settings_.database_url.clone(),
 					shares::refresh_pool(settings_)),
 	  listening_pool_(context_.get_executor(), settings_.database_url.clone(),
 					  shares::one_connection()),
 	  browser_pool_(context_.get_executor(), settings_.database_url.clone(),
 					shares::browser_pool(settings_)),
-	  shards_(make_shards()), browser_store_(browser_pool_), revocations_(*api_pools_[0]),
+	  shards_(make_shards()), browser_store_(browser_pool_), revocations_(api_pool_),
 	  refresh_store_(refresh_pool_, listening_pool_),
 	  client_(context_.get_executor(), settings_.ca_file, shares::client(settings_)),
 	  registry_(context_.get_executor(), settings_.providers, client_, {}),
@@ -203,22 +203,11 @@ Daemon::~Daemon()
 		cache_->close();
 }
 
-Daemon::Pools Daemon::make_pools()
-{
-	Pools pools;
-	for (std::size_t i = 0; i < shares::api_pools(settings_); i++)
-		pools.push_back(std::make_unique<database::Pool>(loops_[i].get_executor(),
-														 settings_.database_url.clone(),
-														 shares::api_pool(settings_, i)));
-	return pools;
-}
-
 Daemon::Shards Daemon::make_shards()
 {
 	Shards shards;
 	for (std::size_t i = 0; i < loops_.size(); i++)
-		shards.push_back(
-			std::make_unique<Shard>(loops_[i], *api_pools_[i % api_pools_.size()], metrics_));
+		shards.push_back(std::make_unique<Shard>(loops_[i], api_pool_, metrics_));
 	return shards;
 }
 
@@ -242,7 +231,7 @@ void Daemon::make_routers()
 {
 	shards_[0]->router.emplace(endpoints::Context{
 		context_of(0), browser_store_, client_, callback_limiter_, registry_,
-		[this] { return published_; }, [this] { return api_pools_[0]->statistics().open > 0; },
+		[this] { return published_; }, [this] { return api_pool_.statistics().open > 0; },
 		[this] { revoker_.wake(); }, [this] { return gauges(); }});
 	const auto ask_first = [this](http::Request request) {
 		auto answer = [this, request = std::move(request)]() mutable {
@@ -273,7 +262,9 @@ std::unique_ptr<server::Server> Daemon::make_server()
 
 cache::TokenCache &Daemon::tokens(std::size_t shard)
 {
-	return cache_ ? cache_->reader(shard).tokens() : no_cache_;
+	if (cache_)
+		return cache_->reader(shard).tokens();
+	return no_cache_;
 }
 
 // Runs it on the shard's loop.
@@ -286,7 +277,7 @@ asio::awaitable<void> Daemon::on_shard(const Shard &shard, std::function<void()>
 	return call_on(shard.loop.get_executor(), std::move(call));
 }
 
-asio::awaitable<Metrics::Gauges> Daemon::gauges()
+Metrics::Gauges Daemon::gauges()
 {
 	Metrics::Gauges gauges;
 	gauges.cache_state = cache::name_of(tokens(0).state());
@@ -305,17 +296,14 @@ asio::awaitable<Metrics::Gauges> Daemon::gauges()
 									  backlog.paused_for.count(), backlog.in_doubt});
 	for (const database::TokensInState &of : token_states_)
 		gauges.tokens.emplace_back(of.state, of.tokens);
-	const auto add = [&gauges](const database::Pool &pool) {
-		const database::PoolStatistics database = pool.statistics();
+	for (const database::Pool *pool :
+		 {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_}) {
+		const database::PoolStatistics database = pool->statistics();
 		gauges.database_open += database.open;
 		gauges.database_busy += database.busy;
 		gauges.database_waiting += database.waiting;
-	};
-	for (const database::Pool *pool : {&browser_pool_, &refresh_pool_, &listening_pool_})
-		add(*pool);
-	for (std::size_t i = 0; i < api_pools_.size(); i++)
-		co_await on_shard(*shards_[i], [&add, &pool = *api_pools_[i]] { add(pool); });
-	co_return gauges;
+	}
+	return gauges;
 }
 
 asio::awaitable<void> Daemon::publish()
@@ -418,14 +406,9 @@ asio::awaitable<void> Daemon::await_signals()
 
 asio::awaitable<void> Daemon::close()
 {
-	for (std::size_t i = 0; i < shards_.size(); i++)
-		co_await on_shard(*shards_[i], [this, i] {
-			if (i < api_pools_.size())
-				api_pools_[i]->close();
-			if (cache_ && i > 0)
-				cache_->reader(i).close();
-		});
-	for (database::Pool *pool : {&browser_pool_, &refresh_pool_, &listening_pool_})
+	for (std::size_t i = 1; cache_ && i < shards_.size(); i++)
+		co_await on_shard(*shards_[i], [this, i] { cache_->reader(i).close(); });
+	for (database::Pool *pool : {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_})
 		pool->close();
 	if (cache_)
 		cache_->close();

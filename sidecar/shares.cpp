@@ -14,7 +14,6 @@ namespace
 {
 
 constexpr int kMostThreads = 8; // unless OAUTH_THREADS asks for more
-constexpr int kLeastOfPool = 2;
 // Descriptors that are not for clients: database, providers, log, listeners; and of each thread.
 constexpr long kReservedDescriptors = 200;
 constexpr long kDescriptorsOfThread = 4;
@@ -24,11 +23,6 @@ constexpr long kDescriptorsOfThread = 4;
 int quarter(const settings::Settings &settings)
 {
 	return std::max(1, settings.database_pool / 4);
-}
-
-int api_share(const settings::Settings &settings)
-{
-	return std::max(1, settings.database_pool - 2 * quarter(settings));
 }
 
 database::PoolLimits pool_of(int connections)
@@ -46,20 +40,9 @@ std::size_t threads(const settings::Settings &settings)
 	return static_cast<std::size_t>(settings.threads > 0 ? settings.threads : cores);
 }
 
-std::size_t api_pools(const settings::Settings &settings)
+database::PoolLimits api_pool(const settings::Settings &settings)
 {
-	const auto most = static_cast<std::size_t>(api_share(settings) / kLeastOfPool);
-	return std::clamp<std::size_t>(most, 1, threads(settings));
-}
-
-database::PoolLimits api_pool(const settings::Settings &settings, std::size_t pool)
-{
-	const auto pools = static_cast<int>(api_pools(settings));
-	const int rest = api_share(settings) % pools;
-	database::PoolLimits limits =
-		pool_of(api_share(settings) / pools + (static_cast<int>(pool) < rest ? 1 : 0));
-	limits.waiting /= static_cast<std::size_t>(pools);
-	return limits;
+	return pool_of(std::max(1, settings.database_pool - 2 * quarter(settings)));
 }
 
 database::PoolLimits browser_pool(const settings::Settings &settings)

@@ -15,10 +15,9 @@ namespace sidecar::shares
 // OAUTH_THREADS, or one for each core, up to 8.
 std::size_t threads(const settings::Settings &settings);
 
-// The API's connections are split among some pools. Each has two at least, so that one slow
-// statement does not hold up a whole shard: shards may share one.
-std::size_t api_pools(const settings::Settings &settings);
-database::PoolLimits api_pool(const settings::Settings &settings, std::size_t pool);
+// One for all shards: if each had its own, some could have no connection while others have some,
+// and two statements that wait for a lock would hold up a whole shard.
+database::PoolLimits api_pool(const settings::Settings &settings);
 database::PoolLimits browser_pool(const settings::Settings &settings);
 database::PoolLimits refresh_pool(const settings::Settings &settings);
 database::PoolLimits one_connection();

@@ -162,9 +162,11 @@ redis::Client &Invalidator::same_redis()
 // A change wakes the drainer. If it woke onlookers, too, each daemon would make stores slower.
 Invalidator::Awaitable<void> Invalidator::rest()
 {
+	if (has_more_)
+		co_return;
 	if (!drains_)
 		co_await pause(kOnlookerPause);
-	else if (!has_more_ && unacknowledged_.empty())
+	else if (unacknowledged_.empty())
 		co_await invalidations_.wait();
 }
 

@@ -18,7 +18,7 @@ public:
 		   const cache_entry::Keys &keys, const ChangeMemory &changes, Metrics &metrics);
 
 	const boost::asio::any_io_executor &executor() const noexcept { return executor_; }
-	TokenCache &tokens() noexcept { return tokens_; }
+	RedisCache &tokens() noexcept { return tokens_; }
 	redis::Client &connection() noexcept { return connection_; }
 	Coherence &coherence() noexcept { return coherence_; }
 	void start() { connection_.start(); }

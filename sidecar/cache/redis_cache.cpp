@@ -230,25 +230,38 @@ asio::awaitable<void> RedisCache::release(FillLease lease)
 {
 	const std::string name = keys_.lease(lease.entry_key);
 	redis::Command release{"EVAL", kReleaseScript, "1", name, lease.id};
-	return run_quietly(std::move(release));
+	co_await run_quietly(std::move(release));
 }
 
+// Other shards may still read what this one cannot reach.
 asio::awaitable<void> RedisCache::evict(const oauth::Identity &identity)
 {
-	if (!usable() || circuit_.is_open())
+	const bool is_evicted = co_await try_to_evict(identity);
+	if (is_evicted || !evict_elsewhere)
 		co_return;
-	const std::string key = keys_.entries.key(identity);
-	redis::Command evict{"DEL", key, keys_.entry_metadata(key), keys_.lease(key)};
-	co_await run_quietly(std::move(evict));
+	auto others = evict_elsewhere(identity);
+	co_await std::move(others);
 }
 
-asio::awaitable<void> RedisCache::run_quietly(redis::Command command)
+asio::awaitable<bool> RedisCache::try_to_evict(const oauth::Identity &identity)
+{
+	if (!usable() || circuit_.is_open())
+		co_return false;
+	const std::string key = keys_.entries.key(identity);
+	redis::Command evict{"DEL", key, keys_.entry_metadata(key), keys_.lease(key)};
+	const bool is_evicted = co_await run_quietly(std::move(evict));
+	co_return is_evicted;
+}
+
+asio::awaitable<bool> RedisCache::run_quietly(redis::Command command)
 {
 	try {
 		co_await connection_.run(std::move(command));
+		co_return true;
 	} catch (const redis::Error &error) {
 		failed(error);
 	}
+	co_return false;
 }
 
 void RedisCache::failed(const redis::Error &error)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <functional>
 
 #include "base/metrics.hpp"
 #include "cache/change_memory.hpp"
@@ -28,8 +29,13 @@ public:
 	boost::asio::awaitable<Lookup> look_up(const oauth::Identity &identity) override;
 	void fill(FillLease lease, const database::StoredToken *found) override;
 	boost::asio::awaitable<void> evict(const oauth::Identity &identity) override;
+	// Through this connection alone. False if Redis cannot be asked, or does not answer.
+	boost::asio::awaitable<bool> try_to_evict(const oauth::Identity &identity);
 	bool keeps_refresh_tokens() const noexcept override { return settings_.refresh_token; }
 	CacheState state() const noexcept override;
+
+	// Evicts by the other shards' connections. Without it, this is the only one.
+	std::function<boost::asio::awaitable<void>(const oauth::Identity &)> evict_elsewhere = {};
 
 private:
 	// An empty value: nothing to store.
@@ -50,7 +56,7 @@ private:
 	bool is_true(const cache_entry::Entry &entry, const std::string &key,
 				 const Coherence::Known &known) const;
 	bool is_heartbeat_fresh(const redis::Reply &values, const Coherence::Known &known);
-	boost::asio::awaitable<void> run_quietly(redis::Command command);
+	boost::asio::awaitable<bool> run_quietly(redis::Command command);
 	void failed(const redis::Error &error);
 
 	const boost::asio::any_io_executor executor_;

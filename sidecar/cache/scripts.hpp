@@ -32,7 +32,7 @@ local left = ARGV[3] - time[1] * 1000 - math.floor(time[2] / 1000)
 if redis.call('GET', KEYS[2]) ~= ARGV[2] or redis.call('PTTL', KEYS[2]) < left then
   redis.call('SET', KEYS[2], ARGV[2], 'PXAT', ARGV[3])
 end
-if (redis.call('GET', KEYS[3]) or ARGV[4]) ~= ARGV[4] then return 1 end
+if (redis.pcall('GET', KEYS[3]) or ARGV[4]) ~= ARGV[4] then return 1 end
 redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[5])
 return 2)";
 

@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "base/call_on.hpp"
 #include "base/task.hpp"
 #include "cache/redis_address.hpp"
 #include "common/digest.hpp"
@@ -66,6 +67,9 @@ Service::Service(const std::vector<boost::asio::any_io_executor> &executors,
 				   readers_.front()->coherence(), changes_, metrics)
 {
 	readers_.front()->coherence().changed = [this] { tell_others(); };
+	readers_.front()->tokens().evict_elsewhere = [this](const oauth::Identity &identity) {
+		return evict_by_others(identity);
+	};
 }
 
 // On their own loops. Until they hear it, they are like another daemon's readers, whose
@@ -76,6 +80,18 @@ void Service::tell_others()
 	for (std::size_t i = 1; i < readers_.size(); i++)
 		boost::asio::post(readers_[i]->executor(),
 						  [reader = readers_[i].get(), known] { reader->follow(known); });
+}
+
+// If none can reach Redis, none reads from it.
+boost::asio::awaitable<void> Service::evict_by_others(const oauth::Identity &identity)
+{
+	for (std::size_t i = 1; i < readers_.size(); i++) {
+		Reader &reader = *readers_[i];
+		auto evict = [&reader, &identity] { return reader.tokens().try_to_evict(identity); };
+		const bool is_evicted = co_await call_on(reader.executor(), std::move(evict));
+		if (is_evicted)
+			co_return;
+	}
 }
 
 void Service::start()

@@ -29,6 +29,7 @@ public:
 
 private:
 	void tell_others();
+	boost::asio::awaitable<void> evict_by_others(const oauth::Identity &identity);
 
 	const boost::asio::any_io_executor executor_;
 	const cache_entry::Keys keys_;

@@ -39,7 +39,7 @@ struct Context : ShardContext {
 	std::function<bool()> published;           // whether the database knows our settings
 	std::function<bool()> api_connected;       // whether the API's store has a connection
 	std::function<void()> revoke_soon = [] {}; // a grant was queued to be revoked
-	std::function<boost::asio::awaitable<Metrics::Gauges>()> gauges = {};
+	std::function<Metrics::Gauges()> gauges = {};
 	RecentCallbacks recent_callbacks = {};
 };
 

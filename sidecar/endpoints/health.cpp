@@ -61,7 +61,7 @@ Awaitable<http::Response> readiness(Context &context, const http::Request &, std
 
 Awaitable<http::Response> metrics(Context &context, const http::Request &, std::string_view)
 {
-	const Metrics::Gauges gauges = co_await context.gauges();
+	const Metrics::Gauges gauges = context.gauges();
 	co_return http::Response(200, "text/plain; version=0.0.4; charset=utf-8",
 							 context.metrics.text(gauges));
 }

@@ -207,7 +207,7 @@ void Connection::flush()
 				const bool was_long = self->sent_.size() > kKeptOutput;
 				self->sent_.wipe();
 				if (was_long)
-					self->sent_ = common::Secret();
+					const common::Secret freed = std::move(self->sent_);
 				if (error)
 					return self->end(kLost);
 				self->flush();

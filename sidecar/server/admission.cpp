@@ -1,5 +1,7 @@
 #include "server/admission.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/dispatch.hpp>
 #include <utility>
@@ -72,7 +74,14 @@ void Admission::pass_on(Place client, Socket socket, std::size_t tries) const
 	const auto protocol = socket.local_endpoint(error).protocol();
 	if (error)
 		return;
-	Socket moved(next->context, protocol, socket.release());
+	Socket moved(next->context);
+	const int descriptor = socket.release(error);
+	if (error)
+		return;
+	if (moved.assign(protocol, descriptor, error)) {
+		::close(descriptor);
+		return;
+	}
 	serve(Place(next), std::move(moved), tries + 1);
 }
 

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pathlib
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import pytest
@@ -61,7 +62,8 @@ def threads(sidecar):
 
 
 def test_one_thread_a_core_unless_told_otherwise(make_sidecar):
-    assert threads(make_sidecar(PROVIDERS)) == min(8, len(os.sched_getaffinity(0)))
+    if "SIDECAR_THREADS" not in os.environ:
+        assert threads(make_sidecar(PROVIDERS)) == min(8, len(os.sched_getaffinity(0)))
     assert threads(make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": 3})) == 3
 
 
@@ -140,8 +142,66 @@ def test_the_pool_is_a_total(make_sidecar, pool):
                                 " datname = current_database()")[0][0]
             assert open_now <= most
     assert count(made, "database_connections", state="open") <= most
-    if pool == 16:  # every thread's pool was needed
-        assert open_now > most / 2
+
+
+def test_every_thread_reads_if_the_database_gives_no_more_sessions(make_sidecar):
+    made = make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": THREADS})
+    whose = someone()
+    made.store(whose, "first")
+    with connections(made) as clients:
+        assert token(clients[0], whose) == "first"
+        made.sql("DO $$ BEGIN EXECUTE format('ALTER ROLE sidecar CONNECTION LIMIT %s', (SELECT count(*)"
+                 " FROM pg_stat_activity WHERE usename = 'sidecar')); END $$")
+        try:
+            assert [token(client, whose) for client in clients] == ["first"] * len(clients)
+        finally:
+            made.sql("ALTER ROLE sidecar CONNECTION LIMIT -1")
+
+
+def test_deletions_that_wait_hold_up_no_thread(make_sidecar):
+    made = make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": THREADS})
+    whose, locked = someone(), [someone(), someone()]
+    for one in [whose, *locked]:
+        made.store(one, "first")
+    with made.cluster.connect(made.db) as blocker, connections(made) as clients, connections(made, 2) as extra:
+        blocker.execute("SELECT FROM oauth_tokens WHERE actor_id = ANY (%s) FOR UPDATE", [[one[3] for one in locked]])
+        free = list(zip(extra, locked))
+
+        def delete():
+            client, one = free.pop()
+            return ask(client, "DELETE", path_of("token", one, revoke="never"))[0]
+
+        with ThreadPoolExecutor(2) as workers:
+            waiting = [workers.submit(delete) for _ in locked]
+            wait_until(lambda: made.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'sidecar' AND"
+                                        " wait_event_type = 'Lock'")[0][0] == 2)
+            assert [token(client, whose) for client in clients] == ["first"] * len(clients)
+            assert not any(one.done() for one in waiting)
+            blocker.rollback()
+            assert [one.result() for one in waiting] == [200, 200]
+
+
+def test_no_thread_reads_what_was_deleted_if_one_has_lost_redis(make_cached, module_redis):
+    """Whichever has: a deletion evicts by another connection."""
+    redis = module_redis()
+    made = make_cached(redis, OAUTH_THREADS=THREADS)
+    with redis.client as client, connections(made) as clients:
+        names = [one["id"] for one in client.client_list() if one["name"] == "oauth-sidecar"]
+        assert len(names) == THREADS
+        for name in names:
+            client.config_set("maxclients", len(client.client_list()) - 1)
+            client.execute_command("CLIENT", "KILL", "ID", name)
+            try:
+                for _ in range(15):
+                    whose = someone()
+                    made.store(whose, "first")
+                    for _ in range(2):
+                        assert [token(one, whose) for one in clients] == ["first"] * len(clients)
+                    assert ask(clients[0], "DELETE", path_of("token", whose, revoke="never"))[0] == 200
+                    assert [token(one, whose) for one in clients] == [404] * len(clients)
+            finally:
+                client.config_set("maxclients", 1000)
+            wait_until(lambda: sum(one["name"] == "oauth-sidecar" for one in client.client_list()) == THREADS)
 
 
 def test_threads_end_with_the_process(cached):

@@ -191,6 +191,17 @@ TEST_F(InvalidatorTest, LooksOnWhileAnotherDaemonDrains) // C22
 	EXPECT_TRUE(says("draining 1"));
 }
 
+TEST_F(InvalidatorTest, AStrangersKeyInTheDrainersPlaceMakesAnOnlooker) // C22
+{
+	until([&] { return is_heartbeat_fresh() && says("draining 1"); });
+	redis::Command leave{"DEL", keys_.drainer, keys_.live};
+	redis::Command take{"RPUSH", keys_.drainer, "not a name"};
+	run(*connection_, std::move(leave));
+	run(*connection_, std::move(take));
+	until([&] { return says("draining 0"); });
+	until([&] { return is_heartbeat_fresh(); });
+}
+
 // Whatever it is, it must not end: nobody would drop anything any more.
 TEST_F(InvalidatorTest, OutlivesWhateverIsThrown)
 {

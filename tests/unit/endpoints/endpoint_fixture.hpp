@@ -353,16 +353,15 @@ public:
 												 [] { return 1763803957000LL; }};
 		refresh::Replayer replayer(refreshing);
 		refresh::Refresher refresher(refreshing, replayer);
-		Router router(
-			{{settings, store, cache, refresher, metrics, [] { return 1763803957000LL; }},
-			 store,
-			 client,
-			 callback_limiter,
-			 directory,
-			 [] { return true; },
-			 [] { return true; },
-			 [] {},
-			 []() -> boost::asio::awaitable<Metrics::Gauges> { co_return Metrics::Gauges{}; }});
+		Router router({{settings, store, cache, refresher, metrics, [] { return 1763803957000LL; }},
+					   store,
+					   client,
+					   callback_limiter,
+					   directory,
+					   [] { return true; },
+					   [] { return true; },
+					   [] {},
+					   [] { return Metrics::Gauges{}; }});
 		std::optional<http::Response> response;
 		boost::asio::co_spawn(context, router.answer(std::move(request)),
 							  [&](std::exception_ptr failure, http::Response answer) {
