@@ -272,7 +272,7 @@ def test_without_its_key(sidecar, fake):
                 " WHERE actor_id = %s", [(whose := stored(sidecar))[3]])
     assert delete(sidecar, whose) == (True, "queued")
     [line] = wait_outcomes(sidecar, 1)
-    assert line["outcome"] == "retry" and "no key" in line["reason"] and fake.seen("/revoke") == []
+    assert line["outcome"] == "retry" and "opens neither token" in line["reason"] and fake.seen("/revoke") == []
 
 
 def test_auto_leaves_a_shared_account_alone(sidecar, fake):

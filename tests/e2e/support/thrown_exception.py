@@ -4,21 +4,22 @@ import subprocess
 
 from support.harness import new_directory
 
-# getpid() is what every sealing calls. PostgreSQL's own calls of it throw nothing.
+# time() is what every sealing calls. PostgreSQL's own calls of it throw nothing.
 SOURCE = r"""
 #include <dlfcn.h>
 #include <new>
 #include <string_view>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-extern "C" pid_t getpid()
+extern "C" time_t time(time_t *result)
 {
 	Dl_info caller;
 	if (dladdr(__builtin_return_address(0), &caller) != 0 &&
 		std::string_view(caller.dli_fname).ends_with("/oauth_tokens.so") && access(SWITCH, F_OK) == 0)
 		throw std::bad_alloc();
-	return static_cast<pid_t>(syscall(SYS_getpid));
+	return static_cast<time_t>(syscall(SYS_time, result));
 }
 """
 
