@@ -184,6 +184,13 @@ def test_every_alert_is_tested_and_explained():
             not grouped_by(rule["expr"]), rule
 
 
+def test_the_alert_of_a_full_batch_can_fire():
+    """Unless entries are sealed, the metric never shows more than a batch reads."""
+    [most] = re.findall(r"kInvalidationsAtOnce = (\d+);", (CHECKOUT / "sidecar/cache/invalidator.cpp").read_text("utf-8"))
+    [behind] = [rule["expr"] for rule in alerts() if rule["alert"] == "OAuthCacheBehind"]
+    assert behind.endswith(f">= {most}")
+
+
 @pytest.mark.parametrize("expressions", [lambda: [rule["expr"] for rule in alerts()], shown, lambda: [
     series["series"] for test in yaml.safe_load(RULES_TEST.read_text("utf-8"))["tests"] for series in test["input_series"]]],
     ids=["alerts", "dashboard", "tests of alerts"])
