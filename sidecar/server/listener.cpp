@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/post.hpp>
 #include <utility>
 
+#include "base/call_on.hpp"
 #include "base/log.hpp"
 #include "server/connection.hpp"
 
@@ -49,33 +49,49 @@ asio::awaitable<void> Listener::run(std::shared_ptr<Listener> self)
 		if (!error) {
 			self->admission_->admit(Place(loop), std::move(socket));
 		} else if (acceptor.is_open() && is_starved(error)) {
-			self->pause_.expires_after(self->make_room());
+			const milliseconds wait = co_await self->make_room();
+			self->pause_.expires_after(wait);
 			co_await self->pause_.async_wait(asio::as_tuple(asio::deferred));
 		}
 	}
 }
 
 // How long to wait before the next try.
-milliseconds Listener::make_room()
+asio::awaitable<milliseconds> Listener::make_room()
+{
+	warn();
+	const bool is_made = co_await cut_an_idle_one();
+	co_return milliseconds(is_made ? 5 : 100);
+}
+
+void Listener::warn()
 {
 	const auto now = std::chrono::steady_clock::now();
-	if (now >= next_warning_) {
-		next_warning_ = now + kBetweenWarnings;
-		log::warning("no file descriptors or memory left for new connections");
+	if (now < next_warning_)
+		return;
+	next_warning_ = now + kBetweenWarnings;
+	log::warning("no file descriptors or memory left for new connections");
+}
+
+// The one that has been idle longest on the loop with the most clients; if none is idle there, on
+// the next one, and so on. False if none is anywhere.
+asio::awaitable<bool> Listener::cut_an_idle_one()
+{
+	LoopStates loops = loops_;
+	std::ranges::rotate(loops, std::ranges::max_element(
+								   loops, {}, [](const auto &one) { return one->clients.load(); }));
+	for (const auto &loop : loops) {
+		auto cut = [&loop]() -> asio::awaitable<bool> {
+			HttpConnection *idle = loop->longest_idle();
+			if (idle != nullptr)
+				idle->cut();
+			co_return idle != nullptr;
+		};
+		const bool is_cut = co_await call_on(loop->context.get_executor(), std::move(cut));
+		if (is_cut)
+			co_return true;
 	}
-	const auto &loop =
-		*std::ranges::max_element(loops_, {}, [](const auto &one) { return one->clients.load(); });
-	auto cut = [loop] {
-		HttpConnection *idle = loop->longest_idle();
-		if (idle != nullptr)
-			idle->cut();
-		return idle != nullptr;
-	};
-	if (loop != loops_.front())
-		asio::post(loop->context, cut);
-	else if (!cut())
-		return milliseconds(100);
-	return milliseconds(5);
+	co_return false;
 }
 
 void Listener::close()

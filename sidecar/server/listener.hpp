@@ -23,7 +23,9 @@ public:
 	void close();
 
 private:
-	std::chrono::milliseconds make_room();
+	boost::asio::awaitable<std::chrono::milliseconds> make_room();
+	boost::asio::awaitable<bool> cut_an_idle_one();
+	void warn();
 
 	const LoopStates loops_;
 	const std::shared_ptr<Admission> admission_;

@@ -105,6 +105,26 @@ TEST(ServerLoops, AtTheLimitAnyIdleOneIsClosed)
 	EXPECT_EQ(idle.front().receive().status, 200);
 }
 
+// The loop with the most clients has no idle one, and another has.
+TEST(ServerLoops, ALackOfDescriptorsClosesAnIdleOneOfAnyLoop)
+{
+	RunningServer server({}, {}, 3);
+	std::deque<Client> clients = connect(server, 7); // in turn; the first loop of them has three
+	Client &idle = clients[1];
+	for (Client &client : clients)
+		if (&client != &idle)
+			client.send(get("/hold"));
+	EXPECT_TRUE(server.settles(7, 6));
+	{
+		const LackOfDescriptors lack;
+		EXPECT_EQ(Client(server.port()).ask(get("/")).status, 200);
+	}
+	EXPECT_TRUE(idle.is_closed());
+	server.release();
+	for (Client &client : clients)
+		EXPECT_EQ(client.receive().status, &client == &idle ? 0 : 200);
+}
+
 TEST(ServerLoops, ADrainEndsAll)
 {
 	RunningServer server(with_connections(100), {}, 3);

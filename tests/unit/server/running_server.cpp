@@ -187,6 +187,20 @@ std::string Answer::header(const std::string &name) const
 	return "";
 }
 
+LackOfDescriptors::LackOfDescriptors()
+{
+	getrlimit(RLIMIT_NOFILE, &before_);
+	const int next = dup(0); // the lowest one that is free
+	close(next);
+	const rlimit tight{static_cast<rlim_t>(next) + 1, before_.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &tight);
+}
+
+LackOfDescriptors::~LackOfDescriptors()
+{
+	setrlimit(RLIMIT_NOFILE, &before_);
+}
+
 Client::Client(unsigned short port, bool tls)
 {
 	sockaddr_in address{};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <openssl/ssl.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
@@ -75,6 +76,19 @@ private:
 	std::atomic<int> handled_ = 0;
 	std::mutex mutex_;
 	std::vector<Seen> seen_;
+};
+
+// While it lives, one more descriptor can be opened: a client's own, and none for the server.
+class LackOfDescriptors
+{
+public:
+	LackOfDescriptors();
+	~LackOfDescriptors();
+	LackOfDescriptors(const LackOfDescriptors &) = delete;
+	LackOfDescriptors &operator=(const LackOfDescriptors &) = delete;
+
+private:
+	rlimit before_{};
 };
 
 struct Answer {
