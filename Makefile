@@ -46,7 +46,7 @@ SIDECAR     ?= yes
 # Where the daemon is installed. PostgreSQL 18 takes a prefix for itself, so none is set.
 sidecar_prefix := $(or $(prefix),/usr/local)
 
-.PHONY: help sidecar install-sidecar uninstall-sidecar compile-commands deps quickstart psql stop check test-fast deb check-deb check-static check-unit check-sanitize check-fuzz \
+.PHONY: help sidecar install-sidecar uninstall-sidecar compile-commands deps quickstart psql stop check test-fast deb check-deb check-static check-unit check-sanitize check-tsan check-fuzz \
         check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-tsan-e2e check-valgrind check-sqlsmith bench \
         bench-core bench-storage bench-sidecar bench-cache bench-refresh bench-others bench-backlog bench-adopt bench-deps check-debian13 soak format stamp freeze dist stopped
 
@@ -92,6 +92,7 @@ test-fast:      ## run static, unit and regression tests: a minute, without brow
 check-static:   ## check versions, layout and scripts
 check-unit:     ## run the unit tests (T=regular expression)
 check-sanitize: ## run the unit tests with the address and undefined behaviour sanitizers (T=…)
+check-tsan:     ## run the unit tests of what threads share with the thread sanitizer (T=…)
 check-fuzz:     ## run the fuzz targets (T=seconds each, 12 by default)
 check-model:    ## check the models of cache and refresh, and that their weakened variants fail
 check-regress:  ## run the regression tests on a private server (T=test names)
@@ -101,7 +102,7 @@ check-sanitize-e2e: ## run the daemon's end-to-end tests on its sanitizer build 
 check-tsan-e2e: ## run the daemon's end-to-end tests on its thread sanitizer build: half an hour (T=…)
 check-valgrind: ## run regression tests on a server under memcheck: minutes (T=test names)
 check-sqlsmith: ## send random queries to the extension (T=seconds, 600 by default)
-check-unit check-sanitize:
+check-unit check-sanitize check-tsan:
 	@scripts/$@ '$(T)'
 check-static check-fuzz check-model check-regress check-sanitize-regress check-e2e check-sanitize-e2e check-tsan-e2e check-valgrind check-sqlsmith:
 	@scripts/deps $(if $(filter check-model,$@),,build) $(@:check-%=%)
