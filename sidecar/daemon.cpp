@@ -104,6 +104,7 @@ private:
 
 	void listen();
 	asio::awaitable<void> await_signals();
+	asio::awaitable<void> refuse_reloads();
 	asio::awaitable<void> keep_house();
 	asio::awaitable<void> publish();
 	asio::awaitable<void> purge();
@@ -404,8 +405,21 @@ asio::awaitable<void> Daemon::await_signals()
 	loops_.stop();
 }
 
+// Somebody may expect a reload. By default it would end the process, without any drain; and systemd
+// would not start it again.
+asio::awaitable<void> Daemon::refuse_reloads()
+{
+	asio::signal_set hangups(context_, SIGHUP);
+	for (;;) {
+		co_await hangups.async_wait(asio::use_awaitable);
+		log::warning("SIGHUP changes nothing: settings are read at the start alone");
+	}
+}
+
 asio::awaitable<void> Daemon::close()
 {
+	if (cache_)
+		co_await cache_->resign();
 	for (std::size_t i = 1; cache_ && i < shards_.size(); i++)
 		co_await on_shard(*shards_[i], [this, i] { cache_->reader(i).close(); });
 	for (database::Pool *pool : {&api_pool_, &browser_pool_, &refresh_pool_, &listening_pool_})
@@ -436,6 +450,7 @@ int Daemon::run()
 	for (const auto &[name, provider] : settings_.providers)
 		metrics_.begin(name);
 	start_task(context_.get_executor(), "signals", await_signals());
+	start_task(context_.get_executor(), "hang-ups", refuse_reloads());
 	start_task(context_.get_executor(), "housekeeping", keep_house());
 	revoker_.start();
 	start_task(context_.get_executor(), "replay of the spool", replayer_.run());

@@ -26,6 +26,7 @@ public:
 		sigemptyset(&handled);
 		sigaddset(&handled, SIGTERM);
 		sigaddset(&handled, SIGINT);
+		sigaddset(&handled, SIGHUP);
 		pthread_sigmask(SIG_BLOCK, &handled, &before_);
 	}
 	~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

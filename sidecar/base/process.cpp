@@ -9,14 +9,33 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <thread>
+
+#include "base/cpu_quota.hpp"
 
 namespace sidecar::process
 {
+
+namespace
+{
+
+// Beyond 1,024 cores the call fails.
+int cores_to_run_on()
+{
+	cpu_set_t cores;
+	CPU_ZERO(&cores);
+	if (sched_getaffinity(0, sizeof cores, &cores) != 0)
+		return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+	return std::max(1, CPU_COUNT(&cores));
+}
+
+} // namespace
 
 void harden()
 {
@@ -40,14 +59,11 @@ long descriptor_limit()
 	return static_cast<long>(files.rlim_cur);
 }
 
-// Beyond 1,024 cores the call fails.
 int usable_cores()
 {
-	cpu_set_t cores;
-	CPU_ZERO(&cores);
-	if (sched_getaffinity(0, sizeof cores, &cores) != 0)
-		return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-	return std::max(1, CPU_COUNT(&cores));
+	const int cores = cores_to_run_on();
+	const std::optional<double> quota = cpu_quota();
+	return quota ? std::clamp(static_cast<int>(std::ceil(*quota)), 1, cores) : cores;
 }
 
 // The protocol is one datagram, so libsystemd is not needed.

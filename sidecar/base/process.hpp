@@ -13,7 +13,8 @@ void harden();
 // The number of open descriptors that is allowed.
 long descriptor_limit();
 
-// The number of cores that this process may use (sched_setaffinity, cpusets); at least one.
+// The number of cores that this process may use (sched_setaffinity, cpusets, quotas of CPU time,
+// rounded up); at least one.
 int usable_cores();
 
 // sd_notify(3), if NOTIFY_SOCKET is set: "READY=1", "STOPPING=1".

@@ -17,28 +17,29 @@ constexpr std::int64_t kShownMicroseconds = microseconds(ChangeMemory::kShownFor
 
 } // namespace
 
-// By both clocks: ours stops while the machine is suspended, and the database's may be set.
-// If that is set back, an older read seems to be a later one.
-void ChangeMemory::looked(Clock::time_point begun, std::int64_t now)
+// What has changed comes first. A reader between the two that knew of the check, and not of what it
+// has found, would believe an old entry for as long as this thread does not run. Each change has
+// the lock for itself, so that no reader waits for all of them.
+void ChangeMemory::looked(Clock::time_point begun, std::int64_t now, const Changes &changes)
 {
+	for (const std::string &key : changes.keys)
+		add(std::hash<std::string_view>()(key), now);
 	const std::lock_guard lock(mutex_);
-	if (looked_ == Clock::time_point()) {
-		distrusted_until_ = now;
-		changes_.clear();
-		oldest_first_.clear();
-	} else if (now < now_) {
+	// By both clocks: ours stops while the machine is suspended, and the database's may be set.
+	// If that is set back, an older read seems to be a later one.
+	if (now < now_)
 		distrust_until(database_time());
-	} else if (Clock::now() - looked_ >= kShownFor || now - now_ >= kShownMicroseconds) {
+	else if (changes.of_others || has_lost_sight_ || Clock::now() - looked_ >= kShownFor ||
+			 now - now_ >= kShownMicroseconds)
 		distrust_until(now);
-	}
+	has_lost_sight_ = false;
 	looked_ = begun;
 	now_ = now;
 }
 
 // If there is no room for a change, everything that was read before it is distrusted.
-void ChangeMemory::changed(std::string_view key, std::int64_t now)
+void ChangeMemory::add(std::size_t hash, std::int64_t now)
 {
-	const std::size_t hash = std::hash<std::string_view>()(key);
 	const std::lock_guard lock(mutex_);
 	std::int64_t &when = changes_[hash];
 	when = std::max(when, now);
@@ -56,13 +57,7 @@ void ChangeMemory::changed(std::string_view key, std::int64_t now)
 void ChangeMemory::lose_sight()
 {
 	const std::lock_guard lock(mutex_);
-	looked_ = {};
-}
-
-void ChangeMemory::distrust(std::int64_t now)
-{
-	const std::lock_guard lock(mutex_);
-	distrust_until(now);
+	has_lost_sight_ = true;
 }
 
 void ChangeMemory::distrust_until(std::int64_t now)
@@ -79,7 +74,7 @@ std::int64_t ChangeMemory::database_time() const
 bool ChangeMemory::allows(std::string_view key, const Fill &fill) const
 {
 	const std::lock_guard lock(mutex_);
-	if (looked_ == Clock::time_point() || Clock::now() - looked_ >= kHeartbeatLife)
+	if (has_lost_sight_ || Clock::now() - looked_ >= kHeartbeatLife)
 		return false;
 	const std::int64_t now = database_time();
 	if (fill.read_at <= distrusted_until_ || fill.read_at > now || fill.until <= now)

@@ -15,9 +15,11 @@
 #include <deque>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "cache/fill.hpp"
 
@@ -32,14 +34,15 @@ public:
 	// How long a change stays pending, so that all daemons see it.
 	static constexpr std::chrono::seconds kShownFor{3};
 
+	struct Changes {
+		std::vector<std::string> keys; // of entries
+		bool of_others = false;        // any other entry may have changed, too
+	};
+
 	// Changes were read; `begun`: before that, `now`: after it.
-	void looked(Clock::time_point begun, std::int64_t now);
+	void looked(Clock::time_point begun, std::int64_t now, const Changes &changes);
 	// Changes may have been missed since the last check.
 	void lose_sight();
-	// An entry, by its key, was found changed at `now`.
-	void changed(std::string_view key, std::int64_t now);
-	// Believe nothing that was read until `now`.
-	void distrust(std::int64_t now);
 
 	// Whether an entry of this fill may still be true: it is not past its end, and no change
 	// that was committed up to 5 seconds ago is later.
@@ -48,6 +51,7 @@ public:
 private:
 	static constexpr std::size_t kMost = 200'000;
 
+	void add(std::size_t hash, std::int64_t now);
 	void distrust_until(std::int64_t now);
 	std::int64_t database_time() const;
 
@@ -55,9 +59,11 @@ private:
 	// By a hash of the key. If two keys share one, a change of either counts for both.
 	std::unordered_map<std::size_t, std::int64_t> changes_;
 	std::deque<std::pair<std::size_t, std::int64_t>> oldest_first_;
-	std::int64_t distrusted_until_ = INT64_MAX;
+	std::int64_t distrusted_until_ = 0;
+	// The last check: when it began, and the database's time.
 	Clock::time_point looked_{};
-	std::int64_t now_ = 0; // at the last check
+	std::int64_t now_ = 0;
+	bool has_lost_sight_ = true; // since then
 };
 
 } // namespace sidecar::cache

@@ -187,10 +187,8 @@ Invalidator::Awaitable<void> Invalidator::run_batch()
 		throw EpochLost("the registration has ended");
 	has_more_ = pending.has_more;
 	const std::vector<database::Invalidation> invalidations = take_new(pending);
-	if (is_sealed_) {
-		changes_.looked(begun, pending.now);
-		remember(invalidations, pending.now);
-	}
+	if (is_sealed_)
+		changes_.looked(begun, pending.now, changes_of(invalidations));
 	metrics_.cache_pending(invalidations.size());
 	if (!invalidations.empty()) {
 		co_await evict(invalidations);
@@ -207,7 +205,7 @@ Invalidator::Awaitable<void> Invalidator::run_batch()
 		unacknowledged_ = std::move(acknowledged);
 	else if (since != 0 || !acknowledged.empty())
 		co_await acknowledge(acknowledged);
-	if (since != 0 && !has_more_)
+	if (since != 0 && !has_more_ && !has_resigned_)
 		co_await write_heartbeat(since);
 	if (persistence_.is_due())
 		co_await persistence_.look(same_redis());
@@ -249,16 +247,15 @@ std::vector<std::int64_t> Invalidator::due(const database::PendingInvalidations 
 }
 
 // Changes that were not read, because there were too many, may concern any entry.
-void Invalidator::remember(const std::vector<database::Invalidation> &invalidations,
-						   std::int64_t now)
+ChangeMemory::Changes
+Invalidator::changes_of(const std::vector<database::Invalidation> &invalidations) const
 {
-	if (has_more_)
-		changes_.distrust(now);
+	ChangeMemory::Changes changes;
+	changes.of_others = has_more_ || tells_of_all(invalidations);
 	for (const database::Invalidation &invalidation : invalidations)
 		if (invalidation.identity)
-			changes_.changed(keys_.entries.key(*invalidation.identity), now);
-		else
-			changes_.distrust(now);
+			changes.keys.push_back(keys_.entries.key(*invalidation.identity));
+	return changes;
 }
 
 Invalidator::Awaitable<void>
@@ -357,6 +354,18 @@ Invalidator::Awaitable<void> Invalidator::write_heartbeat(std::int64_t since)
 	if (const redis::ServerInfo *server = reading_.server();
 		server != nullptr && server->run_id != known.epoch.run_id)
 		reading_.drop();
+}
+
+// Nothing that comes later takes the place again, and what was sent before is done before.
+Invalidator::Awaitable<void> Invalidator::resign()
+{
+	if (std::exchange(has_resigned_, true) || !drains_)
+		co_return;
+	redis::Command leave{"EVAL", kReleaseScript, "1", keys_.drainer, name_};
+	try {
+		co_await connection_.run(std::move(leave));
+	} catch (const redis::Error &) { // the place ends by itself
+	}
 }
 
 Invalidator::Awaitable<void> Invalidator::pause(std::chrono::milliseconds duration)

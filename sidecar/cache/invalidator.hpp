@@ -37,6 +37,8 @@ public:
 
 	// Never ends. A failure is logged once, and tried again.
 	Awaitable<void> run();
+	// From now on this daemon does not drain, and another one may at once.
+	Awaitable<void> resign();
 
 private:
 	using Clock = std::chrono::steady_clock;
@@ -50,7 +52,8 @@ private:
 	Awaitable<redis::Replies> ask(std::vector<redis::Command> commands);
 	std::vector<database::Invalidation> take_new(database::PendingInvalidations &pending);
 	std::vector<std::int64_t> due(const database::PendingInvalidations &pending) const;
-	void remember(const std::vector<database::Invalidation> &invalidations, std::int64_t now);
+	ChangeMemory::Changes
+	changes_of(const std::vector<database::Invalidation> &invalidations) const;
 	Awaitable<void> acknowledge(const std::vector<std::int64_t> &ids);
 	Awaitable<std::int64_t> redis_time();
 	Awaitable<void> write_heartbeat(std::int64_t since);
@@ -76,6 +79,7 @@ private:
 	Metrics &metrics_;
 	const std::string name_; // of this daemon, as the drainer
 	bool drains_ = true;     // until Redis names another one
+	bool has_resigned_ = false;
 	Backoff backoff_;
 	Clock::time_point heartbeat_written_at_{};
 	std::vector<std::int64_t> unacknowledged_; // for the next read to acknowledge

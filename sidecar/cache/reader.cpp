@@ -13,10 +13,11 @@ constexpr std::chrono::milliseconds kReadTime{100};
 
 } // namespace
 
-Reader::Reader(boost::asio::any_io_executor executor, const settings::Settings &settings,
-			   const cache_entry::Keys &keys, const ChangeMemory &changes, Metrics &metrics)
+Reader::Reader(boost::asio::any_io_executor executor, const std::string &name,
+			   const settings::Settings &settings, const cache_entry::Keys &keys,
+			   const ChangeMemory &changes, std::shared_ptr<Outage> outage, Metrics &metrics)
 	: executor_(executor), connection_(executor, endpoint_of(settings), limits_of(kReadTime),
-									   settings.ca_file, "oauth-sidecar"),
+									   settings.ca_file, name, std::move(outage)),
 	  tokens_(executor, connection_, keys, coherence_, changes, settings.cache, metrics)
 {
 }

@@ -4,6 +4,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <memory>
+#include <string>
 
 #include "cache/redis_cache.hpp"
 
@@ -13,9 +14,11 @@ namespace sidecar::cache
 class Reader
 {
 public:
-	// All but the executor must outlive it.
-	Reader(boost::asio::any_io_executor executor, const settings::Settings &settings,
-		   const cache_entry::Keys &keys, const ChangeMemory &changes, Metrics &metrics);
+	// The settings, keys, changes and metrics must outlive it. `name` and `outage`: of its
+	// connection.
+	Reader(boost::asio::any_io_executor executor, const std::string &name,
+		   const settings::Settings &settings, const cache_entry::Keys &keys,
+		   const ChangeMemory &changes, std::shared_ptr<Outage> outage, Metrics &metrics);
 
 	const boost::asio::any_io_executor &executor() const noexcept { return executor_; }
 	RedisCache &tokens() noexcept { return tokens_; }

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "base/log.hpp"
 #include "base/task.hpp"
 #include "cache/fill.hpp"
 #include "cache/scripts.hpp"
@@ -264,15 +263,11 @@ asio::awaitable<bool> RedisCache::run_quietly(redis::Command command)
 	co_return false;
 }
 
+// The connection has told the log.
 void RedisCache::failed(const redis::Error &error)
 {
-	if (!error.is_unavailable())
-		return;
-	const bool was_open = circuit_.is_open();
-	circuit_.fail(Circuit::Clock::now());
-	if (!was_open && circuit_.is_open())
-		log::warning("the cache is skipped for a while: Redis does not answer in time",
-					 {{"reason", std::string_view(error.what())}});
+	if (error.is_unavailable())
+		circuit_.fail(Circuit::Clock::now());
 }
 
 } // namespace sidecar::cache

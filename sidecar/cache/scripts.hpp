@@ -16,7 +16,7 @@ redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[5])
 redis.call('SET', KEYS[4], ARGV[4], 'PX', ARGV[5])
 return 1)";
 
-// KEYS lease; ARGV its id.
+// KEYS lease, or drainer; ARGV its id, or name.
 inline constexpr std::string_view kReleaseScript = R"(
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1)";

@@ -44,11 +44,14 @@ std::string home_of(const settings::Settings &settings)
 std::vector<std::unique_ptr<Reader>>
 make_readers(const std::vector<boost::asio::any_io_executor> &executors,
 			 const settings::Settings &settings, const cache_entry::Keys &keys,
-			 const ChangeMemory &changes, Metrics &metrics)
+			 const ChangeMemory &changes, const std::shared_ptr<Outage> &outage, Metrics &metrics)
 {
 	std::vector<std::unique_ptr<Reader>> readers;
-	for (const boost::asio::any_io_executor &executor : executors)
-		readers.push_back(std::make_unique<Reader>(executor, settings, keys, changes, metrics));
+	for (const boost::asio::any_io_executor &executor : executors) {
+		const std::string name = "oauth-sidecar-thread-" + std::to_string(readers.size() + 1);
+		readers.push_back(
+			std::make_unique<Reader>(executor, name, settings, keys, changes, outage, metrics));
+	}
 	return readers;
 }
 
@@ -58,9 +61,9 @@ Service::Service(const std::vector<boost::asio::any_io_executor> &executors,
 				 const settings::Settings &settings, Metrics &metrics)
 	: executor_(executors.front()), keys_(settings.cache.key_template, settings.cache.prefix),
 	  dropping_(executor_, endpoint_of(settings), limits_of(kDropTime), settings.ca_file,
-				"oauth-sidecar-invalidator"),
+				"oauth-sidecar-invalidator", outage_),
 	  pool_(executor_, settings.database_url.clone(), one_connection()), invalidations_(pool_),
-	  readers_(make_readers(executors, settings, keys_, changes_, metrics)),
+	  readers_(make_readers(executors, settings, keys_, changes_, outage_, metrics)),
 	  invalidator_(executor_, invalidations_, dropping_, readers_.front()->connection(), keys_,
 				   home_of(settings),
 				   {settings.cache.require_ephemeral, !settings.cache.key.empty()},

@@ -24,6 +24,8 @@ public:
 
 	Reader &reader(std::size_t shard) noexcept { return *readers_[shard]; }
 	void start();
+	// Another daemon may drain at once. Before close().
+	boost::asio::awaitable<void> resign() { return invalidator_.resign(); }
 	// All that is on the first loop. Other shards close their readers.
 	void close();
 
@@ -33,6 +35,7 @@ private:
 
 	const boost::asio::any_io_executor executor_;
 	const cache_entry::Keys keys_;
+	const std::shared_ptr<Outage> outage_ = std::make_shared<Outage>();
 	redis::Client dropping_;
 	database::Pool pool_;
 	database::PostgresInvalidations invalidations_;

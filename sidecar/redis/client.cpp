@@ -24,8 +24,8 @@ constexpr std::chrono::milliseconds kBetweenLooks{10}; // of wait_connected()
 } // namespace
 
 Client::Client(asio::any_io_executor executor, address::RedisAddress address, const Limits &limits,
-			   std::string ca_file, std::string name)
-	: name_(name),
+			   std::string ca_file, std::string name, std::shared_ptr<Outage> outage)
+	: name_(name), outage_(std::move(outage)),
 	  connector_(executor, std::move(address), limits, std::move(ca_file), std::move(name)),
 	  pause_(executor)
 {
@@ -70,9 +70,8 @@ void Client::go_up(Connector::Opened opened)
 	since_ = Clock::now();
 	fault_.clear();
 	connection_->serve([this](const std::string &why) { go_down(why); });
-	if (!is_reachable_)
-		log::info("Redis reachable again", {{"connection", name_}});
-	is_reachable_ = true;
+	if (!std::exchange(is_reachable_, true))
+		outage_->end([this] { log::info("Redis reachable again", {{"connection", name_}}); });
 }
 
 void Client::go_down(const std::string &why)
@@ -85,9 +84,10 @@ void Client::go_down(const std::string &why)
 	fault_ = why;
 	if (is_closed_)
 		return;
-	if (is_reachable_)
-		log::error("Redis not reachable", {{"connection", name_}, {"error", why}});
-	is_reachable_ = false;
+	if (std::exchange(is_reachable_, false))
+		outage_->begin([&] {
+			log::error("Redis not reachable", {{"connection", name_}, {"error", why}});
+		});
 	pause_.cancel();
 }
 

@@ -15,6 +15,7 @@
 
 #include "address/redis_address.hpp"
 #include "base/backoff.hpp"
+#include "base/outage.hpp"
 #include "redis/connector.hpp"
 
 namespace sidecar::redis
@@ -42,9 +43,10 @@ class Client
 {
 public:
 	// `ca_file`: the authorities for the server's certificate; empty: the system's store. `name`:
-	// for CLIENT SETNAME and the log.
+	// for CLIENT SETNAME and the log. `outage`: of all that the log tells of together.
 	Client(boost::asio::any_io_executor executor, address::RedisAddress address,
-		   const Limits &limits, std::string ca_file, std::string name);
+		   const Limits &limits, std::string ca_file, std::string name,
+		   std::shared_ptr<Outage> outage = std::make_shared<Outage>());
 	~Client() { close(); }
 	Client(const Client &) = delete;
 	Client &operator=(const Client &) = delete;
@@ -97,6 +99,7 @@ private:
 	void go_down(const std::string &why);
 
 	const std::string name_;
+	const std::shared_ptr<Outage> outage_;
 	Connector connector_;
 	boost::asio::steady_timer pause_; // while keep_connected() has nothing to do
 	Backoff backoff_;

@@ -95,6 +95,19 @@ def test_the_drainer_fails(trio, redis, client, break_it):  # C22
     assert [read(one, whose) for one in trio] == ["third"] * 3
 
 
+def test_the_drainer_stops(trio, redis, client):  # C22
+    """It gives the role back at once."""
+    drainer = wait_drainer(trio)
+    others = [one for one in trio if one is not drainer]
+    name = wait_until(lambda: client.get(f"{PREFIX}:drainer"), what="its name")
+    assert drainer.stop() == 0
+    assert client.get(f"{PREFIX}:drainer") != name
+    wait_drainer(others)
+    whose = someone()
+    store_and_fill(others[0], client, whose, "first")
+    assert [read(one, whose) for one in others] == ["first", "first"]
+
+
 def test_a_stranger_drains(trio, client):  # C22
     """Somebody who can write to Redis says so: all look on, which is enough."""
     whose = someone()

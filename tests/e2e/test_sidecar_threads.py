@@ -4,6 +4,7 @@ which thread a connection is with, and its limits are of all threads together.""
 import contextlib
 import http.client
 import json
+import math
 import os
 import pathlib
 import signal
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import pytest
-from support.cached import PROVIDERS, count, entry_key
+from support.cached import PROVIDERS, count, entry_key, wait_cache
 from support.harness import wait_until
 from support.sidecar import API_TOKEN, in_parallel, someone
 
@@ -62,9 +63,19 @@ def threads(sidecar):
     return next(line["threads"] for line in sidecar.log_lines() if line["message"] == "listening")
 
 
+def quota():
+    """Of this machine or container, in cores; the tests' own cgroup has none."""
+    for time, period in (("cpu.max", "cpu.max"), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError):
+            words = [pathlib.Path("/sys/fs/cgroup", name).read_text("ascii").split() for name in (time, period)]
+            if int(words[0][0]) > 0:
+                return math.ceil(int(words[0][0]) / int(words[1][-1]))
+    return 64
+
+
 def test_one_thread_a_core_unless_told_otherwise(make_sidecar):
     if "SIDECAR_THREADS" not in os.environ:
-        assert threads(make_sidecar(PROVIDERS)) == min(8, len(os.sched_getaffinity(0)))
+        assert threads(make_sidecar(PROVIDERS)) == min(8, quota(), len(os.sched_getaffinity(0)))
     assert threads(make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": 3})) == 3
 
 
@@ -182,6 +193,11 @@ def test_deletions_that_wait_hold_up_no_thread(make_sidecar):
             assert [one.result() for one in waiting] == [200, 200]
 
 
+def readers_of(client):
+    """The threads' connections, as Redis lists them."""
+    return [one for one in client.client_list() if one["name"].startswith("oauth-sidecar-thread-")]
+
+
 @contextlib.contextmanager
 def invalidator_stopped(sidecar):
     """Nothing is evicted meanwhile but by the threads that answer."""
@@ -200,7 +216,7 @@ def test_no_thread_reads_what_was_deleted_if_one_has_lost_redis(make_cached, mod
     redis = module_redis()
     made = make_cached(redis, OAUTH_THREADS=THREADS)
     with redis.client as client, connections(made) as clients:
-        readers = [one["id"] for one in client.client_list() if one["name"] == "oauth-sidecar"]
+        readers = [one["id"] for one in readers_of(client)]
         assert len(readers) == THREADS
         for reader in readers:
             whose = someone()
@@ -214,7 +230,53 @@ def test_no_thread_reads_what_was_deleted_if_one_has_lost_redis(make_cached, mod
                     assert [token(one, whose) for one in clients] == [404] * len(clients)
             finally:
                 client.config_set("maxclients", 1000)
-            wait_until(lambda: sum(one["name"] == "oauth-sidecar" for one in client.client_list()) == THREADS)
+            wait_until(lambda: len(readers_of(client)) == THREADS)
+
+
+def redis_lines(sidecar):
+    """What the log says about connections to Redis: the message, and whose."""
+    return [(line["message"], line["connection"]) for line in sidecar.log_lines() if "connection" in line]
+
+
+def test_the_log_tells_of_an_outage_once(make_cached, make_redis):
+    redis = make_redis()
+    made = make_cached(redis, OAUTH_THREADS=THREADS)
+    for number in range(1, 3):
+        redis.kill()
+        wait_cache(made, "down")
+        with connections(made) as clients:  # each thread has seen it before its second answer
+            assert [token(client, someone()) for client in 2 * clients] == [404] * 2 * len(clients)
+        redis.start()
+        wait_cache(made)
+        with redis.client as client:
+            wait_until(lambda: len(readers_of(client)) == THREADS)
+        wait_until(lambda: len(redis_lines(made)) >= 2 * number)
+    assert [message for message, _ in redis_lines(made)] == 2 * ["Redis not reachable", "Redis reachable again"]
+
+
+def test_the_log_names_the_thread_that_has_lost_redis(make_cached, make_redis):
+    redis = make_redis()
+    made = make_cached(redis, OAUTH_THREADS=THREADS)
+    with redis.client as client:
+        for reader in sorted(readers_of(client), key=lambda one: one["name"]):
+            client.execute_command("CLIENT", "KILL", "ID", reader["id"])
+            wait_until(lambda: len(readers_of(client)) == THREADS)
+            wait_until(lambda: redis_lines(made)[-2:] == [("Redis not reachable", reader["name"]),
+                                                          ("Redis reachable again", reader["name"])])
+    assert len(redis_lines(made)) == 2 * THREADS
+
+
+def test_a_hang_up_ends_nothing(make_sidecar):
+    """Somebody expects a reload."""
+    made = make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": THREADS})
+    whose = someone()
+    made.store(whose, "first")
+    with connections(made) as clients:
+        for client in clients:
+            made.send_signal(signal.SIGHUP)
+            assert token(client, whose) == "first"
+    made.wait_log("SIGHUP changes nothing")
+    assert made.stop() == 0
 
 
 def test_threads_end_with_the_process(cached):

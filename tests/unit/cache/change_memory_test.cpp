@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 
 namespace sidecar::cache
 {
@@ -26,7 +28,11 @@ class ChangeMemoryTest : public testing::Test
 protected:
 	void look(std::int64_t now, std::chrono::milliseconds ago = 0ms)
 	{
-		memory_.looked(ChangeMemory::Clock::now() - ago, now);
+		memory_.looked(ChangeMemory::Clock::now() - ago, now, {});
+	}
+	void find(std::int64_t now, const std::string &key)
+	{
+		memory_.looked(ChangeMemory::Clock::now(), now, {{key}, false});
 	}
 	bool allows(std::int64_t read_at) { return memory_.allows("ann", fill(read_at)); }
 
@@ -37,7 +43,6 @@ protected:
 
 TEST_F(ChangeMemoryTest, BelievesNothingBeforeItLooks)
 {
-	memory_.changed("bob", kNow);
 	EXPECT_FALSE(allows(kNow));
 	EXPECT_FALSE(allows(kNow + 1));
 }
@@ -60,14 +65,13 @@ TEST_F(ChangeMemoryTest, BelievesWhatWasReadSinceItLooked)
 TEST_F(ChangeMemoryTest, RemembersChanges)
 {
 	look(kNow);
-	look(kNow + 10);
-	memory_.changed("ann", kNow + 10);
+	find(kNow + 10, "ann");
 	EXPECT_FALSE(allows(kNow + 1));
 	EXPECT_FALSE(allows(kNow + 10));
 	EXPECT_TRUE(memory_.allows("bob", fill(kNow + 1)));
 	look(kNow + 20);
 	EXPECT_TRUE(allows(kNow + 11));
-	memory_.distrust(kNow + 11);
+	memory_.looked(ChangeMemory::Clock::now(), kNow + 20, {{}, true});
 	EXPECT_FALSE(allows(kNow + 11));
 }
 
@@ -117,14 +121,62 @@ TEST_F(ChangeMemoryTest, TheDatabaseSetsItsClockBack)
 	EXPECT_TRUE(allows(kNow + 2 * kSecond));
 }
 
+// What was read before that is not believed later, whatever else happens meanwhile.
+TEST_F(ChangeMemoryTest, LosesSightWhileTheClockIsSetBack)
+{
+	look(kNow);
+	look(kNow + kSecond);
+	EXPECT_TRUE(allows(kNow + kSecond));
+	for (int i = 0; i < 2; i++) {
+		memory_.lose_sight();
+		look(kNow - (60 - i) * kSecond);
+	}
+	for (std::int64_t now = kNow - 58 * kSecond; now < kNow + 10 * kSecond; now += 2 * kSecond)
+		look(now);
+	EXPECT_FALSE(allows(kNow + kSecond));
+	EXPECT_TRUE(allows(kNow + 2 * kSecond));
+}
+
+// A reader of another thread never knows of a check, and not of what it has found.
+TEST_F(ChangeMemoryTest, TellsOfACheckAndOfItsChangesAtOnce)
+{
+	using Clock = ChangeMemory::Clock;
+	constexpr int kReads = 20'000;
+	ChangeMemory::Changes many; // so that it takes a while to remember them
+	for (int i = 0; i < 300; i++)
+		many.keys.push_back(std::to_string(i));
+	many.keys.emplace_back("ann");
+	std::atomic<Clock::time_point> begun = Clock::now();
+	std::atomic<std::int64_t> now = kNow;
+	std::atomic<int> reads = 0;
+	std::atomic<bool> is_believed = false;
+	look(kNow);
+	// A read of half a second after the last check. Unless that is over, it is in the future until
+	// the next one, and then it was before the change.
+	std::thread reader([&] {
+		for (; reads < kReads; reads++)
+			if (const auto since = begun.load();
+				memory_.allows("ann", fill(now + kSecond / 2, INT64_MAX)) &&
+				Clock::now() - since < 500ms)
+				is_believed = true;
+	});
+	while (reads < kReads) {
+		const auto begins = Clock::now();
+		memory_.looked(begins, now + kSecond, many);
+		begun = begins;
+		now += kSecond;
+	}
+	reader.join();
+	EXPECT_FALSE(is_believed);
+}
+
 TEST_F(ChangeMemoryTest, ForgetsTheOldestWithAllOfItsTime)
 {
 	look(kNow);
 	for (int i = 1; i <= 200'000; i++)
-		memory_.changed(std::to_string(i), kNow + i);
-	look(kNow + 200'000);
+		find(kNow + i, std::to_string(i));
 	EXPECT_TRUE(allows(kNow + 1));
-	memory_.changed("one more", kNow + 200'000);
+	find(kNow + 200'000, "one more");
 	EXPECT_FALSE(allows(kNow + 1));
 	EXPECT_TRUE(allows(kNow + 2));
 	EXPECT_FALSE(memory_.allows("2", fill(kNow + 2)));

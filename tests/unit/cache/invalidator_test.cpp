@@ -191,6 +191,27 @@ TEST_F(InvalidatorTest, LooksOnWhileAnotherDaemonDrains) // C22
 	EXPECT_TRUE(says("draining 1"));
 }
 
+TEST_F(InvalidatorTest, ResignsForGood) // C22
+{
+	until([&] { return is_heartbeat_fresh() && says("draining 1"); });
+	EXPECT_NE(get(keys_.drainer), "");
+	tests::finish(io_, invalidator_->resign());
+	EXPECT_EQ(get(keys_.drainer), "");
+	set(keys_.entries.key(kAnn));
+	invalidations_.invalidations = {{1, kAnn}};
+	sleep(600ms); // after which a heartbeat is due
+	EXPECT_EQ(get(keys_.drainer), "");
+	EXPECT_EQ(get(keys_.entries.key(kAnn)), "");
+}
+
+TEST_F(InvalidatorTest, ResignsWithoutAnothersPlace) // C22
+{
+	until([&] { return is_heartbeat_fresh() && says("draining 1"); });
+	set(keys_.drainer); // by another name
+	tests::finish(io_, invalidator_->resign());
+	EXPECT_EQ(get(keys_.drainer), "value");
+}
+
 TEST_F(InvalidatorTest, AStrangersKeyInTheDrainersPlaceMakesAnOnlooker) // C22
 {
 	until([&] { return is_heartbeat_fresh() && says("draining 1"); });
