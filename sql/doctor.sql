@@ -93,6 +93,16 @@ SET LOCAL escape_string_warning = off;
 SELECT * FROM pg_temp.logged();
 SET LOCAL oauth_tokens.redact_also = 'app.save, "sealed", "it''s;".of, outer_one, outer_two';
 SELECT * FROM pg_temp.wrong();
+-- A comment calls nothing; what stands behind a string that looks like one does.
+SET LOCAL standard_conforming_strings = on;
+CREATE FUNCTION pg_temp.comments(token text) RETURNS text LANGUAGE plpgsql AS $$ -- don't: oauth_store(token)
+    BEGIN RETURN '-- '' /*' /* "oauth_store(" ** it's oauth_encrypt(token) **/ || "token"; -- oauth_encrypt(token)
+    END $$;
+SELECT * FROM pg_temp.logged();
+CREATE FUNCTION pg_temp.quoted(token text) RETURNS text LANGUAGE sql AS $$ SELECT '--' || '/*' || q."--" || public.oauth_encrypt(token) FROM (SELECT '') q ("--") /* */ $$;
+CREATE FUNCTION pg_temp.unclear(token text) RETURNS text LANGUAGE sql AS $$ SELECT E'\'--' || public.oauth_encrypt(token) $$;
+CREATE FUNCTION pg_temp.dollars(token text) RETURNS text LANGUAGE sql AS $_$ SELECT $$'$$ || '--' || public.oauth_encrypt(token) $_$;
+SELECT * FROM pg_temp.logged();
 ROLLBACK;
 
 -- a name is anybody's choice, and hints are pasted

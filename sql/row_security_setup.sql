@@ -348,6 +348,14 @@ SET ROLE regress_sidecar;
 SELECT oauth_tokens_internal.row_security_applies();
 SELECT seen();
 RESET ROLE;
+-- What it refuses, no setting of the workspace would allow.
+CREATE POLICY not_x ON oauth_tokens AS RESTRICTIVE TO regress_tenant USING (actor_id <> 'x');
+SET ROLE regress_tenant;
+SET oauth_tokens.workspace_id = '22222222-2222-4222-8222-222222222222';
+SELECT oauth_store(:'b', 'google', 'user', 'x', 'sentinel');
+RESET oauth_tokens.workspace_id;
+RESET ROLE;
+DROP POLICY not_x ON oauth_tokens;
 -- It takes away what it made: rows that another policy hides stay hidden.
 SELECT oauth_tokens_disable_row_security();
 TABLE policies;

@@ -1,6 +1,5 @@
 #include "refresh/locked_token.hpp"
 
-#include "errors.hpp"
 #include "keys/refresh_token_digest.hpp"
 #include "postgres/member_query.hpp"
 #include "schema/owner_boundary.hpp"
@@ -8,6 +7,7 @@
 #include "tokens/table_query.hpp"
 #include "tokens/token_codec.hpp"
 #include "tokens/token_details.hpp"
+#include "tokens/written_row.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -29,28 +29,10 @@ enum Column_ {
 	kUpdatedAtAt
 };
 
-// A value that outlives the SPI connection's next statement.
-Datum copied(Datum value)
-{
-	return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
-}
-
-void read_identity(Identity &identity)
-{
-	bool is_null;
-	for (int i = 0; i < kIdentityColumns; i++)
-		identity.values[i] = returned(i + 1, &is_null);
-	auto *workspace_id = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
-	*workspace_id = *DatumGetUUIDP(identity.values[0]);
-	identity.values[0] = UUIDPGetDatum(workspace_id);
-	identity.values[1] = copied(identity.values[1]);
-	identity.values[3] = copied(identity.values[3]);
-}
-
 void read_row(LockedToken *token)
 {
 	bool is_null;
-	read_identity(token->identity);
+	token->identity = returned_identity();
 	token->id = *DatumGetUUIDP(returned(kIdAt, &is_null));
 	// A timestamp column holds UTC, and in UTC both types are the same number.
 	token->expires_at = DatumGetTimestampTz(returned(kExpiresAt, &is_null));
@@ -121,9 +103,9 @@ void update_row(const TokenTable &table, const LockedToken &token, const Refresh
 							 as::text(grant.scopes)}),
 		SPI_OK_UPDATE);
 	if (rows != 1)
-		ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-						errmsg("the token was not stored"),
-						errdetail("A trigger on oauth_tokens left the row out.")));
+		raise_left_out("stored");
+	check_written_row(table, token.identity, token.id, {access, refresh, true, refresh != nullptr},
+					  "stored");
 }
 
 } // namespace

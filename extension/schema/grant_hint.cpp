@@ -3,6 +3,7 @@
 #include "schema/capabilities.hpp"
 #include "schema/table_definition.hpp"
 #include "settings.hpp"
+#include "tokens/token_table.hpp"
 
 extern "C" {
 #include "miscadmin.h"
@@ -47,10 +48,13 @@ bool is_about_ours(const char *message)
 	return false;
 }
 
-// The message is in the server's language; the function that raises it is not.
-bool is_by_policy(const ErrorData *error)
+// The message is in the server's language; its id, and the function that raises it, are not. If a
+// restrictive policy refuses a row, which ours is not, the message names it.
+bool is_by_workspace_policy(const ErrorData *error)
 {
-	return error->funcname != nullptr && strcmp(error->funcname, "ExecWithCheckOptions") == 0 &&
+	return token_table_as_known().has_workspace_policy && error->funcname != nullptr &&
+		   strcmp(error->funcname, "ExecWithCheckOptions") == 0 && error->message_id != nullptr &&
+		   strstr(error->message_id, "policy \"%s\"") == nullptr &&
 		   strstr(error->message, kTableName) != nullptr;
 }
 
@@ -73,7 +77,7 @@ void rethrow_with_grant_hint(const char *function, Oid caller)
 		PG_RE_THROW();
 	MemoryContextSwitchTo(TopTransactionContext);
 	ErrorData *error = CopyErrorData();
-	if (error->hint == nullptr && is_by_policy(error)) {
+	if (error->hint == nullptr && is_by_workspace_policy(error)) {
 		error->hint = workspace_hint();
 		FlushErrorState();
 		ReThrowError(error);

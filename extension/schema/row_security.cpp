@@ -38,7 +38,7 @@ struct Policy {
 
 // '' is what is left of SET LOCAL after its transaction. As pg_get_expr() writes it.
 constexpr Policy kWorkspacePolicy = {
-	"oauth_tokens_workspace",
+	kWorkspacePolicyName,
 	"(workspace_id = (NULLIF(current_setting('oauth_tokens.workspace_id'::text, true),"
 	" ''::text))::uuid)",
 	true};

@@ -15,6 +15,8 @@ extern "C" {
 namespace oauth_tokens
 {
 
+inline constexpr const char *kWorkspacePolicyName = "oauth_tokens_workspace";
+
 // For a role that gets or loses the capability sidecar, within an SPI connection and safe settings,
 // after lock_migration(). The first changes nothing while row security is not enabled by us.
 void show_all_workspaces(Oid role);

@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "postgres/function.hpp"
+#include "tokens/token_codec.hpp"
 #include "tokens/token_table.hpp"
 
 extern "C" {
@@ -10,6 +11,7 @@ extern "C" {
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/uuid.h"
 }
 
 namespace oauth_tokens
@@ -105,6 +107,15 @@ Identity identity_from_arguments(FunctionCallInfo fcinfo, int first, const Token
 	identity.values[2] = actor_type_from_argument(fcinfo, first + 2, table.enum_type);
 	identity.values[3] = PointerGetDatum(PG_GETARG_TEXT_PP(first + 3));
 	return identity;
+}
+
+bool is_same_identity(const Identity &one, const Identity &other)
+{
+	return memcmp(DatumGetUUIDP(one.workspace_id()), DatumGetUUIDP(other.workspace_id()),
+				  UUID_LEN) == 0 &&
+		   one.actor_type() == other.actor_type() &&
+		   view_of(DatumGetTextPP(one.provider())) == view_of(DatumGetTextPP(other.provider())) &&
+		   view_of(DatumGetTextPP(one.actor_id())) == view_of(DatumGetTextPP(other.actor_id()));
 }
 
 Datum actor_type_named(const text *label, const TokenTable &table)

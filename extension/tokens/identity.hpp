@@ -51,6 +51,9 @@ struct ValuePosition {
 // table's column. Raises 22004 for a null, 22023 for an unknown actor_type.
 Identity identity_from_arguments(FunctionCallInfo fcinfo, int first, const TokenTable &table);
 
+// Byte by byte, as keys are derived from it.
+bool is_same_identity(const Identity &one, const Identity &other);
+
 // The value of actor_type that is called `label`. Raises 22023 if there is none.
 Datum actor_type_named(const text *label, const TokenTable &table);
 

@@ -9,6 +9,7 @@
 #include "tokens/token_details.hpp"
 #include "tokens/token_row.hpp"
 #include "tokens/token_table.hpp"
+#include "tokens/written_row.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -41,14 +42,17 @@ bool delete_row(const TokenTable &table, const Identity &identity, Returns retur
 {
 	static PlanCache kept[lengthof(kReturning)];
 	const int form = static_cast<int>(returns);
-	return run_on_tables(
-			   kept[form], table,
-			   [&] {
-				   return psprintf("DELETE FROM %s WHERE %s%s", table.name, kWhereIdentity,
-								   kReturning[form]);
-			   },
-			   identity_parameters(table, identity),
-			   returns == Returns::nothing ? SPI_OK_DELETE : SPI_OK_DELETE_RETURNING) > 0;
+	const std::uint64_t rows = run_on_tables(
+		kept[form], table,
+		[&] {
+			return psprintf("DELETE FROM %s WHERE %s%s", table.name, kWhereIdentity,
+							kReturning[form]);
+		},
+		identity_parameters(table, identity),
+		returns == Returns::nothing ? SPI_OK_DELETE : SPI_OK_DELETE_RETURNING);
+	if (rows == 0)
+		check_deleted_row(table, identity);
+	return rows > 0;
 }
 
 // Deletes the row, and its ciphertexts are in `tokens`. False if there was none.

@@ -12,6 +12,7 @@
 #include "tokens/token_details.hpp"
 #include "tokens/token_row.hpp"
 #include "tokens/token_table.hpp"
+#include "tokens/written_row.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -78,8 +79,8 @@ bool seal_tokens_for(SealedTokens *tokens, const Identity &from, const Identity 
 	return access || refresh;
 }
 
-// False if there is no token to move.
-bool move_row(const TokenTable &table, const Identity &from, const Identity &to, pg_uuid_t *id)
+// False if there is no token to move. `to` is then what the row has.
+bool move_row(const TokenTable &table, const Identity &from, Identity &to, pg_uuid_t *id)
 {
 	static PlanCache kept[2]; // by whether it is sealed anew
 	SealedTokens tokens = {};
@@ -110,8 +111,13 @@ bool move_row(const TokenTable &table, const Identity &from, const Identity &to,
 							 as::text(tokens.refresh_token)}),
 		SPI_OK_UPDATE_RETURNING);
 	if (rows == 0)
-		return false;
+		raise_left_out("moved"); // it is locked, so it was there
 	*id = *DatumGetUUIDP(returned(1));
+	const Identity now =
+		check_written_row(table, to, *id, {tokens.access_token, tokens.refresh_token}, "moved");
+	if (is_same_identity(now, from) && !is_same_identity(to, from))
+		raise_left_out("moved");
+	to = now;
 	token_was_moved(before, *id, updated_at);
 	return true;
 }
@@ -127,7 +133,7 @@ OAUTH_FUNCTION(oauth_move)
 	PreventCommandIfReadOnly("oauth_move()");
 	const TokenTable &table = use_tables(Use::write);
 	const Identity from = identity_from_arguments(fcinfo, 0, table);
-	const Identity to = identity_from_arguments(fcinfo, kIdentityColumns, table);
+	Identity to = identity_from_arguments(fcinfo, kIdentityColumns, table);
 	identity_check_storable(to);
 	SPI_connect();
 	pg_uuid_t id;

@@ -1,5 +1,6 @@
 #include "tokens/table_query.hpp"
 
+#include "postgres/member_query.hpp"
 #include "tokens/indexed_plan.hpp"
 
 extern "C" {
@@ -18,6 +19,14 @@ SpiParameters identity_parameters(const TokenTable &table, const Identity &ident
 							  {TEXTOID, identity.actor_id()}});
 	parameters.add(others);
 	return parameters;
+}
+
+Identity returned_identity()
+{
+	auto *workspace_id = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
+	*workspace_id = *DatumGetUUIDP(returned(1));
+	return {{UUIDPGetDatum(workspace_id), PointerGetDatum(DatumGetTextPCopy(returned(2))),
+			 returned(3), PointerGetDatum(DatumGetTextPCopy(returned(4)))}};
 }
 
 std::uint64_t execute_on_tables(SPIPlanPtr plan, SpiParameters &parameters, int expected)

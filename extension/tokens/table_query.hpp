@@ -13,6 +13,9 @@ namespace oauth_tokens
 SpiParameters identity_parameters(const TokenTable &table, const Identity &identity,
 								  Parameters others = {});
 
+// What a statement returned in the first four columns of its first row, copied.
+Identity returned_identity();
+
 // As SPI_execute_plan(), of a plan of cached_plan(). Raises unless the result is the expected
 // one: SPI_OK_SELECT reads one row, by the active snapshot. Returns the rows that were returned
 // or written.

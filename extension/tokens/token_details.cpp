@@ -155,6 +155,10 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 				table.details_name);
 		},
 		written(table, identity, id, details, refresh_token_digest), identity, identity);
+	if (SPI_processed != 1)
+		ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+						errmsg("the details were not stored"),
+						errdetail("A trigger on oauth_token_details left the row out.")));
 }
 
 void details_refresh(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,

@@ -11,6 +11,7 @@
 #include "tokens/token_codec.hpp"
 #include "tokens/token_details.hpp"
 #include "tokens/token_row.hpp"
+#include "tokens/written_row.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -96,8 +97,18 @@ int execute_beside_reindex(SPIPlanPtr plan, SpiParameters &parameters)
 	return execute_guarded(plan, parameters);
 }
 
-// Whether the row was not there before, and its id.
-bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
+WrittenTokens written_tokens(const Grant &grant, const SpiParameters &parameters)
+{
+	constexpr int kAccess = kIdentityColumns;
+	constexpr int kRefresh = kAccess + 1;
+	const bool has_refresh = parameters.nulls[kRefresh] != 'n';
+	return {DatumGetTextPP(parameters.values[kAccess]),
+			has_refresh ? DatumGetTextPP(parameters.values[kRefresh]) : nullptr, true,
+			!grant.keep_refresh_token};
+}
+
+// Whether the row was not there before, and its id. The grant's identity is then what it has.
+bool upsert(const TokenTable &table, Grant &grant, pg_uuid_t *id)
 {
 	static PlanCache plans[2][2]; // by what is kept
 	const auto *new_id = DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum)0));
@@ -111,27 +122,30 @@ bool upsert(const TokenTable &table, const Grant &grant, pg_uuid_t *id)
 	if (result != SPI_OK_INSERT_RETURNING)
 		elog(ERROR, "could not write to oauth_tokens: %s", SPI_result_code_string(result));
 	if (SPI_processed != 1)
-		ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-						errmsg("the token was not stored"),
-						errdetail("A trigger on oauth_tokens left the row out.")));
+		raise_left_out("stored");
 	*id = *DatumGetUUIDP(returned(1));
+	grant.identity =
+		check_written_row(table, grant.identity, *id, written_tokens(grant, parameters), "stored");
 	const bool inserted = memcmp(id, new_id, sizeof *id) == 0;
 	if (!inserted)
 		token_was_stored(*id);
 	return inserted;
 }
 
-void clear_refresh_token(const TokenTable &table, const Identity &identity)
+void clear_refresh_token(const TokenTable &table, const Identity &identity, const pg_uuid_t &id)
 {
 	static PlanCache kept;
 	use_tables(Use::write);
-	run_on_tables(
+	const std::uint64_t rows = run_on_tables(
 		kept, table,
 		[&] {
 			return psprintf("UPDATE %s SET encrypted_refresh_token = NULL WHERE %s", table.name,
 							kWhereIdentity);
 		},
 		identity_parameters(table, identity), SPI_OK_UPDATE);
+	if (rows != 1)
+		raise_left_out("stored");
+	check_written_row(table, identity, id, {nullptr, nullptr, false, true}, "stored");
 }
 
 // The digest of the refresh token that the upsert kept, if that came with details of the account
@@ -184,7 +198,7 @@ const TokenTable &lock_table_to_store()
 	return table;
 }
 
-pg_uuid_t store_grant(const TokenTable &table, const Grant &grant)
+pg_uuid_t store_grant(const TokenTable &table, Grant grant)
 {
 	pg_uuid_t id;
 	const bool inserted = upsert(table, grant, &id);
@@ -206,7 +220,7 @@ pg_uuid_t replace_grant(const TokenTable &table, Grant grant)
 	}
 	const bytea *digest = token_digest(table, grant, id, inserted);
 	if (digest == nullptr && grant.keep_refresh_token && !inserted)
-		clear_refresh_token(table, grant.identity);
+		clear_refresh_token(table, grant.identity, id);
 	details_store(table, grant.identity, id, grant.details, digest);
 	return id;
 }

@@ -37,7 +37,7 @@ const TokenTable &lock_table_to_store();
 // Stores it, and its details if there are any, within an SPI connection; the
 // row's id. Details that it has not stay as they are, tied to the refresh token
 // that they came with. Raises what oauth_store() documents.
-pg_uuid_t store_grant(const TokenTable &table, const Grant &grant);
+pg_uuid_t store_grant(const TokenTable &table, Grant grant);
 
 // The same for a whole grant ("One grant, whole"), which replaces all of the
 // stored one. A missing refresh token is taken from that only if both are

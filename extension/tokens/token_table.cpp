@@ -2,6 +2,7 @@
 
 #include "errors.hpp"
 #include "postgres/extension_row.hpp"
+#include "schema/row_security.hpp"
 #include "tokens/indexed_plan.hpp"
 #include "tokens/row_storage.hpp"
 
@@ -11,12 +12,16 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "rewrite/rowsecurity.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/reltrigger.h"
 #include "utils/syscache.h"
 }
 
@@ -94,6 +99,37 @@ void find_columns(Relation table)
 	cached.enum_type = cached.type[kActorType];
 }
 
+// Before the row is written, or after it. Those of foreign keys check it alone.
+bool has_trigger_on_writes(const TriggerDesc *triggers)
+{
+	constexpr int kWrites = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE;
+	const Oid ours = get_namespace_oid("oauth_tokens_internal", true);
+	for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
+		const Trigger &trigger = triggers->triggers[i];
+		if ((trigger.tgtype & kWrites) != 0 && !trigger.tgisinternal &&
+			trigger.tgenabled != TRIGGER_DISABLED && get_func_namespace(trigger.tgfoid) != ours)
+			return true;
+	}
+	return false;
+}
+
+void find_triggers(Relation table)
+{
+	const TriggerDesc *triggers = table->trigdesc;
+	cached.triggers_write = !cached.rows_are_here || has_trigger_on_writes(triggers);
+	cached.triggers_delete = triggers != nullptr && triggers->trig_delete_before_row;
+}
+
+bool has_workspace_policy(const RowSecurityDesc *policies)
+{
+	ListCell *cell;
+	foreach (cell, policies == nullptr ? NIL : policies->policies)
+		if (strcmp(static_cast<RowSecurityPolicy *>(lfirst(cell))->policy_name,
+				   kWorkspacePolicyName) == 0)
+			return true;
+	return false;
+}
+
 void prepare_identity_keys()
 {
 	Relation index = index_open(cached.identity_index, AccessShareLock);
@@ -139,6 +175,8 @@ void look_up()
 	table_close(details, NoLock);
 	Relation table = table_open(cached.relid, AccessShareLock);
 	find_columns(table);
+	find_triggers(table);
+	cached.has_workspace_policy = has_workspace_policy(table->rd_rsdesc);
 	cached.identity_index = table_find_identity_index(table);
 	cached.identity_is_reindexed = table_is_identity_reindexed(table);
 	if (OidIsValid(cached.identity_index))

@@ -28,7 +28,11 @@ struct TokenTable {
 	AttrNumber attno[kTableColumns];
 	Oid type[kTableColumns];
 	bool rows_are_here; // else only a plan finds all of them
-	const char *name;   // qualified and quoted
+	// Triggers of a user: whether one may change what is written, or keep what is deleted.
+	bool triggers_write;
+	bool triggers_delete;
+	bool has_workspace_policy; // of oauth_tokens_enable_row_security(), by its name
+	const char *name;          // qualified and quoted
 	const char *details_name;
 	std::uint64_t version; // changes if a kept plan must
 	ScanKeyData identity_keys[kIdentityColumns];
