@@ -18,6 +18,7 @@
 #include "keys/used_keys.hpp"
 #include "postgres/durable_commit.hpp"
 #include "postgres/function.hpp"
+#include "postgres/next_transaction.hpp"
 
 extern "C" {
 #include "catalog/namespace.h"
@@ -100,7 +101,7 @@ void wait_for_writers()
 {
 	wait_for_writers_to(token_table().relid);
 	wait_for_writers_to(internal_table("flow_links"));
-	SPI_commit();
+	next_transaction();
 }
 
 // Longer each time that the others still hold as much.
@@ -136,7 +137,7 @@ Resealed run_flow_batch(SealedPosition &position, RotationProgress &progress)
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(batch);
-	SPI_commit();
+	next_transaction();
 	if (resealed.done > 0)
 		tell_of_progress(progress);
 	return resealed;
@@ -231,11 +232,11 @@ OAUTH_FUNCTION(oauth_rotate_keys)
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	RotationProgress progress = {};
 	progress.memory = CurrentMemoryContext;
-	SPI_commit();
+	next_transaction();
 	const RotationLock lock = begin_rotation();
 	begin_progress(progress);
 	record_used_keys();
-	SPI_commit();
+	next_transaction();
 	rotate_everything(batch_size, progress);
 	record_progress(progress, true);
 	commit_durably();

@@ -9,6 +9,7 @@
 #include "postgres/durable_commit.hpp"
 #include "postgres/heap_room.hpp"
 #include "postgres/heap_update.hpp"
+#include "postgres/next_transaction.hpp"
 #include "postgres/owner_rights.hpp"
 #include "postgres/row_rounds.hpp"
 #include "schema/row_permission.hpp"
@@ -205,7 +206,7 @@ void run_batch(std::int64_t batch_size, Pass &pass, RotationProgress &progress)
 		record_progress(progress, false);
 		PopActiveSnapshot();
 	}
-	SPI_commit();
+	next_transaction();
 	if (progress.rotated > before)
 		tell_of_progress(progress);
 }
@@ -266,7 +267,7 @@ bool tokens_are_rotated()
 	PopActiveSnapshot();
 	MemoryContextDelete(row);
 	table_close(relation, NoLock);
-	SPI_commit();
+	next_transaction();
 	return done;
 }
 

@@ -1,10 +1,12 @@
 #include "postgres/heap_update.hpp"
 
 extern "C" {
+#include "access/sysattr.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
+#include "utils/datum.h"
 #include "utils/rel.h"
 }
 
@@ -45,6 +47,32 @@ Datum *begin_replacement(HeapUpdate &target, TupleTableSlot *old_row)
 	return target.new_row->tts_values;
 }
 
+namespace
+{
+
+bool changes(const HeapUpdate &target, const TupleTableSlot *old_row, int column)
+{
+	const TupleTableSlot *new_row = target.new_row;
+	const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(target.relation), column);
+	if (old_row->tts_isnull[column] || new_row->tts_isnull[column])
+		return old_row->tts_isnull[column] != new_row->tts_isnull[column];
+	return !datumIsEqual(old_row->tts_values[column], new_row->tts_values[column],
+						 attribute->attbyval, attribute->attlen);
+}
+
+// As the update takes it: one that changes a column of a unique index waits even for those who
+// only keep the row's keys as they are, as foreign keys do.
+LockTupleMode lock_mode(const HeapUpdate &target, const TupleTableSlot *old_row)
+{
+	Bitmapset *keys = RelationGetIndexAttrBitmap(target.relation, INDEX_ATTR_BITMAP_KEY);
+	for (int key = -1; (key = bms_next_member(keys, key)) >= 0;)
+		if (changes(target, old_row, key + FirstLowInvalidHeapAttributeNumber - 1))
+			return LockTupleExclusive;
+	return LockTupleNoKeyExclusive;
+}
+
+} // namespace
+
 bool replace_row(HeapUpdate &target, TupleTableSlot *old_row, Snapshot snapshot)
 {
 	ExecStoreVirtualTuple(target.new_row);
@@ -64,8 +92,9 @@ bool replace_row(HeapUpdate &target, TupleTableSlot *old_row, Snapshot snapshot)
 	const bool replaced =
 		update(false) ||
 		(table_tuple_lock(target.relation, tid, snapshot, target.locked_row, command,
-						  LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) == TM_Ok &&
+						  lock_mode(target, old_row), LockWaitSkip, 0, &failure) == TM_Ok &&
 		 update(true));
+	ExecClearTuple(target.locked_row); // it pins the page, which could not be pruned
 	ResetPerTupleExprContext(target.estate);
 	return replaced;
 }

@@ -366,6 +366,57 @@ def test_waits_for_a_row_that_an_idle_transaction_holds(db):  # E14
     assert_all_open(db, NEW, expected)
 
 
+@pytest.mark.parametrize("index", ["INDEX", "UNIQUE INDEX"])
+def test_a_row_that_a_foreign_key_holds(db, index):  # E14
+    """Whoever refers to a row wants its keys to stay. An index makes the ciphertext one: then
+    this row waits for the next pass, and the rotation, which holds others, does not."""
+    fill(db, 10)
+    db.rows(f"CREATE {index} by_token ON oauth_tokens (encrypted_access_token)")
+    db.rows("CREATE TABLE referring (token uuid REFERENCES oauth_tokens)")
+    set_ring(db, NEW, OLD)
+    with db.connect() as idle:
+        idle.execute("INSERT INTO referring SELECT id FROM oauth_tokens WHERE actor_id = '5'")
+        with in_background(db, "CALL oauth_rotate_keys()") as call:
+            if index == "UNIQUE INDEX":
+                wait_until(lambda: any("waiting for 2 values" in text for _, text in call.notices),
+                           what="the INFO line of the wait")
+                with db.connect(autocommit=True) as writer:
+                    writer.execute("SET lock_timeout = '5s'")
+                    store(writer, identity("4"), "access-4", "refresh-4")
+                idle.commit()
+            call.finish()
+    assert db.rows(USAGE) == [(fingerprint(NEW), 20), (fingerprint(OLD), 0)]
+
+
+def test_serializable_sessions(db):  # E14
+    """Sealing anew depends on no other row, so it is in no cycle that serializable transactions
+    must break: none fails by it, and it does not fail by them."""
+    fill(db, 8)
+    db.rows("""CREATE FUNCTION gate(actor_id text, token text) RETURNS text IMMUTABLE LANGUAGE plpgsql
+        AS $$ BEGIN
+            IF actor_id = '0' THEN PERFORM pg_advisory_xact_lock_shared(42); END IF;
+            RETURN actor_id;
+        END $$""")
+    db.rows("CREATE INDEX gated ON oauth_tokens (gate(actor_id, encrypted_access_token))")
+    db.rows("ALTER DATABASE app SET default_transaction_isolation = serializable")
+    set_ring(db, NEW, OLD)
+    with db.connect(autocommit=True) as gatekeeper, db.connect() as writer:
+        gatekeeper.execute("SELECT pg_advisory_lock(42)")
+        with in_background(db, "CALL oauth_rotate_keys()") as call:
+            wait_until(
+                lambda: db.rows("SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+                                " AND wait_event = 'advisory'", [call.pid]),
+                what="the gate",
+            )
+            # Each reads what the other writes.
+            writer.execute("SELECT encrypted_access_token FROM oauth_tokens WHERE actor_id = '7'")
+            writer.execute("UPDATE oauth_tokens SET scopes = 'x' WHERE actor_id = '1'")
+            writer.commit()
+            gatekeeper.execute("SELECT pg_advisory_unlock(42)")
+            call.finish()
+    assert db.rows(USAGE) == [(fingerprint(NEW), 16), (fingerprint(OLD), 0)]
+
+
 @pytest.mark.parametrize("how", ["oauth_store", "raw insert", "raw update"])
 def test_writer_from_before_the_reload(db, how):  # E14
     """Its row is under the old key and not to be seen yet: rotation waits for it."""
