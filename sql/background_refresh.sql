@@ -63,7 +63,7 @@ SELECT * FROM due(0);
 SELECT * FROM due(providers => '{idle,none}');
 SELECT * FROM due(providers => '{}');
 SELECT * FROM due();
-SELECT provider, due, oldest < now() AS expired FROM oauth_tokens_internal.refresh_backlog() ORDER BY provider;
+SELECT provider, due, oldest < now() AS late FROM oauth_tokens_internal.refresh_backlog() ORDER BY provider;
 SELECT oauth_tokens_internal.refresh_due(-1);
 SELECT oauth_tokens_internal.refresh_due(NULL);
 -- What is under way, and what has failed, waits.

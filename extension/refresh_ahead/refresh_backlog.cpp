@@ -28,13 +28,16 @@ constexpr int kMostRows = 100000;
 
 struct Backlog {
 	std::int64_t due;
-	TimestampTz oldest; // 0: there is none
+	TimestampTz oldest; // when the first of them became late, or will; 0: there is none
 };
 
 void count(const DueRules &rules, DueBy by, Backlog *backlog)
 {
 	const TimestampTz now = GetCurrentTimestamp();
 	const DueTimes times = due_times(rules, by, now);
+	// A token that only keeps its grant alive has expired long before, and is not late yet.
+	const bool is_kept_alive = by == DueBy::access_expiry && rules.ahead == 0;
+	const TimestampTz grace = is_kept_alive ? rules.keep_alive : 0;
 	DueCursor from = before_all_at(times.after);
 	for (int read = 0; read < kMostRows; read += kRowsAPage) {
 		CHECK_FOR_INTERRUPTS();
@@ -45,8 +48,7 @@ void count(const DueRules &rules, DueBy by, Backlog *backlog)
 			if (!is_due(token, rules, by, now))
 				continue;
 			backlog->due++;
-			const bool is_time = token.expires && !TIMESTAMP_NOT_FINITE(token.expires_at);
-			const TimestampTz since = is_time ? token.expires_at : token.at;
+			const TimestampTz since = token.at + grace;
 			if (backlog->oldest == 0 || since < backlog->oldest)
 				backlog->oldest = since;
 		}
