@@ -123,6 +123,8 @@ SELECT adopt('ALTER TABLE oauth_tokens ALTER provider TYPE varchar(255), ALTER a
 SELECT adopt('ALTER TABLE oauth_tokens ALTER scopes SET NOT NULL');
 SELECT adopt('ALTER TABLE oauth_tokens ALTER encrypted_refresh_token SET NOT NULL');
 SELECT adopt('ALTER TABLE oauth_tokens ADD "Extra one" int NOT NULL');
+SELECT adopt('CREATE DOMAIN must AS text NOT NULL; CREATE DOMAIN musts AS must; ALTER TABLE oauth_tokens ADD extra musts');
+SELECT adopt('CREATE DOMAIN filled AS text NOT NULL DEFAULT ''x''; ALTER TABLE oauth_tokens ADD extra filled NOT NULL');
 SELECT adopt('ALTER TABLE oauth_tokens ALTER workspace_id TYPE text');
 SELECT adopt('ALTER TABLE oauth_tokens ALTER encrypted_access_token TYPE bytea USING encrypted_access_token::bytea');
 SELECT adopt('CREATE DOMAIN scope AS text; ALTER TABLE oauth_tokens ALTER scopes TYPE scope');
@@ -133,6 +135,7 @@ SELECT adopt($$CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-lev
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT oauth_tokens_pkey, ADD PRIMARY KEY (workspace_id, provider, actor_type, actor_id)');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity, ADD CONSTRAINT uq_oauth_tokens_identity UNIQUE (workspace_id, provider, actor_type, actor_id) DEFERRABLE');
 SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity, ADD CONSTRAINT uq_oauth_tokens_identity UNIQUE (workspace_id, provider)');
+SELECT adopt('ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity, ADD CONSTRAINT uq_oauth_tokens_identity CHECK (true)');
 SELECT adopt('DROP INDEX idx_oauth_tokens_workspace_id; CREATE INDEX idx_oauth_tokens_workspace_id ON oauth_tokens (provider)');
 SELECT adopt('DROP INDEX idx_oauth_tokens_workspace_id; CREATE TABLE idx_oauth_tokens_workspace_id ()');
 SELECT adopt('ALTER TABLE oauth_tokens RENAME TO renamed; CREATE VIEW oauth_tokens AS SELECT * FROM renamed');

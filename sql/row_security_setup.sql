@@ -57,6 +57,9 @@ SET ROLE regress_owner;
 SELECT oauth_tokens_disable_row_security(); -- nothing to do
 SELECT oauth_tokens_enable_row_security();
 SELECT oauth_tokens_enable_row_security(); -- again
+SET quote_all_identifiers = on;
+SELECT oauth_tokens_enable_row_security(); -- and with its policy written otherwise
+RESET quote_all_identifiers;
 SELECT oauth_tokens_current();
 RESET ROLE;
 SELECT oauth_tokens_enable_row_security(); -- by a superuser

@@ -28,6 +28,9 @@ FROM (VALUES ('user', 'refreshable', 'sentinel', '1985-10-26'::timestamptz, '{"a
 SELECT workspace_id = :'w' AS workspace, provider, actor_type, actor_id, scopes, has_refresh_token, expires_at, state, details - 'connected_at' AS details,
     created_at = updated_at AND updated_at > now() - interval '1 min' AS times FROM oauth_connections ORDER BY actor_id;
 SELECT count(*) FROM oauth_connections c WHERE c::text ~ 'sentinel|gAAAA';
+SET quote_all_identifiers = on; -- the schema has its name all the same
+SELECT count(*) > 0 AS read FROM oauth_connections;
+RESET quote_all_identifiers;
 SELECT id IS NOT NULL AS id, actor_type, actor_id, scopes, access_token, refresh_token, expires_at, created_at = updated_at AS times
 FROM oauth_tokens_decrypted ORDER BY actor_id;
 

@@ -1,7 +1,7 @@
 // Settings under which our own administration runs: names resolve to the
 // catalog alone, a row security policy makes a statement fail instead of seeing
-// fewer rows, a backslash in our statements is one, and now() in a new timestamp
-// column is UTC. An error undoes them with the transaction.
+// fewer rows, a backslash in our statements is one, expressions of the catalog are written as we
+// know them, and now() in a new timestamp column is UTC. An error undoes them with the transaction.
 #pragma once
 
 #include "postgres/compat.hpp"
@@ -23,6 +23,7 @@ inline SafeSettings begin_safe_settings()
 	constexpr const char *settings[][2] = {{"search_path", "pg_catalog, pg_temp"},
 										   {"row_security", "off"},
 										   {"standard_conforming_strings", "on"},
+										   {"quote_all_identifiers", "off"},
 										   {"TimeZone", "UTC"}};
 	const SafeSettings level = {NewGUCNestLevel()};
 	for (const auto &[name, value] : settings)

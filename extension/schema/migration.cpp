@@ -3,6 +3,8 @@
 // EXTENSION never drops a token. These functions make it, adopt one that is
 // there, and drop it.
 
+#include <span>
+
 #include "errors.hpp"
 #include "invalidation/registration.hpp"
 #include "invalidation/trigger_definitions.hpp"
@@ -167,8 +169,9 @@ void refuse_long_look(Relation table, const char *name, const List *differences)
 						"looked at",
 						name),
 				 errdetail("Nothing was changed."),
-				 errhint("Each in a transaction of its own: ALTER TABLE %s ADD CONSTRAINT "
-						 "oauth_not_null CHECK (%s) NOT VALID; ALTER TABLE %s VALIDATE CONSTRAINT "
+				 errhint("SET lock_timeout = '50ms'; then each in a transaction of its own, and "
+						 "again if it fails: ALTER TABLE %s ADD CONSTRAINT oauth_not_null CHECK "
+						 "(%s) NOT VALID; ALTER TABLE %s VALIDATE CONSTRAINT "
 						 "oauth_not_null; ALTER TABLE %s%s; ALTER TABLE %s DROP CONSTRAINT "
 						 "oauth_not_null; then call oauth_tokens_upgrade() again.",
 						 name, proof.data, name, name, settings.data, name)));
@@ -183,33 +186,50 @@ void refuse_long_look(Relation table, const char *name, const List *differences)
 	pg_unreachable();
 }
 
-// What is no ordinary table can neither be locked as one nor be compared further.
-void refuse_other_kind(Oid relid, const char *relation, const char *name)
+// A table that is there.
+struct Found {
+	Oid relid;
+	const char *relation;
+	const char *name; // qualified and quoted
+};
+
+// Before the lock, since nobody is to wait for what is not adopted; and after it.
+void refuse_foreign(const Found &table)
 {
-	Relation found = try_relation_open(relid, AccessShareLock);
+	Relation found = try_relation_open(table.relid, AccessShareLock);
 	if (found == nullptr)
-		raise_replaced(relation);
+		raise_replaced(table.relation);
 	const RowStorage storage = find_rows(found);
 	refuse_distributed(found, storage);
+	// What is no ordinary table can neither be locked as one nor be compared further.
 	if (found->rd_rel->relkind != RELKIND_RELATION)
-		refuse(name, list_make1(make_difference(storage.why, nullptr)));
+		refuse(table.name, list_make1(make_difference(storage.why, nullptr)));
+	refuse_foreign_owner("table", table.name, found->rd_rel->relowner);
 	relation_close(found, AccessShareLock);
 }
 
-// A table that is there, locked against writers.
-Relation open_to_adopt(Oid relid, const char *relation, const char *name)
+void lock_to_adopt(std::span<const Found> tables)
 {
-	refuse_other_kind(relid, relation, name);
-	refuse_foreign_owner("table", name, owner_of_relation(relid));
-	return table_open(relid, ShareRowExclusiveLock);
+	List *locked = NIL;
+	for (const Found &table : tables) {
+		refuse_foreign(table);
+		locked = lappend_oid(locked, table.relid);
+	}
+	lock_out_writers(locked);
+	for (const Found &table : tables) {
+		// Another may have come by its name while we waited.
+		if (get_relname_relid(table.relation, extension_schema()) != table.relid)
+			raise_replaced(table.relation);
+		refuse_foreign(table);
+	}
 }
 
-List *compare_tokens(Oid relid, const char *name)
+List *compare_tokens(const Found &tokens)
 {
-	Relation table = open_to_adopt(relid, kTableName, name);
-	List *differences = table_differences(table, name);
-	refuse(name, differences);
-	refuse_long_look(table, name, differences);
+	Relation table = table_open(tokens.relid, NoLock);
+	List *differences = table_differences(table, tokens.name);
+	refuse(tokens.name, differences);
+	refuse_long_look(table, tokens.name, differences);
 	table_close(table, NoLock);
 	return differences;
 }
@@ -230,13 +250,15 @@ Shared shared_with_details(Oid table_id)
 	return shared;
 }
 
-List *compare_details(Oid relid, const char *name, const Shared &shared)
+List *compare_details(const Found &found, const Shared &shared)
 {
-	Relation details = open_to_adopt(relid, kDetailsName, name);
-	List *differences = details_differences(details, name, shared.enum_type);
-	refuse(name, differences);
-	refuse_long_look(details, name, differences);
-	differences = list_concat(differences, policy_differences(details, name, shared.forced));
+	if (!OidIsValid(found.relid))
+		return NIL;
+	Relation details = table_open(found.relid, NoLock);
+	List *differences = details_differences(details, found.name, shared.enum_type);
+	refuse(found.name, differences);
+	refuse_long_look(details, found.name, differences);
+	differences = list_concat(differences, policy_differences(details, found.name, shared.forced));
 	table_close(details, NoLock);
 	return differences;
 }
@@ -269,26 +291,37 @@ void repair_policies(Oid details_id, const char *name, bool forced)
 	bind_policies_to_extension(details_id);
 }
 
-// `details` may be none yet.
-void adopt(Oid tokens, const char *name, Oid details, const char *details_name)
+// All whose readers have to wait for a statement, at once: none waits while we wait for another.
+List *tables_to_change(const Found &tokens, List *of_tokens, const Found &details, List *of_details)
 {
-	List *of_tokens = compare_tokens(tokens, name);
-	const Shared shared = shared_with_details(tokens);
-	List *of_details = OidIsValid(details) ? compare_details(details, details_name, shared) : NIL;
+	List *tables = NIL;
+	if (has_rest(of_tokens) || row_security_differs())
+		tables = lappend_oid(tables, tokens.relid);
+	if (has_rest(of_details))
+		tables = lappend_oid(tables, details.relid);
+	return tables;
+}
+
+// `details` may be none yet.
+void adopt(const Found &tokens, const Found &details)
+{
+	const bool first_time = !OidIsValid(details.relid);
+	const Found both[] = {tokens, details};
+	lock_to_adopt({both, first_time ? 1u : 2u});
+	List *of_tokens = compare_tokens(tokens);
+	const Shared shared = shared_with_details(tokens.relid);
+	List *of_details = compare_details(details, shared);
 	repair_beside_readers(kRepairTokens, of_tokens);
 	repair_beside_readers(kRepairDetails, of_details);
 	// Columns first: what others need may have to be added, too.
-	of_tokens = list_concat(of_tokens, make_triggers(tokens, name, !OidIsValid(details)));
-	List *locked = has_rest(of_tokens) ? list_make1_oid(tokens) : NIL;
-	if (has_rest(of_details))
-		locked = lappend_oid(locked, details);
-	if (locked != NIL)
-		lock_out_readers(locked);
+	of_tokens = list_concat(of_tokens, make_triggers(tokens.relid, tokens.name, first_time));
+	if (List *tables = tables_to_change(tokens, of_tokens, details, of_details))
+		lock_out_readers(tables);
 	repair_rest(kRepairTokens, of_tokens);
-	bind_triggers_to_extension(tokens);
+	bind_triggers_to_extension(tokens.relid);
 	repair_rest(kRepairDetails, of_details);
-	if (OidIsValid(details))
-		repair_policies(details, details_name, shared.forced);
+	if (!first_time)
+		repair_policies(details.relid, details.name, shared.forced);
 }
 
 Oid make_tokens(Oid schema, const char *name)
@@ -397,7 +430,7 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 		ereport(NOTICE, (errmsg("%s, %s oauth_tokens table", kRunning,
 								OidIsValid(existing) ? "adopt" : "add")));
 	const Oid tokens = OidIsValid(existing) ? existing : make_tokens(schema, name);
-	adopt(tokens, name, details, details_name);
+	adopt({tokens, kTableName, name}, {details, kDetailsName, details_name});
 	if (!OidIsValid(details))
 		make_details(tokens, details_name);
 	repair_row_security("Running upgrade");

@@ -14,6 +14,7 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/varlena.h"
 }
 
 namespace oauth_tokens
@@ -105,13 +106,18 @@ const TokenTable &lock_both(LOCKMODE mode)
 void refuse_renamed_schema(const text *schema_name)
 {
 	const char *bound = text_to_cstring(schema_name);
-	const char *now = quote_identifier(get_namespace_name(extension_schema()));
-	if (strcmp(bound, now) != 0)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("the schema of extension oauth_tokens was renamed from %s to %s",
-							   bound, now),
-						errdetail("The views read the tables by the name that it had."),
-						errhint("ALTER SCHEMA %s RENAME TO %s.", now, bound)));
+	const char *now = get_namespace_name(extension_schema());
+	// Whether a name is quoted depends on a setting (quote_all_identifiers), too.
+	List *names = NIL;
+	if (SplitIdentifierString(pstrdup(bound), '.', &names) && list_length(names) == 1 &&
+		strcmp(static_cast<const char *>(linitial(names)), now) == 0)
+		return;
+	now = quote_identifier(now);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the schema of extension oauth_tokens was renamed from %s to %s", bound, now),
+			 errdetail("The views read the tables by the name that it had."),
+			 errhint("ALTER SCHEMA %s RENAME TO %s.", now, bound)));
 }
 
 bool is_known(const Verdict &verdict)

@@ -23,6 +23,7 @@ namespace
 
 // Longer than most transactions that read a token; what comes meanwhile waits.
 constexpr int kMomentMilliseconds = 50;
+constexpr int kDeadlockMilliseconds = 10;
 constexpr long kPauseMilliseconds = 500;
 
 void tell(const Repair &repair, const Difference *difference)
@@ -31,46 +32,52 @@ void tell(const Repair &repair, const Difference *difference)
 			(errmsg("%s, repair %s table: %s", repair.doing, repair.relation, difference->what)));
 }
 
-void lock_within(int milliseconds, const List *tables)
+void set_milliseconds(const char *setting, int milliseconds)
+{
+	// deadlock_timeout is for superusers.
+	set_config_option(setting, psprintf("%d", milliseconds), PGC_SUSET, PGC_S_SESSION,
+					  GUC_ACTION_SAVE, true, 0, false);
+}
+
+// A transaction that waits for us has looked for a deadlock once, maybe while we paused. So we look
+// each time, which also ends an autovacuum that is in the way.
+void lock_within(int milliseconds, LOCKMODE mode, const List *tables)
 {
 	const int nest_level = NewGUCNestLevel();
-	set_config_option("lock_timeout", psprintf("%d", milliseconds), PGC_USERSET, PGC_S_SESSION,
-					  GUC_ACTION_SAVE, true, 0, false);
+	set_milliseconds("lock_timeout", milliseconds);
+	set_milliseconds("deadlock_timeout", kDeadlockMilliseconds);
 	const ListCell *cell;
 	foreach (cell, tables)
-		LockRelationOid(lfirst_oid(cell), AccessExclusiveLock);
+		LockRelationOid(lfirst_oid(cell), mode);
 	AtEOXact_GUC(true, nest_level);
 }
 
-// Whom we wait for, as a text; null: for nobody any more. `waits_for_us`: one of them does.
-char *users_of(const List *tables, bool *waits_for_us)
+// Whom we wait for, as a text; null: for nobody any more.
+char *users_of(const List *tables, LOCKMODE mode)
 {
 	StringInfoData sql;
 	initStringInfo(&sql);
-	appendStringInfoString(
-		&sql, "SELECT pg_catalog.string_agg(DISTINCT COALESCE('process ' || l.pid,"
-			  " 'a prepared transaction'), ', '), pg_catalog.bool_or(pg_catalog.pg_backend_pid()"
-			  " = ANY (pg_catalog.pg_blocking_pids(l.pid))) FROM pg_catalog.pg_locks l"
-			  " WHERE l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
-			  " AND l.locktype = 'relation'");
+	appendStringInfoString(&sql,
+						   "SELECT pg_catalog.string_agg(DISTINCT COALESCE('process ' || l.pid,"
+						   " 'a prepared transaction'), ', ') FROM pg_catalog.pg_locks l"
+						   " WHERE l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
+						   " AND l.locktype = 'relation'");
+	if (mode != AccessExclusiveLock)
+		appendStringInfoString(&sql, " AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')");
 	appendStringInfo(&sql, " AND l.database = %u AND l.relation IN (0", MyDatabaseId);
 	const ListCell *cell;
 	foreach (cell, tables)
 		appendStringInfo(&sql, ", %u", lfirst_oid(cell));
 	appendStringInfoChar(&sql, ')');
 	execute_safely(sql.data);
-	const HeapTuple row = SPI_tuptable->vals[0];
-	bool is_null;
-	*waits_for_us = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null));
-	*waits_for_us = *waits_for_us && !is_null;
-	return SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
 [[noreturn]] void raise_deadlock(const List *tables)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
-			 errmsg("a transaction that has read %s waits to write",
+			 errmsg("a transaction that uses %s waits for this one",
 					get_rel_name(linitial_oid(tables))),
 			 errdetail("Both would wait for each other. Nothing was changed."),
 			 errhint("Make what is missing beforehand, without stopping writers, as "
@@ -78,21 +85,47 @@ char *users_of(const List *tables, bool *waits_for_us)
 	pg_unreachable();
 }
 
-// Goes out of the way of others, so that they get on.
-void pause_for(const List *tables, bool first)
+void tell_users(const List *tables, LOCKMODE mode)
 {
-	bool waits_for_us;
-	const char *users = users_of(tables, &waits_for_us);
-	if (waits_for_us)
-		raise_deadlock(tables);
-	if (first && users != nullptr)
-		ereport(NOTICE,
-				(errmsg("waiting for transactions that use %s", get_rel_name(linitial_oid(tables))),
-				 errdetail("They are of %s. Readers go on meanwhile, writers wait.", users)));
+	const char *users = users_of(tables, mode);
+	if (users == nullptr)
+		return;
+	ereport(NOTICE,
+			(errmsg("waiting for transactions that use %s", get_rel_name(linitial_oid(tables))),
+			 errdetail("They are of %s. %s", users,
+					   mode == AccessExclusiveLock ? "Readers go on meanwhile, writers wait."
+												   : "Readers and writers go on meanwhile.")));
+}
+
+// Out of the way of others, so that they get on.
+void pause_for_others()
+{
 	(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPauseMilliseconds,
 					PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+}
+
+void lock_patiently(LOCKMODE mode, const List *tables)
+{
+	const int allowed = LockTimeout; // 0: any time
+	const int moment = allowed == 0 ? kMomentMilliseconds : std::min(allowed, kMomentMilliseconds);
+	const TimestampTz began = GetCurrentTimestamp();
+	for (bool first = true;; first = false) {
+		ErrorData *error = error_of(Keep::yes, [&] { lock_within(moment, mode, tables); });
+		if (error == nullptr)
+			return;
+		if (error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
+			raise_deadlock(tables);
+		const bool is_over =
+			allowed != 0 && TimestampDifferenceExceeds(began, GetCurrentTimestamp(), allowed);
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || is_over)
+			ReThrowError(error);
+		FreeErrorData(error);
+		if (first)
+			tell_users(tables, mode);
+		pause_for_others();
+	}
 }
 
 } // namespace
@@ -131,24 +164,14 @@ bool has_rest(const List *differences)
 	return false;
 }
 
+void lock_out_writers(const List *tables)
+{
+	lock_patiently(ShareRowExclusiveLock, tables);
+}
+
 void lock_out_readers(const List *tables)
 {
-	const int allowed = LockTimeout; // 0: any time
-	const int moment = allowed == 0 ? kMomentMilliseconds : std::min(allowed, kMomentMilliseconds);
-	const TimestampTz began = GetCurrentTimestamp();
-	for (bool first = true;; first = false) {
-		ErrorData *error = error_of(Keep::yes, [&] { lock_within(moment, tables); });
-		if (error == nullptr)
-			return;
-		if (error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
-			raise_deadlock(tables);
-		const bool is_over =
-			allowed != 0 && TimestampDifferenceExceeds(began, GetCurrentTimestamp(), allowed);
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || is_over)
-			ReThrowError(error);
-		FreeErrorData(error);
-		pause_for(tables, first);
-	}
+	lock_patiently(AccessExclusiveLock, tables);
 }
 
 } // namespace oauth_tokens

@@ -21,11 +21,11 @@ void repair_rest(const Repair &repair, const List *differences);
 // Whether there is a rest.
 bool has_rest(const List *differences);
 
-// Locks tables, so that their readers wait, until the transaction ends: it must be about to. A lock
-// that waits for a long transaction makes all others wait behind it. So this one waits only for a
-// moment at a time, until it is there or the caller's lock_timeout is over (55P03). The caller has
-// locked the tables against writers. If one of them reads first, and so will never make room, this
-// raises 40P01.
+// Lock tables until the transaction ends: against writers, and later against readers, too, when it
+// is about to end. A lock that waits for a long transaction makes all others wait behind it. So
+// these wait only for a moment at a time, until it is there or the caller's lock_timeout is over
+// (55P03). If a transaction waits for us, and so will never make room, they raise 40P01.
+void lock_out_writers(const List *tables);
 void lock_out_readers(const List *tables);
 
 } // namespace oauth_tokens

@@ -244,11 +244,16 @@ void set_sidecar_roles(Oid table, const char *name, List *roles)
 		execute_safely(create_statement(name, kSidecarPolicy, names_of(roles)));
 }
 
+bool are_same(List *one, List *other)
+{
+	return list_difference_oid(one, other) == NIL && list_difference_oid(other, one) == NIL;
+}
+
 void repair_sidecar_roles(const char *doing, Oid table, const char *name)
 {
 	List *now = roles_of_sidecar_policy(table);
 	List *wanted = roles_of_sidecars(now);
-	if (list_difference_oid(now, wanted) == NIL && list_difference_oid(wanted, now) == NIL)
+	if (are_same(now, wanted))
 		return;
 	ereport(NOTICE, (wanted == NIL ? errmsg("%s, repair %s table: no role sees every workspace",
 											doing, kTableName)
@@ -328,11 +333,20 @@ void show_own_workspace(Oid role)
 		set_sidecar_roles(table, extension_object_name(kTableName), list_delete_oid(roles, role));
 }
 
-void repair_row_security(const char *doing)
+bool row_security_differs()
 {
 	const Oid table = get_relname_relid(kTableName, extension_schema());
-	if (has_policy(table, kWorkspacePolicy) && other_of_its_name(table, kSidecarPolicy) == NIL)
-		repair_sidecar_roles(doing, table, extension_object_name(kTableName));
+	if (!has_policy(table, kWorkspacePolicy) || other_of_its_name(table, kSidecarPolicy) != NIL)
+		return false;
+	List *now = roles_of_sidecar_policy(table);
+	return !are_same(now, roles_of_sidecars(now));
+}
+
+void repair_row_security(const char *doing)
+{
+	if (row_security_differs())
+		repair_sidecar_roles(doing, get_relname_relid(kTableName, extension_schema()),
+							 extension_object_name(kTableName));
 }
 
 List *row_security_differences()

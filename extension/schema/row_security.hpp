@@ -23,7 +23,8 @@ void show_all_workspaces(Oid role);
 void show_own_workspace(Oid role);
 
 // Has the policy that shows every workspace name the roles with the capability, while row security
-// is enabled by us. `doing` begins its NOTICE.
+// is enabled by us. `doing` begins its NOTICE. The first says whether there is something to repair.
+bool row_security_differs();
 void repair_row_security(const char *doing);
 
 // How the tables differ from what oauth_tokens_enable_row_security() makes, as a list of

@@ -9,6 +9,7 @@ extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
@@ -240,13 +241,30 @@ List *compare_column(List *found, Relation table, const char *name, TableColumn 
 	return found;
 }
 
+// A domain refuses null as a column does, and has a default as a column has.
+bool refuses_null(Oid type)
+{
+	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	const FormData_pg_type form = *(Form_pg_type)GETSTRUCT(tuple);
+	ReleaseSysCache(tuple);
+	return form.typtype == TYPTYPE_DOMAIN && (form.typnotnull || refuses_null(form.typbasetype));
+}
+
+bool needs_value(Form_pg_attribute attribute)
+{
+	return (attribute->attnotnull || refuses_null(attribute->atttypid)) && !attribute->atthasdef &&
+		   !attribute->attidentity && get_typdefault(attribute->atttypid) == nullptr;
+}
+
 List *compare_extra_columns(List *found, Relation table, bool (*is_own)(const char *column))
 {
 	const TupleDesc descriptor = RelationGetDescr(table);
 	for (int i = 0; i < descriptor->natts; i++) {
 		const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
 		const bool ours = attribute->attisdropped || is_own(NameStr(attribute->attname));
-		if (!ours && attribute->attnotnull && !attribute->atthasdef && !attribute->attidentity)
+		if (!ours && needs_value(attribute))
 			found = lappend(
 				found, make_difference(psprintf("extra column %s is NOT NULL and has no default",
 												quote_identifier(NameStr(attribute->attname))),
@@ -263,7 +281,8 @@ List *compare_index(List *found, Relation table, const char *name, const IndexDe
 		if (table_find_column(table, wanted.keys[i], nullptr) == 0)
 			return found; // said of the column already
 	const Oid schema = RelationGetNamespace(table);
-	if (OidIsValid(get_relname_relid(wanted.name, schema)))
+	if (OidIsValid(get_relname_relid(wanted.name, schema)) ||
+		OidIsValid(get_relation_constraint_oid(RelationGetRelid(table), wanted.name, true)))
 		return lappend(
 			found,
 			make_difference(psprintf("%s is there, but is not a valid %s %s", wanted.name,

@@ -19,6 +19,7 @@ WHOLE = """ALTER TABLE oauth_tokens ALTER id SET DEFAULT gen_random_uuid(), ALTE
     ALTER updated_at SET DEFAULT now(), ADD CONSTRAINT uq_oauth_tokens_identity
     UNIQUE (workspace_id, provider, actor_type, actor_id)"""
 READ = "SELECT count(*) FROM oauth_tokens"
+WRITE = "DELETE FROM oauth_tokens WHERE actor_id = 'nobody'"
 HOLD = 4711  # advisory lock
 
 
@@ -120,6 +121,70 @@ def test_readers_do_not_wait_behind_a_long_one(adopted):  # E26
             assert call.result() == "bb51836389e7 (head)"
 
 
+def test_writers_do_not_wait_behind_a_long_one(adopted):  # E26
+    with adopted.connect() as long:
+        long.execute(WRITE)
+        with upgrade(adopted) as (_, call, said), adopted.connect(autocommit=True) as writer:
+            wait_until(lambda: "waiting for transactions that use oauth_tokens" in said, what="the notice")
+            writer.execute("SET lock_timeout = '5s'")
+            for _ in range(20):
+                writer.execute(WRITE)
+            assert not call.done()
+            long.commit()
+            assert call.result() == "bb51836389e7 (head)"
+
+
+def test_readers_of_one_table_do_not_wait_for_those_of_the_other(adopted):  # E26
+    """If both differ, none is locked before all can be."""
+    adopted.rows(WHOLE)
+    adopted.rows("SELECT oauth_tokens_upgrade(), oauth_tokens_enable_row_security()")
+    adopted.rows("CREATE POLICY oauth_tokens_sidecar ON oauth_tokens TO pg_monitor USING (true) WITH CHECK (true)")
+    adopted.rows("ALTER TABLE oauth_token_details NO FORCE ROW LEVEL SECURITY")
+    with adopted.connect() as long:
+        long.execute(READ)
+        with upgrade(adopted) as (_, call, said), adopted.connect(autocommit=True) as reader:
+            wait_until(lambda: "waiting for transactions that use oauth_tokens" in said, what="the notice")
+            reader.execute("SET lock_timeout = '5s'")
+            for _ in range(20):
+                reader.execute("SELECT count(*) FROM oauth_token_details")
+            assert not call.done()
+            long.commit()
+            assert call.result() == "bb51836389e7 (head)"
+
+
+def test_an_autovacuum_does_not_stop_it(adopted):  # E26
+    """PostgreSQL ends one for those alone who wait as long as deadlock_timeout."""
+    adopted.rows("ALTER TABLE oauth_tokens SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,"
+                 " autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)")
+    adopted.rows("INSERT INTO oauth_tokens SELECT gen_random_uuid(), workspace_id, actor_type, n::text, provider, NULL,"
+                 " 'x', NULL, NULL, now(), now() FROM oauth_tokens, generate_series(1, 3000) n")
+    adopted.rows("DELETE FROM oauth_tokens WHERE actor_id <> 'alice'")
+    adopted.rows("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    try:
+        adopted.reload()
+        wait_until(lambda: adopted.value("SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                                         " WHERE l.relation = 'oauth_tokens'::regclass AND l.granted"
+                                         " AND a.backend_type = 'autovacuum worker'"), timeout=60, what="autovacuum")
+        with adopted.connect(autocommit=True) as session:
+            session.execute("SET lock_timeout = '5s'")
+            assert session.execute("SELECT oauth_tokens_upgrade()").fetchone() == ("bb51836389e7 (head)",)
+    finally:
+        adopted.rows("ALTER SYSTEM RESET autovacuum_naptime")
+        adopted.reload()
+
+
+def test_another_table_comes_by_its_name(adopted):
+    """What the upgrade looked at, it changes, or nothing."""
+    with adopted.connect() as other:
+        other.execute("ALTER TABLE oauth_tokens RENAME TO before")
+        other.execute("CREATE TABLE oauth_tokens (LIKE before)")
+        with upgrade(adopted) as (session, call, _):
+            wait_until(lambda: waits(adopted, session), what="the wait")
+            other.commit()
+            with pytest.raises(psycopg.errors.ObjectInUse):
+                call.result()
+
+
 def test_it_waits_no_longer_than_the_callers_timeout(adopted):  # E26
     with adopted.connect() as long, adopted.connect(autocommit=True) as session:
         long.execute(READ)
@@ -150,6 +215,30 @@ def test_one_that_has_read_waits_to_write(adopted, written):  # E26
     assert adopted.value("SELECT oauth_tokens_current()") is None
 
 
+def test_one_that_has_read_waits_for_a_writer(adopted):  # E26
+    """The same as a circle of three."""
+    adopted.rows("CREATE TABLE other ()")
+    with adopted.connect() as reader, adopted.connect() as writer, ThreadPoolExecutor(2) as pool, \
+            held_after_an_index(adopted) as release:
+        for session in reader, writer:  # which would look for a deadlock between two of our tries
+            session.execute("SET deadlock_timeout = '1h'")
+            session.execute("SET lock_timeout = '30s'")
+        reader.execute(READ)
+        writer.execute("LOCK other")
+        with upgrade(adopted) as (session, call, _):
+            wait_until(lambda: waits(adopted, session), what="the built index")
+            read = pool.submit(reader.execute, "LOCK other")
+            write = pool.submit(writer.execute, "LOCK oauth_tokens IN ROW EXCLUSIVE MODE")
+            wait_until(lambda: waits(adopted, reader) and waits(adopted, writer), what="their waits")
+            release()
+            with pytest.raises(psycopg.errors.DeadlockDetected):
+                call.result(timeout=15)
+            write.result()
+            writer.commit()
+            read.result()
+    assert adopted.value("SELECT oauth_tokens_current()") is None
+
+
 def test_a_large_table_is_not_looked_through_beside_readers(adopted):  # E26
     """The hint's statements, each in its own transaction, and readers wait for none of them."""
     adopted.rows(WHOLE)
@@ -162,8 +251,8 @@ def test_a_large_table_is_not_looked_through_beside_readers(adopted):  # E26
         with pytest.raises(psycopg.Error) as caught:
             session.execute("SELECT oauth_tokens_upgrade()")
         assert caught.value.sqlstate == "OT005"
-        statements = re.findall(r"ALTER TABLE [^;]+", caught.value.diag.message_hint)
-        assert len(statements) == 4
+        statements = re.findall(r"(?:SET lock_timeout =|ALTER TABLE) [^;]+", caught.value.diag.message_hint)
+        assert len(statements) == 5
         for statement in statements:
             session.execute(statement)
         session.execute("SELECT oauth_tokens_upgrade()")
