@@ -45,24 +45,27 @@ constexpr const char *kGranted = R"(
 	UNION ALL SELECT 'SCHEMA', n.nspname, n.nspname, n.nspowner, n.nspacl, false
 	FROM pg_catalog.pg_namespace n WHERE n.nspname = 'oauth_tokens_internal'),
 grants AS (SELECT o.kind, o.name, o.object, o.owner, o.is_theirs, a.*
-	FROM objects o, pg_catalog.aclexplode(o.acl) a WHERE a.grantee <> o.owner)
+	FROM objects o, pg_catalog.aclexplode(o.acl) a WHERE a.grantee <> o.owner),
+heirs AS (SELECT grantor, kind, object,
+		pg_catalog.string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
+			ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(grantee)) END, ', ') AS names
+	FROM grants GROUP BY 1, 2, 3)
 SELECT g.grantee, g.kind, g.name, g.object,
 	pg_catalog.string_agg(DISTINCT g.privilege_type, ', '),
 	CASE g.grantee WHEN 0 THEN 'PUBLIC'
 		ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END,
 	CASE WHEN g.grantor <> g.owner
 		THEN pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantor)) END,
-	(SELECT pg_catalog.string_agg(DISTINCT CASE d.grantee WHEN 0 THEN 'PUBLIC'
-			ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(d.grantee)) END, ', ')
-		FROM grants d WHERE d.grantor = g.grantee AND d.kind = g.kind AND d.object = g.object),
+	h.names,
 	pg_catalog.bool_or(g.is_grantable), g.is_theirs OR g.kind = 'SCHEMA'
-FROM grants g, extension e LEFT JOIN pg_catalog.pg_class t
+FROM grants g LEFT JOIN heirs h ON (h.grantor, h.kind, h.object) = (g.grantee, g.kind, g.object),
+	extension e LEFT JOIN pg_catalog.pg_class t
 	ON t.relname = 'oauth_tokens' AND t.relnamespace = e.extnamespace
 WHERE CASE WHEN %s THEN g.grantee = 0 ELSE g.grantee <> 0
 	AND NOT COALESCE(g.kind = 'TABLE' AND g.grantee = t.relowner, false)
 	AND CASE WHEN g.is_theirs THEN g.privilege_type = 'TRIGGER'
 		WHEN g.kind = 'SCHEMA' THEN g.privilege_type = 'CREATE' ELSE true END END
-GROUP BY g.grantee, g.grantor, g.owner, g.kind, g.name, g.object, g.is_theirs
+GROUP BY g.grantee, g.grantor, g.owner, g.kind, g.name, g.object, g.is_theirs, h.names
 ORDER BY 1, 4, 7)";
 
 // What somebody may do to an object of ours by what one grantor gave. The names are quoted.
@@ -148,13 +151,14 @@ unsigned needed_for(const Granted &granted)
 
 void look_at_grants(Report &report)
 {
+	const List *holders = capability_holders();
 	Oid role = InvalidOid;
 	unsigned held = 0;
 	ListCell *cell;
 	foreach (cell, grants_to(false)) {
 		const Granted &granted = *static_cast<const Granted *>(lfirst(cell));
 		if (granted.grantee != role)
-			held = capabilities_held(role = granted.grantee);
+			held = capabilities_held(role = granted.grantee, holders);
 		if ((needed_for(granted) & held) == 0)
 			report.warning(psprintf("role %s has %s on %s, which none of its capabilities needs",
 									granted.role, granted.privileges, granted.object),

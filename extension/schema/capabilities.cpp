@@ -328,43 +328,50 @@ void revoke_all(Oid role_id)
 
 } // namespace
 
-unsigned capabilities_held(Oid role)
+// One look at the markers for all roles: there may be one for each tenant.
+List *capability_holders()
 {
-	execute_safely(psprintf("SELECT p.proname FROM pg_catalog.pg_proc p"
+	StringInfoData markers;
+	initStringInfo(&markers);
+	for (const CapabilityName &capability : kNames)
+		appendStringInfo(&markers, "%s'%s'", markers.len > 0 ? ", " : "", capability.marker);
+	execute_safely(psprintf("SELECT a.grantee, p.proname FROM pg_catalog.pg_proc p"
 							" JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
 							" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
 							" AND d.deptype = 'e'"
-							" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
-							" WHERE e.extname = 'oauth_tokens' AND EXISTS (SELECT FROM"
-							" pg_catalog.aclexplode(p.proacl) a WHERE a.grantee = %u)",
-							role));
-	unsigned held = 0;
-	for (std::uint64_t i = 0; i < SPI_processed; i++) {
-		const char *function = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-		for (const CapabilityName &capability : kNames)
-			if (strcmp(capability.marker, function) == 0)
-				held |= capability.capability;
-	}
-	return held;
-}
-
-List *roles_with_rights()
-{
-	execute_safely(
-		"SELECT DISTINCT a.grantee FROM pg_catalog.pg_proc p"
-		" JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
-		" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
-		" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid,"
-		" pg_catalog.aclexplode(p.proacl) a"
-		" WHERE e.extname = 'oauth_tokens' AND a.grantee <> 0 AND a.grantee <> p.proowner"
-		" ORDER BY 1");
-	List *roles = NIL;
+							" JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid,"
+							" pg_catalog.aclexplode(p.proacl) a"
+							" WHERE e.extname = 'oauth_tokens' AND p.proname IN (%s)"
+							" AND a.grantee <> 0 AND a.grantee <> p.proowner ORDER BY 1",
+							markers.data));
+	List *holders = NIL;
+	CapabilityHolder *holder = nullptr;
 	for (std::uint64_t i = 0; i < SPI_processed; i++) {
 		bool is_null;
-		roles = lappend_oid(roles, DatumGetObjectId(SPI_getbinval(
-									   SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null)));
+		const Oid role = DatumGetObjectId(
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null));
+		const char *function = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2);
+		if (holder == nullptr || holder->role != role) {
+			holder = static_cast<CapabilityHolder *>(palloc(sizeof(CapabilityHolder)));
+			*holder = {role, 0};
+			holders = lappend(holders, holder);
+		}
+		for (const CapabilityName &capability : kNames)
+			if (strcmp(capability.marker, function) == 0)
+				holder->capabilities |= capability.capability;
 	}
-	return roles;
+	return holders;
+}
+
+unsigned capabilities_held(Oid role, const List *holders)
+{
+	const ListCell *cell;
+	foreach (cell, holders) {
+		const auto *holder = static_cast<const CapabilityHolder *>(lfirst(cell));
+		if (holder->role == role)
+			return holder->capabilities;
+	}
+	return 0;
 }
 
 } // namespace oauth_tokens
@@ -383,7 +390,7 @@ OAUTH_FUNCTION(oauth_tokens_grant)
 	apply_capability(Verb::grant, wanted.capability, role);
 	if (wanted.capability == kSidecar)
 		show_all_workspaces(role);
-	else if ((capabilities_held(role) & kSidecars) == 0)
+	else if ((capabilities_held(role, capability_holders()) & kSidecars) == 0)
 		show_own_workspace(role); // a policy may be older than the role's rights
 	SPI_finish();
 	end_safe_settings(settings);
@@ -411,7 +418,7 @@ OAUTH_FUNCTION(oauth_tokens_revoke)
 		end_safe_settings(settings);
 		PG_RETURN_VOID();
 	}
-	unsigned kept = capabilities_held(role);
+	unsigned kept = capabilities_held(role, capability_holders());
 	for (const CapabilityName &other : kNames)
 		if ((capabilities_of_function(other.marker) & unwanted.capability) != 0)
 			kept &= ~other.capability;

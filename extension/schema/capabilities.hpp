@@ -55,12 +55,17 @@ Oid schema_of(const RelationGrant &grant);
 // By the function's name in SQL, without its schema; 0 if no capability has it.
 unsigned capabilities_of_function(const char *name);
 
-// Those that the role was granted by name, not through another role or PUBLIC. Within an SPI
-// connection and safe settings.
-unsigned capabilities_held(Oid role);
+struct CapabilityHolder {
+	Oid role;
+	unsigned capabilities;
+};
 
-// The roles, as a list of their oids, that have rights on functions of the extension by name,
-// without its owner. Within an SPI connection and safe settings.
-List *roles_with_rights();
+// The roles that hold a capability, and which: those that they were granted by name, not through
+// another role or PUBLIC. As a list of CapabilityHolder *, in the order of their oids, without the
+// extension's owner. Within an SPI connection and safe settings.
+List *capability_holders();
+
+// Those of one role, in that list.
+unsigned capabilities_held(Oid role, const List *holders);
 
 } // namespace oauth_tokens

@@ -302,8 +302,16 @@ List *tables_to_change(const Found &tokens, List *of_tokens, const Found &detail
 	return tables;
 }
 
-// `details` may be none yet.
-void adopt(const Found &tokens, const Found &details)
+// How the tables that are there differ, in what readers have to wait for.
+struct Adoption {
+	Found tokens;
+	Found details; // may be none yet
+	List *of_tokens;
+	List *of_details;
+	bool forced; // row security
+};
+
+Adoption begin_adoption(const Found &tokens, const Found &details)
 {
 	const bool first_time = !OidIsValid(details.relid);
 	const Found both[] = {tokens, details};
@@ -315,13 +323,22 @@ void adopt(const Found &tokens, const Found &details)
 	repair_beside_readers(kRepairDetails, of_details);
 	// Columns first: what others need may have to be added, too.
 	of_tokens = list_concat(of_tokens, make_triggers(tokens.relid, tokens.name, first_time));
-	if (List *tables = tables_to_change(tokens, of_tokens, details, of_details))
+	return {tokens, details, of_tokens, of_details, shared.forced};
+}
+
+// The last that an upgrade does.
+void end_adoption(const Adoption &adoption)
+{
+	const Found &tokens = adoption.tokens;
+	const Found &details = adoption.details;
+	if (List *tables = tables_to_change(tokens, adoption.of_tokens, details, adoption.of_details))
 		lock_out_readers(tables);
-	repair_rest(kRepairTokens, of_tokens);
+	repair_rest(kRepairTokens, adoption.of_tokens);
 	bind_triggers_to_extension(tokens.relid);
-	repair_rest(kRepairDetails, of_details);
-	if (!first_time)
-		repair_policies(details.relid, details.name, shared.forced);
+	repair_rest(kRepairDetails, adoption.of_details);
+	if (OidIsValid(details.relid))
+		repair_policies(details.relid, details.name, adoption.forced);
+	repair_row_security("Running upgrade");
 }
 
 Oid make_tokens(Oid schema, const char *name)
@@ -430,14 +447,15 @@ OAUTH_FUNCTION(oauth_tokens_upgrade)
 		ereport(NOTICE, (errmsg("%s, %s oauth_tokens table", kRunning,
 								OidIsValid(existing) ? "adopt" : "add")));
 	const Oid tokens = OidIsValid(existing) ? existing : make_tokens(schema, name);
-	adopt({tokens, kTableName, name}, {details, kDetailsName, details_name});
+	const Adoption adoption =
+		begin_adoption({tokens, kTableName, name}, {details, kDetailsName, details_name});
 	if (!OidIsValid(details))
 		make_details(tokens, details_name);
-	repair_row_security("Running upgrade");
 	let_dump(owner_of_relation(tokens));
 	record_cluster();
 	record_used_keys();
 	tell_missing_grants();
+	end_adoption(adoption);
 	tell_alembic(OidIsValid(existing) ? Migrated::adopted : Migrated::made, kBefore, kHead);
 	SPI_finish();
 	end_safe_settings(settings);

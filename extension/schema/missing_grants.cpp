@@ -33,13 +33,14 @@ AclMode mode_named(const char *privilege, std::size_t size)
 	return ACL_DELETE;
 }
 
-// Whether the role has a privilege on each of "a, b)", the columns of a grant.
+// Whether the role has a privilege on each of "a, b)", the columns of a grant. It has none on one
+// that is not there yet.
 bool has_on_columns(Oid role, Oid relid, AclMode mode, const char *columns)
 {
 	while (*columns != ')') {
 		const std::size_t size = strcspn(columns, ",)");
 		const AttrNumber attno = get_attnum(relid, pnstrdup(columns, size));
-		if (attno != InvalidAttrNumber &&
+		if (attno == InvalidAttrNumber ||
 			pg_attribute_aclcheck(relid, attno, role, mode) != ACLCHECK_OK)
 			return false;
 		columns += size;
@@ -217,9 +218,10 @@ List *missing_grants()
 	List *missing = NIL;
 	const List *all = functions();
 	ListCell *cell;
-	foreach (cell, roles_with_rights())
-		missing =
-			add_missing_of(missing, lfirst_oid(cell), capabilities_held(lfirst_oid(cell)), all);
+	foreach (cell, capability_holders()) {
+		const auto *holder = static_cast<const CapabilityHolder *>(lfirst(cell));
+		missing = add_missing_of(missing, holder->role, holder->capabilities, all);
+	}
 	return missing;
 }
 

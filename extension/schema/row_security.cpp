@@ -212,9 +212,8 @@ List *roles_of_sidecars(List *now)
 {
 	List *roles = NIL;
 	ListCell *cell;
-	foreach (cell, roles_with_rights()) {
-		const Oid role = lfirst_oid(cell);
-		const unsigned held = capabilities_held(role);
+	foreach (cell, capability_holders()) {
+		const auto [role, held] = *static_cast<const CapabilityHolder *>(lfirst(cell));
 		if ((held & kSidecar) != 0 && ((held & kAdmin) == 0 || list_member_oid(now, role)))
 			roles = lappend_oid(roles, role);
 	}

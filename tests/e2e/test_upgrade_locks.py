@@ -152,6 +152,21 @@ def test_readers_of_one_table_do_not_wait_for_those_of_the_other(adopted):  # E2
             assert call.result() == "bb51836389e7 (head)"
 
 
+def test_what_takes_long_comes_before_readers_wait(adopted):  # E26
+    """There may be a role for each tenant, whose rights are looked at; also those on a column that is to be added."""
+    adopted.rows(WHOLE)
+    adopted.rows("SELECT oauth_tokens_upgrade()")
+    adopted.rows("SELECT oauth_tokens_grant('pg_monitor', 'writer')")
+    adopted.rows("ALTER TABLE oauth_tokens DROP scopes")
+    with adopted.connect() as long:
+        long.execute(READ)
+        with upgrade(adopted) as (_, call, said):
+            wait_until(lambda: "waiting for transactions that use oauth_tokens" in said, what="the notice")
+            assert "role pg_monitor has capability writer but no UPDATE on oauth_tokens" in said
+            long.commit()
+            assert call.result() == "bb51836389e7 (head)"
+
+
 def test_an_autovacuum_does_not_stop_it(adopted):  # E26
     """PostgreSQL ends one for those alone who wait as long as deadlock_timeout."""
     adopted.rows("ALTER TABLE oauth_tokens SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,"
