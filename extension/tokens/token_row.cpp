@@ -198,6 +198,22 @@ SealedTokens locked_tokens(const TokenTable &table, const Identity &identity)
 	return tokens;
 }
 
+bool row_has_stayed(const TokenTable &table, const Identity &identity)
+{
+	Relation relation = table_open(table.relid, NoLock);
+	Relation index = index_open(table.identity_index, AccessShareLock);
+	const auto is_seen_by = [&](Snapshot snapshot) {
+		return visit_by_index(
+			table, relation, index, snapshot, identity, Reads::access_token,
+			[](const TokenRow &, void *) {}, nullptr);
+	};
+	const bool stayed =
+		may_scan_index(index) && is_seen_by(GetActiveSnapshot()) && is_seen_by(SnapshotSelf);
+	index_close(index, NoLock);
+	table_close(relation, NoLock);
+	return stayed;
+}
+
 SealedTokens tokens_deleted_by(CommandId command, const TokenTable &table, const Identity &identity)
 {
 	SealedTokens tokens = {};

@@ -99,12 +99,13 @@ Identity check_written_row(const TokenTable &table, const Identity &identity, co
 	pg_unreachable();
 }
 
-// Under row security a policy may be why.
+// Under row security a policy may be why; and others may have stored the row since the
+// statement's snapshot.
 void check_deleted_row(const TokenTable &table, const Identity &identity)
 {
 	if (unlikely(table.triggers_delete) && OidIsValid(table.identity_index) &&
 		check_enable_rls(table.relid, InvalidOid, true) != RLS_ENABLED &&
-		locked_tokens(table, identity).access_token != nullptr)
+		row_has_stayed(table, identity))
 		raise_left_out("deleted");
 }
 

@@ -123,3 +123,17 @@ def test_a_query_sees_its_own_snapshot(cluster):
         f" SELECT oauth_access_token({whose}) FROM s"
     ) == [("one",)]
     assert cluster.value(f"SELECT oauth_access_token({whose})") == "two"
+
+
+def test_a_delete_that_does_not_see_the_row_yet(cluster):  # E28
+    """A trigger can keep a row, but is not blamed for what the snapshot does not show."""
+    cluster.fresh_database(DATABASE)
+    cluster.rows("CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$")
+    cluster.rows("CREATE TRIGGER pass BEFORE DELETE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION pass()")
+    whose = f"{WORKSPACE}, 'google', 'user', 'alice'"
+    with cluster.connect() as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        assert reader.execute("SELECT count(*) FROM oauth_tokens").fetchone() == (0,)
+        cluster.rows(f"SELECT oauth_store({whose}, 'access')")
+        assert reader.execute(f"SELECT oauth_delete({whose})").fetchone() == (False,)
+    assert cluster.value(f"SELECT oauth_delete({whose})") is True
