@@ -50,9 +50,10 @@ struct Metrics::Impl {
 	Family<Gauge> &due = gauges("oauth_sidecar_refresh_backlog",
 								"Tokens that are due to be refreshed ahead of time, by provider; "
 								"counted once a minute, up to 100,000");
-	Family<Gauge> &oldest_due = gauges("oauth_sidecar_refresh_oldest_due_seconds",
-									   "Seconds since the oldest of them expired, or lost the grant "
-									   "that keep_alive keeps");
+	Family<Gauge> &oldest_due =
+		gauges("oauth_sidecar_refresh_oldest_due_seconds",
+			   "Seconds since the oldest of them expired, or lost the grant "
+			   "that keep_alive keeps");
 	Family<Gauge> &paused = gauges("oauth_sidecar_refresh_paused_seconds",
 								   "For how long no token of a client at the provider is "
 								   "refreshed, since refreshes have failed");
