@@ -24,6 +24,7 @@ namespace
 // Longer than most transactions that read a token; what comes meanwhile waits.
 constexpr int kMomentMilliseconds = 50;
 constexpr int kDeadlockMilliseconds = 10;
+constexpr int kDeadlocks = 3;
 constexpr long kPauseMilliseconds = 500;
 
 void tell(const Repair &repair, const Difference *difference)
@@ -106,20 +107,25 @@ void pause_for_others()
 	CHECK_FOR_INTERRUPTS();
 }
 
+// Within a try we wait for one table while we have another, as others may in the other order. That
+// ends with the try; a deadlock over what we have kept is found each time.
 void lock_patiently(LOCKMODE mode, const List *tables)
 {
 	const int allowed = LockTimeout; // 0: any time
 	const int moment = allowed == 0 ? kMomentMilliseconds : std::min(allowed, kMomentMilliseconds);
 	const TimestampTz began = GetCurrentTimestamp();
+	int deadlocks = 0; // one after the other
 	for (bool first = true;; first = false) {
 		ErrorData *error = error_of(Keep::yes, [&] { lock_within(moment, mode, tables); });
 		if (error == nullptr)
 			return;
-		if (error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
-			raise_deadlock(tables);
+		const bool is_deadlock = error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+		deadlocks = is_deadlock ? deadlocks + 1 : 0;
 		const bool is_over =
 			allowed != 0 && TimestampDifferenceExceeds(began, GetCurrentTimestamp(), allowed);
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || is_over)
+		if (deadlocks == kDeadlocks || (is_deadlock && is_over))
+			raise_deadlock(tables);
+		if ((!is_deadlock && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE) || is_over)
 			ReThrowError(error);
 		FreeErrorData(error);
 		if (first)

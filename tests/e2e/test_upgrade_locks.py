@@ -167,6 +167,20 @@ def test_what_takes_long_comes_before_readers_wait(adopted):  # E26
             assert call.result() == "bb51836389e7 (head)"
 
 
+def test_one_that_reads_both_in_the_other_order(adopted):  # E26
+    """Nothing is kept between two tries: it goes on, and so does the upgrade."""
+    adopted.rows(WHOLE)
+    adopted.rows("SELECT oauth_tokens_upgrade()")
+    adopted.rows("ALTER TABLE oauth_tokens ALTER id DROP DEFAULT; ALTER TABLE oauth_token_details ALTER token_id DROP NOT NULL")
+    with adopted.connect() as other, ThreadPoolExecutor(1) as pool:
+        other.execute("LOCK oauth_token_details IN ACCESS SHARE MODE")
+        with upgrade(adopted) as (session, call, said):
+            wait_until(lambda: "AccessExclusiveLock" in locks(adopted, session), interval=0.001, what="a try")
+            pool.submit(other.execute, READ).result(timeout=20)
+            other.commit()
+            assert call.result() == "bb51836389e7 (head)"
+
+
 def test_an_autovacuum_does_not_stop_it(adopted):  # E26
     """PostgreSQL ends one for those alone who wait as long as deadlock_timeout."""
     adopted.rows("ALTER TABLE oauth_tokens SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,"
@@ -217,6 +231,7 @@ def test_one_that_has_read_waits_to_write(adopted, written):  # E26
         adopted.rows("SELECT oauth_tokens_upgrade()")
         adopted.rows("ALTER TABLE oauth_tokens DROP CONSTRAINT uq_oauth_tokens_identity")
     with adopted.connect() as other, ThreadPoolExecutor(1) as pool, held_after_an_index(adopted) as release:
+        other.execute("SET deadlock_timeout = '1h'")  # or it may be the one that gives up
         other.execute(READ)
         with upgrade(adopted) as (session, call, _):
             wait_until(lambda: waits(adopted, session), what="the built index")
