@@ -1,3 +1,6 @@
+// For SHA-256 without EVP, whose copy of a keyed digest costs about as much as the hashing.
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "common/fernet.hpp"
 
 #include <array>
@@ -9,6 +12,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 
 #include "common/base64url.hpp"
 
@@ -64,7 +68,25 @@ std::size_t padding_of(ConstBytes text) noexcept
 	return wrong ? 0 : padding;
 }
 
+// Of the key XOR `pad`.
+bool begin_digest(SHA256_CTX &digest, const Key &key, unsigned char pad) noexcept
+{
+	std::array<unsigned char, kSha256BlockBytes> block;
+	block.fill(pad);
+	for (std::size_t i = 0; i < key.signing().size(); i++)
+		block[i] ^= key.signing()[i];
+	const bool is_good =
+		SHA256_Init(&digest) == 1 && SHA256_Update(&digest, block.data(), block.size()) == 1;
+	wipe(block.data(), block.size());
+	return is_good;
+}
+
 } // namespace
+
+struct Cipher::Hmac {
+	SHA256_CTX inner; // after the key XOR ipad
+	SHA256_CTX outer; // after the key XOR opad
+};
 
 std::optional<Envelope> Envelope::decode(std::string_view token, Bytes buffer) noexcept
 {
@@ -89,9 +111,11 @@ void Cipher::Free::operator()(EVP_CIPHER_CTX *context) const noexcept
 	EVP_CIPHER_CTX_free(context);
 }
 
-void Cipher::Free::operator()(EVP_MD_CTX *context) const noexcept
+// The digests are as good as the key.
+void Cipher::Free::operator()(Hmac *hmac) const noexcept
 {
-	EVP_MD_CTX_free(context);
+	wipe(hmac, sizeof *hmac);
+	delete hmac;
 }
 
 Cipher::Cbc::Cbc(const Key &key, int encrypting) : context(EVP_CIPHER_CTX_new())
@@ -139,42 +163,23 @@ bool Cipher::Cbc::decrypt(Bytes text, const unsigned char *iv) noexcept
 	return true;
 }
 
-Cipher::Digest Cipher::keyed_digest(const Key &key, unsigned char pad)
+Cipher::Cipher(const Key &key) : encrypt_(key, 1), decrypt_(key, 0), hmac_(new Hmac)
 {
-	std::array<unsigned char, kSha256BlockBytes> block;
-	block.fill(pad);
-	for (std::size_t i = 0; i < key.signing().size(); i++)
-		block[i] ^= key.signing()[i];
-
-	Digest digest(EVP_MD_CTX_new());
-	EVP_MD *sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-	const bool made = digest && sha256 && EVP_DigestInit_ex2(digest.get(), sha256, nullptr) == 1 &&
-					  EVP_DigestUpdate(digest.get(), block.data(), block.size()) == 1;
-	EVP_MD_free(sha256);
-	wipe(block.data(), block.size());
-	if (!made)
-		throw std::runtime_error("OpenSSL cannot set up SHA-256");
-	return digest;
-}
-
-Cipher::Cipher(const Key &key)
-	: encrypt_(key, 1), decrypt_(key, 0), inner_(keyed_digest(key, kInnerPad)),
-	  outer_(keyed_digest(key, kOuterPad)), work_(EVP_MD_CTX_new())
-{
-	if (!work_)
+	if (!begin_digest(hmac_->inner, key, kInnerPad) || !begin_digest(hmac_->outer, key, kOuterPad))
 		throw std::runtime_error("OpenSSL cannot set up SHA-256");
 }
 
-// HMAC-SHA256 from copies of the two keyed digests. That is faster than EVP_MAC, and does
-// not hash the key again.
+// HMAC-SHA256, without hashing the key again.
 bool Cipher::hmac(ConstBytes text, unsigned char *mac) noexcept
 {
-	return EVP_MD_CTX_copy_ex(work_.get(), inner_.get()) == 1 &&
-		   EVP_DigestUpdate(work_.get(), text.data(), text.size()) == 1 &&
-		   EVP_DigestFinal_ex(work_.get(), mac, nullptr) == 1 &&
-		   EVP_MD_CTX_copy_ex(work_.get(), outer_.get()) == 1 &&
-		   EVP_DigestUpdate(work_.get(), mac, kMacBytes) == 1 &&
-		   EVP_DigestFinal_ex(work_.get(), mac, nullptr) == 1;
+	if (!hmac_)
+		return false;
+	SHA256_CTX digest = hmac_->inner;
+	const bool is_inner =
+		SHA256_Update(&digest, text.data(), text.size()) == 1 && SHA256_Final(mac, &digest) == 1;
+	digest = hmac_->outer;
+	return is_inner && SHA256_Update(&digest, mac, kMacBytes) == 1 &&
+		   SHA256_Final(mac, &digest) == 1;
 }
 
 bool Cipher::encrypt(std::string_view plaintext, std::uint64_t timestamp, const Iv &iv,

@@ -1,7 +1,7 @@
 // Fernet tokens (https://github.com/fernet/spec, version 0x80): AES-128-CBC
 // under HMAC-SHA256, written in base64url.
 //
-// Plain C++ over OpenSSL's EVP: no PostgreSQL header is needed, or allowed
+// Plain C++ over OpenSSL: no PostgreSQL header is needed, or allowed
 // here. Nothing in this file allocates once a Cipher exists, and
 // nothing but Cipher's constructor throws, so callers may longjmp past it.
 //
@@ -24,7 +24,6 @@
 #include "common/fernet_key.hpp"
 
 typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
-typedef struct evp_md_ctx_st EVP_MD_CTX;
 
 namespace common::fernet
 {
@@ -109,11 +108,11 @@ public:
 	[[nodiscard]] std::optional<std::span<char>> decrypt(Envelope &envelope) noexcept;
 
 private:
+	struct Hmac; // the two digests that RFC 2104 begins with, which depend on the key alone
 	struct Free {
 		void operator()(EVP_CIPHER_CTX *context) const noexcept;
-		void operator()(EVP_MD_CTX *context) const noexcept;
+		void operator()(Hmac *hmac) const noexcept;
 	};
-	using Digest = std::unique_ptr<EVP_MD_CTX, Free>;
 
 	// AES-128-CBC in one direction. The context never gets a new IV, because that
 	// costs more than decrypting 200 bytes. Each call continues the chain of the one before, and
@@ -127,14 +126,11 @@ private:
 		std::array<unsigned char, kBlockBytes> chain{}; // the last ciphertext block
 	};
 
-	static Digest keyed_digest(const Key &key, unsigned char pad);
 	bool hmac(ConstBytes text, unsigned char *mac) noexcept;
 
 	Cbc encrypt_;
 	Cbc decrypt_;
-	Digest inner_; // SHA-256 after the key XOR ipad (RFC 2104)
-	Digest outer_; // the same with opad
-	Digest work_;  // work space: both are copied here
+	std::unique_ptr<Hmac, Free> hmac_;
 };
 
 // 16 bytes of OpenSSL's generator, which reseeds itself after fork(). False

@@ -8,6 +8,7 @@
 #include "schema/details_policies.hpp"
 #include "settings.hpp"
 #include "tokens/get_scan.hpp"
+#include "tokens/identity.hpp"
 #include "tokens/indexed_plan.hpp"
 #include "tokens/token_table.hpp"
 
@@ -23,6 +24,7 @@ void _PG_init()
 	oauth_tokens::load_key_ring();
 	oauth_tokens::key_ring_init();
 	oauth_tokens::token_table_init();
+	oauth_tokens::identity_init();
 	oauth_tokens::indexed_plan_init();
 	oauth_tokens::get_scan_init();
 	oauth_tokens::details_policies_init();

@@ -172,6 +172,23 @@ SELECT oauth_encrypt('', :alice, 'encrypted_access_token');
 SELECT oauth_encrypt(repeat('x', 65537), :alice, 'encrypted_access_token');
 \set VERBOSITY default
 
+-- A label that was found is looked up again if the enum has changed, and if that was rolled back.
+ALTER TYPE actor_type_enum RENAME VALUE 'user' TO 'person';
+\set VERBOSITY sqlstate
+SELECT access_token FROM oauth_get(:alice);
+\set VERBOSITY default
+ALTER TYPE actor_type_enum RENAME VALUE 'api_key' TO 'user';
+SELECT access_token FROM oauth_get(:alice);
+BEGIN;
+ALTER TYPE actor_type_enum RENAME VALUE 'user' TO 'api_key';
+ALTER TYPE actor_type_enum RENAME VALUE 'person' TO 'user';
+SELECT access_token FROM oauth_get(:alice);
+ROLLBACK;
+SELECT access_token FROM oauth_get(:alice);
+ALTER TYPE actor_type_enum RENAME VALUE 'user' TO 'api_key';
+ALTER TYPE actor_type_enum RENAME VALUE 'person' TO 'user';
+SELECT access_token FROM oauth_get(:alice);
+
 SET client_min_messages = warning;
 SELECT oauth_tokens_downgrade(discard_tokens => true) AS revision \gset
 DROP EXTENSION oauth_tokens;

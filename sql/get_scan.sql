@@ -153,6 +153,20 @@ EXPLAIN (COSTS OFF) EXECUTE got (:alice);
 EXECUTE got (:alice);
 EXECUTE got (:'w', 'google', 'user', NULL);
 EXECUTE got (:'w', 'google', 'api_key', 'alice');
+-- Values of parameters that stand still, and of those that a language evaluates.
+CREATE FUNCTION sql_gets(name text) RETURNS text LANGUAGE sql AS $$ SELECT access_token FROM oauth_get('11111111-1111-4111-8111-111111111111', 'google', 'user', $1) $$;
+CREATE FUNCTION plpgsql_gets(name text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE w uuid := '11111111-1111-4111-8111-111111111111'; t text := 'user'; c CURSOR (n text) FOR SELECT access_token FROM oauth_get(w, 'google', t, n); got text; again text;
+BEGIN
+    SELECT access_token INTO got FROM oauth_get(w, 'google', t, name);
+    OPEN c (name);
+    t := 'robot';
+    FETCH c INTO again;
+    CLOSE c;
+    RETURN concat_ws(', ', got, again);
+END $$;
+SELECT name, sql_gets(name), plpgsql_gets(name) FROM unnest(ARRAY['alice', 'bob', 'carol', NULL, 'alice']) name;
+DROP FUNCTION sql_gets, plpgsql_gets;
 SET enable_nestloop = off;
 SET enable_hashjoin = off;
 SELECT b.* FROM compare($$SELECT type, access_token FROM users JOIN oauth_get(@, 'user', 'alice') ON scopes = name ORDER BY 1$$) b;

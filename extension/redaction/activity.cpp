@@ -2,8 +2,6 @@
 
 #include "redaction/statement_text.hpp"
 
-#include <algorithm>
-#include <cstdio>
 #include <cstring>
 
 #include "postgres/compat.hpp"
@@ -32,14 +30,14 @@ void hide_activity(std::string_view function)
 {
 	if (MyBEEntry == nullptr || MyBEEntry->st_activity_raw == nullptr)
 		return;
-	char text[128];
-	snprintf(text, sizeof text, "%s%.*s>", placeholder_begin.data(),
-			 static_cast<int>(function.size()), function.data());
 	const auto size = static_cast<std::size_t>(pgstat_track_activity_query_size);
+	char *at = MyBEEntry->st_activity_raw;
+	const char *const end = at + size - 1;
 
 	PGSTAT_BEGIN_WRITE_ACTIVITY(MyBEEntry);
-	std::memset(MyBEEntry->st_activity_raw, 0, size);
-	std::memcpy(MyBEEntry->st_activity_raw, text, std::min(std::strlen(text), size - 1));
+	std::memset(at, 0, size);
+	for (const std::string_view part : {placeholder_begin, function, std::string_view(">")})
+		at += part.copy(at, static_cast<std::size_t>(end - at));
 	PGSTAT_END_WRITE_ACTIVITY(MyBEEntry);
 }
 

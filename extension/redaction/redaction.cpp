@@ -248,7 +248,8 @@ void post_parse_analyze(ParseState *state, Query *query, JumbleState *constants)
 		previous_post_parse_analyze(state, query, constants);
 }
 
-// Binding and executing show the text again, and analyze nothing.
+// Binding and executing show the text again, and analyze nothing. A function of ours that is
+// called then finds the statement marked.
 void hide_if_sensitive(const char *text)
 {
 	const TimestampTz statement = GetCurrentStatementStartTimestamp();
@@ -256,7 +257,7 @@ void hide_if_sensitive(const char *text)
 		return;
 	examined_statement = statement;
 	if (const std::string_view function = sensitive_function(); !function.empty())
-		hide_statement(function);
+		mark_statement(function);
 }
 
 void executor_run(QueryDesc *query, ScanDirection direction, uint64 count COMPAT_EXECUTE_ONCE)

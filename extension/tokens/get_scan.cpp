@@ -15,6 +15,7 @@ extern "C" {
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/params.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
@@ -45,7 +46,7 @@ enum class Position { before, at, after };
 
 struct GetScan {
 	CustomScanState custom;           // first
-	ExprState *arguments[kArguments]; // null: a constant, which the call has already
+	ExprState *arguments[kArguments]; // null: the call has the value already
 	FmgrInfo function;
 	DirectResult result;
 	bool has_called;
@@ -221,11 +222,29 @@ void look_up_function(const FuncExpr *call, FmgrInfo *function)
 	fmgr_info_set_expr(reinterpret_cast<Node *>(const_cast<FuncExpr *>(call)), function);
 }
 
+// The value of a parameter of a prepared statement; null: it is none, or the expression has to
+// be evaluated.
+const ParamExternData *given_parameter(const Expr *argument, ParamListInfo given)
+{
+	if (!IsA(argument, Param) || given == nullptr || given->paramFetch != nullptr ||
+		given->paramCompile != nullptr)
+		return nullptr;
+	const auto *parameter = reinterpret_cast<const Param *>(argument);
+	if (parameter->paramkind != PARAM_EXTERN || parameter->paramid <= 0 ||
+		parameter->paramid > given->numParams)
+		return nullptr;
+	const ParamExternData *value = &given->params[parameter->paramid - 1];
+	return value->ptype == parameter->paramtype ? value : nullptr;
+}
+
 void prepare_argument(GetScan &scan, int number, Expr *argument)
 {
+	const ParamListInfo given = scan.custom.ss.ps.state->es_param_list_info;
 	if (IsA(argument, Const)) {
 		const auto *constant = reinterpret_cast<Const *>(argument);
 		scan.call.args[number] = {constant->constvalue, constant->constisnull};
+	} else if (const ParamExternData *value = given_parameter(argument, given)) {
+		scan.call.args[number] = {value->value, value->isnull};
 	} else {
 		scan.arguments[number] = ExecInitExpr(argument, &scan.custom.ss.ps);
 	}

@@ -9,6 +9,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/uuid.h"
@@ -20,8 +21,30 @@ namespace oauth_tokens
 namespace
 {
 
+// The label that was looked up last, and its value. Good while no enum has changed since.
+struct KnownLabel {
+	Oid enum_type;
+	Datum value;
+	int size;
+	char label[NAMEDATALEN];
+	std::uint64_t looked_at;
+};
+KnownLabel known_label = {};
+std::uint64_t enum_changes = 1;
+
+void enum_changed(Datum, int, uint32)
+{
+	enum_changes++;
+}
+
+bool is_known(const char *label, int size, Oid enum_type)
+{
+	return known_label.looked_at == enum_changes && known_label.enum_type == enum_type &&
+		   known_label.size == size && memcmp(known_label.label, label, size) == 0;
+}
+
 // The column's value with this label, which need not end with a NUL.
-Datum find_actor_type(const char *label, int size, Oid enum_type)
+Datum look_up_actor_type(const char *label, int size, Oid enum_type)
 {
 	NameData name = {};
 	if (size < NAMEDATALEN)
@@ -34,6 +57,20 @@ Datum find_actor_type(const char *label, int size, Oid enum_type)
 	// Not from the cache alone: this refuses a value whose ADD may yet roll back.
 	return DirectFunctionCall2(enum_in, CStringGetDatum(NameStr(name)),
 							   ObjectIdGetDatum(enum_type));
+}
+
+Datum find_actor_type(const char *label, int size, Oid enum_type)
+{
+	if (likely(is_known(label, size, enum_type)))
+		return known_label.value;
+	const std::uint64_t changes = enum_changes;
+	const Datum value = look_up_actor_type(label, size, enum_type);
+	known_label.enum_type = enum_type;
+	known_label.value = value;
+	known_label.size = size;
+	memcpy(known_label.label, label, size);
+	known_label.looked_at = changes; // what changed meanwhile makes us look again
+	return value;
 }
 
 Oid look_up_argument_type(FunctionCallInfo fcinfo, int number)
@@ -89,6 +126,11 @@ void check_text(Datum value, const char *name, int max_bytes)
 }
 
 } // namespace
+
+void identity_init()
+{
+	CacheRegisterSyscacheCallback(ENUMTYPOIDNAME, enum_changed, 0);
+}
 
 const char *column_name(Column column)
 {

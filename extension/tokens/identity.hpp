@@ -34,6 +34,8 @@ inline constexpr const char *kWhereIdentity = "workspace_id OPERATOR(pg_catalog.
 											  " AND actor_type OPERATOR(pg_catalog.=) $3"
 											  " AND actor_id OPERATOR(pg_catalog.=) $4";
 
+void identity_init();
+
 const char *column_name(Column column);
 
 // Where a sealed value stands. An identity that is not known (the explicit

@@ -16,6 +16,7 @@ extern "C" {
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -153,12 +154,17 @@ void copy_tokens(const TokenRow &row, void *copy)
 		tokens->refresh_token = DatumGetTextPCopy(row.encrypted_refresh_token);
 }
 
+bool applies_row_security(Relation relation)
+{
+	return relation->rd_rel->relrowsecurity &&
+		   check_enable_rls(RelationGetRelid(relation), InvalidOid, false) == RLS_ENABLED;
+}
+
 // Null if it takes a plan.
-Relation index_for_caller(const TokenTable &table)
+Relation index_for_caller(const TokenTable &table, Relation relation)
 {
 	if (!OidIsValid(table.identity_index) || !table.rows_are_here ||
-		ExecutorCheckPerms_hook != nullptr ||
-		check_enable_rls(table.relid, InvalidOid, false) == RLS_ENABLED)
+		ExecutorCheckPerms_hook != nullptr || applies_row_security(relation))
 		return nullptr;
 	Relation index = index_open(table.identity_index, AccessShareLock);
 	if (may_scan_index(index))
@@ -172,11 +178,13 @@ Relation index_for_caller(const TokenTable &table)
 bool visit_token_row(const Identity &identity, Reads reads, RowVisitor visit, void *state)
 {
 	const TokenTable &table = token_table();
-	Relation index = index_for_caller(table);
-	if (index == nullptr)
-		return visit_by_plan(table, identity, reads, visit, state);
-	check_select_right(table, reads);
 	Relation relation = table_open(table.relid, NoLock);
+	Relation index = index_for_caller(table, relation);
+	if (index == nullptr) {
+		table_close(relation, NoLock);
+		return visit_by_plan(table, identity, reads, visit, state);
+	}
+	check_select_right(table, reads);
 	const bool found =
 		visit_by_index(table, relation, index, GetActiveSnapshot(), identity, reads, visit, state);
 	table_close(relation, NoLock);
