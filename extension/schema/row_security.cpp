@@ -1,7 +1,5 @@
 #include "schema/row_security.hpp"
 
-#include <utility>
-
 #include "errors.hpp"
 #include "postgres/function.hpp"
 #include "postgres/safe_settings.hpp"
@@ -57,18 +55,10 @@ Tables copy_names(const TokenTable &table)
 	return {table.relid, pstrdup(table.name), table.details_relid, pstrdup(table.details_name)};
 }
 
-// Some statements lock one table first, some the other, and a weaker lock that we held would be in
-// the way of one that has read a token and stores one. So we wait for either with neither held.
+// A weaker lock that we held would be in the way of one that has read a token and stores one.
 void lock_both(const Tables &tables)
 {
-	Oid first = tables.tokens;
-	Oid second = tables.details;
-	LockRelationOid(first, AccessExclusiveLock);
-	while (!ConditionalLockRelationOid(second, AccessExclusiveLock)) {
-		UnlockRelationOid(first, AccessExclusiveLock);
-		std::swap(first, second);
-		LockRelationOid(first, AccessExclusiveLock);
-	}
+	lock_out_readers(list_make2_oid(tables.tokens, tables.details));
 }
 
 bool has_policy(Oid table, const Policy &policy)
@@ -233,6 +223,7 @@ char *names_of(List *roles)
 
 void set_sidecar_roles(Oid table, const char *name, List *roles)
 {
+	lock_out_readers(list_make1_oid(table));
 	const bool exists = has_policy(table, kSidecarPolicy);
 	if (roles == NIL && exists)
 		execute_safely(psprintf("DROP POLICY %s ON %s", kSidecarPolicy.name, name));
@@ -258,7 +249,6 @@ void repair_sidecar_roles(const char *doing, Oid table, const char *name)
 											doing, kTableName)
 								   : errmsg("%s, repair %s table: every workspace is shown to %s",
 											doing, kTableName, names_of(wanted))));
-	lock_out_readers(list_make1_oid(table));
 	set_sidecar_roles(table, name, wanted);
 }
 

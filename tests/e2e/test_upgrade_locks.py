@@ -46,12 +46,12 @@ def locks(cluster, connection):
 
 
 @contextlib.contextmanager
-def upgrade(cluster):
+def upgrade(cluster, statement="SELECT oauth_tokens_upgrade()"):
     """In a session of its own, with what it says; ended before the test ends."""
     with cluster.connect(autocommit=True) as connection, ThreadPoolExecutor(1) as pool:
         said = []
         connection.add_notice_handler(lambda notice: said.append(notice.message_primary))
-        call = pool.submit(lambda: connection.execute("SELECT oauth_tokens_upgrade()").fetchone()[0])
+        call = pool.submit(lambda: connection.execute(statement).fetchone()[0])
         try:
             yield connection, call, said
         finally:
@@ -119,6 +119,28 @@ def test_readers_do_not_wait_behind_a_long_one(adopted):  # E26
             assert not call.done()
             long.commit()
             assert call.result() == "bb51836389e7 (head)"
+
+
+@pytest.mark.parametrize("statement", [
+    "SELECT oauth_tokens_enable_row_security()",
+    "SELECT oauth_tokens_disable_row_security()",
+    "SELECT oauth_tokens_grant('pg_monitor', 'sidecar')",
+])
+def test_nor_behind_other_changes(adopted, statement):  # E26
+    adopted.rows(WHOLE)
+    adopted.rows("SELECT oauth_tokens_upgrade()")
+    if "enable" not in statement:
+        adopted.rows("SELECT oauth_tokens_enable_row_security()")
+    with adopted.connect() as long:
+        long.execute(READ)
+        with upgrade(adopted, statement) as (_, call, said), adopted.connect(autocommit=True) as reader:
+            wait_until(lambda: "waiting for transactions that use oauth_tokens" in said, what="the notice")
+            reader.execute("SET lock_timeout = '5s'")
+            for _ in range(20):
+                reader.execute(READ)
+            assert not call.done()
+            long.commit()
+            call.result()
 
 
 def test_writers_do_not_wait_behind_a_long_one(adopted):  # E26
