@@ -279,6 +279,37 @@ def test_a_hang_up_ends_nothing(make_sidecar):
     assert made.stop() == 0
 
 
+def test_a_stop_answers_every_thread(make_sidecar):
+    """Whatever its clients do: one waits for the database, one has sent half of a request, one is idle."""
+    made = make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": THREADS, "OAUTH_DATABASE_POOL": 4 * THREADS})
+    locked = [someone() for _ in range(THREADS)]
+    for one in locked:
+        made.store(one, "first")
+    with made.cluster.connect(made.db) as blocker, connections(made, 3 * THREADS) as clients:
+        waiting, halves, idle = clients[:THREADS], clients[THREADS:2 * THREADS], clients[2 * THREADS:]
+        blocker.execute("SELECT FROM oauth_tokens FOR UPDATE")
+        for client, one in zip(waiting, locked):
+            client.request("DELETE", path_of("token", one, revoke="never"),
+                           headers={"Authorization": f"Bearer {API_TOKEN}"})
+        wait_until(lambda: made.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'sidecar' AND"
+                                    " wait_event_type = 'Lock'")[0][0] == THREADS)
+        for client in halves:
+            client.sock.sendall(b"GET /healthz HTTP/1.1\r\n")
+        wait_until(lambda: made.get("/healthz").status == 200)
+        made.send_signal(signal.SIGTERM)
+        for client in idle:
+            assert client.sock.recv(1) == b""
+        for client in halves:
+            client.sock.sendall(b"Host: h\r\n\r\n")
+            answer = client.sock.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200 ") and b"\r\nConnection: close\r\n" in answer
+        blocker.rollback()
+        for client in waiting:
+            answer = client.getresponse()
+            assert answer.status == 200 and answer.getheader("Connection") == "close"
+    assert made.process.wait(30) == 0
+
+
 def test_threads_end_with_the_process(cached):
     with connections(cached) as clients:
         assert len(clients) == 2 * THREADS
