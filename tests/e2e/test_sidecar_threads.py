@@ -266,7 +266,7 @@ def test_the_log_names_the_thread_that_has_lost_redis(make_cached, make_redis):
     assert len(redis_lines(made)) == 2 * THREADS
 
 
-def test_a_hang_up_ends_nothing(make_sidecar):
+def test_a_hang_up_ends_nothing(make_sidecar):  # C9
     """Somebody expects a reload."""
     made = make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": THREADS})
     whose = someone()
@@ -279,7 +279,7 @@ def test_a_hang_up_ends_nothing(make_sidecar):
     assert made.stop() == 0
 
 
-def test_a_stop_answers_every_thread(make_sidecar):
+def test_a_stop_answers_every_thread(make_sidecar):  # C9
     """Whatever its clients do: one waits for the database, one has sent half of a request, one is idle."""
     made = make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": THREADS, "OAUTH_DATABASE_POOL": 4 * THREADS})
     locked = [someone() for _ in range(THREADS)]
