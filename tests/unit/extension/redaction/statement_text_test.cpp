@@ -86,7 +86,10 @@ TEST(AnyExecuted, Names)
 	EXPECT_EQ(executed("explain execute P; EXECUTE /* a */ -- b\n \"Q \"\" q\"(1)"),
 			  (Names{"p", "Q \" q"}));
 	EXPECT_EQ(executed("EXECUTE /* a /* b */ c */ p; EXECUTE -- x\rq$1()"), (Names{"p", "q$1"}));
-	EXPECT_EQ(executed("executed executes"), Names{});
+	EXPECT_EQ(executed("execute x;'exEcute X,eXecute y'execute"), (Names{"x", "x", "y", ""}));
+	EXPECT_EQ(executed("executed executes _execute 1execute \xc3\xa9"
+					   "execute execute1 xx X execut"),
+			  Names{});
 	EXPECT_EQ(executed("EXECUTE"), Names{""});
 	EXPECT_EQ(executed("EXECUTE \""), Names{""});
 	EXPECT_EQ(executed("EXECUTE " + std::string(100, 'a')), Names{std::string(63, 'a')});
