@@ -18,17 +18,19 @@ constexpr long long kYear0 = -62'167'219'200;
 constexpr long long kYear9999Ends = 253'402'300'799;
 constexpr std::string_view kForm = "0000-00-00T00:00:00+00:00"; // 0 before the sign: a digit
 constexpr std::size_t kSign = kForm.find('+');
+static_assert(kForm.size() == std::tuple_size_v<TimeText>);
 
 } // namespace
 
 // By hand, because a format string takes ten times as long, and each token has a time.
-std::string format_time(long long seconds)
+TimeText time_text(long long seconds)
 {
 	const Seconds time{std::chrono::seconds(std::clamp(seconds, kYear0, kYear9999Ends))};
 	const auto days = std::chrono::floor<std::chrono::days>(time);
 	const std::chrono::year_month_day date(days);
 	const std::chrono::hh_mm_ss clock(time - days);
-	std::string text(kForm);
+	TimeText text;
+	std::copy_n(kForm.data(), kForm.size(), text.data());
 	const auto put = [&](std::size_t at, std::size_t digits, unsigned number) {
 		for (; digits > 0; digits--, number /= 10)
 			text[at + digits - 1] = static_cast<char>('0' + number % 10);

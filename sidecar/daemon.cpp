@@ -234,10 +234,8 @@ void Daemon::make_routers()
 		context_of(0), browser_store_, client_, callback_limiter_, registry_,
 		[this] { return published_; }, [this] { return api_pool_.statistics().open > 0; },
 		[this] { revoker_.wake(); }, [this] { return gauges(); }});
-	const auto ask_first = [this](http::Request request) {
-		auto answer = [this, request = std::move(request)]() mutable {
-			return shards_[0]->router->answer(std::move(request));
-		};
+	const auto ask_first = [this](http::Request &&request) {
+		auto answer = [this, &request] { return shards_[0]->router->answer(std::move(request)); };
 		return call_on(context_.get_executor(), std::move(answer));
 	};
 	for (std::size_t i = 1; i < shards_.size(); i++)
@@ -249,7 +247,7 @@ std::unique_ptr<server::Server> Daemon::make_server()
 	std::vector<server::Loop> loops;
 	for (const auto &shard : shards_)
 		loops.push_back({shard->loop,
-						 [&router = *shard->router](http::Request request) {
+						 [&router = *shard->router](http::Request &&request) {
 							 return router.answer(std::move(request));
 						 },
 						 [&counts = shard->requests](const server::AccessRecord &served) {

@@ -67,43 +67,40 @@ std::shared_ptr<const Coherence::Known> RedisCache::usable() const
 }
 
 // One coroutine for a hit, because each costs as much as reading the entry.
-asio::awaitable<Lookup> RedisCache::look_up(const oauth::Identity &identity)
+asio::awaitable<void> RedisCache::look_up(const oauth::Identity &identity, Lookup &found)
 {
-	Lookup result;
 	auto known = usable();
 	if (!known || !keys_.entries.caches(identity) || !circuit_.admit(Circuit::Clock::now())) {
 		metrics_.cache_read(CacheRead::bypass);
-		co_return result;
+		co_return;
 	}
 	try {
-		std::string key = keys_.entries.key(identity);
-		auto asking = connection_.ask(read_of(key));
+		const std::string metadata_key = keys_.entry_metadata(identity);
+		auto asking = connection_.ask(read_of(metadata_key));
 		redis::Answer answer = co_await std::move(asking);
 		const redis::Reply values = answer.take();
 		// Without a heartbeat of this epoch, nobody would believe a fill.
 		const bool is_fresh = is_heartbeat_fresh(values, *known);
 		if (is_fresh)
-			result.hit = open(identity, key, values, *known);
-		if (is_fresh && !result.hit) {
-			FillLease lease{identity, std::move(key), cache_entry::new_epoch_id(),
-							std::move(known)};
-			co_await take_lease(lease, result);
+			open(identity, keys_.entry_of(metadata_key), values, *known, found);
+		if (is_fresh && !found.hit) {
+			auto taking = take_lease(identity, metadata_key, std::move(known), found);
+			co_await std::move(taking);
 		}
 		circuit_.succeed();
-		metrics_.cache_read(result.hit ? CacheRead::hit : CacheRead::miss);
+		metrics_.cache_read(found.hit ? CacheRead::hit : CacheRead::miss);
 	} catch (const redis::Error &error) {
 		failed(error);
 		metrics_.cache_read(CacheRead::bypass);
 	} catch (const std::exception &) { // no memory, or OpenSSL fails
 		metrics_.cache_read(CacheRead::bypass);
 	}
-	co_return result;
 }
 
 // Entry, entry metadata and heartbeat as of one moment.
-redis::Command RedisCache::read_of(const std::string &key) const
+redis::Command RedisCache::read_of(std::string_view metadata_key) const
 {
-	return {"MGET", key, keys_.entry_metadata(key), keys_.live};
+	return {"MGET", keys_.entry_of(metadata_key), metadata_key, keys_.live};
 }
 
 bool RedisCache::is_heartbeat_fresh(const redis::Reply &values, const Coherence::Known &known)
@@ -114,23 +111,24 @@ bool RedisCache::is_heartbeat_fresh(const redis::Reply &values, const Coherence:
 	return true;
 }
 
-std::optional<CachedToken> RedisCache::open(const oauth::Identity &identity, const std::string &key,
-											const redis::Reply &values,
-											const Coherence::Known &known)
+void RedisCache::open(const oauth::Identity &identity, std::string_view key,
+					  const redis::Reply &values, const Coherence::Known &known, Lookup &found)
 {
 	const std::string_view value = values[0].text();
 	auto entry_metadata = metadata_format_.read(values[1].text(), identity, value);
 	if (!entry_metadata || entry_metadata->epoch_id != known.epoch.id)
-		return std::nullopt;
+		return;
 	auto entry = entries_.read(key, value);
 	if (!entry || !is_true(*entry, key, known))
-		return std::nullopt;
-	return CachedToken{std::move(*entry), std::move(entry_metadata->details)};
+		return;
+	CachedToken &hit = found.hit.emplace();
+	hit.entry = std::move(*entry);
+	hit.details = std::move(entry_metadata->details);
 }
 
 // For a sealed entry, Redis is not trusted: we check here that it was filled under this epoch,
 // that it is not past its end, and that nothing has changed since.
-bool RedisCache::is_true(const cache_entry::Entry &entry, const std::string &key,
+bool RedisCache::is_true(const cache_entry::Entry &entry, std::string_view key,
 						 const Coherence::Known &known) const
 {
 	if (settings_.key.empty())
@@ -140,13 +138,18 @@ bool RedisCache::is_true(const cache_entry::Entry &entry, const std::string &key
 }
 
 // The last holder of the lease may have filled since our read, so we read again.
-asio::awaitable<void> RedisCache::take_lease(FillLease &lease, Lookup &result)
+asio::awaitable<void> RedisCache::take_lease(const oauth::Identity &identity,
+											 std::string_view metadata_key,
+											 std::shared_ptr<const Coherence::Known> known,
+											 Lookup &found)
 {
+	FillLease lease{identity, std::string(keys_.entry_of(metadata_key)),
+					cache_entry::new_epoch_id(), std::move(known)};
 	const std::string name = keys_.lease(lease.entry_key);
 	const std::string life = std::to_string(std::chrono::milliseconds(kLeaseLife).count());
 	std::vector<redis::Command> commands;
 	commands.push_back(redis::Command{"SET", name, lease.id, "NX", "PX", life});
-	commands.push_back(read_of(lease.entry_key));
+	commands.push_back(read_of(metadata_key));
 	if (usable() != lease.known)
 		co_return;
 	const std::vector<redis::Reply> replies = co_await connection_.run(std::move(commands));
@@ -154,11 +157,11 @@ asio::awaitable<void> RedisCache::take_lease(FillLease &lease, Lookup &result)
 	if (replies[0].kind() != redis::Reply::Kind::status)
 		co_return;
 	if (is_heartbeat_fresh(replies[1], *lease.known))
-		result.hit = open(lease.identity, lease.entry_key, replies[1], *lease.known);
-	if (result.hit)
+		open(lease.identity, lease.entry_key, replies[1], *lease.known, found);
+	if (found.hit)
 		fill(std::move(lease), nullptr);
 	else
-		result.lease = std::move(lease);
+		found.lease = std::move(lease);
 }
 
 void RedisCache::fill(FillLease lease, const database::StoredToken *found)

@@ -26,7 +26,7 @@ public:
 			   const cache_entry::Keys &keys, Coherence &coherence, const ChangeMemory &changes,
 			   const settings::Cache &settings, Metrics &metrics);
 
-	boost::asio::awaitable<Lookup> look_up(const oauth::Identity &identity) override;
+	boost::asio::awaitable<void> look_up(const oauth::Identity &identity, Lookup &found) override;
 	void fill(FillLease lease, const database::StoredToken *found) override;
 	boost::asio::awaitable<void> evict(const oauth::Identity &identity) override;
 	// Through this connection alone. False if Redis cannot be asked, or does not answer.
@@ -47,13 +47,16 @@ private:
 
 	Filling filling_of(const FillLease &lease, const database::StoredToken *found) const;
 	std::shared_ptr<const Coherence::Known> usable() const;
-	std::optional<CachedToken> open(const oauth::Identity &identity, const std::string &key,
-									const redis::Reply &values, const Coherence::Known &known);
-	redis::Command read_of(const std::string &key) const;
-	boost::asio::awaitable<void> take_lease(FillLease &lease, Lookup &result);
+	void open(const oauth::Identity &identity, std::string_view key, const redis::Reply &values,
+			  const Coherence::Known &known, Lookup &found);
+	redis::Command read_of(std::string_view metadata_key) const;
+	boost::asio::awaitable<void> take_lease(const oauth::Identity &identity,
+											std::string_view metadata_key,
+											std::shared_ptr<const Coherence::Known> known,
+											Lookup &found);
 	boost::asio::awaitable<void> store(FillLease lease, Filling filling);
 	boost::asio::awaitable<void> release(FillLease lease);
-	bool is_true(const cache_entry::Entry &entry, const std::string &key,
+	bool is_true(const cache_entry::Entry &entry, std::string_view key,
 				 const Coherence::Known &known) const;
 	bool is_heartbeat_fresh(const redis::Reply &values, const Coherence::Known &known);
 	boost::asio::awaitable<bool> run_quietly(redis::Command command);

@@ -51,8 +51,10 @@ class TokenCache
 {
 public:
 	virtual ~TokenCache() = default;
-	// None of these throws. Read the database after you have the lease.
-	virtual boost::asio::awaitable<Lookup> look_up(const oauth::Identity &identity) = 0;
+	// None of these throws. Read the database after you have the lease. `found` is empty before
+	// (to return it would move its texts several times).
+	virtual boost::asio::awaitable<void> look_up(const oauth::Identity &identity,
+												 Lookup &found) = 0;
 	// The token that the holder of the lease has read; null: nothing to fill.
 	virtual void fill(FillLease lease, const database::StoredToken *found) = 0;
 	// After a change by this daemon itself: its caller must not read the old entry. Other
@@ -65,7 +67,7 @@ public:
 class NoCache : public TokenCache
 {
 public:
-	boost::asio::awaitable<Lookup> look_up(const oauth::Identity &) override { co_return Lookup(); }
+	boost::asio::awaitable<void> look_up(const oauth::Identity &, Lookup &) override { co_return; }
 	void fill(FillLease, const database::StoredToken *) override {}
 	boost::asio::awaitable<void> evict(const oauth::Identity &) override { co_return; }
 	bool keeps_refresh_tokens() const noexcept override { return false; }

@@ -46,36 +46,33 @@ class OwnForm
 public:
 	explicit OwnForm(std::string_view text) : rest_(text) {}
 
-	// Nothing if it is another form, which may be an entry, too.
-	std::optional<Entry> read(KeyName key_name)
+	// False if it is another form, which may be an entry, too.
+	bool read(KeyName key_name, Entry &entry)
 	{
-		Entry entry;
 		std::optional<std::string_view> text;
 		if (!takes(R"({"access_token":)") || !take(text) || !text || text->empty())
-			return std::nullopt;
+			return false;
 		entry.access_token = common::Secret(*text);
 		if (!takes(R"(,"refresh_token":)") || !take(text))
-			return std::nullopt;
+			return false;
 		if (text)
 			entry.refresh_token.emplace(*text);
 		if (!takes(R"(,"expires_at":)") || !take(text))
-			return std::nullopt;
+			return false;
 		if (text && !(entry.expires_at = common::parse_time(*text)))
-			return std::nullopt;
+			return false;
 		if (!takes(R"(,"scope":)") || !take(text))
-			return std::nullopt;
+			return false;
 		if (text)
 			entry.scope.emplace(*text);
 		if (key_name && (!takes(R"(,"key":)") || !take(text) || text != key_name))
-			return std::nullopt;
+			return false;
 		if (key_name && takes(R"(,"fill":)")) {
 			if (!take(text) || !text)
-				return std::nullopt;
+				return false;
 			entry.fill = *text;
 		}
-		if (rest_ != "}")
-			return std::nullopt;
-		return entry;
+		return rest_ == "}";
 	}
 
 private:
@@ -275,9 +272,10 @@ common::Secret write_entry_json(const Entry &entry, KeyName key_name)
 
 std::optional<Entry> read_entry_json(std::string_view text, KeyName key_name)
 {
-	if (auto entry = OwnForm(text).read(key_name))
-		return entry;
-	return parse_entry_json(text, key_name);
+	std::optional<Entry> entry(std::in_place);
+	if (!OwnForm(text).read(key_name, *entry))
+		entry = parse_entry_json(text, key_name);
+	return entry;
 }
 
 std::optional<Entry> parse_entry_json(std::string_view text, KeyName key_name)

@@ -1,5 +1,8 @@
 #include "cache_entry/entry_metadata.hpp"
 
+#include <endian.h>
+
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <tuple>
@@ -29,20 +32,20 @@ Hex digest(const oauth::Identity &identity, std::string_view entry_value)
 	const std::array<std::string_view, 4> names = {identity.workspace_id, identity.provider,
 												   identity.actor_type, identity.actor_id};
 	// In one piece, because each that OpenSSL gets costs as much as a hundred bytes.
-	std::string head;
 	std::size_t size = kLengthBytes * (names.size() + 1);
 	for (const std::string_view name : names)
 		size += name.size();
-	head.reserve(size);
-	const auto add_length = [&head](std::uint64_t length) {
-		for (int shift = 8 * (kLengthBytes - 1); shift >= 0; shift -= 8)
-			head += static_cast<char>(length >> shift);
+	std::string head(size, '\0');
+	char *out = head.data();
+	const auto add_length = [&out](std::uint64_t length) {
+		const std::uint64_t big_endian = htobe64(length);
+		out = std::copy_n(reinterpret_cast<const char *>(&big_endian), kLengthBytes, out);
 	};
 	for (const std::string_view name : names)
 		add_length(name.size());
 	add_length(entry_value.size());
 	for (const std::string_view name : names)
-		head += name;
+		out = std::copy_n(name.data(), name.size(), out);
 	return common::hex(common::sha256({head, entry_value}));
 }
 

@@ -14,6 +14,8 @@ namespace sidecar::cache_entry
 class KeyTemplate
 {
 public:
+	static constexpr std::size_t kUsualSize = 192; // of a key, or less
+
 	// Empty: the cache's own form, in which '%' and ':' inside a value are written
 	// %25 and %3A. Any other template takes the values unescaped. Throws
 	// std::invalid_argument if the text has an error of its own.
@@ -30,6 +32,7 @@ public:
 	bool caches(const oauth::Identity &identity) const noexcept;
 
 	std::string key(const oauth::Identity &identity) const;
+	void append_key(std::string &out, const oauth::Identity &identity) const;
 
 	// A glob pattern of Redis that matches every key that this can make.
 	std::string scan_pattern() const;

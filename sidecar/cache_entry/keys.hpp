@@ -21,6 +21,19 @@ struct Keys {
 	{
 		return metadata_prefix + std::string(entry);
 	}
+	// The same of an identity's entry. The entry's own key is its end, by entry_of().
+	std::string entry_metadata(const oauth::Identity &identity) const
+	{
+		std::string name;
+		name.reserve(metadata_prefix.size() + KeyTemplate::kUsualSize);
+		name += metadata_prefix;
+		entries.append_key(name, identity);
+		return name;
+	}
+	std::string_view entry_of(std::string_view metadata_name) const
+	{
+		return metadata_name.substr(metadata_prefix.size());
+	}
 	std::string lease(std::string_view entry) const { return lease_prefix + std::string(entry); }
 
 	const KeyTemplate entries;

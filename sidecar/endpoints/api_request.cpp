@@ -67,7 +67,7 @@ oauth::Identity read_identity(const http::Parameters &parameters, std::string_vi
 	oauth::Identity identity;
 	identity.provider = provider_name;
 	identity.workspace_id = lower(parameters.get("workspace_id").value_or(""));
-	if (!common::is_uuid(identity.workspace_id))
+	if (!common::is_lower_case_uuid(identity.workspace_id))
 		throw bad_parameter("workspace_id");
 	identity.actor_type = parameters.get("actor_type").value_or("user");
 	if (identity.actor_type.empty() || identity.actor_type.size() > kMaxActorTypeBytes)

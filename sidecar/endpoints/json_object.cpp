@@ -94,16 +94,14 @@ JsonObject &JsonObject::add(std::string_view name, long long value)
 	return add_json(name, std::to_string(value));
 }
 
-std::string format_time(double seconds_since_1970)
-{
-	constexpr double far = 1e15; // what is beyond, infinity too, is no number of seconds
-	return common::format_time(
-		static_cast<long long>(std::floor(std::clamp(seconds_since_1970, -far, far))));
-}
-
 JsonObject &JsonObject::add_time(std::string_view name, const std::optional<double> &seconds)
 {
-	return seconds ? add(name, std::string_view(format_time(*seconds))) : add_json(name, {});
+	constexpr double far = 1e15; // what is beyond, infinity too, is no number of seconds
+	if (!seconds)
+		return add_json(name, {});
+	const common::TimeText text =
+		common::time_text(static_cast<long long>(std::floor(std::clamp(*seconds, -far, far))));
+	return add(name, std::string_view(text.data(), text.size()));
 }
 
 JsonObject &JsonObject::add_json(std::string_view name, std::string_view json)

@@ -38,6 +38,4 @@ private:
 	std::string text_;
 };
 
-std::string format_time(double seconds_since_1970);
-
 } // namespace sidecar::endpoints

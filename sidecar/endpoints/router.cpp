@@ -84,45 +84,12 @@ bool has_method(std::string_view methods, std::string_view method)
 	return false;
 }
 
-Awaitable<Response> answer_by(const Route &route, ShardContext &shard, Context *first,
-							  const Request &request, std::string_view provider)
-{
-	if (!has_method(route.methods, request.method)) {
-		Response response = error_response({Error::method_not_allowed}, request.id);
-		response.with("Allow", std::string(route.methods));
-		co_return response;
-	}
-	std::optional<HttpError> refusal;
-	try {
-		auto answer = route.is_of_shard(request) ? route.of_shard(shard, request, provider)
-												 : route.of_first(*first, request, provider);
-		co_return co_await std::move(answer);
-	} catch (const HttpError &error) {
-		refusal = error;
-	} catch (const database::StoreError &error) {
-		refusal = http_error(error, request.id);
-	}
-	co_return route.audience == Audience::browser ? page(Page::unavailable)
-												  : error_response(*refusal, request.id);
-}
-
-} // namespace
-
-Response hardened(Response response)
-{
-	response.with("Cache-Control", "no-store")
-		.with("Content-Security-Policy", content_security_policy())
-		.with("Referrer-Policy", "no-referrer")
-		.with("X-Content-Type-Options", "nosniff")
-		.with("X-Frame-Options", "DENY");
-	return response;
-}
-
-boost::asio::awaitable<Response> Router::answer(Request request)
+// Nothing if there is none. `provider` is the one in the path.
+const Route *find_route(const Request &request, std::string_view public_url,
+						std::string_view &provider)
 {
 	constexpr std::string_view kFlows = "/oauth/";
-	std::string_view path = without_prefix(request.path, shard_.settings.public_url);
-	std::string_view provider;
+	std::string_view path = without_prefix(request.path, public_url);
 	if (path.starts_with(kFlows)) {
 		path.remove_prefix(kFlows.size());
 		provider = path.substr(0, path.find('/'));
@@ -130,16 +97,66 @@ boost::asio::awaitable<Response> Router::answer(Request request)
 		if (path.starts_with('/')) // not /oauth/{provider}//healthz
 			path = {};
 	}
-	for (const Route &route : kRoutes)
-		if (is_for(route, request, path)) {
-			if (!first_ && !route.is_of_shard(request))
-				co_return co_await ask_first_(std::move(request));
-			Context *first = first_ ? &*first_ : nullptr;
-			Response response = co_await answer_by(route, shard_, first, request, provider);
-			response.endpoint = route.name;
-			co_return hardened(std::move(response));
+	const auto *found = std::ranges::find_if(
+		kRoutes, [&](const Route &route) { return is_for(route, request, path); });
+	return found == std::end(kRoutes) ? nullptr : found;
+}
+
+Response refusal_of(const Route &route, const HttpError &error, const Request &request)
+{
+	return route.audience == Audience::browser ? page(Page::unavailable)
+											   : error_response(error, request.id);
+}
+
+Response wrong_method(const Route &route, const Request &request)
+{
+	Response response = error_response({Error::method_not_allowed}, request.id);
+	response.with("Allow", std::string(route.methods));
+	return response;
+}
+
+} // namespace
+
+Response hardened(Response response)
+{
+	static const std::string lines = "Cache-Control: no-store\r\n"
+									 "Content-Security-Policy: " +
+									 content_security_policy() +
+									 "\r\n"
+									 "Referrer-Policy: no-referrer\r\n"
+									 "X-Content-Type-Options: nosniff\r\n"
+									 "X-Frame-Options: DENY\r\n";
+	response.fixed_headers = lines;
+	return response;
+}
+
+boost::asio::awaitable<Response> Router::answer(Request &&request)
+{
+	std::string_view provider;
+	const Route *const route = find_route(request, shard_.settings.public_url, provider);
+	if (route == nullptr)
+		co_return hardened(error_response({Error::not_found}, request.id));
+	const bool is_of_shard = route->is_of_shard(request);
+	if (!first_ && !is_of_shard) {
+		auto asking = ask_first_(std::move(request));
+		co_return co_await std::move(asking);
+	}
+	Response response;
+	try {
+		if (has_method(route->methods, request.method)) {
+			auto answer = is_of_shard ? route->of_shard(shard_, request, provider)
+									  : route->of_first(*first_, request, provider);
+			response = co_await std::move(answer);
+		} else {
+			response = wrong_method(*route, request);
 		}
-	co_return hardened(error_response({Error::not_found}, request.id));
+	} catch (const HttpError &error) {
+		response = refusal_of(*route, error, request);
+	} catch (const database::StoreError &error) {
+		response = refusal_of(*route, http_error(error, request.id), request);
+	}
+	response.endpoint = route->name;
+	co_return hardened(std::move(response));
 }
 
 } // namespace sidecar::endpoints

@@ -16,7 +16,7 @@ namespace sidecar::endpoints
 class Router
 {
 public:
-	using Answer = std::function<boost::asio::awaitable<http::Response>(http::Request)>;
+	using Answer = std::function<boost::asio::awaitable<http::Response>(http::Request &&)>;
 
 	// Of the first shard, which answers everything.
 	explicit Router(Context context) : shard_(context), first_(std::move(context)) {}
@@ -26,7 +26,8 @@ public:
 	{
 	}
 
-	boost::asio::awaitable<http::Response> answer(http::Request request);
+	// The request lives until the answer is ready.
+	boost::asio::awaitable<http::Response> answer(http::Request &&request);
 
 private:
 	ShardContext shard_;

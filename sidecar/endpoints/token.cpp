@@ -210,14 +210,14 @@ Awaitable<http::Response> stored_token(ShardContext &context, const http::Reques
 Awaitable<http::Response> token(ShardContext &context, const http::Request &request,
 								std::string_view provider_name)
 {
-	const ApiRequest call =
-		read_api_request(context, request, provider_name, settings::ApiToken::token,
-						 {"min_ttl", "force", "if_token_sha256"});
+	ApiRequest call = read_api_request(context, request, provider_name, settings::ApiToken::token,
+									   {"min_ttl", "force", "if_token_sha256"});
 	const Wish wish = read_wish(call.parameters);
+	call.parameters.clear(); // so that this memory serves other requests meanwhile
 
 	cache::Lookup cached;
 	if (!wish.force)
-		cached = co_await context.cache.look_up(call.identity);
+		co_await context.cache.look_up(call.identity, cached);
 	const double now = static_cast<double>(context.now()) / 1000;
 	if (cached.hit && lives_for(cached.hit->entry, wish.min_ttl, now)) {
 		const cache_entry::Entry &entry = cached.hit->entry;

@@ -1,6 +1,7 @@
 #include "http/parameters.hpp"
 
 #include "common/ascii.hpp"
+#include "common/printable.hpp"
 #include "common/secret_string.hpp"
 
 #include <algorithm>
@@ -13,6 +14,7 @@ namespace
 
 // No provider sends a dozen, and the search for doubled names is quadratic.
 constexpr std::size_t kMaxParameters = 64;
+constexpr std::size_t kUsualParameters = 6; // or fewer
 
 constexpr char kHexDigits[] = "0123456789ABCDEF";
 
@@ -56,7 +58,7 @@ Parameters::Fault fault_of(std::string_view text, std::size_t max) noexcept
 	using Fault = Parameters::Fault;
 	if (text.size() > max)
 		return Fault::too_long;
-	if (std::ranges::all_of(text, common::is_printable))
+	if (common::is_all_printable(text))
 		return Fault::none;
 	if (!common::is_utf8(text))
 		return Fault::bad_utf8;
@@ -67,7 +69,10 @@ Parameters::Fault fault_of(std::string_view text, std::size_t max) noexcept
 // escape is malformed.
 char *decode(std::string_view text, bool plus_is_space, char *out) noexcept
 {
-	for (std::size_t i = 0; i < text.size(); i++) {
+	// Nearly all begin with a run of what stands for itself, and end with it.
+	const std::size_t plain = std::min({text.find('%'), text.find('+'), text.size()});
+	out = std::copy_n(text.data(), plain, out);
+	for (std::size_t i = plain; i < text.size(); i++) {
 		if (text[i] == '+' && plus_is_space) {
 			*out++ = ' ';
 		} else if (text[i] != '%') {
@@ -131,8 +136,7 @@ Parameters Parameters::read(std::string_view query, std::size_t max_value, const
 	Parameters parsed;
 	parsed.text_.resize(query.size());
 	parsed.end_ = parsed.text_.data();
-	parsed.pairs_.reserve(
-		std::min(kMaxParameters, 1 + static_cast<std::size_t>(std::ranges::count(query, '&'))));
+	parsed.pairs_.reserve(kUsualParameters);
 	while (parsed.fault_ == Fault::none && !query.empty()) {
 		const std::string_view piece = query.substr(0, query.find('&'));
 		query.remove_prefix(std::min(query.size(), piece.size() + 1));
@@ -189,9 +193,12 @@ bool Parameters::Wanted::is_prose(std::string_view name) const noexcept
 	return std::ranges::find(prose, name) != prose.end();
 }
 
-Parameters::~Parameters()
+void Parameters::clear() noexcept
 {
 	common::wipe(text_.data(), text_.size());
+	text_ = std::vector<char>();
+	pairs_ = Pairs();
+	faulty_ = {};
 }
 
 bool Parameters::has(std::string_view name) const noexcept

@@ -37,7 +37,8 @@ public:
 	static Parameters parse_only(std::string_view query, const Wanted &wanted,
 								 std::size_t max_value = 8192);
 	Parameters(Parameters &&) = default;
-	~Parameters(); // wipes them
+	~Parameters() { clear(); }
+	void clear() noexcept; // wipes them, and frees their memory
 
 	Fault fault() const noexcept { return fault_; }
 	// The name at fault, as it came from outside.

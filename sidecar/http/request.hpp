@@ -30,7 +30,7 @@ struct Request {
 	Request(Request &&) = default;
 	Request &operator=(Request &&) = default;
 
-	std::string id; // of the request, ours: 16 hexadecimal digits
+	std::string_view id; // of the request, ours: 16 hexadecimal digits, which its connection keeps
 	Audience audience = Audience::everything;
 	std::string method;
 	std::string path;          // as sent, without the query

@@ -13,6 +13,7 @@ namespace sidecar::http
 
 struct Response {
 	Response() = default;
+	// The type is a literal.
 	Response(int answer_status, std::string_view type, std::string content)
 		: status(answer_status), content_type(type), body(std::move(content))
 	{
@@ -36,9 +37,10 @@ struct Response {
 	}
 
 	int status = 500;
-	std::string content_type;
+	std::string_view content_type;
 	std::string body;
 	std::vector<std::pair<std::string_view, std::string>> headers;
+	std::string_view fixed_headers;     // whole lines, which live as long as the process
 	std::string_view endpoint = "none"; // for log and metrics: a name of ours, never input
 };
 

@@ -1,6 +1,5 @@
 #include "redis/connection.hpp"
 
-#include <openssl/crypto.h>
 #include <openssl/ssl.h>
 
 #include <algorithm>
@@ -151,7 +150,6 @@ void Connection::send(Handler handler, std::span<const Command> commands)
 		command.write_to(output_);
 	const auto deadline = Clock::now() + (is_serving_ ? limits_.command : limits_.connect);
 	pipelines_.push_back({std::move(handler), {}, commands.size(), deadline});
-	pipelines_.back().replies.reserve(commands.size());
 	if (!is_watched_)
 		watch(deadline);
 	flush_soon();
@@ -224,7 +222,7 @@ void Connection::receive()
 				if (error)
 					self->end(kLost);
 				self->take({self->input_.data(), bytes});
-				OPENSSL_cleanse(self->input_.data(), bytes);
+				common::wipe(self->input_.data(), bytes);
 				if (!self->has_ended_)
 					self->receive();
 			});
@@ -234,6 +232,10 @@ void Connection::receive()
 void Connection::take(std::string_view bytes)
 {
 	while (!bytes.empty() && !has_ended_) {
+		if (std::optional<Reply> texts = decoder_.take_texts(bytes)) {
+			deliver(std::move(*texts));
+			continue;
+		}
 		decoder_.feed(bytes.substr(0, kBite));
 		bytes.remove_prefix(std::min(bytes.size(), kBite));
 		while (!has_ended_) {
@@ -256,6 +258,9 @@ void Connection::deliver(Reply reply)
 		if (const std::string_view code = unavailable_code(reply); !code.empty())
 			return end("Redis cannot serve: " + std::string(code));
 	Pipeline &first = pipelines_.front();
+	// Not before the first one: memory that many requests hold at a time is slow to get and free.
+	if (first.replies.empty())
+		first.replies.reserve(first.size);
 	first.replies.push_back(std::move(reply));
 	if (first.replies.size() < first.size)
 		return;

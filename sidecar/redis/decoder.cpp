@@ -4,8 +4,11 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <array>
 #include <new>
 #include <utility>
+
+#include "common/ascii.hpp"
 
 extern "C" {
 #include <hiredis/sds.h>
@@ -90,6 +93,42 @@ Functions functions()
 
 redisReplyObjectFunctions kFunctions = functions<redisReplyObjectFunctions>();
 
+constexpr std::string_view kLineEnd = "\r\n";
+
+// Takes a line such as "$12" from the front. Nothing if it is not there as Redis writes it, or has
+// more digits than a text of one read.
+std::optional<std::size_t> take_size(std::string_view &bytes, char kind) noexcept
+{
+	constexpr std::size_t kMaxDigits = 6;
+	const std::string_view line = bytes.substr(0, 1 + kMaxDigits);
+	if (!line.starts_with(kind))
+		return std::nullopt;
+	std::size_t end = 1, size = 0;
+	for (; end < line.size() && common::is_digit(line[end]); end++)
+		size = size * 10 + static_cast<std::size_t>(line[end] - '0');
+	const bool is_number = end == 2 || (end > 2 && line[1] != '0');
+	if (!is_number || !bytes.substr(end).starts_with(kLineEnd))
+		return std::nullopt;
+	bytes.remove_prefix(end + kLineEnd.size());
+	return size;
+}
+
+// Takes a text or nil from the front; false if it is neither, or not all there.
+bool take_text(std::string_view &bytes, Reply::Text &text) noexcept
+{
+	constexpr std::string_view kNil = "$-1\r\n";
+	if (bytes.starts_with(kNil)) {
+		bytes.remove_prefix(kNil.size());
+		return true;
+	}
+	const auto size = take_size(bytes, '$');
+	if (!size || bytes.size() < *size || !bytes.substr(*size).starts_with(kLineEnd))
+		return false;
+	text = bytes.substr(0, *size);
+	bytes.remove_prefix(*size + kLineEnd.size());
+	return true;
+}
+
 } // namespace
 
 void Decoder::Free::operator()(redisReader *reader) const noexcept
@@ -131,6 +170,23 @@ void Decoder::feed(std::string_view bytes)
 	}
 	has_failed_ = redisReaderFeed(&reader, bytes.data(), bytes.size()) != REDIS_OK;
 	written_ = std::max<std::size_t>(written_, reader.len);
+}
+
+std::optional<Reply> Decoder::take_texts(std::string_view &bytes)
+{
+	std::array<Reply::Text, 8> texts;
+	std::string_view rest = bytes;
+	const bool is_between = taken_ == 0 && !has_failed_;
+	const auto size = is_between ? take_size(rest, '*') : std::nullopt;
+	if (!size || *size > texts.size())
+		return std::nullopt;
+	for (std::size_t i = 0; i < *size; i++)
+		if (!take_text(rest, texts[i]))
+			return std::nullopt;
+	if (bytes.size() - rest.size() > max_reply_)
+		return std::nullopt;
+	bytes = rest;
+	return Reply::of_texts({texts.data(), *size});
 }
 
 std::optional<Reply> Decoder::next()

@@ -24,6 +24,10 @@ public:
 
 	// Copies the bytes, which the caller wipes. All replies are taken before more is fed.
 	void feed(std::string_view bytes);
+	// If the bytes begin with a whole array of a few texts, and all replies before it were taken:
+	// that array, without its bytes being fed. This is what a read of the cache gets, and hiredis
+	// takes four times as long. Otherwise nothing, and the bytes are fed as any.
+	std::optional<Reply> take_texts(std::string_view &bytes);
 	// Nothing if more bytes are needed, or if has_failed().
 	std::optional<Reply> next();
 	// Bytes came that are not Redis' protocol, or too many. It stays so.

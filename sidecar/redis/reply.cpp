@@ -14,11 +14,18 @@ constexpr std::size_t kMaxCode = 32;
 
 } // namespace
 
+Reply::Memory Reply::memory_for(std::size_t size)
+{
+	return Memory(new char[size], Wipe{size});
+}
+
 Reply Reply::of_text(Kind kind, std::string_view text)
 {
 	Reply reply;
 	reply.kind_ = kind;
-	reply.text_ = common::Secret(text);
+	reply.memory_ = memory_for(text.size());
+	std::copy_n(text.data(), text.size(), reply.memory_.get());
+	reply.text_ = {reply.memory_.get(), text.size()};
 	return reply;
 }
 
@@ -36,6 +43,25 @@ Reply Reply::of_array(std::size_t expected)
 	reply.kind_ = Kind::array;
 	reply.elements_.reserve(std::min(expected, kMaxReserved));
 	return reply;
+}
+
+Reply Reply::of_texts(std::span<const Text> texts)
+{
+	std::size_t size = 0;
+	for (const Text &text : texts)
+		size += text ? text->size() : 0;
+	Reply array = of_array(texts.size());
+	array.memory_ = memory_for(size);
+	char *at = array.memory_.get();
+	for (const Text &text : texts) {
+		Reply &element = array.elements_.emplace_back();
+		if (!text)
+			continue;
+		element.kind_ = Kind::text;
+		element.text_ = {at, text->size()};
+		at = std::copy_n(text->data(), text->size(), at);
+	}
+	return array;
 }
 
 std::string_view Reply::error_code() const noexcept

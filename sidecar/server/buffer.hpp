@@ -2,13 +2,12 @@
 // is something to read, so an idle connection costs no memory.
 #pragma once
 
-#include <openssl/crypto.h>
-
 #include <algorithm>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <memory>
 #include <string_view>
 
+#include "common/wipe.hpp"
 #include "http/request.hpp"
 
 namespace sidecar::server
@@ -27,7 +26,7 @@ struct WipingAllocator {
 	T *allocate(std::size_t count) { return std::allocator<T>().allocate(count); }
 	void deallocate(T *memory, std::size_t count) noexcept
 	{
-		OPENSSL_cleanse(memory, count * sizeof(T));
+		common::wipe(memory, count * sizeof(T));
 		std::allocator<T>().deallocate(memory, count);
 	}
 	bool operator==(const WipingAllocator &) const noexcept { return true; }

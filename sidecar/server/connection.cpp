@@ -95,7 +95,8 @@ asio::awaitable<void> HttpConnection::serve()
 }
 
 // One request and its answer; true if another may follow. If an idle
-// connection is ended, a request that has already arrived is still answered.
+// connection is ended, a request that has already arrived is still answered. The handler always
+// runs to its end, even if the client is gone: it may be in the middle of a transaction.
 asio::awaitable<bool> HttpConnection::exchange(bool is_last)
 {
 	RequestReader reader;
@@ -106,15 +107,27 @@ asio::awaitable<bool> HttpConnection::exchange(bool is_last)
 		co_await refuse(reader, outcome);
 		co_return false;
 	}
-	http::Request request = reader.take();
-	begin_record(request);
-	const http::Response response = co_await handle(std::move(request));
+	begin_record(reader.request());
+	enter(Phase::handler);
+	std::optional<http::Response> response;
+	state_->requests++;
+	try {
+		auto answer = state_->handler(std::move(reader.request()));
+		response = co_await std::move(answer);
+	} catch (...) {
+		// Its message is not logged: it may contain anything.
+		log::error("the handler of a request failed",
+				   {{"request_id", std::string_view(record_.request_id)}});
+	}
+	state_->requests--;
 	if (is_taken_over_)
 		co_return false;
+	if (!response)
+		response = state_->refusal(500, record_.request_id);
 	// A request behind this one that has arrived is answered, even during the drain.
 	const bool is_end = is_last || (state_->is_draining && buffer_.empty());
 	const bool closes = is_end || !reader.keep_alive();
-	const bool is_sent = co_await send(response, closes);
+	const bool is_sent = co_await send(*response, closes);
 	if (is_sent && closes && !buffer_.empty())
 		co_await linger();
 	co_return is_sent && !closes;
@@ -140,31 +153,10 @@ asio::awaitable<HttpConnection::Outcome> HttpConnection::receive(RequestReader &
 	co_return state == State::whole ? Outcome::whole : Outcome::refused;
 }
 
-// The handler always runs to its end, even if the client is gone: it may be in the middle of a
-// transaction.
-asio::awaitable<http::Response> HttpConnection::handle(http::Request request)
-{
-	enter(Phase::handler);
-	request.id = record_.request_id;
-	request.audience = audience_;
-	std::optional<http::Response> response;
-	state_->requests++;
-	try {
-		auto answer = state_->handler(std::move(request));
-		response = co_await std::move(answer);
-	} catch (...) {
-		// Its message is not logged: it may contain anything.
-		log::error("the handler of a request failed",
-				   {{"request_id", std::string_view(record_.request_id)}});
-	}
-	state_->requests--;
-	co_return response ? std::move(*response) : state_->refusal(500, record_.request_id);
-}
-
 asio::awaitable<void> HttpConnection::refuse(RequestReader &reader, Outcome outcome)
 {
 	const bool is_late = outcome == Outcome::late;
-	begin_record(reader.take());
+	begin_record(reader.request());
 	const int status = is_late ? 408 : reader.status();
 	const http::Response response = state_->refusal(status, record_.request_id);
 	const bool is_sent = co_await send(response, true);
@@ -249,13 +241,16 @@ void HttpConnection::enter(Phase phase) noexcept
 	is_late_ = false;
 }
 
-void HttpConnection::begin_record(const http::Request &request)
+// The texts keep their memory from one request to the next.
+void HttpConnection::begin_record(http::Request &request)
 {
-	record_ = {};
-	record_.request_id = state_->request_ids.next();
+	const RequestIds::Id id = state_->request_ids.next();
+	record_.request_id.assign(id.data(), id.size());
 	record_.method = known_method(request.method);
-	record_.path = request.path.substr(0, kMaxLoggedPath);
+	record_.path.assign(request.path, 0, kMaxLoggedPath);
 	record_.begin = Clock::now();
+	request.id = record_.request_id;
+	request.audience = audience_;
 }
 
 void HttpConnection::observe(const http::Response &response)

@@ -47,14 +47,13 @@ private:
 	boost::asio::awaitable<void> serve();
 	boost::asio::awaitable<bool> exchange(bool is_last);
 	boost::asio::awaitable<Outcome> receive(RequestReader &reader, bool is_last);
-	boost::asio::awaitable<http::Response> handle(http::Request request);
 	boost::asio::awaitable<void> refuse(RequestReader &reader, Outcome outcome);
 	boost::asio::awaitable<bool> send(const http::Response &response, bool closes);
 	boost::asio::awaitable<void> linger();
 	static boost::asio::awaitable<void> answer_late(std::shared_ptr<HttpConnection> self);
 
 	void enter(Phase phase) noexcept;
-	void begin_record(const http::Request &request);
+	void begin_record(http::Request &request);
 	void observe(const http::Response &response);
 
 	const Place client_;

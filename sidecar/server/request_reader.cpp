@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/ascii.hpp"
+#include "common/printable.hpp"
 #include "common/secret_string.hpp"
 
 namespace sidecar::server
@@ -105,9 +106,10 @@ private:
 		version_ = version;
 		request.method = plain(method);
 		// Only the origin form, and only ASCII: Beast lets bytes over 0x7f pass.
-		if (target.front() != '/' || !std::all_of(target.begin(), target.end(), common::is_visible))
-			return refuse(400, error);
 		const auto text = plain(target);
+		if (!text.starts_with('/') || !common::is_all_printable(text) ||
+			text.find(' ') != std::string_view::npos)
+			return refuse(400, error);
 		const auto path_end = std::min(text.find('?'), text.size());
 		request.path = text.substr(0, path_end);
 		request.query = text.substr(std::min(path_end + 1, text.size()));
@@ -273,9 +275,9 @@ bool RequestReader::keep_alive() const noexcept
 	return parser_->is_done() && parser_->keep_alive() && parser_->is_current();
 }
 
-http::Request RequestReader::take() noexcept
+http::Request &RequestReader::request() noexcept
 {
-	return std::move(parser_->request);
+	return parser_->request;
 }
 
 } // namespace sidecar::server

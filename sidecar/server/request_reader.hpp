@@ -35,9 +35,8 @@ public:
 	int status() const noexcept;
 	// After `whole`.
 	bool keep_alive() const noexcept;
-	// Moves the request out; call it once. After `refused`, it has target and method, too, if
-	// they were read.
-	http::Request take() noexcept;
+	// After `refused`, it has target and method, too, if they were read.
+	http::Request &request() noexcept;
 
 private:
 	class Parser;

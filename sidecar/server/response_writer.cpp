@@ -57,7 +57,8 @@ void add_checked(std::string &out, std::string_view name, std::string_view value
 
 std::size_t room_for(const http::Response &response)
 {
-	std::size_t size = 256 + response.content_type.size() + response.body.size();
+	std::size_t size =
+		256 + response.content_type.size() + response.body.size() + response.fixed_headers.size();
 	for (const auto &[name, value] : response.headers)
 		size += name.size() + value.size() + 4;
 	return size;
@@ -79,6 +80,7 @@ common::Secret answer_text(const http::Response &response, const AnswerKind &kin
 	add(out, "X-Request-Id", kind.request_id);
 	for (const auto &[name, value] : response.headers)
 		add_checked(out, name, value, kind.request_id);
+	out += response.fixed_headers;
 	if (kind.closes)
 		add(out, "Connection", "close");
 	out += "\r\n";

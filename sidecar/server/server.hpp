@@ -34,8 +34,8 @@ struct Statistics {
 	int requests = 0; // being answered now
 };
 
-// Answers a request. It must not throw (an exception becomes a 500).
-using Handler = std::function<boost::asio::awaitable<http::Response>(http::Request)>;
+// Answers a request, which lives until then. It must not throw (an exception becomes a 500).
+using Handler = std::function<boost::asio::awaitable<http::Response>(http::Request &&)>;
 // The parts of a request that may be logged, and no others.
 struct AccessRecord {
 	std::string request_id;

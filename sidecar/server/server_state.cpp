@@ -18,13 +18,13 @@ RequestIds::RequestIds()
 }
 
 // SplitMix64. It is a permutation, so 2^64 ids are different.
-std::string RequestIds::next()
+RequestIds::Id RequestIds::next() noexcept
 {
 	std::uint64_t mixed = state_ += 0x9e3779b97f4a7c15;
 	mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
 	mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
 	mixed ^= mixed >> 31;
-	std::string id(16, '0');
+	Id id;
 	for (auto digit = id.rbegin(); digit != id.rend(); ++digit, mixed >>= 4)
 		*digit = "0123456789abcdef"[mixed & 15];
 	return id;

@@ -3,6 +3,7 @@
 
 #include "server/server.hpp"
 #include "server/tls_socket.hpp"
+#include <array>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <list>
@@ -19,7 +20,8 @@ class RequestIds
 {
 public:
 	RequestIds();
-	std::string next();
+	using Id = std::array<char, 16>; // hexadecimal digits
+	Id next() noexcept;
 
 private:
 	std::uint64_t state_;

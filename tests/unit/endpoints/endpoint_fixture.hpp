@@ -276,13 +276,13 @@ public:
 	int filled = 0, released = 0, evicted = 0;
 	cache::CacheState is = cache::CacheState::none;
 
-	boost::asio::awaitable<cache::Lookup> look_up(const oauth::Identity &identity) override
+	boost::asio::awaitable<void> look_up(const oauth::Identity &identity,
+										 cache::Lookup &found) override
 	{
-		cache::Lookup result;
-		result.hit = std::move(hit);
-		if (!result.hit && has_lease)
-			result.lease.emplace().identity = identity;
-		co_return result;
+		found.hit = std::move(hit);
+		if (!found.hit && has_lease)
+			found.lease.emplace().identity = identity;
+		co_return;
 	}
 	void fill(cache::FillLease, const database::StoredToken *found) override
 	{
@@ -391,6 +391,13 @@ inline std::vector<std::string> all(const http::Response &response, std::string_
 	for (const auto &[header, value] : response.headers)
 		if (header == name)
 			values.push_back(value);
+	std::string_view lines = response.fixed_headers;
+	while (!lines.empty()) {
+		const std::string_view line = lines.substr(0, lines.find("\r\n"));
+		lines.remove_prefix(line.size() + 2);
+		if (line.substr(0, line.find(": ")) == name)
+			values.emplace_back(line.substr(name.size() + 2));
+	}
 	return values;
 }
 

@@ -29,9 +29,11 @@ TEST(JsonObject, IsAnObjectWithoutMembers)
 // docs/design/flow.md, "API": every time is written in this form, past 2038 and before 1970, too.
 TEST(JsonObject, WritesTimesInUtc)
 {
-	EXPECT_EQ(format_time(0), "1970-01-01T00:00:00+00:00");
-	EXPECT_EQ(format_time(-0.5), "1969-12-31T23:59:59+00:00");
-	EXPECT_EQ(format_time(4102444800), "2100-01-01T00:00:00+00:00");
+	JsonObject object;
+	object.add_time("a", 0).add_time("b", -0.5).add_time("c", 4102444800).add_time("d", -1e300);
+	EXPECT_EQ(std::move(object).finish(),
+			  R"({"a":"1970-01-01T00:00:00+00:00","b":"1969-12-31T23:59:59+00:00",)"
+			  R"("c":"2100-01-01T00:00:00+00:00","d":"0000-01-01T00:00:00+00:00"})");
 }
 
 } // namespace sidecar::endpoints

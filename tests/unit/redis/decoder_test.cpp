@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "redis/command.hpp"
 
 namespace sidecar::redis
@@ -93,6 +95,74 @@ TEST(RedisDecoder, ReadsRepliesInAnyPieces)
 		}
 		EXPECT_EQ(text, expected) << cut;
 	}
+}
+
+// As hiredis reads them; what is left over is a good reply's rest, or is fed.
+TEST(RedisDecoder, TakesWholeArraysOfTexts)
+{
+	const std::string_view wholes[] = {"*0\r\n", "*1\r\n$-1\r\n", "*1\r\n$0\r\n\r\n",
+									   "*3\r\n$10\r\n0123456789\r\n$-1\r\n$4\r\n\r\n$1\r\n",
+									   "*8\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n"
+									   "$1\r\ne\r\n$1\r\nf\r\n$1\r\ng\r\n$1\r\nh\r\n"};
+	for (const std::string_view whole : wholes) {
+		Decoder decoder(kMax);
+		std::string bytes = std::string(whole) + "*1\r\n$1";
+		std::string_view rest = bytes;
+		const std::optional<Reply> reply = decoder.take_texts(rest);
+		ASSERT_TRUE(reply) << whole;
+		EXPECT_EQ(shown(*reply) + ";", decoded(whole, 1));
+		EXPECT_EQ(rest, "*1\r\n$1");
+		std::ranges::fill(bytes, 'x'); // they were copied
+		EXPECT_EQ(shown(*reply) + ";", decoded(whole, 1));
+		for (std::size_t size = 0; size < whole.size(); size++) {
+			std::string_view part = whole.substr(0, size);
+			EXPECT_FALSE(decoder.take_texts(part)) << part;
+			EXPECT_EQ(part.size(), size);
+		}
+	}
+}
+
+TEST(RedisDecoder, TakesNothingElse)
+{
+	for (std::string_view bytes :
+		 {"+OK\r\n", "$1\r\na\r\n", "*-1\r\n", "*1\r\n:1\r\n", "*1\r\n+a\r\n", "*1\r\n*0\r\n",
+		  "*1\r\n$1\r\nab\r\n", "*1\r\n$2\r\na\r\n", "*01\r\n$1\r\na\r\n", "*1\r\n$01\r\na\r\n",
+		  "*1\r\n$\r\n\r\n", "*\r\n", "*1\n$1\na\n", "*1\r\n$-2\r\n", "*1\r\n$1\r\naxx",
+		  "*1\r\n$1234567\r\na\r\n", "*1\r\n$ 1\r\na\r\n",
+		  "*9\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"}) {
+		Decoder decoder(kMax);
+		const std::string_view all = bytes;
+		EXPECT_FALSE(decoder.take_texts(bytes)) << all;
+		EXPECT_EQ(bytes, all);
+	}
+	const std::string_view texts = "*1\r\n$1\r\na\r\n";
+	std::string_view bytes = texts;
+	EXPECT_FALSE(Decoder(texts.size() - 1).take_texts(bytes));
+	EXPECT_TRUE(Decoder(texts.size()).take_texts(bytes));
+}
+
+// In the middle of a reply, an array is a part of it, or of one of its texts.
+TEST(RedisDecoder, TakesNothingWithinAReply)
+{
+	const std::string_view texts = "*1\r\n$1\r\na\r\n";
+	for (const std::string_view begun :
+		 {"*2\r\n", "*2\r\n$1\r\nb\r\n", "$11\r\n", "$12\r\nb", "*"}) {
+		Decoder decoder(kMax);
+		decoder.feed(begun);
+		EXPECT_FALSE(decoder.next());
+		std::string_view bytes = texts;
+		EXPECT_FALSE(decoder.take_texts(bytes)) << begun;
+	}
+	Decoder decoder(kMax);
+	decoder.feed("+OK\r\n");
+	EXPECT_TRUE(decoder.next());
+	EXPECT_FALSE(decoder.next());
+	std::string_view bytes = texts;
+	EXPECT_TRUE(decoder.take_texts(bytes));
+	decoder.feed("?\r\n");
+	EXPECT_FALSE(decoder.next());
+	bytes = texts;
+	EXPECT_FALSE(decoder.take_texts(bytes));
 }
 
 TEST(RedisDecoder, ReadsMuchAndLong)

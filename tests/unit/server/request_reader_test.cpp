@@ -46,7 +46,7 @@ Read read(std::string_view bytes, Next next)
 	if (state == State::whole) {
 		result.status = 200;
 		result.keep_alive = reader.keep_alive();
-		result.request = reader.take();
+		result.request = std::move(reader.request());
 		(result.rest = buffer.data()) += bytes;
 	}
 	return result;

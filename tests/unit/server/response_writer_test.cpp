@@ -19,6 +19,7 @@ TEST(ServerAnswer, SaysWhatItMust)
 {
 	http::Response response(200, "text/plain", "hello");
 	response.with("Cache-Control", "no-store");
+	response.fixed_headers = "X-One: 1\r\nX-Two: 2\r\n";
 	const common::Secret answer = answer_text(response, {"0123456789abcdef", false, false});
 	const std::string text(answer.reveal());
 	EXPECT_TRUE(text.starts_with("HTTP/1.1 200 OK\r\nDate: "));
@@ -26,7 +27,7 @@ TEST(ServerAnswer, SaysWhatItMust)
 	EXPECT_TRUE(contains(text, "\r\nContent-Type: text/plain\r\n"));
 	EXPECT_TRUE(contains(text, "\r\nContent-Length: 5\r\n"));
 	EXPECT_TRUE(contains(text, "\r\nX-Request-Id: 0123456789abcdef\r\n"));
-	EXPECT_TRUE(text.ends_with("\r\nCache-Control: no-store\r\n\r\nhello"));
+	EXPECT_TRUE(text.ends_with("\r\nCache-Control: no-store\r\nX-One: 1\r\nX-Two: 2\r\n\r\nhello"));
 	EXPECT_FALSE(contains(text, "Server:"));
 	EXPECT_FALSE(contains(text, "Connection:"));
 }
