@@ -1,8 +1,10 @@
 """A schema and a locale that nobody has thought of."""
 
+import subprocess
+
 import psycopg
 import pytest
-from support.harness import DATABASE
+from support.harness import DATABASE, new_directory
 from support.tokens import get, identity, store
 
 SCHEMA = "Odd .schema; %s, "  # no quotes or comments: PostgreSQL refuses them
@@ -26,7 +28,15 @@ def test_a_schema_with_an_odd_name(cluster):
                                " AND item NOT IN ('source of the key', 'daemon')").fetchall() == []
 
 
-def test_turkish(make_cluster):
+@pytest.fixture
+def turkish(monkeypatch):
+    """A locale that is made here, since few machines have it."""
+    locales = new_directory("locales")
+    subprocess.run(["localedef", "--inputfile=tr_TR", "--charmap=UTF-8", locales / "tr_TR.utf8"], check=True)
+    monkeypatch.setenv("LOCPATH", str(locales))
+
+
+def test_turkish(turkish, make_cluster):
     """I is no capital of i there."""
     cluster = make_cluster(initdb_args=["--locale=tr_TR.utf8", "--encoding=UTF8"],
                            settings={"lc_messages": "tr_TR.utf8", "log_statement": "all",
