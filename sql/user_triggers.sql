@@ -118,9 +118,27 @@ SELECT connect(), has();
 DROP TRIGGER keep_refresh ON oauth_tokens;
 SELECT connect();
 SELECT has();
+-- A trigger that leaves out what would change nothing is not blamed: there was no refresh token.
+CREATE TRIGGER redundant BEFORE UPDATE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+SELECT connect(), has();
+DROP TRIGGER redundant ON oauth_tokens;
+-- Nor are details lost beside one. The second store of a transaction changes nothing.
+CREATE TRIGGER redundant BEFORE UPDATE ON oauth_token_details FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE FUNCTION store(refresh text, details text) RETURNS text LANGUAGE sql AS $$ SELECT said(format('''stored'' FROM oauth_store(%s, ''a4'', %L, expires_in => 0, details => %L)', identity('al'), refresh, details)) $$;
+CREATE FUNCTION refresh(details text) RETURNS text LANGUAGE sql AS $$
+    SELECT said(format('oauth_refresh_commit(%s, %s, ''a5'', NULL, 60, NULL, %L)', identity('al'),
+        said(format('fence FROM oauth_refresh_begin(%s, ''10 years'')', identity('al'))), details)) $$;
+\set details '{"account_id": "1", "client_id": "c", "account_label": "label", "extra": {"a": 1}, "lifetime": 60}'
+SELECT store('r4', :'details');
+SELECT store(NULL, :'details'), store(NULL, :'details');
+SELECT refresh('{"account_label": "label", "extra": {"a": 1}}');
+SELECT account_id, client_id, account_label, extra, lifetime FROM oauth_token_details;
+SELECT store('r4', :'details');
+DROP TRIGGER redundant ON oauth_token_details;
 -- Details that are left out.
 CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 CREATE TRIGGER leave_out BEFORE INSERT OR UPDATE ON oauth_token_details FOR EACH ROW EXECUTE FUNCTION leave_out();
+SELECT refresh('{"account_label": "other"}'), has();
 SELECT said(format('oauth_store(%s, ''a3'', details => ''{}'')', identity('al'))), said(format('''stored'' FROM oauth_store(%s, ''a3'')', identity('al')));
 DROP TRIGGER leave_out ON oauth_token_details;
 
@@ -130,4 +148,4 @@ DROP ROLE regress_writer;
 SELECT oauth_tokens_downgrade(discard_tokens => true) AS revision \gset
 DROP EXTENSION oauth_tokens;
 DROP TYPE actor_type_enum;
-DROP FUNCTION identity, said, has, beside, old, touch, connect, keep_refresh, leave_out;
+DROP FUNCTION identity, said, has, beside, old, touch, connect, keep_refresh, store, refresh, leave_out;

@@ -287,7 +287,8 @@ char *find_in_foreign_keys(Relation table)
 
 char *find_in_triggers(Relation table)
 {
-	const TriggerDesc *triggers = table->trigdesc;
+	// A copy: a look-up can free what the relation has, although the table is locked.
+	const TriggerDesc *triggers = CopyTriggerDesc(table->trigdesc);
 	for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
 		const Trigger &trigger = triggers->triggers[i];
 		// Internal ones are those of foreign keys and constraints.

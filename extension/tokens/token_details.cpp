@@ -132,14 +132,54 @@ void run_following(PlanCache &kept, const TokenTable &table, BuildSql build_sql,
 	execute_following(plan, parameters.values, parameters.nulls, from, to);
 }
 
+// What a statement that wrote no row has left there. A trigger may leave a row out that is already
+// as it would become; that one is not lost.
+enum class Found { nothing, same, other };
+
+// `wanted`: what the row's members and digest should be by now.
+Found find_written(PlanCache &kept, const TokenTable &table, const char *wanted,
+				   const SpiParameters &parameters, const Identity &identity)
+{
+	run_following(
+		kept, table,
+		[&] {
+			return psprintf("SELECT ROW(account_id, account_label, issuer, client_id, extra,"
+							" lifetime, refresh_expires_at, refresh_token_digest)"
+							"::pg_catalog.record OPERATOR(pg_catalog.*=) ROW(%s) FROM %s WHERE %s"
+							" AND token_id OPERATOR(pg_catalog.=) $5",
+							wanted, table.details_name, kWhereIdentity);
+		},
+		parameters, identity, identity);
+	if (SPI_processed == 0)
+		return Found::nothing;
+	return DatumGetBool(returned(1)) ? Found::same : Found::other;
+}
+
+[[noreturn]] void raise_details_left_out()
+{
+	ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+					errmsg("the details were not stored"),
+					errdetail("A trigger on oauth_token_details left the row out.")));
+	pg_unreachable();
+}
+
+// The members and the digest, as written() numbers them.
+constexpr const char *kReplacing = "$6, $7, $8, $9, $10, $11, $12, $13";
+constexpr const char *kRefreshing =
+	"COALESCE($6, account_id), COALESCE($7, account_label), COALESCE($8, issuer),"
+	" COALESCE($9, client_id), CASE WHEN $10 IS NULL THEN extra"
+	" ELSE COALESCE(extra, '{}') OPERATOR(pg_catalog.||) $10 END, COALESCE($11, lifetime),"
+	" COALESCE($12, refresh_expires_at), COALESCE($13, refresh_token_digest)";
+
 } // namespace
 
 void details_store(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 				   const Jsonb *details, const bytea *refresh_token_digest)
 {
-	static PlanCache kept;
+	static PlanCache kept, kept_look;
 	if (!table.details_are_unique)
 		raise_table_differs(table.details_name, "nothing keeps an identity unique");
+	const SpiParameters parameters = written(table, identity, id, details, refresh_token_digest);
 	run_following(
 		kept, table,
 		[&] {
@@ -147,24 +187,23 @@ void details_store(const TokenTable &table, const Identity &identity, const pg_u
 				"INSERT INTO %s (workspace_id, provider, actor_type, actor_id, token_id,"
 				" account_id, account_label, issuer, client_id, extra, lifetime,"
 				" refresh_expires_at, refresh_token_digest, connected_at) VALUES ($1, $2, $3,"
-				" $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, pg_catalog.now())"
+				" $4, $5, %s, pg_catalog.now())"
 				" ON CONFLICT (workspace_id, provider, actor_type, actor_id) DO UPDATE SET"
 				" token_id = $5, account_id = $6, account_label = $7, issuer = $8,"
 				" client_id = $9, extra = $10, lifetime = $11, refresh_expires_at = $12,"
 				" refresh_token_digest = $13, connected_at = pg_catalog.now()",
-				table.details_name);
+				table.details_name, kReplacing);
 		},
-		written(table, identity, id, details, refresh_token_digest), identity, identity);
-	if (SPI_processed != 1)
-		ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-						errmsg("the details were not stored"),
-						errdetail("A trigger on oauth_token_details left the row out.")));
+		parameters, identity, identity);
+	if (SPI_processed != 1 &&
+		find_written(kept_look, table, kReplacing, parameters, identity) != Found::same)
+		raise_details_left_out();
 }
 
 void details_refresh(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 					 const Jsonb *details, const bytea *refresh_token_digest, TimestampTz lifetime)
 {
-	static PlanCache kept;
+	static PlanCache kept, kept_look;
 	SpiParameters parameters = written(table, identity, id, details, refresh_token_digest);
 	if (lifetime >= 0 && parameters.nulls[kLifetimeAt] == 'n') {
 		auto *interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
@@ -176,19 +215,23 @@ void details_refresh(const TokenTable &table, const Identity &identity, const pg
 		kept, table,
 		[&] {
 			return psprintf(
-				"UPDATE %s SET account_id = COALESCE($6, account_id),"
-				" account_label = COALESCE($7, account_label), issuer = COALESCE($8, issuer),"
-				" client_id = COALESCE($9, client_id), extra = CASE WHEN $10 IS NULL THEN extra"
-				" ELSE COALESCE(extra, '{}') OPERATOR(pg_catalog.||) $10 END,"
-				" lifetime = COALESCE($11, lifetime),"
-				" refresh_expires_at = COALESCE($12, refresh_expires_at),"
-				" refresh_token_digest = COALESCE($13, refresh_token_digest)"
+				"UPDATE %s SET (account_id, account_label, issuer, client_id, extra, lifetime,"
+				" refresh_expires_at, refresh_token_digest) = ROW(%s)"
 				" WHERE %s AND token_id OPERATOR(pg_catalog.=) $5",
-				table.details_name, kWhereIdentity);
+				table.details_name, kRefreshing, kWhereIdentity);
 		},
 		parameters, identity, identity);
-	if (SPI_processed == 0 && details != nullptr)
+	if (SPI_processed != 0 || details == nullptr)
+		return;
+	switch (find_written(kept_look, table, kRefreshing, parameters, identity)) {
+	case Found::nothing:
 		details_store(table, identity, id, details, refresh_token_digest);
+		break;
+	case Found::same:
+		break;
+	case Found::other:
+		raise_details_left_out();
+	}
 }
 
 void check_details(const Jsonb *details)

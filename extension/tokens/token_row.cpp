@@ -20,6 +20,7 @@ extern "C" {
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 }
 
 namespace oauth_tokens
@@ -88,8 +89,9 @@ bool may_scan_index(Relation index)
 								 TransactionXmin);
 }
 
-bool visit_by_index(const TokenTable &table, Relation relation, Relation index, Snapshot snapshot,
-					const Identity &identity, Reads reads, RowVisitor visit, void *state)
+template <typename Take>
+bool find_by_index(const TokenTable &table, Relation relation, Relation index, Snapshot snapshot,
+				   const Identity &identity, Take take)
 {
 	ScanKeyData keys[kIdentityColumns];
 	memcpy(keys, table.identity_keys, sizeof keys);
@@ -100,16 +102,23 @@ bool visit_by_index(const TokenTable &table, Relation relation, Relation index, 
 	TupleTableSlot *slot = table_slot_create(relation, nullptr);
 	index_rescan(scan, keys, kIdentityColumns, nullptr, 0);
 	const bool found = index_getnext_slot(scan, ForwardScanDirection, slot);
-	if (found) {
+	if (found)
+		take(slot);
+	ExecDropSingleTupleTableSlot(slot);
+	index_endscan(scan);
+	return found;
+}
+
+bool visit_by_index(const TokenTable &table, Relation relation, Relation index, Snapshot snapshot,
+					const Identity &identity, Reads reads, RowVisitor visit, void *state)
+{
+	return find_by_index(table, relation, index, snapshot, identity, [&](TupleTableSlot *slot) {
 		Datum values[lengthof(kRead)];
 		bool nulls[lengthof(kRead)];
 		for (int i = 0; i < columns_read(reads); i++)
 			values[i] = slot_getattr(slot, table.attno[kRead[i]], &nulls[i]);
 		visit(make_row(values, nulls, reads), state);
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	index_endscan(scan);
-	return found;
+	});
 }
 
 char *select_statement(const TokenTable &table, Reads reads)
@@ -210,13 +219,17 @@ bool row_has_stayed(const TokenTable &table, const Identity &identity)
 {
 	Relation relation = table_open(table.relid, NoLock);
 	Relation index = index_open(table.identity_index, AccessShareLock);
-	const auto is_seen_by = [&](Snapshot snapshot) {
-		return visit_by_index(
-			table, relation, index, snapshot, identity, Reads::access_token,
-			[](const TokenRow &, void *) {}, nullptr);
+	const auto find_id = [&](Snapshot snapshot, pg_uuid_t *id) {
+		return find_by_index(table, relation, index, snapshot, identity, [&](TupleTableSlot *slot) {
+			bool is_null;
+			const Datum value = slot_getattr(slot, table.attno[kId], &is_null);
+			if (!is_null)
+				*id = *DatumGetUUIDP(value);
+		});
 	};
-	const bool stayed =
-		may_scan_index(index) && is_seen_by(GetActiveSnapshot()) && is_seen_by(SnapshotSelf);
+	pg_uuid_t before = {}, now = {};
+	const bool stayed = may_scan_index(index) && find_id(GetActiveSnapshot(), &before) &&
+						find_id(SnapshotSelf, &now) && memcmp(&before, &now, sizeof now) == 0;
 	index_close(index, NoLock);
 	table_close(relation, NoLock);
 	return stayed;

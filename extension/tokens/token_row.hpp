@@ -46,8 +46,8 @@ struct SealedTokens {
 // table.identity_index, whatever may_scan_index() says.
 SealedTokens locked_tokens(const TokenTable &table, const Identity &identity);
 
-// Whether the row was there when the caller's statement began, and is there now. Needs
-// table.identity_index.
+// Whether the row was there when the caller's statement began, and the same one is there now:
+// others may have deleted it and stored another. Needs table.identity_index.
 bool row_has_stayed(const TokenTable &table, const Identity &identity);
 
 // Of the row that a command of this transaction has deleted, whose number that is. Needs

@@ -136,15 +136,14 @@ void clear_refresh_token(const TokenTable &table, const Identity &identity, cons
 {
 	static PlanCache kept;
 	use_tables(Use::write);
-	const std::uint64_t rows = run_on_tables(
+	run_on_tables(
 		kept, table,
 		[&] {
 			return psprintf("UPDATE %s SET encrypted_refresh_token = NULL WHERE %s", table.name,
 							kWhereIdentity);
 		},
 		identity_parameters(table, identity), SPI_OK_UPDATE);
-	if (rows != 1)
-		raise_left_out("stored");
+	// A trigger may have left the row out because there was none.
 	check_written_row(table, identity, id, {nullptr, nullptr, false, true}, "stored");
 }
 

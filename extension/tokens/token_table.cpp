@@ -115,9 +115,11 @@ bool has_trigger_on_writes(const TriggerDesc *triggers)
 
 void find_triggers(Relation table)
 {
-	const TriggerDesc *triggers = table->trigdesc;
+	// A copy: a look-up can free what the relation has, although the table is locked.
+	TriggerDesc *triggers = CopyTriggerDesc(table->trigdesc);
 	cached.triggers_write = !cached.rows_are_here || has_trigger_on_writes(triggers);
 	cached.triggers_delete = triggers != nullptr && triggers->trig_delete_before_row;
+	FreeTriggerDesc(triggers);
 }
 
 bool has_workspace_policy(const RowSecurityDesc *policies)

@@ -2,7 +2,7 @@
 
 import threading
 
-from support.harness import DATABASE
+from support.harness import DATABASE, wait_until
 
 WORKSPACE = "'11111111-1111-4111-8111-111111111111'"
 WHOSE = f"{WORKSPACE}, 'google', 'user', (:i)::text"
@@ -137,3 +137,25 @@ def test_a_delete_that_does_not_see_the_row_yet(cluster):  # E28
         cluster.rows(f"SELECT oauth_store({whose}, 'access')")
         assert reader.execute(f"SELECT oauth_delete({whose})").fetchone() == (False,)
     assert cluster.value(f"SELECT oauth_delete({whose})") is True
+
+
+def test_a_delete_that_meets_a_token_of_another(cluster):  # E28
+    """A trigger is not blamed, either, if the row that is there is not the one of before."""
+    cluster.fresh_database(DATABASE)
+    cluster.rows("CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$")
+    cluster.rows("CREATE TRIGGER pass BEFORE DELETE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION pass()")
+    whose = f"{WORKSPACE}, 'google', 'user', 'alice'"
+    cluster.rows(f"SELECT oauth_store({whose}, 'access')")
+    results = []
+    with cluster.connect() as one, cluster.connect(autocommit=True) as other:
+        one.execute(f"SELECT oauth_delete({whose})")
+        one.execute(f"SELECT oauth_store({whose}, 'new')")
+        pid = other.execute("SELECT pg_backend_pid()").fetchone()[0]
+        delete = f"SELECT oauth_delete({whose})"
+        thread = threading.Thread(target=lambda: results.extend(other.execute(delete).fetchall()))
+        thread.start()
+        wait_until(lambda: cluster.value(f"SELECT cardinality(pg_blocking_pids({pid}))") == 1)
+        one.commit()
+        thread.join()
+    assert results == [(False,)]
+    assert cluster.value(f"SELECT oauth_access_token({whose})") == "new"
