@@ -56,9 +56,13 @@ asio::awaitable<void> Listener::run(std::shared_ptr<Listener> self)
 	}
 }
 
-// How long to wait before the next try.
+// How long to wait before the next try. Without a descriptor, accept() fails even if nobody waits,
+// and then nobody is cut.
 asio::awaitable<milliseconds> Listener::make_room()
 {
+	co_await socket_.acceptor.async_wait(Acceptor::wait_read, asio::as_tuple(asio::deferred));
+	if (!socket_.acceptor.is_open())
+		co_return milliseconds(0);
 	warn();
 	const bool is_made = co_await cut_an_idle_one();
 	co_return milliseconds(is_made ? 5 : 100);

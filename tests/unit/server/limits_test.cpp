@@ -127,7 +127,7 @@ TEST(ServerLimits, ClosesANewConnectionWhereNoneIsIdle)
 	EXPECT_EQ(second.receive().status, 200);
 }
 
-// Where no descriptor is left, idle ones go, and nothing spins.
+// If no descriptor is left, an idle one goes for each client that comes, and nothing spins.
 TEST(ServerLimits, LivesThroughALackOfDescriptors)
 {
 	RunningServer server;
@@ -144,7 +144,7 @@ TEST(ServerLimits, LivesThroughALackOfDescriptors)
 	EXPECT_EQ(answer.status, 200);
 	EXPECT_NE(log.find("descriptors"), std::string::npos);
 	EXPECT_TRUE(idle.front().is_closed());
-	EXPECT_EQ(idle.back().ask(get("/")).status, 200);
+	EXPECT_EQ(idle[1].ask(get("/")).status, 200);
 }
 
 TEST(ServerLimits, AnswersBesideManyIdleAndSlowOnes)

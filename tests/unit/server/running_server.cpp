@@ -13,6 +13,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <filesystem>
 #include <future>
 #include <stdexcept>
 #include <strings.h>
@@ -190,7 +191,13 @@ std::string Answer::header(const std::string &name) const
 LackOfDescriptors::LackOfDescriptors()
 {
 	getrlimit(RLIMIT_NOFILE, &before_);
-	const int next = dup(0); // the lowest one that is free
+	int highest = 0;
+	for (const auto &open : std::filesystem::directory_iterator("/proc/self/fd"))
+		highest = std::max(highest, std::stoi(open.path().filename()));
+	// Those below are taken, so that each one that is closed from now on can be opened again.
+	int next;
+	while ((next = dup(0)) < highest)
+		fillers_.push_back(next);
 	close(next);
 	const rlimit tight{static_cast<rlim_t>(next) + 1, before_.rlim_max};
 	setrlimit(RLIMIT_NOFILE, &tight);
@@ -199,6 +206,8 @@ LackOfDescriptors::LackOfDescriptors()
 LackOfDescriptors::~LackOfDescriptors()
 {
 	setrlimit(RLIMIT_NOFILE, &before_);
+	for (const int filler : fillers_)
+		close(filler);
 }
 
 Client::Client(unsigned short port, bool tls)

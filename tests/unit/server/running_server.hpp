@@ -89,6 +89,7 @@ public:
 
 private:
 	rlimit before_{};
+	std::vector<int> fillers_;
 };
 
 struct Answer {
