@@ -256,7 +256,10 @@ void hide_if_sensitive(const char *text)
 	if (examined_statement == statement || !is_from_client(text))
 		return;
 	examined_statement = statement;
-	if (const std::string_view function = sensitive_function(); !function.empty())
+	const std::string_view function = sensitive_function();
+	if (function == "oauth_tokens_internal") // the function that is called says more
+		hide_statement(function);
+	else if (!function.empty())
 		mark_statement(function);
 }
 

@@ -293,5 +293,5 @@ def test_no_hint_for_what_is_not_ours(cluster):
                            " ALTER TABLE oauth_tokens ENABLE ROW LEVEL SECURITY; SET ROLE plain")
         with pytest.raises(psycopg.errors.InsufficientPrivilege) as caught:
             store(connection, identity("audited"), "token")
-        assert "oauth_tokens_grant" not in caught.value.diag.message_hint
+        assert caught.value.diag.message_hint is None
         connection.execute("RESET ROLE; ALTER TABLE oauth_tokens DISABLE ROW LEVEL SECURITY")

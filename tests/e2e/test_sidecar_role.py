@@ -31,7 +31,7 @@ def test_it_is_an_ordinary_role(sidecar):
     assert sidecar.sql("SELECT 1 FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member"
                        " WHERE r.rolname = 'sidecar'") == []
     sessions = sidecar.sql("SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = current_database()"
-                           " AND backend_type = 'client backend' AND pid <> pg_backend_pid()")
+                           " AND backend_type = 'client backend' AND application_name LIKE 'oauth-sidecar%%'")
     assert sessions == [("sidecar",)]
 
 
