@@ -96,12 +96,14 @@ SELECT * FROM pg_temp.wrong();
 -- A comment calls nothing; what stands behind a string that looks like one does.
 SET LOCAL standard_conforming_strings = on;
 CREATE FUNCTION pg_temp.comments(token text) RETURNS text LANGUAGE plpgsql AS $$ -- don't: oauth_store(token)
-    BEGIN RETURN '-- '' /*' /* "oauth_store(" ** it's oauth_encrypt(token) **/ || "token"; -- oauth_encrypt(token)
+    BEGIN RETURN /* "oauth_store(" ** it's oauth_encrypt(token) **/ /**/ '-- '' /*' || "token"; -- oauth_encrypt(token)
     END $$;
 SELECT * FROM pg_temp.logged();
-CREATE FUNCTION pg_temp.quoted(token text) RETURNS text LANGUAGE sql AS $$ SELECT '--' || '/*' || q."--" || public.oauth_encrypt(token) FROM (SELECT '') q ("--") /* */ $$;
+CREATE FUNCTION pg_temp.quoted(token text) RETURNS text LANGUAGE sql AS $$ SELECT /* */ '--' || '/*' || q."--" || public.oauth_encrypt(token) FROM (SELECT '') q ("--") $$;
 CREATE FUNCTION pg_temp.unclear(token text) RETURNS text LANGUAGE sql AS $$ SELECT E'\'--' || public.oauth_encrypt(token) $$;
 CREATE FUNCTION pg_temp.dollars(token text) RETURNS text LANGUAGE sql AS $_$ SELECT $$'$$ || '--' || public.oauth_encrypt(token) $_$;
+CREATE FUNCTION pg_temp.nested(token text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN /* a ** /* b */ -- */ RETURN public.oauth_encrypt(token);
+    END $$;
 SELECT * FROM pg_temp.logged();
 ROLLBACK;
 

@@ -117,7 +117,7 @@ void look_at_settings(Report &report)
 // that its arguments are secret. So do its callers. The body of one in standard SQL is no text.
 // Anybody may name a function: only a plain name, as redact_also takes it, goes into the hint.
 // Comments call nothing. They are told from strings by their quotes alone: a body with dollar
-// quotes or backslashes is looked at as it is.
+// quotes, backslashes or a comment within a comment is looked at as it is.
 constexpr const char *kFunctions = R"(
 , secret AS (SELECT p.oid, p.proname::text AS name, true AS is_plain
 	FROM pg_catalog.pg_proc p JOIN ours o ON o.objid = p.oid
@@ -125,7 +125,8 @@ constexpr const char *kFunctions = R"(
 	WHERE p.proname IN ('oauth_store', 'oauth_encrypt', 'oauth_refresh_commit',
 		'oauth_flow_confirm', 'fernet_encrypt', 'fernet_decrypt')),
 theirs AS MATERIALIZED (SELECT p.oid, p.proname::text AS name,
-		CASE WHEN l.lanname NOT IN ('sql', 'plpgsql') OR p.prosrc ~ '\\|\$\w*\$' THEN p.prosrc
+		CASE WHEN l.lanname NOT IN ('sql', 'plpgsql') OR p.prosrc ~ '\\|\$\w*\$|/\*([^*]|\*+[^*/])*/\*'
+				THEN p.prosrc
 			ELSE pg_catalog.regexp_replace(p.prosrc,
 				'(''[^'']*''|"[^"]*")|--[^\n]*|/\*(?:[^*]|\*+[^*/])*\*+/', '\1 ', 'g') END AS prosrc,
 		p.proname::text ~ '^([A-Za-z0-9_]|[^\u0001-\u007f])+$' AS is_plain

@@ -53,6 +53,9 @@ constexpr const char *kHead = "bb51836389e7";
 constexpr const char *kRunning = "Running upgrade ce6ac882b60d -> bb51836389e7";
 constexpr Repair kRepairTokens = {kRunning, kTableName};
 constexpr Repair kRepairDetails = {kRunning, kDetailsName};
+constexpr const char *kAfterDeadlock =
+	"Make what is missing beforehand, without stopping writers, as docs/adopting.md shows "
+	"(CONCURRENTLY); or try again when fewer write.";
 
 Oid owner_of_relation(Oid relid)
 {
@@ -177,15 +180,6 @@ void refuse_long_look(Relation table, const char *name, const List *differences)
 						 name, proof.data, name, name, settings.data, name)));
 }
 
-// Between the look at its name and the lock.
-[[noreturn]] void raise_replaced(const char *relation)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("table %s was dropped or replaced just now", relation), errhint("Try again.")));
-	pg_unreachable();
-}
-
 // A table that is there.
 struct Found {
 	Oid relid;
@@ -215,11 +209,9 @@ void lock_to_adopt(std::span<const Found> tables)
 		refuse_foreign(table);
 		locked = lappend_oid(locked, table.relid);
 	}
-	lock_out_writers(locked);
+	lock_out_writers(locked, kAfterDeadlock);
 	for (const Found &table : tables) {
-		// Another may have come by its name while we waited.
-		if (get_relname_relid(table.relation, extension_schema()) != table.relid)
-			raise_replaced(table.relation);
+		require_name(table.relid, table.relation, table.name);
 		refuse_foreign(table);
 	}
 }
@@ -332,7 +324,10 @@ void end_adoption(const Adoption &adoption)
 	const Found &tokens = adoption.tokens;
 	const Found &details = adoption.details;
 	if (List *tables = tables_to_change(tokens, adoption.of_tokens, details, adoption.of_details))
-		lock_out_readers(tables);
+		lock_out_readers(tables, kAfterDeadlock);
+	require_name(tokens.relid, tokens.relation, tokens.name);
+	if (OidIsValid(details.relid))
+		require_name(details.relid, details.relation, details.name);
 	repair_rest(kRepairTokens, adoption.of_tokens);
 	bind_triggers_to_extension(tokens.relid);
 	repair_rest(kRepairDetails, adoption.of_details);

@@ -4,6 +4,7 @@
 
 #include "postgres/safe_settings.hpp"
 #include "postgres/subtransaction.hpp"
+#include "tokens/token_table.hpp"
 
 extern "C" {
 #include "miscadmin.h"
@@ -33,23 +34,27 @@ void tell(const Repair &repair, const Difference *difference)
 			(errmsg("%s, repair %s table: %s", repair.doing, repair.relation, difference->what)));
 }
 
-void set_milliseconds(const char *setting, int milliseconds)
+void set(const char *setting, const char *value)
 {
-	// deadlock_timeout is for superusers.
-	set_config_option(setting, psprintf("%d", milliseconds), PGC_SUSET, PGC_S_SESSION,
-					  GUC_ACTION_SAVE, true, 0, false);
+	// Some are for superusers.
+	set_config_option(setting, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 // A transaction that waits for us has looked for a deadlock once, maybe while we paused. So we look
-// each time, which also ends an autovacuum that is in the way.
+// each time, which also ends an autovacuum that is in the way. The log need not hear of each try.
 void lock_within(int milliseconds, LOCKMODE mode, const List *tables)
 {
 	const int nest_level = NewGUCNestLevel();
-	set_milliseconds("lock_timeout", milliseconds);
-	set_milliseconds("deadlock_timeout", kDeadlockMilliseconds);
+	const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+	set("deadlock_timeout", psprintf("%d", kDeadlockMilliseconds));
+	set("log_lock_waits", "off");
 	const ListCell *cell;
-	foreach (cell, tables)
+	foreach (cell, tables) {
+		// It counts for each lock by itself; what waits behind the first waits for the others, too.
+		const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		set("lock_timeout", psprintf("%ld", std::max(left, 1L)));
 		LockRelationOid(lfirst_oid(cell), mode);
+	}
 	AtEOXact_GUC(true, nest_level);
 }
 
@@ -74,15 +79,13 @@ char *users_of(const List *tables, LOCKMODE mode)
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
-[[noreturn]] void raise_deadlock(const List *tables)
+[[noreturn]] void raise_deadlock(const List *tables, const char *hint)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
-			 errmsg("a transaction that uses %s waits for this one",
-					get_rel_name(linitial_oid(tables))),
-			 errdetail("Both would wait for each other. Nothing was changed."),
-			 errhint("Make what is missing beforehand, without stopping writers, as "
-					 "docs/adopting.md shows (CONCURRENTLY); or try again when fewer write.")));
+	ereport(ERROR, (errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+					errmsg("a transaction that uses %s waits for this one",
+						   get_rel_name(linitial_oid(tables))),
+					errdetail("Both would wait for each other. Nothing was changed."),
+					errhint("%s", hint)));
 	pg_unreachable();
 }
 
@@ -109,7 +112,7 @@ void pause_for_others()
 
 // Within a try we wait for one table while we have another, as others may in the other order. That
 // ends with the try; a deadlock over what we have kept is found each time.
-void lock_patiently(LOCKMODE mode, const List *tables)
+void lock_patiently(LOCKMODE mode, const List *tables, const char *hint)
 {
 	const int allowed = LockTimeout; // 0: any time
 	const int moment = allowed == 0 ? kMomentMilliseconds : std::min(allowed, kMomentMilliseconds);
@@ -124,7 +127,7 @@ void lock_patiently(LOCKMODE mode, const List *tables)
 		const bool is_over =
 			allowed != 0 && TimestampDifferenceExceeds(began, GetCurrentTimestamp(), allowed);
 		if (deadlocks == kDeadlocks || (is_deadlock && is_over))
-			raise_deadlock(tables);
+			raise_deadlock(tables, hint);
 		if ((!is_deadlock && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE) || is_over)
 			ReThrowError(error);
 		FreeErrorData(error);
@@ -170,14 +173,29 @@ bool has_rest(const List *differences)
 	return false;
 }
 
-void lock_out_writers(const List *tables)
+void lock_out_writers(const List *tables, const char *hint)
 {
-	lock_patiently(ShareRowExclusiveLock, tables);
+	lock_patiently(ShareRowExclusiveLock, tables, hint);
 }
 
-void lock_out_readers(const List *tables)
+void lock_out_readers(const List *tables, const char *hint)
 {
-	lock_patiently(AccessExclusiveLock, tables);
+	lock_patiently(AccessExclusiveLock, tables, hint);
+}
+
+void require_name(Oid relid, const char *relation, const char *name)
+{
+	if (get_relname_relid(relation, extension_schema()) != relid ||
+		strcmp(extension_object_name(relation), name) != 0)
+		raise_replaced(relation);
+}
+
+void raise_replaced(const char *relation)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+					errmsg("table %s was dropped, replaced or renamed just now", relation),
+					errhint("Try again.")));
+	pg_unreachable();
 }
 
 } // namespace oauth_tokens

@@ -24,8 +24,15 @@ bool has_rest(const List *differences);
 // Lock tables until the transaction ends: against writers, and later against readers, too, when it
 // is about to end. A lock that waits for a long transaction makes all others wait behind it. So
 // these wait only for a moment at a time, until it is there or the caller's lock_timeout is over
-// (55P03). If a transaction waits for us, and so will never make room, they raise 40P01.
-void lock_out_writers(const List *tables);
-void lock_out_readers(const List *tables);
+// (55P03). If a transaction waits for us, and so will never make room, they raise 40P01 with
+// `hint`.
+void lock_out_writers(const List *tables, const char *hint);
+void lock_out_readers(const List *tables, const char *hint);
+
+// Raises 55006 unless the extension's `relation` is still this one, and still has this name,
+// qualified and quoted: by it the table is changed. It may have got another name, as may its
+// schema, while we waited for the lock.
+void require_name(Oid relid, const char *relation, const char *name);
+[[noreturn]] void raise_replaced(const char *relation);
 
 } // namespace oauth_tokens

@@ -41,6 +41,7 @@ constexpr Policy kWorkspacePolicy = {
 	" ''::text))::uuid)",
 	true};
 constexpr Policy kSidecarPolicy = {"oauth_tokens_sidecar", "true", false};
+constexpr const char *kAfterDeadlock = "Try again when fewer transactions use the table.";
 
 // Copies: a change of the tables may free what TokenTable has.
 struct Tables {
@@ -58,7 +59,9 @@ Tables copy_names(const TokenTable &table)
 // A weaker lock that we held would be in the way of one that has read a token and stores one.
 void lock_both(const Tables &tables)
 {
-	lock_out_readers(list_make2_oid(tables.tokens, tables.details));
+	lock_out_readers(list_make2_oid(tables.tokens, tables.details), kAfterDeadlock);
+	require_name(tables.tokens, kTableName, tables.name);
+	require_name(tables.details, kDetailsName, tables.details_name);
 }
 
 bool has_policy(Oid table, const Policy &policy)
@@ -223,7 +226,8 @@ char *names_of(List *roles)
 
 void set_sidecar_roles(Oid table, const char *name, List *roles)
 {
-	lock_out_readers(list_make1_oid(table));
+	lock_out_readers(list_make1_oid(table), kAfterDeadlock);
+	require_name(table, kTableName, name);
 	const bool exists = has_policy(table, kSidecarPolicy);
 	if (roles == NIL && exists)
 		execute_safely(psprintf("DROP POLICY %s ON %s", kSidecarPolicy.name, name));

@@ -236,14 +236,40 @@ def test_another_table_comes_by_its_name(adopted):
                 call.result()
 
 
+@pytest.mark.parametrize("statement", [
+    "SELECT oauth_tokens_upgrade()",
+    "SELECT oauth_tokens_enable_row_security()",
+    "SELECT oauth_tokens_grant('pg_monitor', 'sidecar')",
+])
+def test_its_schema_gets_another_name(adopted, statement):
+    """Nothing is done to what has its name by now."""
+    adopted.rows(WHOLE)
+    adopted.rows("SELECT oauth_tokens_upgrade()")
+    if "grant" in statement:
+        adopted.rows("SELECT oauth_tokens_enable_row_security()")
+    adopted.rows("ALTER TABLE oauth_tokens ALTER id DROP DEFAULT")
+    with adopted.connect() as long:
+        long.execute(READ)
+        with upgrade(adopted, statement) as (_, call, said):
+            wait_until(lambda: "waiting for transactions that use oauth_tokens" in said, what="the notice")
+            adopted.rows("ALTER SCHEMA public RENAME TO before; CREATE SCHEMA public;"
+                         " CREATE TABLE public.oauth_tokens (LIKE before.oauth_tokens)")
+            long.commit()
+            with pytest.raises(psycopg.errors.ObjectInUse):
+                call.result()
+
+
 def test_it_waits_no_longer_than_the_callers_timeout(adopted):  # E26
+    began = adopted.log_position()
     with adopted.connect() as long, adopted.connect(autocommit=True) as session:
         long.execute(READ)
+        session.execute("SET log_lock_waits = on")
         session.execute("SET lock_timeout = '600ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             session.execute("SELECT oauth_tokens_upgrade()")
         assert session.execute("SHOW lock_timeout").fetchone() == ("600ms",)
     assert adopted.value("SELECT oauth_tokens_current()") is None
+    assert "still waiting" not in adopted.log(began)  # a line for each try
 
 
 @pytest.mark.parametrize("written", ["oauth_tokens", "oauth_token_details"])
