@@ -142,10 +142,20 @@ SELECT refresh('{"account_label": "other"}'), has();
 SELECT said(format('oauth_store(%s, ''a3'', details => ''{}'')', identity('al'))), said(format('''stored'' FROM oauth_store(%s, ''a3'')', identity('al')));
 DROP TRIGGER leave_out ON oauth_token_details;
 
+-- Details go with a row to which a trigger gives another identity, also if a call says nothing of them.
+CREATE FUNCTION lower_actor() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.actor_id := lower(NEW.actor_id); RETURN NEW; END $$;
+SELECT said(format('''stored'' FROM oauth_store(%s, ''a1'', ''r1'', expires_in => 0, details => ''{"account_label": "%s''''s"}'')', identity(name), name)) FROM unnest('{Anna,Bob,Carl}'::text[]) name;
+SELECT said(format('fence FROM oauth_refresh_begin(%s)', identity('Anna'))) AS anna, said(format('fence FROM oauth_refresh_begin(%s)', identity('Bob'))) AS bob \gset
+CREATE TRIGGER lower_actor BEFORE UPDATE ON oauth_tokens FOR EACH ROW EXECUTE FUNCTION lower_actor();
+SELECT said(format('oauth_refresh_commit(%s, %s, ''a2'')', identity('Anna'), :anna)), said(format('oauth_refresh_commit(%s, %s, ''a2'', details => ''{"extra": {}}'')', identity('Bob'), :bob)),
+    said(format('''stored'' FROM oauth_store(%s, ''a2'')', identity('Carl')));
+SELECT has();
+DROP TRIGGER lower_actor ON oauth_tokens;
+
 SET client_min_messages = warning;
 SELECT oauth_tokens_revoke('regress_writer', 'writer');
 DROP ROLE regress_writer;
 SELECT oauth_tokens_downgrade(discard_tokens => true) AS revision \gset
 DROP EXTENSION oauth_tokens;
 DROP TYPE actor_type_enum;
-DROP FUNCTION identity, said, has, beside, old, touch, connect, keep_refresh, store, refresh, leave_out;
+DROP FUNCTION identity, said, has, beside, old, touch, connect, keep_refresh, store, refresh, leave_out, lower_actor;

@@ -84,7 +84,8 @@ char *update_statement(const TokenTable &table)
 					kWhereIdentity);
 }
 
-void update_row(const TokenTable &table, const LockedToken &token, const RefreshedGrant &grant)
+// The identity that the row has now.
+Identity update_row(const TokenTable &table, const LockedToken &token, const RefreshedGrant &grant)
 {
 	static PlanCache kept;
 	const text *access = seal_token(grant.access_token, {&token.identity, Column::access_token});
@@ -104,8 +105,8 @@ void update_row(const TokenTable &table, const LockedToken &token, const Refresh
 		SPI_OK_UPDATE);
 	if (rows != 1)
 		raise_left_out("stored");
-	check_written_row(table, token.identity, token.id, {access, refresh, true, refresh != nullptr},
-					  "stored");
+	return check_written_row(table, token.identity, token.id,
+							 {access, refresh, true, refresh != nullptr}, "stored");
 }
 
 } // namespace
@@ -134,7 +135,7 @@ void wipe_token(const LockedToken &token)
 void update_token(const TokenTable &table, const LockedToken &token, const RefreshedGrant &grant,
 				  TimestampTz now)
 {
-	update_row(table, token, grant);
+	const Identity identity = update_row(table, token, grant);
 	const bytea *digest = grant.refresh_token == nullptr
 							  ? nullptr
 							  : refresh_token_digest(grant.refresh_token, token.id);
@@ -143,7 +144,7 @@ void update_token(const TokenTable &table, const LockedToken &token, const Refre
 		grant.expires
 			? (Max(grant.expires_at - now, 0) + USECS_PER_SEC - 1) / USECS_PER_SEC * USECS_PER_SEC
 			: -1;
-	details_refresh(table, token.identity, token.id, grant.details, digest, lifetime);
+	details_refresh(table, identity, token.id, grant.details, digest, lifetime);
 }
 
 } // namespace oauth_tokens

@@ -6,6 +6,7 @@
 #include "tokens/indexed_plan.hpp"
 #include "tokens/table_query.hpp"
 #include "tokens/token_codec.hpp"
+#include "tokens/token_details.hpp"
 
 extern "C" {
 #include "utils/rls.h"
@@ -89,8 +90,10 @@ Identity check_written_row(const TokenTable &table, const Identity &identity, co
 		return identity;
 	Identity changed;
 	if (!key_ring_binds() && find_identity(table, id, &changed) &&
-		has(tokens_now(table, changed), written))
+		has(tokens_now(table, changed), written)) {
+		details_move(table, identity, changed, id);
 		return changed;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION), errmsg("the token was not %s", done),
 			 errdetail("A trigger on oauth_tokens changed the row's identity or tokens."),

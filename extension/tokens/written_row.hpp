@@ -21,8 +21,8 @@ struct WrittenTokens {
 };
 
 // The identity that the row `id` has now. A trigger may give it another one, unless tokens are
-// sealed for theirs. Raises 27000 for that, and if the row has other tokens than were written.
-// `done`: what the token was not, "stored".
+// sealed for theirs; its details then follow it. Raises 27000 for that, and if the row has other
+// tokens than were written. `done`: what the token was not, "stored".
 Identity check_written_row(const TokenTable &table, const Identity &identity, const pg_uuid_t &id,
 						   const WrittenTokens &written, const char *done);
 
