@@ -1,6 +1,7 @@
 #include "base/cpu_quota.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -80,6 +81,11 @@ std::optional<double> cpu_quota(const path &self, const path &root)
 		}
 	}
 	return least;
+}
+
+int cores_within(int cores, std::optional<double> quota)
+{
+	return quota ? static_cast<int>(std::clamp(std::ceil(*quota), 1.0, double(cores))) : cores;
 }
 
 } // namespace sidecar

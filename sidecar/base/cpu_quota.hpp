@@ -14,4 +14,7 @@ namespace sidecar
 std::optional<double> cpu_quota(const std::filesystem::path &self = "/proc/self/cgroup",
 								const std::filesystem::path &root = "/sys/fs/cgroup");
 
+// How many threads can run at a time: a part of a core's time counts as one more.
+int cores_within(int cores, std::optional<double> quota);
+
 } // namespace sidecar

@@ -9,12 +9,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
-#include <optional>
 #include <thread>
 
 #include "base/cpu_quota.hpp"
@@ -61,9 +59,7 @@ long descriptor_limit()
 
 int usable_cores()
 {
-	const int cores = cores_to_run_on();
-	const std::optional<double> quota = cpu_quota();
-	return quota ? std::clamp(static_cast<int>(std::ceil(*quota)), 1, cores) : cores;
+	return cores_within(cores_to_run_on(), cpu_quota());
 }
 
 // The protocol is one datagram, so libsystemd is not needed.

@@ -356,11 +356,11 @@ Invalidator::Awaitable<void> Invalidator::write_heartbeat(std::int64_t since)
 		reading_.drop();
 }
 
-// Nothing that comes later takes the place again, and what was sent before is done before.
+// Nothing that comes later takes the place again, and what was sent before is done before. An
+// onlooker asks, too: a heartbeat whose answer is under way may have given it the place.
 Invalidator::Awaitable<void> Invalidator::resign()
 {
-	if (std::exchange(has_resigned_, true) || !drains_)
-		co_return;
+	has_resigned_ = true;
 	redis::Command leave{"EVAL", kReleaseScript, "1", keys_.drainer, name_};
 	try {
 		co_await connection_.run(std::move(leave));

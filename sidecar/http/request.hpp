@@ -21,14 +21,16 @@ enum class Audience { everything, browser, api };
 
 struct Request {
 	Request() = default;
-	~Request()
+	~Request() { wipe(); }
+	Request(Request &&) = default;
+	Request &operator=(Request &&) = default;
+
+	void wipe() noexcept // its secrets
 	{
 		common::wipe(query);
 		common::wipe(cookie);
 		common::wipe(authorization);
 	}
-	Request(Request &&) = default;
-	Request &operator=(Request &&) = default;
 
 	std::string_view id; // of the request, ours: 16 hexadecimal digits, which its connection keeps
 	Audience audience = Audience::everything;

@@ -20,6 +20,14 @@ namespace
 
 namespace asio = boost::asio;
 
+// Its secrets are wiped, and its memory is freed: a client that is slow to read may be served for
+// long.
+void forget(http::Request &request)
+{
+	request.wipe();
+	const http::Request freed = std::move(request);
+}
+
 constexpr std::size_t kMaxLoggedPath = 256;
 constexpr std::size_t kMaxLingering = 256 * 1024; // bytes read and dropped before closing
 constexpr int kMaxWriteLimits = 6;                // for a slow reader that makes progress
@@ -120,6 +128,7 @@ asio::awaitable<bool> HttpConnection::exchange(bool is_last)
 				   {{"request_id", std::string_view(record_.request_id)}});
 	}
 	state_->requests--;
+	forget(reader.request());
 	if (is_taken_over_)
 		co_return false;
 	if (!response)
@@ -157,6 +166,7 @@ asio::awaitable<void> HttpConnection::refuse(RequestReader &reader, Outcome outc
 {
 	const bool is_late = outcome == Outcome::late;
 	begin_record(reader.request());
+	forget(reader.request());
 	const int status = is_late ? 408 : reader.status();
 	const http::Response response = state_->refusal(status, record_.request_id);
 	const bool is_sent = co_await send(response, true);

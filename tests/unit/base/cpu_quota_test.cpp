@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <string>
+#include <utility>
 
 namespace sidecar
 {
@@ -86,6 +87,16 @@ TEST_F(CpuQuotaTest, OfAContainer)
 	EXPECT_EQ(quota("4:cpu,cpuacct:/docker/0123\n"), 1);
 	plant("cpu.max", "50000 100000\n");
 	EXPECT_EQ(quota("0::/../../docker-0123.scope\n"), 0.5);
+}
+
+TEST_F(CpuQuotaTest, APartOfACoreIsOneMore)
+{
+	EXPECT_EQ(cores_within(4, std::nullopt), 4);
+	for (const auto &[quota, cores] :
+		 {std::pair{0.001, 1}, {0.5, 1}, {1.0, 1}, {1.5, 2}, {4.0, 4}, {4.5, 4}, {1e10, 4}})
+		EXPECT_EQ(cores_within(4, quota), cores) << quota;
+	plant("cpu.max", "17592186044415 1000\n"); // the most that the kernel takes
+	EXPECT_EQ(cores_within(4, quota("0::/\n")), 4);
 }
 
 TEST_F(CpuQuotaTest, NonsenseIsNone)

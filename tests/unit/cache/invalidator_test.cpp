@@ -91,9 +91,9 @@ protected:
 		redis::Command command{"GET", key};
 		return std::string(run(*connection_, std::move(command)).text());
 	}
-	void set(const std::string &key)
+	void set(const std::string &key, const std::string &value = "value")
 	{
-		redis::Command command{"SET", key, "value"};
+		redis::Command command{"SET", key, value};
 		run(*connection_, std::move(command));
 	}
 	bool says(const std::string &metric)
@@ -210,6 +210,18 @@ TEST_F(InvalidatorTest, ResignsWithoutAnothersPlace) // C22
 	set(keys_.drainer); // by another name
 	tests::finish(io_, invalidator_->resign());
 	EXPECT_EQ(get(keys_.drainer), "value");
+}
+
+// An onlooker's last heartbeat may just have taken it.
+TEST_F(InvalidatorTest, ResignsFromAPlaceThatItDoesNotKnowOf) // C22
+{
+	until([&] { return is_heartbeat_fresh() && says("draining 1"); });
+	const std::string name = get(keys_.drainer);
+	set(keys_.drainer);
+	until([&] { return says("draining 0"); });
+	set(keys_.drainer, name);
+	tests::finish(io_, invalidator_->resign());
+	EXPECT_EQ(get(keys_.drainer), "");
 }
 
 TEST_F(InvalidatorTest, AStrangersKeyInTheDrainersPlaceMakesAnOnlooker) // C22

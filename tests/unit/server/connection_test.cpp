@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <optional>
 #include <thread>
 
 #include "running_server.hpp"
@@ -188,6 +190,38 @@ TEST(ServerConnection, LetsNoResponseForgeAHeader)
 	EXPECT_EQ(answer.head.find("X-Two"), std::string::npos);
 	EXPECT_EQ(answer.header("X-Three"), "fine");
 	EXPECT_EQ(answer.body, "GET|/inject||||---|0");
+}
+
+// They are not kept for as long as a slow client takes to read.
+TEST(ServerConnection, HasNoSecretsOfARequestWhileItSendsTheAnswer)
+{
+	const std::string secrets =
+		get("/?code=1", "Cookie: flow=a-cookie-of-an-attempt\r\nAuthorization: Bearer x\r\n");
+	boost::asio::io_context context;
+	const http::Request *request = nullptr;
+	std::size_t before = 0;
+	std::optional<std::size_t> after;
+	const auto bytes = [&] {
+		return request->query.size() + request->cookie.size() + request->authorization.size();
+	};
+	const auto answer = [&](http::Request &&asked) -> boost::asio::awaitable<http::Response> {
+		request = &asked;
+		before = bytes();
+		co_return http::Response(200, "text/plain", "answered");
+	};
+	const auto refuse = [](int status, const std::string &) {
+		return http::Response(status, "text/plain", "refused");
+	};
+	const auto observe = [&](const AccessRecord &) { after = bytes(); };
+	Server server(context, {}, answer, refuse, observe);
+	settings::Address address;
+	address.host = "127.0.0.1";
+	Client client(server.listen(address, http::Audience::everything));
+	client.send(secrets);
+	while (!after)
+		context.run_one_for(10s);
+	EXPECT_GT(before, 0U);
+	EXPECT_EQ(after, 0U);
 }
 
 TEST(ServerConnection, LetsTheHandlerFinishWhenTheClientIsGone)
