@@ -13,9 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -35,11 +35,14 @@ public:
 	static constexpr std::chrono::seconds kShownFor{3};
 
 	struct Changes {
-		std::vector<std::string> keys; // of entries
-		bool of_others = false;        // any other entry may have changed, too
+		std::vector<std::size_t> hashes; // of the entries' keys
+		bool of_others = false;          // any other entry may have changed, too
 	};
 
-	// Changes were read; `begun`: before that, `now`: after it.
+	static std::size_t hash(std::string_view key) { return std::hash<std::string_view>()(key); }
+
+	// Changes were read; `begun`: before that, `now`: after it. If the database's clock was set
+	// back, the log says until when nothing is believed.
 	void looked(Clock::time_point begun, std::int64_t now, const Changes &changes);
 	// Changes may have been missed since the last check.
 	void lose_sight();
@@ -52,6 +55,7 @@ private:
 	static constexpr std::size_t kMost = 200'000;
 
 	void add(std::size_t hash, std::int64_t now);
+	std::int64_t note(Clock::time_point begun, std::int64_t now, bool may_miss_some);
 	void distrust_until(std::int64_t now);
 	std::int64_t database_time() const;
 

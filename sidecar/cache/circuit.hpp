@@ -29,10 +29,13 @@ public:
 		failures_ = 0;
 		backoff_.succeed();
 	}
-	void fail(Clock::time_point now)
+	// Whether it opens by that.
+	bool fail(Clock::time_point now)
 	{
-		if (++failures_ == kFailures)
-			backoff_.fail(now);
+		if (++failures_ != kFailures)
+			return false;
+		backoff_.fail(now);
+		return true;
 	}
 
 private:

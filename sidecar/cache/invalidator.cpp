@@ -254,7 +254,7 @@ Invalidator::changes_of(const std::vector<database::Invalidation> &invalidations
 	changes.of_others = has_more_ || tells_of_all(invalidations);
 	for (const database::Invalidation &invalidation : invalidations)
 		if (invalidation.identity)
-			changes.keys.push_back(keys_.entries.key(*invalidation.identity));
+			changes.hashes.push_back(ChangeMemory::hash(keys_.entries.key(*invalidation.identity)));
 	return changes;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/log.hpp"
 #include "base/task.hpp"
 #include "cache/fill.hpp"
 #include "cache/scripts.hpp"
@@ -266,11 +267,13 @@ asio::awaitable<bool> RedisCache::run_quietly(redis::Command command)
 	co_return false;
 }
 
-// The connection has told the log.
+// If this is an outage, the connection has usually told the log just now.
 void RedisCache::failed(const redis::Error &error)
 {
-	if (error.is_unavailable())
-		circuit_.fail(Circuit::Clock::now());
+	if (error.is_unavailable() && circuit_.fail(Circuit::Clock::now()))
+		connection_.outage().complain([&] {
+			log::warning("the cache is skipped for a while", {{"reason", error.what()}});
+		});
 }
 
 } // namespace sidecar::cache

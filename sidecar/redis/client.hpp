@@ -60,6 +60,8 @@ public:
 	// Why the last attempt failed or the last connection ended; for the log.
 	const std::string &fault() const noexcept { return fault_; }
 
+	Outage &outage() noexcept { return *outage_; }
+
 	// These throw Error, at once while not connected. Make commands named locals, and move
 	// them in.
 	boost::asio::awaitable<Reply> run(Command command);

@@ -29,6 +29,30 @@ TEST(Outage, TellsOfTheFirstAndOfTheLast)
 	}
 }
 
+// One that has lost it for long does not hide what happens to others.
+TEST(Outage, ComplainsOnceAMinute)
+{
+	using namespace std::chrono_literals;
+	const auto now = Outage::Clock::now();
+	int told = 0, complaints = 0;
+	const auto complain = [&](Outage &outage, Outage::Clock::duration later) {
+		outage.complain([&] { complaints++; }, now + later);
+		return complaints;
+	};
+	Outage never_lost;
+	EXPECT_EQ(complain(never_lost, 0s), 1);
+	EXPECT_EQ(complain(never_lost, 59s), 1);
+	EXPECT_EQ(complain(never_lost, 60s), 2);
+	Outage lost;
+	lost.begin([&] { told++; });
+	EXPECT_EQ(complain(lost, 59s), 2); // the outage's own line says it
+	EXPECT_EQ(complain(lost, 61s), 3);
+	lost.begin([&] { told++; });
+	EXPECT_EQ(complain(lost, 120s), 3);
+	EXPECT_EQ(complain(lost, 121s), 4);
+	EXPECT_EQ(told, 1);
+}
+
 TEST(Outage, OfManyThreads)
 {
 	constexpr int kThreads = 4, kRounds = 1000;

@@ -32,7 +32,7 @@ protected:
 	}
 	void find(std::int64_t now, const std::string &key)
 	{
-		memory_.looked(ChangeMemory::Clock::now(), now, {{key}, false});
+		memory_.looked(ChangeMemory::Clock::now(), now, {{ChangeMemory::hash(key)}, false});
 	}
 	bool allows(std::int64_t read_at) { return memory_.allows("ann", fill(read_at)); }
 
@@ -121,6 +121,23 @@ TEST_F(ChangeMemoryTest, TheDatabaseSetsItsClockBack)
 	EXPECT_TRUE(allows(kNow + 2 * kSecond));
 }
 
+// For what may take an hour, there is a word, once.
+TEST_F(ChangeMemoryTest, SaysUntilWhenNothingIsBelieved)
+{
+	const auto said = [&](std::int64_t now) {
+		testing::internal::CaptureStderr();
+		look(now);
+		return testing::internal::GetCapturedStderr();
+	};
+	EXPECT_EQ(said(kNow), "");
+	EXPECT_EQ(said(kNow - kSecond), ""); // soon over
+	EXPECT_EQ(said(kNow + kSecond), "");
+	const std::string line = said(kNow - 3600 * kSecond);
+	EXPECT_NE(line.find("\"until\":\"2023-11-14T22:13:21Z\""), std::string::npos) << line;
+	EXPECT_EQ(said(kNow - 3599 * kSecond), "");
+	EXPECT_EQ(said(kNow - 3598 * kSecond), "");
+}
+
 // What was read before that is not believed later, whatever else happens meanwhile.
 TEST_F(ChangeMemoryTest, LosesSightWhileTheClockIsSetBack)
 {
@@ -144,8 +161,8 @@ TEST_F(ChangeMemoryTest, TellsOfACheckAndOfItsChangesAtOnce)
 	constexpr int kReads = 20'000;
 	ChangeMemory::Changes many; // so that it takes a while to remember them
 	for (int i = 0; i < 300; i++)
-		many.keys.push_back(std::to_string(i));
-	many.keys.emplace_back("ann");
+		many.hashes.push_back(ChangeMemory::hash(std::to_string(i)));
+	many.hashes.push_back(ChangeMemory::hash("ann"));
 	std::atomic<Clock::time_point> begun = Clock::now();
 	std::atomic<std::int64_t> now = kNow;
 	std::atomic<int> reads = 0;
