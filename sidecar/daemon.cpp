@@ -9,10 +9,12 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "base/call_on.hpp"
@@ -403,14 +405,14 @@ asio::awaitable<void> Daemon::await_signals()
 	loops_.stop();
 }
 
-// Somebody may expect a reload. By default it would end the process, without any drain; and systemd
-// would not start it again.
+// Somebody may expect a reload, or a log file opened again.
 asio::awaitable<void> Daemon::refuse_reloads()
 {
-	asio::signal_set hangups(context_, SIGHUP);
+	asio::signal_set signals(context_, SIGHUP, SIGUSR1, SIGUSR2);
 	for (;;) {
-		co_await hangups.async_wait(asio::use_awaitable);
-		log::warning("SIGHUP changes nothing: settings are read at the start alone");
+		const int signal = co_await signals.async_wait(asio::use_awaitable);
+		log::warning(std::string("SIG") + sigabbrev_np(signal) +
+					 " changes nothing: settings are read at the start alone");
 	}
 }
 

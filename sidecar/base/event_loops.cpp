@@ -27,6 +27,8 @@ public:
 		sigaddset(&handled, SIGTERM);
 		sigaddset(&handled, SIGINT);
 		sigaddset(&handled, SIGHUP);
+		sigaddset(&handled, SIGUSR1);
+		sigaddset(&handled, SIGUSR2);
 		pthread_sigmask(SIG_BLOCK, &handled, &before_);
 	}
 	~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

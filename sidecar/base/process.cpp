@@ -41,6 +41,9 @@ void harden()
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
 	umask(077);
+	// By default they would end the process, without any drain.
+	for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2})
+		std::signal(signal, SIG_IGN);
 	std::signal(SIGPIPE, SIG_IGN);
 	std::signal(SIGXFSZ, SIG_IGN); // if a file exceeds its limit, write() fails with EFBIG
 	rlimit files{};

@@ -266,16 +266,37 @@ def test_the_log_names_the_thread_that_has_lost_redis(make_cached, make_redis):
     assert len(redis_lines(made)) == 2 * THREADS
 
 
-def test_a_hang_up_ends_nothing(make_sidecar):  # C9
+HARMLESS = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
+
+
+def test_signals_that_end_nothing(make_sidecar):  # C9
     """Somebody expects a reload."""
     made = make_sidecar(PROVIDERS, settings={"OAUTH_THREADS": THREADS})
     whose = someone()
     made.store(whose, "first")
     with connections(made) as clients:
         for client in clients:
-            made.send_signal(signal.SIGHUP)
+            for number in HARMLESS:
+                made.send_signal(number)
             assert token(client, whose) == "first"
-    made.wait_log("SIGHUP changes nothing")
+    for number in HARMLESS:
+        made.wait_log(f"{number.name} changes nothing")
+    assert made.stop() == 0
+
+
+def test_signals_that_end_no_start(make_sidecar):  # C9
+    """From the daemon's first steps on: it ignores SIGXFSZ next."""
+    made = make_sidecar(PROVIDERS, start=False).start(ready=False)
+
+    def has_begun():
+        lines = pathlib.Path(f"/proc/{made.pid}/status").read_text("ascii").splitlines()
+        words = dict(line.split(":\t", 1) for line in lines)
+        return words["Name"].startswith("oauth-sidecar") and int(words["SigIgn"], 16) >> signal.SIGXFSZ - 1 & 1
+
+    wait_until(has_begun, interval=0)
+    for number in HARMLESS:
+        made.send_signal(number)
+    made.wait_ready()
     assert made.stop() == 0
 
 
