@@ -39,16 +39,31 @@ std::string shown(const Reply &reply)
 	return text + "]";
 }
 
-// All replies in `bytes`, fed in pieces of such a size.
+// As Connection::take() reads them, or by hiredis alone.
+std::string read(Decoder &decoder, std::string_view bytes, bool takes)
+{
+	std::string text;
+	while (!bytes.empty() && !decoder.has_failed()) {
+		if (const auto texts = takes ? decoder.take_texts(bytes) : std::nullopt) {
+			text += shown(*texts) + ";";
+			continue;
+		}
+		decoder.feed(bytes.substr(0, kBite));
+		bytes.remove_prefix(std::min(kBite, bytes.size()));
+		while (const std::optional<Reply> reply = decoder.next())
+			text += shown(*reply) + ";";
+	}
+	return text;
+}
+
+// All replies in `bytes`, read in pieces of such a size.
 std::string decoded(std::string_view bytes, std::size_t piece, std::size_t max = kMax)
 {
 	Decoder decoder(max);
 	std::string text;
 	while (!bytes.empty() && !decoder.has_failed()) {
-		decoder.feed(bytes.substr(0, piece));
+		text += read(decoder, bytes.substr(0, piece), true);
 		bytes.remove_prefix(std::min(piece, bytes.size()));
-		while (const std::optional<Reply> reply = decoder.next())
-			text += shown(*reply) + ";";
 	}
 	return text + (decoder.has_failed() ? "failed" : "");
 }
@@ -83,18 +98,23 @@ TEST(RedisDecoder, ReadsRepliesInAnyPieces)
 								 "[\"x\" [1 [nil +s]] \"yz\"];[[[[[[7]]]]]];"s;
 	for (std::size_t piece = 1; piece <= bytes.size(); piece++)
 		EXPECT_EQ(decoded(bytes, piece), expected) << piece;
-	// A cut at every byte.
-	for (std::size_t cut = 0; cut <= bytes.size(); cut++) {
-		Decoder decoder(kMax);
-		std::string text;
-		for (const std::string_view part :
-			 {std::string_view(bytes).substr(0, cut), std::string_view(bytes).substr(cut)}) {
-			decoder.feed(part);
-			while (const std::optional<Reply> reply = decoder.next())
-				text += shown(*reply) + ";";
+}
+
+TEST(RedisDecoder, ReadsTheSameWhateverItTakesAtOnce)
+{
+	const std::string texts = "*3\r\n$2\r\nab\r\n$-1\r\n$9\r\n*1\r\n$1\r\na\r\n";
+	const std::string bytes = texts + "+OK\r\n" + texts + texts + "*2\r\n" + texts + texts +
+							  "$11\r\n*1\r\n$-1\r\n\r\n\r\n" + texts + ":1\r\n*0\r\n" + texts;
+	Decoder alone(kMax);
+	const std::string expected = read(alone, bytes, false);
+	EXPECT_EQ(std::ranges::count(expected, ';'), 10);
+	for (const bool takes : {false, true})
+		for (std::size_t cut = 0; cut <= bytes.size(); cut++) {
+			Decoder decoder(kMax);
+			const std::string_view all = bytes;
+			const std::string first = read(decoder, all.substr(0, cut), takes);
+			EXPECT_EQ(first + read(decoder, all.substr(cut), takes), expected) << cut;
 		}
-		EXPECT_EQ(text, expected) << cut;
-	}
 }
 
 // As hiredis reads them; what is left over is a good reply's rest, or is fed.
