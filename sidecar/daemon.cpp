@@ -450,7 +450,7 @@ int Daemon::run()
 	for (const auto &[name, provider] : settings_.providers)
 		metrics_.begin(name);
 	start_task(context_.get_executor(), "signals", await_signals());
-	start_task(context_.get_executor(), "hang-ups", refuse_reloads());
+	start_task(context_.get_executor(), "reload signals", refuse_reloads());
 	start_task(context_.get_executor(), "housekeeping", keep_house());
 	revoker_.start();
 	start_task(context_.get_executor(), "replay of the spool", replayer_.run());

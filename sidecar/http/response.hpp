@@ -13,8 +13,9 @@ namespace sidecar::http
 
 struct Response {
 	Response() = default;
-	// The type is a literal.
-	Response(int answer_status, std::string_view type, std::string content)
+	// A literal alone lives as long as the answer.
+	template <std::size_t size>
+	Response(int answer_status, const char (&type)[size], std::string content)
 		: status(answer_status), content_type(type), body(std::move(content))
 	{
 	}

@@ -47,7 +47,7 @@ def knock(call, *args, **parameters):
         call(*args, **parameters)
 
 
-@pytest.mark.parametrize("task", ["signals", "hang-ups", "housekeeping", "listener", "clock of connections",
+@pytest.mark.parametrize("task", ["signals", "reload signals", "housekeeping", "listener", "clock of connections",
                                   "database session", "revocations", "replay of the spool",
                                   "requests of refreshes"])
 def test_at_once(failing, task):

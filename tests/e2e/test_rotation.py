@@ -368,7 +368,7 @@ def test_waits_for_a_row_that_an_idle_transaction_holds(db):  # E14
 
 @pytest.mark.parametrize("index", ["INDEX", "UNIQUE INDEX"])
 def test_a_row_that_a_foreign_key_holds(db, index):  # E14
-    """Whoever refers to a row wants its keys to stay. An index makes the ciphertext one: then
+    """A foreign key wants the keys of a row to stay. A unique index makes the ciphertext one: then
     this row waits for the next pass, and the rotation, which holds others, does not."""
     fill(db, 10)
     db.rows(f"CREATE {index} by_token ON oauth_tokens (encrypted_access_token)")
